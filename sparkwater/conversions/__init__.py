@@ -1,0 +1,18 @@
+"""DataFrame columns <-> Arrow-backed tensors.
+
+Modules without pyspark: `spec`, `arrow`, `images`, `uris`. The others work on DataFrames.
+"""
+
+from __future__ import annotations
+
+from sparkwater._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "spec": ("TensorSpec",),
+        "columns": ("from_tensor_column", "tensor_spec", "to_tensor_column", "with_tensor_spec"),
+        "folders": ("read_image_folder",),
+        "transformers": ("ImageToTensor", "TensorToVector", "VectorToTensor"),
+    },
+)

@@ -1,0 +1,64 @@
+"""Every exception that sparkwater raises on purpose."""
+
+from __future__ import annotations
+
+
+class SparkwaterError(Exception):
+    """Base class: ``except SparkwaterError`` catches all of them."""
+
+
+class ConfigurationError(SparkwaterError, ValueError):
+    """A parameter or the cluster can't do what was asked; nothing has run yet."""
+
+
+class SchemaError(SparkwaterError, ValueError):
+    """A column is missing, or has a type, dtype or shape that the stage doesn't take."""
+
+
+class DataError(SparkwaterError, ValueError):
+    """A row can't be used: a corrupt image, a null, a NaN, an unknown label, or no rows at all."""
+
+
+class CheckpointError(SparkwaterError, OSError):
+    """Saved weights or metadata are missing, damaged, or belong to another network."""
+
+
+class UnsafeLoadError(SparkwaterError, ValueError):
+    """A file asks to load something outside of what the loader allows."""
+
+
+class RankFailure(SparkwaterError, RuntimeError):
+    """A training rank failed and all ranks were stopped.
+
+    Attributes
+    ----------
+    rank : int or None
+        The rank that failed first; None when its process was lost with no word of its own.
+    host : str or None
+        Where that rank ran.
+    epoch, step : int or None
+        Where in training it failed, both counted from 0; None before the first step.
+    error_type : str
+        Name of the exception class raised on the rank.
+    remote_traceback : str
+        The traceback as text, as it was on the rank.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rank: int | None = None,
+        host: str | None = None,
+        epoch: int | None = None,
+        step: int | None = None,
+        error_type: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.rank = rank
+        self.host = host
+        self.epoch = epoch
+        self.step = step
+        self.error_type = error_type
+        self.remote_traceback = remote_traceback

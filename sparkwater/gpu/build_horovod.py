@@ -1,0 +1,181 @@
+"""Build Horovod for the torch that is installed here, once, and install it.
+
+``python -m sparkwater.gpu.build_horovod`` is the whole interface. Horovod 0.28.1 is the newest
+release and asks for C++17 at most, while the headers of current torch releases need C++20, so
+the compiler is wrapped to raise the standard. The wheel is kept in the user's cache under a key
+made of everything it depends on; a second environment with the same parts installs it in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sparkwater.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+HOROVOD_VERSION = "0.28.1"
+CXX_STANDARD = "-std=gnu++20"
+BUILD_FLAGS: Mapping[str, str] = {
+    "HOROVOD_WITH_PYTORCH": "1",
+    "HOROVOD_WITHOUT_TENSORFLOW": "1",
+    "HOROVOD_WITHOUT_MXNET": "1",
+    "HOROVOD_WITHOUT_MPI": "1",
+    "HOROVOD_WITH_GLOO": "1",
+}
+#: What a GPU build is configured with, from Horovod's installation guide.
+FORWARDED_VARIABLES = ("HOROVOD_GPU_OPERATIONS", "HOROVOD_CUDA_HOME", "HOROVOD_NCCL_HOME")
+BUILD_REQUIREMENTS = ("setuptools<80", "wheel", "packaging", "cloudpickle", "psutil", "pyyaml", "cffi")
+
+
+def find_compiler() -> str:
+    """Return the path of the C++ compiler, from ``CXX`` or ``g++``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none; the message says what to install.
+    """
+    name = os.environ.get("CXX", "g++")
+    path = shutil.which(name)
+    if path is None:
+        raise ConfigurationError(
+            f"no C++ compiler: {name!r} is not on the PATH. Install one (Debian, Ubuntu: apt-get "
+            "install g++), or train with numWorkers=1, which doesn't need Horovod."
+        )
+    return path
+
+
+def compiler_version(compiler: str) -> str:
+    """Return the first line of what the compiler says of itself."""
+    return _output([compiler, "--version"]).splitlines()[0]
+
+
+def build_environment() -> dict[str, str]:
+    """Return the variables that decide what is built."""
+    forwarded = {name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ}
+    return {**BUILD_FLAGS, **forwarded}
+
+
+def cache_key(parts: Mapping[str, object]) -> str:
+    """Return a short name for one combination of everything that the wheel depends on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def wheel_cache(parts: Mapping[str, object]) -> Path:
+    """Return the folder of the user's cache that holds the wheel for these parts."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "sparkwater" / "horovod" / cache_key(parts)
+
+
+def build_parts(compiler: str) -> dict[str, object]:
+    """Return everything that a built wheel depends on."""
+    return {
+        "horovod": HOROVOD_VERSION,
+        "torch": version("torch"),
+        "python": sys.implementation.cache_tag,
+        "platform": sysconfig.get_platform(),
+        "libc": platform.libc_ver(),
+        "compiler": compiler_version(compiler),
+        "standard": CXX_STANDARD,
+        "environment": build_environment(),
+    }
+
+
+def ensure_wheel() -> Path:
+    """Return the wheel for this environment, building it where the cache has none."""
+    try:
+        version("torch")
+    except PackageNotFoundError:
+        raise ConfigurationError("Horovod is built against torch, which is not installed: pip install torch") from None
+    compiler = find_compiler()
+    parts = build_parts(compiler)
+    folder = wheel_cache(parts)
+    for wheel in sorted(folder.glob("horovod-*.whl")):
+        logger.info("using the cached wheel %s", wheel)
+        return wheel
+    logger.info("building Horovod %s; this takes about five minutes on two cores", HOROVOD_VERSION)
+    return _build(compiler, folder, parts)
+
+
+def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
+    _pip("install", *BUILD_REQUIREMENTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="sparkwater-horovod-") as name:
+        work = Path(name)
+        environment = {
+            **os.environ,
+            **build_environment(),
+            "CXX": str(_compiler_wrapper(compiler, work)),
+            "HOROVOD_CMAKE": _find_cmake(work),
+            "MAKEFLAGS": os.environ.get("MAKEFLAGS", f"-j{os.cpu_count() or 1}"),
+        }
+        requirement = f"horovod=={HOROVOD_VERSION}"
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--no-cache-dir",
+             "--wheel-dir", str(work / "wheel"), requirement, env=environment)  # fmt: skip
+        built = next((work / "wheel").glob("horovod-*.whl"))
+        # Beside the target first: a build that is stopped half-way must not leave half a wheel.
+        beside = Path(shutil.copy(built, folder / f".{built.name}.{os.getpid()}"))
+        (folder / "parts.json").write_text(json.dumps(parts, indent=2))
+        return beside.rename(folder / built.name)
+
+
+def _compiler_wrapper(compiler: str, folder: Path) -> Path:
+    wrapper = folder / "c++"
+    wrapper.write_text(f'#!/bin/sh\nexec "{compiler}" "$@" {CXX_STANDARD}\n')
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def _find_cmake(folder: Path) -> str:
+    """Return a CMake from 3.13 up to, not including, 4: Horovod's build file is refused by CMake 4."""
+    path = shutil.which("cmake")
+    if path is not None:
+        release = _output([path, "--version"]).split()[2]
+        major, minor = (int(part) for part in release.split(".")[:2])
+        if (3, 13) <= (major, minor) < (4, 0):
+            return path
+    _pip("install", "--target", str(folder / "cmake"), "cmake>=3.13,<4")
+    return str(folder / "cmake" / "cmake" / "data" / "bin" / "cmake")
+
+
+def _pip(*arguments: str, env: Mapping[str, str] | None = None) -> None:
+    command = [sys.executable, "-m", "pip", *arguments]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-40:])
+        raise ConfigurationError(f"pip {arguments[0]} failed while building Horovod:\n{tail}")
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> int:
+    """Build Horovod where needed, install it, and check that it imports."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        wheel = ensure_wheel()
+        _pip("install", str(wheel))
+    except ConfigurationError as error:
+        logger.error("%s", error)
+        return 1
+    subprocess.run([sys.executable, "-c", "import horovod.torch"], check=True)
+    logger.info("Horovod %s is installed", HOROVOD_VERSION)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,51 @@
+"""All weights of a network as one vector, and all their gradients as another.
+
+One collective call a step moves everything, and one optimizer kernel updates everything. Both
+vectors are plain contiguous memory, whatever layout the weights have.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class FlatParameters:
+    """Views of a network's parameters in two contiguous vectors.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Its parameters are moved into the vector: they stay parameters, and their values stay too.
+    extra : int
+        Slots after the gradients, for sums that travel in the same call.
+
+    Attributes
+    ----------
+    values : torch.nn.Parameter
+        Float32, one element a weight; its ``grad`` is the first part of `message`.
+    message : torch.Tensor
+        The gradients and then the extra slots: what the ranks add up.
+    extra : torch.Tensor
+        The extra slots, a view of `message`.
+    """
+
+    def __init__(self, network: nn.Module, extra: int) -> None:
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        sizes = [parameter.numel() for parameter in parameters]
+        device = parameters[0].device
+        self.values = nn.Parameter(torch.empty(sum(sizes), device=device))
+        self.message = torch.zeros(sum(sizes) + extra, device=device)
+        gradients = self.message[: sum(sizes)]
+        self.extra = self.message[sum(sizes) :]
+        for parameter, value, gradient in zip(
+            parameters, self.values.data.split(sizes), gradients.split(sizes), strict=True
+        ):
+            value.copy_(parameter.data.reshape(-1))
+            parameter.data = value.view(parameter.shape)
+            parameter.grad = gradient.view(parameter.shape)
+        self.values.grad = gradients
+
+    def clear(self) -> None:
+        """Set the gradients and the extra slots to zero; backward passes add to them."""
+        self.message.zero_()

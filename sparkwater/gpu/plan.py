@@ -1,0 +1,68 @@
+"""Which rows each rank visits in which step of an epoch: a pure function of row counts.
+
+Every rank takes the same number of steps and every row is in exactly one of them. A rank's rows
+are spread evenly over the steps, so a rank with a tenth of the rows brings a tenth of each global
+batch, and one without rows brings none. Global batches differ in size by less than the number of
+ranks: there is no short one at the end that would weigh its rows more than others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkwater.gpu.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """One epoch of all ranks.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        The rows that each rank holds.
+    steps : int
+        The steps that every rank takes.
+    seed : int
+        The training's seed.
+    epoch : int
+        The epoch, counted from 0.
+    """
+
+    rows: tuple[int, ...]
+    steps: int
+    seed: int
+    epoch: int
+
+    def bounds(self, rank: int) -> npt.NDArray[np.int64]:
+        """Return ``steps + 1`` positions in `order`: step ``s`` visits those from ``s`` to ``s + 1``."""
+        return np.arange(self.steps + 1, dtype=np.int64) * self.rows[rank] // self.steps
+
+    def order(self, rank: int) -> npt.NDArray[np.int64]:
+        """Return the order in which a rank visits its rows: each of them once."""
+        generator = np.random.Generator(np.random.PCG64(derive_seed(self.seed, "order", self.epoch, rank)))
+        return generator.permutation(self.rows[rank])
+
+    def global_batches(self) -> npt.NDArray[np.int64]:
+        """Return for each step the rows that all ranks visit together."""
+        return np.sum([np.diff(self.bounds(rank)) for rank in range(len(self.rows))], axis=0, dtype=np.int64)
+
+
+def plan_epoch(rows: Sequence[int], batch_size: int, seed: int, epoch: int) -> EpochPlan:
+    """Plan one epoch.
+
+    Parameters
+    ----------
+    rows : sequence of int
+        The rows that each rank holds; zeros are fine, but not all of them.
+    batch_size : int
+        Rows of a global batch, all ranks together. There are ``ceil(rows / batch_size)`` steps.
+    seed, epoch : int
+        What the order of the rows follows from.
+    """
+    return EpochPlan(tuple(rows), math.ceil(sum(rows) / batch_size), seed, epoch)

@@ -1,0 +1,15 @@
+"""Everything random follows from one seed and the name of its purpose."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def derive_seed(seed: int, *purpose: str | int) -> int:
+    """Return a 63-bit seed for one purpose.
+
+    Seeds of different purposes, or of different epochs, are as good as independent; the same
+    arguments give the same seed on every machine and in every process.
+    """
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
