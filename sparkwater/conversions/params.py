@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from sparkwater.conversions.invalid import HANDLE_INVALID
 from sparkwater.errors import ConfigurationError
+
+P = TypeVar("P", bound=Params)
 
 
 class HasHandleInvalid(Params):
@@ -82,3 +85,22 @@ def check_image_shape(shape: Sequence[int]) -> None:
         raise ConfigurationError(
             f"imageShape={list(shape)!r}; accepted: [height, width, channels] with sizes of at least 1 and channels 1 or 3"
         )
+
+
+def with_setters(stage: type[P]) -> type[P]:
+    """Class decorator: give a stage ``setX(value)`` for each of its Params that has none."""
+    for name in dir(stage):
+        param = getattr(stage, name)
+        setter = f"set{name[0].upper()}{name[1:]}"
+        if isinstance(param, Param) and not hasattr(stage, setter):
+            setattr(stage, setter, _setter(setter, param))
+    return stage
+
+
+def _setter(name: str, param: Param[Any]) -> Callable[[Any, Any], Any]:
+    def set_value(self: Any, value: Any) -> Any:
+        return self._set(**{param.name: value})
+
+    set_value.__name__ = name
+    set_value.__doc__ = f"Set ``{param.name}``: {param.doc}."
+    return set_value

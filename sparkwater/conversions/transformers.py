@@ -9,7 +9,6 @@ from pyspark.ml import Transformer
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.columns import (
@@ -23,8 +22,9 @@ from sparkwater.conversions.columns import (
 )
 from sparkwater.conversions.image_columns import checked_images, image_spec
 from sparkwater.conversions.invalid import resolve_invalid, row_name
-from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape
+from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape, with_setters
 from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -35,25 +35,9 @@ _PROBLEM = "__sparkwater_problem"
 
 
 class _ToTensor(
-    Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, DefaultParamsReadable, DefaultParamsWritable
+    Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable
 ):
     """What the Transformers that make tensors have in common."""
-
-    def setInputCol(self, value: str) -> Any:
-        """Set the column to read."""
-        return self._set(inputCol=value)
-
-    def setOutputCol(self, value: str) -> Any:
-        """Set the name of the tensor column to add."""
-        return self._set(outputCol=value)
-
-    def setHandleInvalid(self, value: str) -> Any:
-        """Set what to do with a row that can't be used."""
-        return self._set(handleInvalid=value)
-
-    def setIdCol(self, value: str) -> Any:
-        """Set the column that names a row in errors."""
-        return self._set(idCol=value)
 
     def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
         output = _free_output(self, dataset)
@@ -64,6 +48,7 @@ class _ToTensor(
         return resolve_invalid(frame, [output], _PROBLEM, name, self.getHandleInvalid())
 
 
+@with_setters
 class ImageToTensor(_ToTensor, HasImageShape):
     """Decode and resize pictures into a tensor column, on the executors.
 
@@ -97,10 +82,6 @@ class ImageToTensor(_ToTensor, HasImageShape):
         self._setDefault(handleInvalid="error")
         self._set(**self._input_kwargs)
 
-    def setImageShape(self, value: list[int]) -> ImageToTensor:
-        """Set ``[height, width, channels]`` of the result."""
-        return self._set(imageShape=value)
-
     def _transform(self, dataset: DataFrame) -> DataFrame:
         shape = self.getImageShape()
         if shape is None:
@@ -109,6 +90,7 @@ class ImageToTensor(_ToTensor, HasImageShape):
         return self._add_tensors(dataset, checked_images(find_field(dataset.schema, self.getInputCol()), spec), spec)
 
 
+@with_setters
 class VectorToTensor(_ToTensor):
     """Turn ML vectors, arrays of numbers or plain numbers into a tensor column.
 
@@ -152,17 +134,9 @@ class VectorToTensor(_ToTensor):
         """Return the value of ``shape``."""
         return self.getOrDefault(self.shape)
 
-    def setShape(self, value: list[int]) -> VectorToTensor:
-        """Set the shape of one tensor."""
-        return self._set(shape=value)
-
     def getDtype(self) -> str:
         """Return the value of ``dtype``."""
         return self.getOrDefault(self.dtype)
-
-    def setDtype(self, value: str) -> VectorToTensor:
-        """Set the dtype of the tensors."""
-        return self._set(dtype=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         if not self.isDefined(self.shape):
@@ -176,7 +150,8 @@ class VectorToTensor(_ToTensor):
         return self._add_tensors(dataset, checked_tensors(vector_values(dataset, field.name), spec), spec)
 
 
-class TensorToVector(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+@with_setters
+class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
     """Turn a tensor column into dense ML vectors, row-major; null stays null.
 
     Parameters
@@ -190,14 +165,6 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
     def __init__(self, *, inputCol: str | None = None, outputCol: str | None = None) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
-
-    def setInputCol(self, value: str) -> TensorToVector:
-        """Set the tensor column to read."""
-        return self._set(inputCol=value)
-
-    def setOutputCol(self, value: str) -> TensorToVector:
-        """Set the name of the vector column to add."""
-        return self._set(outputCol=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         field = find_field(dataset.schema, self.getInputCol())

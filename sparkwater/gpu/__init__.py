@@ -1,0 +1,1 @@
+"""One rank of training: networks, plan, loop, collectives. Never imports pyspark."""

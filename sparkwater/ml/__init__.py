@@ -1,0 +1,14 @@
+"""Spark ML stages. Never imports horovod."""
+
+from __future__ import annotations
+
+from sparkwater._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "image_classifier": ("ImageClassifier", "ImageClassifierModel"),
+        "confusion": ("ConfusionMatrix", "confusion_matrix"),
+        "summary": ("TrainingSummary",),
+    },
+)

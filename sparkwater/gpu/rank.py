@@ -1,0 +1,346 @@
+"""One rank of a training, from Arrow batches to an outcome.
+
+The ranks agree on what they hold before they connect, and each of them ends with an `Outcome`,
+also when it fails: the one who starts them learns what went wrong first, not what broke next.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+import torch
+
+import sparkwater
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.errors import ConfigurationError, DataError, SparkwaterError
+from sparkwater.gpu.collectives import (
+    CollectiveError,
+    Communicator,
+    Meeting,
+    missing_collective,
+    open_communicator,
+)
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.data import Classes, RankRows, load_rows
+from sparkwater.gpu.device import select_device
+from sparkwater.gpu.hosts import own_address
+from sparkwater.gpu.networks import NetworkEntry, build_network
+from sparkwater.gpu.rendezvous import RendezvousServer
+from sparkwater.gpu.scaling import Scaling, measure_scaling
+from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.train import EpochRecord, Position, train
+from sparkwater.gpu.weights import digest, dump_weights
+from sparkwater.gpu.world import World
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Peers(Protocol):
+    """What a rank needs of whoever started it."""
+
+    @property
+    def world(self) -> World:
+        """The ranks and their hosts."""
+
+    @property
+    def gpu_addresses(self) -> list[str]:
+        """The GPUs that this rank may use."""
+
+    @property
+    def threads(self) -> int:
+        """The cores that this rank may use."""
+
+    def all_gather(self, message: str) -> list[str]:
+        """Return the messages of all ranks, in order of rank, once each has sent one."""
+
+
+@dataclass(frozen=True)
+class RankJob:
+    """What all ranks are to do; it travels to them as it is.
+
+    Attributes
+    ----------
+    network : NetworkEntry
+        What to train.
+    spec : TensorSpec
+        What a row's tensor is.
+    classes : tuple
+        The labels, sorted.
+    expected_rows : int
+        The rows that the ranks must find between them, unusable ones included.
+    config : TrainConfig
+        How to train.
+    handle_invalid, collective, device : str
+        As the estimator's Params.
+    stall_timeout : int
+        Seconds that one rank may keep the others waiting.
+    """
+
+    network: NetworkEntry
+    spec: TensorSpec
+    classes: Classes
+    expected_rows: int
+    config: TrainConfig
+    handle_invalid: str
+    collective: str
+    device: str
+    stall_timeout: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a rank failed.
+
+    Attributes
+    ----------
+    first : bool
+        False where it only broke because another rank did.
+    """
+
+    error_type: str
+    message: str
+    remote_traceback: str
+    epoch: int | None
+    step: int | None
+    first: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one rank ended.
+
+    Attributes
+    ----------
+    failure : Failure or None
+        None where it trained to the end.
+    rows, skipped : int
+        Rows trained in each epoch, and rows left out.
+    skipped_listed : list of (str, str)
+        The first rows left out: name and reason.
+    weights : bytes
+        Safetensors; rank 0's only.
+    weights_digest : str
+        SHA-256 of this rank's weights; the same on all ranks.
+    """
+
+    rank: int
+    host: str
+    failure: Failure | None = None
+    device: str = ""
+    rows: int = 0
+    skipped: int = 0
+    skipped_listed: list[tuple[str, str]] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
+    scaling: Scaling | None = None
+    weights: bytes = b""
+    weights_digest: str = ""
+
+    def to_json(self) -> str:
+        """Return all but the weights as JSON."""
+        fields = asdict(self)
+        del fields["weights"]
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: str, weights: bytes) -> Outcome:
+        """Return the outcome that `to_json` wrote, with its weights."""
+        fields: dict[str, Any] = json.loads(text)
+        failure, scaling = fields.pop("failure"), fields.pop("scaling")
+        history = [EpochRecord(**record) for record in fields.pop("history")]
+        listed = [(name, reason) for name, reason in fields.pop("skipped_listed")]
+        return cls(
+            **fields,
+            failure=Failure(**failure) if failure else None,
+            scaling=Scaling(tuple(scaling["mean"]), tuple(scaling["deviation"])) if scaling else None,
+            history=history,
+            skipped_listed=listed,
+            weights=weights,
+        )
+
+
+class _PeerFailed(SparkwaterError):
+    """Another rank gave up before the ranks connected."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a rank has before it knows the others."""
+
+    device: torch.device
+    data: RankRows
+    address: str
+
+    def report(self, job: RankJob, world: World) -> dict[str, Any]:
+        """Return what the other ranks need to know of it."""
+        connects = world.size > 1 and job.collective == "horovod"
+        return {
+            "parts": {
+                "sparkwater": sparkwater.__version__,
+                "torch": torch.__version__,
+                "horovod": version("horovod") if connects else "",
+                "device": self.device.type,
+            },
+            "rows": len(self.data),
+            "skipped": self.data.skipped.count,
+            "address": self.address,
+        }
+
+
+def run_rank(
+    batches: Iterable[pa.RecordBatch],
+    job: RankJob,
+    peers: Peers,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> Outcome:
+    """Read this rank's rows, train with the other ranks, and say how it ended; never raises.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        As `load_rows` reads them.
+    job : RankJob
+        The same on all ranks.
+    peers : Peers
+        The way to the other ranks.
+    on_epoch : callable
+        Called after each epoch.
+    """
+    world = peers.world
+    position = Position()
+    try:
+        with _threads(peers.threads):
+            return _run(batches, job, peers, on_epoch, position)
+    except Exception as error:
+        return Outcome(world.rank, socket.gethostname(), _failure(error, position))
+
+
+def _run(
+    batches: Iterable[pa.RecordBatch],
+    job: RankJob,
+    peers: Peers,
+    on_epoch: Callable[[EpochRecord], None],
+    position: Position,
+) -> Outcome:
+    world = peers.world
+    # Rows are read before anyone connects: no rank waits in a collective for one that has none.
+    prepared, reports = _exchange(
+        peers, lambda: _prepare(batches, job, peers), lambda prepared: prepared.report(job, world)
+    )
+    rows = _check_reports(reports, job)
+    data, device = prepared.data, prepared.device
+    addresses = [str(report["address"]) for report in reports]
+    with _connected(peers, addresses, job, device) as communicator:
+        scaling = measure_scaling(data.features, communicator, device)
+        network = build_network(
+            job.network, job.spec.shape, len(job.classes), derive_seed(job.config.seed, "weights")
+        ).to(device)
+        history = train(network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position)
+        weights = dump_weights(network)
+    return Outcome(
+        rank=world.rank,
+        host=socket.gethostname(),
+        device=str(device),
+        rows=len(data),
+        skipped=data.skipped.count,
+        skipped_listed=data.skipped.listed,
+        history=history,
+        scaling=scaling,
+        weights=weights if world.rank == 0 else b"",
+        weights_digest=digest(weights),
+    )
+
+
+def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers) -> _Prepared:
+    world = peers.world
+    refusal = missing_collective(job.collective, world.size)
+    if refusal:
+        raise ConfigurationError(refusal)
+    device = select_device(job.device, peers.gpu_addresses, world.local_rank, world.local_size)
+    data = load_rows(batches, job.spec, job.classes, job.handle_invalid)
+    return _Prepared(device, data, own_address(world.hosts, world.rank))
+
+
+def _exchange(peers: Peers, make: Callable[[], T], describe: Callable[[T], Any]) -> tuple[T, list[Any]]:
+    """Return what this rank makes, and what each rank says of its own.
+
+    A rank that can't make its part says so before it raises, so that the others stop too.
+    """
+    try:
+        made = make()
+        message = json.dumps(describe(made))
+    except Exception:
+        peers.all_gather("null")
+        raise
+    messages = [json.loads(text) for text in peers.all_gather(message)]
+    if None in messages:
+        raise _PeerFailed(f"rank {messages.index(None)} failed before the ranks connected")
+    return made, messages
+
+
+def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
+    """Return the rows of each rank, once it is clear that all ranks hold things that go together."""
+    for rank, report in enumerate(reports):
+        if report["parts"] != reports[0]["parts"]:
+            raise ConfigurationError(f"ranks differ: 0 has {reports[0]['parts']}, {rank} has {report['parts']}")
+    rows = [int(report["rows"]) for report in reports]
+    skipped = sum(int(report["skipped"]) for report in reports)
+    if sum(rows) + skipped != job.expected_rows:
+        raise DataError(
+            f"the DataFrame gave {job.expected_rows} rows when it was counted and {sum(rows) + skipped} when it was "
+            "read: its plan gives other rows at each evaluation; write it to a table or cache it first"
+        )
+    if not sum(rows):
+        raise DataError(f"there are no rows to train on: {skipped} were read and all of them were skipped")
+    return rows
+
+
+@contextmanager
+def _connected(peers: Peers, addresses: list[str], job: RankJob, device: torch.device) -> Iterator[Communicator]:
+    world = peers.world
+    with ExitStack() as start_up:
+
+        def serve() -> str:
+            if world.rank > 0 or world.size == 1:
+                return "none"
+            return start_up.enter_context(RendezvousServer(addresses[0], addresses)).endpoint
+
+        _, endpoints = _exchange(peers, serve, lambda endpoint: endpoint)
+        meeting = Meeting(endpoints[0], addresses[world.rank], job.stall_timeout)
+        with open_communicator(job.collective, world, meeting, device) as communicator:
+            # Once this returns, all ranks are connected and nobody needs the rendezvous any more.
+            communicator.all_reduce_(torch.zeros(1, device=device))
+            start_up.close()
+            yield communicator
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with a number of threads; a Python worker serves other tasks afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _failure(error: Exception, position: Position) -> Failure:
+    return Failure(
+        error_type=type(error).__name__,
+        message=str(error),
+        remote_traceback="".join(traceback.format_exception(error)),
+        epoch=position.epoch,
+        step=position.step,
+        first=not isinstance(error, (_PeerFailed, CollectiveError)),
+    )

@@ -1,0 +1,165 @@
+"""The training loop of one rank."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from sparkwater.errors import DataError, SparkwaterError
+from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
+from sparkwater.gpu.data import RankRows
+from sparkwater.gpu.parameters import FlatParameters
+from sparkwater.gpu.plan import EpochPlan, plan_epoch
+from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What happened in one epoch, over all ranks.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 0.
+    loss : float
+        Mean cross entropy over the rows, each by the weights at its own step, in nats.
+    accuracy : float
+        Share of the rows that were classified right, likewise.
+    rows : int
+        Rows trained.
+    seconds : float
+        Wall time on rank 0.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    rows: int
+    seconds: float
+
+
+@dataclass
+class Position:
+    """Where a training is; whoever catches an error can say so."""
+
+    epoch: int | None = None
+    step: int | None = None
+
+
+class LedgerError(SparkwaterError, RuntimeError):
+    """The rows that were trained are not the rows that there are: a fault of this package."""
+
+
+def train(
+    network: nn.Module,
+    data: RankRows,
+    scaling: Scaling,
+    rank: int,
+    rows: Sequence[int],
+    config: TrainConfig,
+    communicator: Communicator,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    position: Position | None = None,
+) -> list[EpochRecord]:
+    """Train a network in place on the rows of all ranks; every rank calls this at the same time.
+
+    The gradient of a step is the mean over its global batch, whichever ranks its rows are on.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the device to use; all ranks get rank 0's weights at the start.
+    data : RankRows
+        The rows of this rank; there may be none.
+    scaling : Scaling
+        How features become the network's input.
+    rank : int
+        This rank.
+    rows : sequence of int
+        The rows that each rank holds.
+    config : TrainConfig
+        What to do.
+    communicator : Communicator
+        Open.
+    on_epoch : callable
+        Called after each epoch.
+    position : Position, optional
+        Kept up to date.
+
+    Raises
+    ------
+    DataError
+        When the loss is no longer finite: on all ranks, in the same step.
+    LedgerError
+        When an epoch trained another number of rows than there are.
+    """
+    position = position if position is not None else Position()
+    device = next(network.parameters()).device
+    features, labels = data.features.to(device), data.labels.to(device)
+    flat = FlatParameters(network, extra=3)
+    communicator.broadcast_(flat.values.data)
+    optimizer = make_optimizer(config, [flat.values])
+    steps = plan_epoch(rows, config.batch_size, config.seed, 0).steps
+    schedule = make_schedule(config, optimizer, steps * config.epochs)
+    history = []
+    network.train()
+    for epoch in range(config.epochs):
+        position.epoch = epoch
+        torch.manual_seed(derive_seed(config.seed, "noise", epoch, rank))
+        plan = plan_epoch(rows, config.batch_size, config.seed, epoch)
+        started = time.perf_counter()
+        sums = torch.zeros(3, dtype=torch.float64)
+        for position.step, (batch, size) in enumerate(_batches(plan, rank)):
+            flat.clear()
+            if len(batch):
+                inputs = scaling.apply(features[batch.to(device)])
+                flat.extra.copy_(_backward(network, inputs, labels[batch.to(device)], size))
+            communicator.all_reduce_(flat.message)
+            step_sums = flat.extra.cpu().double()
+            _check_loss(float(step_sums[0]), epoch, position.step)
+            sums += step_sums
+            optimizer.step()
+            schedule.step()
+        position.step = None
+        history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
+        on_epoch(history[-1])
+    return history
+
+
+def _batches(plan: EpochPlan, rank: int) -> list[tuple[torch.Tensor, int]]:
+    """Return for each step this rank's row numbers and the size of the global batch."""
+    order = torch.from_numpy(plan.order(rank))
+    parts = order.split(torch.from_numpy(plan.bounds(rank)).diff().tolist())
+    return list(zip(parts, plan.global_batches().tolist(), strict=True))
+
+
+def _backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, global_batch: int) -> torch.Tensor:
+    """Add the gradients of this rank's share of a step; return its sums of loss, hits and rows."""
+    outputs = network(inputs)
+    loss = functional.cross_entropy(outputs, labels, reduction="sum")
+    (loss / global_batch).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        hits = (outputs.argmax(dim=1) == labels).sum()
+        return torch.stack([loss.detach(), hits.to(loss.dtype), torch.ones_like(loss) * len(labels)])
+
+
+def _check_loss(loss: float, epoch: int, step: int) -> None:
+    if not math.isfinite(loss):
+        raise DataError(
+            f"the loss is {loss} in epoch {epoch}, step {step}; a lower learningRate or fewer extreme values may help"
+        )
+
+
+def _record(epoch: int, sums: torch.Tensor, rows: int, seconds: float) -> EpochRecord:
+    loss, hits, trained = sums.tolist()
+    if trained != rows:
+        raise LedgerError(f"epoch {epoch} trained {trained:.0f} rows where there are {rows}")
+    return EpochRecord(epoch, loss / rows, hits / rows, rows, seconds)

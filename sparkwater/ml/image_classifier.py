@@ -1,0 +1,294 @@
+"""``ImageClassifier``: a network that tells pictures apart, trained inside Spark."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from pyspark import keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.util import MLReadable, MLWritable
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.invalid import row_name
+from sparkwater.conversions.params import with_setters
+from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.errors import SchemaError
+from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
+from sparkwater.gpu.inference import TrainedNetwork
+from sparkwater.gpu.networks import check_network, find_network
+from sparkwater.gpu.rank import RankJob
+from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features
+from sparkwater.ml.labels import check_label_type, find_labels, label_values
+from sparkwater.ml.launcher import run_ranks
+from sparkwater.ml.params import PredictorParams, TrainingParams
+from sparkwater.ml.persistence import FittedNetwork, ModelReader, ModelWriter
+from sparkwater.ml.prediction import add_predictions, free_outputs
+from sparkwater.ml.preflight import check_cluster
+from sparkwater.ml.summary import TrainingSummary
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+
+@with_setters
+class ImageClassifier(
+    Estimator["ImageClassifierModel"], PredictorParams, TrainingParams, StageReadable, StageWritable
+):
+    """Train a network to classify pictures, on ``numWorkers`` Spark tasks at once.
+
+    ``fit`` runs two Spark jobs: one counts the labels, the other decodes the pictures where that is
+    needed, spreads the rows over the workers by a hash of their content, and trains in a barrier
+    stage. Every row is trained once an epoch. The same rows, seed and number of workers give the
+    same weights on CPUs, bit for bit, however the DataFrame is ordered or partitioned.
+
+    Inputs are scaled to mean 0 and deviation 1 by channel; the model keeps both.
+
+    Parameters
+    ----------
+    featuresCol : str
+        A tensor column (channels first); pictures as URIs, encoded bytes or image structs, which are
+        decoded and resized; or vectors and arrays of numbers with ``imageShape``. Default ``features``.
+    labelCol : str
+        Strings, booleans, or numbers 0, 1, 2, ... Default ``label``.
+    predictionCol, probabilityCol, rawPredictionCol : str
+        Columns that the model adds: a double, and two vectors. For string labels ``prediction`` is
+        the position in ``model.classes``; for numeric ones it is the label, and its probability
+        stands at that index of the vector.
+    predictedLabelCol : str
+        Column that the model adds for string labels. Default ``predictedLabel``.
+    imageShape : list of int, optional
+        ``[height, width, channels]``. Pictures are resized to it (default: the network's own shape);
+        vectors are read as pixels row by row, channels last.
+    network : str
+        Name of a registered network. Default ``lenet``.
+    epochs : int
+        Passes over the rows. Default 10.
+    batchSize : int
+        Rows of a global batch, all workers together. Default 128.
+    optimizer : {"sgd", "adam", "adamw"}
+        Default ``sgd``.
+    learningRate : float
+        Never scaled by the number of workers. Default 0.05.
+    learningRateSchedule : {"constant", "cosine"}
+        Default ``cosine``.
+    momentum : float
+        Of sgd. Default 0.9.
+    weightDecay : float
+        Default 0.0005.
+    seed : int
+        What initial weights, order and everything else random follow from. Default 42.
+    numWorkers : int
+        Ranks. Default 1, which needs no Horovod.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` takes a GPU where each worker has one to itself. Default ``auto``.
+    collective : {"horovod", "torch"}
+        What adds up gradients between workers. Default ``horovod``.
+    handleInvalid : {"error", "skip", "keep"}
+        For rows that can't be used. ``fit`` skips and counts them under ``skip`` and ``keep``; the
+        model drops them under ``skip`` and gives nulls under ``keep``. Default ``error``.
+    idCol : str, optional
+        Column that names a row in errors and in the summary.
+    startTimeout : int
+        Seconds to wait for executors that are still starting. Default 60.
+    stallTimeout : int
+        Seconds that one worker may keep the others waiting in training. Default 120.
+    allowPlaintext : bool
+        Train although Spark's own traffic is protected and the workers' isn't. Default False.
+    """
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        featuresCol: str = "features",
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        probabilityCol: str = "probability",
+        rawPredictionCol: str = "rawPrediction",
+        predictedLabelCol: str = "predictedLabel",
+        imageShape: list[int] | None = None,
+        network: str = "lenet",
+        epochs: int = 10,
+        batchSize: int = 128,
+        optimizer: str = "sgd",
+        learningRate: float = 0.05,
+        learningRateSchedule: str = "cosine",
+        momentum: float = 0.9,
+        weightDecay: float = 0.0005,
+        seed: int = 42,
+        numWorkers: int = 1,
+        device: str = "auto",
+        collective: str = "horovod",
+        handleInvalid: str = "error",
+        idCol: str | None = None,
+        startTimeout: int = 60,
+        stallTimeout: int = 120,
+        allowPlaintext: bool = False,
+    ) -> None:
+        super().__init__()
+        self._setDefault(
+            featuresCol="features",
+            labelCol="label",
+            predictionCol="prediction",
+            probabilityCol="probability",
+            rawPredictionCol="rawPrediction",
+            predictedLabelCol="predictedLabel",
+            network="lenet",
+            epochs=10,
+            batchSize=128,
+            optimizer="sgd",
+            learningRate=0.05,
+            learningRateSchedule="cosine",
+            momentum=0.9,
+            weightDecay=0.0005,
+            seed=42,
+            numWorkers=1,
+            device="auto",
+            collective="horovod",
+            handleInvalid="error",
+            startTimeout=60,
+            stallTimeout=120,
+            allowPlaintext=False,
+        )
+        self._set(**self._input_kwargs)
+
+    def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
+        started = time.monotonic()
+        features = self._refuse(dataset)
+        labels = find_labels(dataset, self.getLabelCol())
+        entry = find_network(self.getNetwork())
+        check_network(self.getNetwork(), features.spec.shape, len(labels.classes))
+        job = RankJob(
+            network=entry,
+            spec=features.spec,
+            classes=labels.classes,
+            expected_rows=labels.rows,
+            config=self.train_config(),
+            handle_invalid=self.getHandleInvalid(),
+            collective=self.getCollective(),
+            device=self.getDevice(),
+            stall_timeout=self.getStallTimeout(),
+        )
+        logger.info(
+            "training %s on %d rows, %d classes, %d workers (%s)",
+            self.getNetwork(),
+            labels.rows,
+            len(labels.classes),
+            self.getNumWorkers(),
+            self.getCollective() if self.getNumWorkers() > 1 else "no collective needed",
+        )
+        outcomes = run_ranks(self._rank_frame(dataset, features), job, self.getNumWorkers())
+        first = outcomes[0]
+        assert first.scaling is not None  # every rank that didn't fail has one
+        trained = TrainedNetwork(
+            entry, features.spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
+        )
+        summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
+        model = ImageClassifierModel()
+        model.fitted = FittedNetwork(trained, features.spec, labels.classes, summary)
+        return self._copyValues(model._resetUid(self.uid))
+
+    def _refuse(self, dataset: DataFrame) -> FeatureColumn:
+        """Refuse everything that can be known to be wrong before a Spark job runs."""
+        self.check_training_params()
+        self.getHandleInvalid()
+        entry = find_network(self.getNetwork())
+        features = resolve_features(dataset.schema, self.getFeaturesCol(), self.getImageShape(), entry.image_shape)
+        check_network(self.getNetwork(), features.spec.shape, 2)
+        check_label_type(dataset.schema, self.getLabelCol())
+        check_cluster(
+            dataset.sparkSession,
+            self.getNumWorkers(),
+            self.getCollective(),
+            self.getStartTimeout(),
+            self.getAllowPlaintext(),
+        )
+        return features
+
+    def _rank_frame(self, dataset: DataFrame, features: FeatureColumn) -> DataFrame:
+        """Return what the ranks read: tensors, labels, names, and a hash of each row's content."""
+        frame = dataset.select(
+            checked_features(dataset, features).alias("checked"),
+            label_values(dataset, self.getLabelCol()).alias(LABEL),
+            row_name(dataset, features.field.name, self.getIdCol()).alias(NAME),
+        )
+        return frame.select(
+            F.col("checked.tensor").alias(TENSOR),
+            F.col("checked.problem").alias(PROBLEM),
+            LABEL,
+            NAME,
+            F.xxhash64("checked.tensor", LABEL, F.lit(self.getSeed())).alias(KEY),
+        )
+
+
+@with_setters
+class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierModel"], MLWritable):
+    """A trained `ImageClassifier`.
+
+    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
+    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
+    once.
+    """
+
+    fitted: FittedNetwork
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @property
+    def classes(self) -> list[float] | list[str]:
+        """The labels, sorted; the network's output ``i`` is for ``classes[i]``."""
+        return list(self.fitted.classes)  # type: ignore[return-value]
+
+    @property
+    def numClasses(self) -> int:
+        """The number of classes."""
+        return len(self.fitted.classes)
+
+    @property
+    def hasSummary(self) -> bool:
+        """Whether there is a training summary: always."""
+        return True
+
+    @property
+    def summary(self) -> TrainingSummary:
+        """What the training did; saved and loaded with the model."""
+        return self.fitted.summary
+
+    @property
+    def weights(self) -> bytes:
+        """The network's weights as safetensors."""
+        return self.fitted.trained.weights
+
+    def write(self) -> ModelWriter:
+        """Return a writer."""
+        return ModelWriter(self)
+
+    @classmethod
+    def read(cls) -> ModelReader:
+        """Return a reader."""
+        return ModelReader(cls)
+
+    def copy(self, extra: dict | None = None) -> ImageClassifierModel:  # type: ignore[type-arg]
+        """Return a copy with other Params; the network is shared."""
+        copied: ImageClassifierModel = super().copy(extra)
+        copied.fitted = self.fitted
+        return copied
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        free_outputs(dataset, self, isinstance(self.fitted.classes[0], str))
+        column, height_width_channels = self.getFeaturesCol(), self._trained_shape()
+        features = resolve_features(dataset.schema, column, height_width_channels, height_width_channels)
+        if features.spec != self.fitted.spec:
+            raise SchemaError(
+                f"featuresCol={column!r} gives tensors {features.spec}; this model was trained on {self.fitted.spec}"
+            )
+        return add_predictions(dataset, features, self.fitted, self)
+
+    def _trained_shape(self) -> list[int]:
+        channels, height, width = self.fitted.spec.shape
+        return [height, width, channels]

@@ -1,0 +1,188 @@
+"""Ranks as the tasks of one Spark barrier stage.
+
+The rank is the Python worker itself: no process is started. A rank that fails still ends its task
+in good order, with an outcome that says why, so the driver learns the first cause from the rank
+itself; Spark only steps in where a process or an executor is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparkwater import errors
+from sparkwater.errors import RankFailure, SparkwaterError
+from sparkwater.gpu.rank import Outcome, RankJob, run_rank
+from sparkwater.gpu.world import World
+from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
+
+if TYPE_CHECKING:
+    from pyspark import BarrierTaskContext
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+#: Weights travel in pieces: a cell of an Arrow batch must stay far below 2 GiB.
+_PIECE_BYTES = 64 * 1024 * 1024
+
+_RESULT_SCHEMA = "rank int, piece int, outcome string, weights binary"
+
+
+@dataclass(frozen=True)
+class BarrierPeers:
+    """The tasks of this barrier stage, as `sparkwater.gpu.rank.Peers`."""
+
+    context: BarrierTaskContext
+
+    @property
+    def world(self) -> World:
+        """The ranks and their hosts; the rank is the partition."""
+        hosts = tuple(info.address.rsplit(":", 1)[0] for info in self.context.getTaskInfos())
+        return World(self.context.partitionId(), hosts)
+
+    @property
+    def gpu_addresses(self) -> list[str]:
+        """The GPUs in the task's resources."""
+        gpus = self.context.resources().get("gpu")
+        return list(gpus.addresses) if gpus else []
+
+    @property
+    def threads(self) -> int:
+        """``spark.task.cpus``."""
+        return self.context.cpus()
+
+    def all_gather(self, message: str) -> list[str]:
+        """Return the messages of all tasks, in order of rank."""
+        return list(self.context.allGather(message))
+
+
+def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]:
+    """Train on the rows of a DataFrame in a barrier stage, and return how each rank ended.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        The columns that `sparkwater.gpu.data.load_rows` reads.
+    job : RankJob
+        What the ranks do.
+    num_workers : int
+        The number of ranks.
+
+    Returns
+    -------
+    list of Outcome
+        In order of rank; none of them failed.
+
+    Raises
+    ------
+    RankFailure
+        If a rank failed or was lost.
+    SparkwaterError
+        Of the same class as on the rank, where it is the user's to mend: data or configuration.
+    """
+    key = frame["key"]
+    # The key is a hash of the row's content, so its partition follows from the content as well.
+    sharded = frame.repartition(num_workers, key)
+    with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
+        program = _program(job, address)
+        try:
+            rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True).collect()
+        except Exception as error:
+            raise _lost(error) from error
+    outcomes = _join(rows)
+    failures = [outcome for outcome in outcomes if outcome.failure]
+    if failures:
+        raise _first_cause(failures)
+    if len(outcomes) != num_workers or len({outcome.weights_digest for outcome in outcomes}) != 1:
+        raise RankFailure(f"{num_workers} ranks trained but their weights differ: a fault of the network or of sparkwater")
+    return outcomes
+
+
+def _program(
+    job: RankJob, address: ProgressAddress | None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return what each task runs; it holds nothing but its two arguments."""
+
+    def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import BarrierTaskContext
+
+        peers = BarrierPeers(BarrierTaskContext.get())
+        report = reporter(address if peers.world.rank == 0 else None)
+        yield from _split(run_rank(batches, job, peers, report))
+
+    return program
+
+
+def _split(outcome: Outcome) -> Iterator[pa.RecordBatch]:
+    starts = range(0, max(1, len(outcome.weights)), _PIECE_BYTES)
+    for piece, start in enumerate(starts):
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array([outcome.rank], pa.int32()),
+                pa.array([piece], pa.int32()),
+                pa.array([outcome.to_json() if piece == 0 else None], pa.string()),
+                pa.array([outcome.weights[start : start + _PIECE_BYTES]], pa.binary()),
+            ],
+            names=["rank", "piece", "outcome", "weights"],
+        )
+
+
+def _join(rows: Iterable[Any]) -> list[Outcome]:
+    pieces: dict[int, list[Any]] = {}
+    for row in sorted(rows, key=lambda row: (row["rank"], row["piece"])):
+        pieces.setdefault(row["rank"], []).append(row)
+    return [
+        Outcome.from_json(parts[0]["outcome"], b"".join(bytes(part["weights"]) for part in parts))
+        for parts in pieces.values()
+    ]
+
+
+def _first_cause(failures: list[Outcome]) -> SparkwaterError:
+    """Return the exception for the rank that failed by itself, not for those that broke with it."""
+    outcome = min(failures, key=lambda outcome: (not (outcome.failure and outcome.failure.first), outcome.rank))
+    failure = outcome.failure
+    assert failure is not None  # by the caller's selection
+    kind = getattr(errors, failure.error_type, None)
+    if isinstance(kind, type) and issubclass(kind, SparkwaterError) and kind is not RankFailure:
+        return kind(failure.message)
+    where = "before the first epoch" if failure.epoch is None else f"in epoch {failure.epoch}, step {failure.step}"
+    return RankFailure(
+        f"rank {outcome.rank} on {outcome.host} failed {where}: {failure.error_type}: {failure.message}\n"
+        f"{failure.remote_traceback}",
+        rank=outcome.rank,
+        host=outcome.host,
+        epoch=failure.epoch,
+        step=failure.step,
+        error_type=failure.error_type,
+        remote_traceback=failure.remote_traceback,
+    )
+
+
+def _lost(error: Exception) -> SparkwaterError:
+    """Return the exception for a stage that Spark ended."""
+    text = str(error)
+    # Raised by a conversion that ran before the ranks: Spark only hands over its text.
+    named = re.search(r"sparkwater\.errors\.(ConfigurationError|DataError|SchemaError): (.*)", text)
+    if named:
+        kind: type[SparkwaterError] = getattr(errors, named[1])
+        return kind(named[2])
+    task = re.search(r"Lost task (\d+)\.\d+ in stage", text)
+    rank = int(task[1]) if task else None
+    return RankFailure(
+        f"Spark ended the training: {text.strip()[:4000]}",
+        rank=rank,
+        error_type=type(error).__name__,
+        remote_traceback=text,
+    )
+
+
+def _driver_host(frame: DataFrame) -> str:
+    conf = frame.sparkSession.conf
+    if (conf.get("spark.master", "") or "").startswith("local"):
+        return "127.0.0.1"
+    return conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1"

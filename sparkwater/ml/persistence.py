@@ -1,0 +1,129 @@
+"""A fitted network as files: safetensors for the weights, JSON for everything else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import AnalysisException
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.stages import check_saved_class
+from sparkwater.errors import CheckpointError
+from sparkwater.gpu.data import Classes
+from sparkwater.gpu.inference import TrainedNetwork, ready_network
+from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.weights import digest
+from sparkwater.ml.files import read_bytes, replacing, write_bytes
+from sparkwater.ml.summary import TrainingSummary
+
+if TYPE_CHECKING:
+    from sparkwater.ml.image_classifier import ImageClassifierModel
+
+WEIGHTS_FILE = "weights.safetensors"
+MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """What a model holds beside its Params.
+
+    Attributes
+    ----------
+    trained : TrainedNetwork
+        What scores.
+    spec : TensorSpec
+        The tensor of one row.
+    classes : tuple of float or of str
+        The labels, sorted.
+    summary : TrainingSummary
+        What the training did.
+    """
+
+    trained: TrainedNetwork
+    spec: TensorSpec
+    classes: Classes
+    summary: TrainingSummary
+
+
+class ModelWriter(MLWriter):
+    """Writes a model beside its target and swaps it in: a save that fails leaves the old model."""
+
+    def __init__(self, model: ImageClassifierModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def save(self, path: str) -> None:
+        """Write the model; driver side."""
+        spark = self.sparkSession
+        with replacing(spark, path, self.shouldOverwrite) as folder:
+            DefaultParamsWriter.saveMetadata(self._model, folder, spark)
+            write_bytes(spark, f"{folder}/{MODEL_FILE}", _describe(self._model.fitted).encode())
+            write_bytes(spark, f"{folder}/{WEIGHTS_FILE}", self._model.fitted.trained.weights)
+
+
+class ModelReader(MLReader["ImageClassifierModel"]):
+    """Reads what `ModelWriter` wrote; nothing in the files is executed."""
+
+    def __init__(self, model: type[ImageClassifierModel]) -> None:
+        super().__init__()
+        self._model = model
+
+    def load(self, path: str) -> ImageClassifierModel:
+        """Load a model; driver side.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        UnsafeLoadError
+            If the folder holds another class.
+        ConfigurationError
+            If its network is not registered here.
+        """
+        spark = self.sparkSession
+        try:
+            metadata = DefaultParamsReader.loadMetadata(path, spark)
+        except (AnalysisException, ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{path!r} holds no saved model: {error}") from error
+        check_saved_class(metadata, self._model, path)
+        model = self._model()
+        model._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(model, metadata)
+        weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}")
+        model.fitted = _restore(read_bytes(spark, f"{path}/{MODEL_FILE}"), weights, model.getNetwork(), path)
+        return model
+
+
+def _describe(fitted: FittedNetwork) -> str:
+    return json.dumps(
+        {
+            "spec": json.loads(fitted.spec.to_json()),
+            "classes": list(fitted.classes),
+            "mean": fitted.trained.scaling.mean,
+            "deviation": fitted.trained.scaling.deviation,
+            "weightsSha256": fitted.trained.weights_digest,
+            "summary": fitted.summary.to_dict(),
+        },
+        indent=2,
+    )
+
+
+def _restore(description: bytes, weights: bytes, network: str, path: str) -> FittedNetwork:
+    try:
+        fields: dict[str, Any] = json.loads(description)
+        spec = TensorSpec(fields["spec"]["dtype"], fields["spec"]["shape"])
+        classes = tuple(fields["classes"])
+        scaling = Scaling(tuple(fields["mean"]), tuple(fields["deviation"]))
+        expected = fields["weightsSha256"]
+        summary = TrainingSummary.from_dict(fields["summary"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}/{MODEL_FILE} is damaged: {error!r}") from error
+    if digest(weights) != expected:
+        raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
+    trained = TrainedNetwork(find_network(network), spec.shape, len(classes), scaling, weights, expected)
+    ready_network(trained)  # weights of another network fail here, not in the first job
+    return FittedNetwork(trained, spec, classes, summary)

@@ -1,0 +1,109 @@
+"""What the cluster must offer before a training starts; checked on the driver, before any job."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.collectives import missing_collective
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: The first Spark whose mapInArrow takes a resource profile.
+OLDEST_SPARK = (4, 0)
+
+#: Settings under which Spark encrypts or authenticates its own traffic; the ranks' is plain.
+_PROTECTED = ("spark.authenticate", "spark.network.crypto.enabled", "spark.ssl.enabled", "spark.io.encryption.enabled")
+
+
+def check_cluster(
+    spark: SparkSession, num_workers: int, collective: str, start_timeout: int, allow_plaintext: bool
+) -> None:
+    """Refuse a training that this cluster can't run.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session to run in.
+    num_workers : int
+        Ranks; all of them must run at the same time.
+    collective : str
+        How they add up gradients.
+    start_timeout : int
+        Seconds to wait for executors that are still starting.
+    allow_plaintext : bool
+        Whether ranks may talk in plain text where Spark itself doesn't.
+
+    Raises
+    ------
+    ConfigurationError
+        With what was asked for, what there is, and what to change.
+    """
+    check_spark_version(spark.version)
+    _check_settings(spark, num_workers, allow_plaintext)
+    if _master(spark).startswith("local"):
+        # Executors here run this very Python; elsewhere the ranks look for themselves.
+        refusal = missing_collective(collective, num_workers)
+        if refusal:
+            raise ConfigurationError(refusal)
+    _check_slots(spark, num_workers, start_timeout)
+
+
+def check_spark_version(version: str) -> None:
+    """Refuse a Spark that is too old."""
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SPARK:
+        raise ConfigurationError(
+            f"Spark {version} is too old: sparkwater needs Spark {OLDEST_SPARK[0]}.{OLDEST_SPARK[1]} or newer, "
+            "on the cluster as well as in Python (pip install 'pyspark>=4.0')"
+        )
+
+
+def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool) -> None:
+    if _is_on(spark, "spark.dynamicAllocation.enabled"):
+        raise ConfigurationError(
+            "spark.dynamicAllocation.enabled=true: all ranks of a training must run at the same time, and Spark has no "
+            "barrier stages with dynamic allocation; set it to false and spark.executor.instances to the executors needed"
+        )
+    protected = [name for name in _PROTECTED if _is_on(spark, name)]
+    if protected and num_workers > 1 and not allow_plaintext:
+        raise ConfigurationError(
+            f"{protected[0]}=true protects Spark's traffic, but the ranks exchange gradients in plain text; "
+            "set allowPlaintext=True where the network between executors is trusted, or use numWorkers=1"
+        )
+
+
+def _check_slots(spark: SparkSession, num_workers: int, start_timeout: int) -> None:
+    promised = promised_slots(_master(spark))
+    deadline = time.monotonic() + start_timeout
+    while (slots := _running_slots(spark)) < num_workers:
+        if (promised is not None and promised < num_workers) or time.monotonic() > deadline:
+            raise ConfigurationError(
+                f"numWorkers={num_workers}, but the cluster runs {slots if promised is None else promised} tasks at a "
+                f"time (spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers or give Spark more "
+                "cores or executors"
+            )
+        time.sleep(0.1)
+
+
+def promised_slots(master: str) -> int | None:
+    """Return the slots that a ``local`` or ``local-cluster`` master will have, or None where only time can tell."""
+    if match := re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*]", master):
+        return int(match[1]) * int(match[2])
+    return 0 if master.startswith("local") else None
+
+
+def _running_slots(spark: SparkSession) -> int:
+    context = spark.sparkContext._jsc.sc()
+    profile = context.resourceProfileManager().defaultResourceProfile()
+    return int(context.maxNumConcurrentTasks(profile))
+
+
+def _master(spark: SparkSession) -> str:
+    return spark.conf.get("spark.master", "") or ""
+
+
+def _is_on(spark: SparkSession, name: str) -> bool:
+    return (spark.conf.get(name, "false") or "false").lower() == "true"
