@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100"]
 
 setup(
     name="sparkwater",
@@ -32,10 +33,9 @@ setup(
         # compile against a current torch.
         "horovod": ["horovod==0.28.1"],
         "petastorm": ["petastorm==0.12.1", "pyarrow<15", "numpy<2"],
+        "test": TEST,
         "dev": [
-            "pytest>=8",
-            "pytest-timeout>=2.3",
-            "hypothesis>=6.100",
+            *TEST,
             "ruff>=0.6",
             "mypy>=1.11",
             "pandas-stubs",

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "sparkwater.tensor"
 
 #: What a conversion gives per row: the tensor, or the reason why there is none.
-CHECKED_TENSOR = T.StructType(
-    [T.StructField("tensor", T.BinaryType()), T.StructField("problem", T.StringType())]
-)
+CHECKED_TENSOR = T.StructType([T.StructField("tensor", T.BinaryType()), T.StructField("problem", T.StringType())])
 
 _ELEMENT_TYPES: dict[str, T.DataType] = {
     "bool": T.BooleanType(),
@@ -173,9 +171,7 @@ def checked_rows(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> pd.Dat
     )
 
 
-def _convert_each(
-    rows: Iterable[Any], convert: Callable[[Any], bytes]
-) -> Iterator[tuple[bytes | None, str | None]]:
+def _convert_each(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> Iterator[tuple[bytes | None, str | None]]:
     for row in rows:
         if _is_null(row):
             yield None, "the value is null"

@@ -1,4 +1,4 @@
-"""A folder of pictures, one sub-folder a class, as a DataFrame."""
+"""Folders of pictures as DataFrames."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ from sparkwater.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: What counts as a picture, by its name; case doesn't matter.
-PICTURES = "*.{" + ",".join(
-    "".join(f"[{letter}{letter.upper()}]" for letter in suffix)
-    for suffix in ("png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp")
-) + "}"  # fmt: skip
+#: What the name of a picture ends in; case doesn't matter.
+SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp")
+PICTURES = "*.{" + ",".join("".join(f"[{x}{x.upper()}]" for x in suffix) for suffix in SUFFIXES) + "}"
 
 
-def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
-    """Read ``path/<label>/<picture>`` through Spark's ``binaryFile`` source.
+def read_images(spark: SparkSession, path: str) -> DataFrame:
+    """Read all pictures below a folder through Spark's ``binaryFile`` source.
 
     Everything that Spark can list works. One job lists the files and looks at one of them.
 
     Returns
     -------
     pyspark.sql.DataFrame
-        ``path`` (string), ``content`` (the encoded bytes) and ``label`` (string: the name of the
-        folder that the file is in).
+        ``path`` (string) and ``content`` (the encoded bytes).
 
     Raises
     ------
@@ -39,12 +36,23 @@ def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
     """
     reader = spark.read.format("binaryFile").option("pathGlobFilter", PICTURES).option("recursiveFileLookup", "true")
     try:
-        files = reader.load(path)
+        files = reader.load(path).select("path", "content")
     except AnalysisException as error:
         if "PATH_NOT_FOUND" not in (error.getCondition() or ""):
             raise
         raise ConfigurationError(f"there is no folder {path!r}") from None
-    labelled = files.select("path", "content", F.element_at(F.split("path", "/"), -2).alias("label"))
-    if labelled.select("path").isEmpty():
-        raise DataError(f"no pictures in {path!r}; expected {path}/<label>/<picture>, picture names like {PICTURES}")
-    return labelled
+    if files.select("path").isEmpty():
+        raise DataError(f"there are no pictures in {path!r}; their names end in {', '.join(SUFFIXES)}")
+    return files
+
+
+def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
+    """Read ``path/<label>/<picture>``: `read_images` with the name of each picture's folder as ``label``.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        ``path`` (string), ``content`` (the encoded bytes) and ``label`` (string).
+    """
+    label = F.url_decode(F.element_at(F.split("path", "/"), -2))
+    return read_images(spark, path).withColumn("label", label)

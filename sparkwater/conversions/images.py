@@ -62,9 +62,7 @@ def decode_image(data: bytes, height: int, width: int, channels: int) -> npt.NDA
         raise DataError(f"the picture can't be decoded: {error}") from error
 
 
-def pixels_to_tensor(
-    pixels: npt.NDArray[np.uint8], height: int, width: int, channels: int
-) -> npt.NDArray[np.uint8]:
+def pixels_to_tensor(pixels: npt.NDArray[np.uint8], height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
     """Return decoded pixels, ``(rows, columns)`` or ``(rows, columns, 3)`` in RGB, as `decode_image` would."""
     return _channels_first(_resized(_converted(Image.fromarray(pixels), channels), height, width))
 

@@ -9,8 +9,6 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsReader, DefaultP
 from sparkwater.errors import UnsafeLoadError
 
 
-
-
 class StageReadable(DefaultParamsReadable[Any]):
     """Mixin: ``load`` and ``read`` for stages without data of their own."""
 

@@ -34,9 +34,7 @@ _CHECKED = "__sparkwater_checked"
 _PROBLEM = "__sparkwater_problem"
 
 
-class _ToTensor(
-    Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable
-):
+class _ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
     """What the Transformers that make tensors have in common."""
 
     def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
@@ -111,9 +109,7 @@ class VectorToTensor(_ToTensor):
     shape: Param[list[int]] = Param(
         Params._dummy(), "shape", "shape of one tensor, filled row-major", typeConverter=TypeConverters.toListInt
     )
-    dtype: Param[str] = Param(
-        Params._dummy(), "dtype", "dtype of the tensors", typeConverter=TypeConverters.toString
-    )
+    dtype: Param[str] = Param(Params._dummy(), "dtype", "dtype of the tensors", typeConverter=TypeConverters.toString)
 
     @keyword_only
     def __init__(
@@ -170,7 +166,9 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, Stag
         field = find_field(dataset.schema, self.getInputCol())
         spec = tensor_spec(field)
         if spec is None:
-            raise SchemaError(f"column {field.name!r} is no tensor column; make one with ImageToTensor or VectorToTensor")
+            raise SchemaError(
+                f"column {field.name!r} is no tensor column; make one with ImageToTensor or VectorToTensor"
+            )
         values = from_tensor_column(F.col(f"`{field.name}`"), spec).cast("array<double>")
         return dataset.withColumn(_free_output(self, dataset), array_to_vector(values))
 

@@ -92,9 +92,7 @@ def load_rows(batches: Iterable[pa.RecordBatch], spec: TensorSpec, classes: Clas
     skipped = SkippedRows()
     parts = [_read_batch(batch, spec, classes, handle_invalid, skipped) for batch in batches]
     if not parts:
-        return RankRows(
-            as_torch(np.empty((0, *spec.shape), spec.dtype)), torch.empty(0, dtype=torch.int64), skipped
-        )
+        return RankRows(as_torch(np.empty((0, *spec.shape), spec.dtype)), torch.empty(0, dtype=torch.int64), skipped)
     order = np.lexsort((np.concatenate([part.labels for part in parts]), np.concatenate([part.keys for part in parts])))
     features, labels = _gather(parts, order, spec)
     return RankRows(as_torch(features), as_torch(labels), skipped)

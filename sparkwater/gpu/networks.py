@@ -87,7 +87,9 @@ def check_network(name: str, shape: tuple[int, ...], classes: int) -> None:
         with torch.device("meta"):
             output = entry.factory(shape, classes)(torch.empty((2, *shape)))
     except (RuntimeError, ValueError) as error:
-        raise ConfigurationError(f"network={name!r} doesn't take imageShape=[{height}, {width}, {channels}]: {error}") from error
+        raise ConfigurationError(
+            f"network={name!r} doesn't take imageShape=[{height}, {width}, {channels}]: {error}"
+        ) from error
     if tuple(output.shape) != (2, classes):
         raise ConfigurationError(
             f"network={name!r} gives a tensor of shape {list(output.shape[1:])} a picture; {classes} classes need [{classes}]"

@@ -70,7 +70,9 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
         If no row has both.
     """
     pairs = predictions.select(F.col(label_col).alias("actual"), F.col(prediction_col).alias("predicted")).dropna()
-    counted = {(row["actual"], row["predicted"]): row["count"] for row in pairs.groupBy(pairs.columns).count().collect()}
+    counted = {
+        (row["actual"], row["predicted"]): row["count"] for row in pairs.groupBy(pairs.columns).count().collect()
+    }
     if not counted:
         raise DataError(f"no row has both {label_col!r} and {prediction_col!r}")
     labels = sorted({label for pair in counted for label in pair})
@@ -91,6 +93,8 @@ def _rate(errors: int, rows: int) -> tuple[str, str]:
 def _table(lines: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
         for line in lines
     )

@@ -35,9 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @with_setters
-class ImageClassifier(
-    Estimator["ImageClassifierModel"], PredictorParams, TrainingParams, StageReadable, StageWritable
-):
+class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, TrainingParams, StageReadable, StageWritable):
     """Train a network to classify pictures, on ``numWorkers`` Spark tasks at once.
 
     ``fit`` runs two Spark jobs: one counts the labels, the other decodes the pictures where that is

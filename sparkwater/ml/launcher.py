@@ -99,7 +99,9 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     if failures:
         raise _first_cause(failures)
     if len(outcomes) != num_workers or len({outcome.weights_digest for outcome in outcomes}) != 1:
-        raise RankFailure(f"{num_workers} ranks trained but their weights differ: a fault of the network or of sparkwater")
+        raise RankFailure(
+            f"{num_workers} ranks trained but their weights differ: a fault of the network or of sparkwater"
+        )
     return outcomes
 
 

@@ -70,7 +70,9 @@ class TrainingParams(HasSeed):
         TypeConverters.toString,
     )
     momentum: Param[float] = _param("momentum", "momentum of sgd (in [0, 1))", TypeConverters.toFloat)
-    weightDecay: Param[float] = _param("weightDecay", "weight decay, as torch's optimizers (>= 0)", TypeConverters.toFloat)
+    weightDecay: Param[float] = _param(
+        "weightDecay", "weight decay, as torch's optimizers (>= 0)", TypeConverters.toFloat
+    )
     numWorkers: Param[int] = _param(
         "numWorkers", "ranks, each one Spark task; all run at the same time (>= 1)", TypeConverters.toInt
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.arrow import usable_tensors
 from sparkwater.conversions.invalid import resolve_invalid, row_name
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import SchemaError
-from sparkwater.gpu.inference import TrainedNetwork
+from sparkwater.gpu.inference import TrainedNetwork, predict_logits
 from sparkwater.ml.features import FeatureColumn, checked_features
 from sparkwater.ml.labels import vector_positions
 from sparkwater.ml.params import PredictorParams
@@ -81,35 +82,26 @@ def free_outputs(frame: DataFrame, params: PredictorParams, named_labels: bool) 
 
 
 def _scorer(
-    trained: TrainedNetwork, spec: TensorSpec, positions: list[int]
-) -> Callable[[Iterator[pd.Series[Any]]], Iterator[pd.DataFrame]]:
-    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        from sparkwater.ml.prediction import score_batch
+    trained: TrainedNetwork, spec: TensorSpec, positions: Sequence[int]
+) -> Callable[[pd.Series[Any]], pd.DataFrame]:
+    """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker."""
 
-        for batch in batches:
-            yield score_batch(batch, trained, spec, positions)
+    def score(batch: pd.Series) -> pd.DataFrame:
+        tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
+        logits = predict_logits(trained, tensors.values).astype(np.float64)
+        raw = np.full((len(logits), max(positions) + 1), -np.inf)
+        raw[:, positions] = logits
+        rows = np.flatnonzero(tensors.valid)
+        return pd.DataFrame(
+            {
+                "raw": _place(rows, list(raw), len(batch)),
+                "probability": _place(rows, list(_softmax(raw)), len(batch)),
+                "prediction": _place(rows, list(raw.argmax(axis=1).astype(float)), len(batch)),
+                "problem": pd.Series(tensors.problems, dtype=object).reindex(range(len(batch))),
+            }
+        )
 
     return score
-
-
-def score_batch(
-    batch: pd.Series[Any], trained: TrainedNetwork, spec: TensorSpec, positions: list[int]
-) -> pd.DataFrame:
-    """Return the rows of the scores' struct for a batch of tensor bytes; executor side."""
-    from sparkwater.conversions.arrow import usable_tensors
-    from sparkwater.gpu.inference import predict_logits
-
-    tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
-    logits = predict_logits(trained, tensors.values).astype(np.float64)
-    raw = np.full((len(logits), max(positions) + 1), -np.inf)
-    raw[:, positions] = logits
-    rows = np.flatnonzero(tensors.valid)
-    result = pd.DataFrame({name: pd.Series([None] * len(batch), dtype=object) for name in _SCORED.names})
-    result["raw"] = _place(rows, list(raw), len(batch))
-    result["probability"] = _place(rows, list(_softmax(raw)), len(batch))
-    result["prediction"] = pd.Series(raw.argmax(axis=1).astype(np.float64), index=rows).reindex(range(len(batch)))
-    result["problem"] = pd.Series(tensors.problems, dtype=object).reindex(range(len(batch)))
-    return result
 
 
 def _place(rows: npt.NDArray[np.intp], values: list[Any], length: int) -> pd.Series[Any]:

@@ -1,0 +1,58 @@
+# Every target does its own set-up, once: .venv holds the pinned set, .venv-latest the newest one.
+PYTHON ?= python3
+PINNED := .venv/.ready
+LATEST := .venv-latest/.ready
+export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
+export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
+DATA ?= build/mnist_png
+PYTEST := -m pytest -q --durations=10
+
+.PHONY: help demo test test-latest lint type format bench-fit clean
+
+help:
+	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
+	@echo "make test         run every test on the pinned set of dependencies"
+	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
+	@echo "make lint type    check style and types; make format mends style"
+	@echo "make bench-fit    the training loop against plain PyTorch"
+
+demo: $(PINNED) build/mnist_png
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
+		jobs/train_image_classifier.py --data $(DATA) --workers 2 --save build/lenet
+
+test: $(PINNED)
+	.venv/bin/python $(PYTEST) tests
+
+test-latest: $(LATEST)
+	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
+		.venv-latest/bin/python $(PYTEST) tests
+
+lint: $(PINNED)
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . || { echo "'make format' mends most of this"; exit 1; }
+
+format: $(PINNED)
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+type: $(PINNED)
+	@.venv/bin/mypy || { echo "add or correct the type hints at the lines above"; exit 1; }
+
+bench-fit: $(PINNED)
+	.venv/bin/python benchmarks/bench_fit.py
+
+clean:
+	rm -rf build .venv .venv-latest *.egg-info
+
+$(PINNED): setup.py constraints/pinned.txt scripts/setup_env.sh
+	scripts/setup_env.sh $(PYTHON) .venv constraints/pinned.txt petastorm,dev
+	@touch $@
+
+$(LATEST): setup.py constraints/latest.txt scripts/setup_env.sh
+	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
+	@touch $@
+
+# Unpacked beside its place and renamed: a stopped make leaves no half a tree.
+build/mnist_png: data/mnist_png.tar.gz
+	@rm -rf build/.mnist_png && mkdir -p build/.mnist_png
+	tar -xzf $< -C build/.mnist_png
+	@rm -rf $@ && mv build/.mnist_png $@ && touch $@

@@ -1,0 +1,120 @@
+"""The training loop against plain PyTorch that never communicates.
+
+Two ranks train LeNet with the package's loop and collective; two plain PyTorch processes train the
+same network on the same tensors with the same batch and never talk. One thread each, in turns, in
+one run. Prints rows/s of both and their ratio; the machine's noise cancels in the ratio.
+
+    python benchmarks/bench_fit.py [--rows 12800] [--batch-per-rank 64 256] [--collective horovod]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from sparkwater.gpu.collectives import COLLECTIVES, Meeting, open_communicator
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.data import RankRows, SkippedRows
+from sparkwater.gpu.hosts import LOOPBACK
+from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.rendezvous import RendezvousServer
+from sparkwater.gpu.scaling import measure_scaling
+from sparkwater.gpu.train import train
+from sparkwater.gpu.world import World
+
+SHAPE, CLASSES, RANKS = (1, 28, 28), 10, 2
+EPOCHS = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=12_800, help="rows a rank and epoch (default: %(default)s)")
+    parser.add_argument("--batch-per-rank", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--collective", nargs="+", choices=COLLECTIVES, default=["horovod"])
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    for batch in arguments.batch_per_rank:
+        for collective in arguments.collective:
+            compare(arguments.rows, batch, collective, arguments.rounds)
+
+
+def compare(rows: int, batch: int, collective: str, rounds: int) -> None:
+    ours, plain = [], []
+    for _ in range(rounds):
+        plain.append(run_both(plain_rank, rows, batch, collective))
+        ours.append(run_both(package_rank, rows, batch, collective))
+    ratios = [mine / other for mine, other in zip(ours, plain, strict=True)]
+    print(
+        f"batch {batch} a rank, {collective}: sparkwater {statistics.median(ours):.0f} rows/s, silent plain PyTorch "
+        f"{statistics.median(plain):.0f} rows/s, ratio {statistics.median(ratios):.3f} "
+        f"(rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})",
+        flush=True,
+    )
+
+
+def run_both(target: Any, rows: int, batch: int, collective: str) -> float:
+    """Return rows/s of two processes together, the first epoch (warm-up) not counted."""
+    context = multiprocessing.get_context("spawn")
+    results, endpoints, barrier = context.Queue(), context.Queue(), context.Barrier(RANKS)
+    processes = [
+        context.Process(target=target, args=(rank, rows, batch, collective, endpoints, results, barrier))
+        for rank in range(RANKS)
+    ]
+    for process in processes:
+        process.start()
+    seconds = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return RANKS * rows / max(seconds)
+
+
+def rank_rows(rank: int, rows: int) -> RankRows:
+    generator = torch.Generator().manual_seed(rank)
+    features = torch.randint(0, 256, (rows, *SHAPE), dtype=torch.uint8, generator=generator)
+    return RankRows(features, torch.randint(0, CLASSES, (rows,), generator=generator), SkippedRows())
+
+
+def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
+    torch.set_num_threads(1)
+    data, world, device = rank_rows(rank, rows), World(rank, ("here",) * RANKS), torch.device("cpu")
+    config = TrainConfig(EPOCHS, RANKS * batch, "sgd", 0.01, 0.9, 0.0, "constant", 42)
+    with ExitStack() as stack:
+        if rank == 0:
+            server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
+            for _ in range(RANKS):
+                endpoints.put(server.endpoint)
+        meeting = Meeting(endpoints.get(), LOOPBACK, 60)
+        with open_communicator(collective, world, meeting, device) as communicator:
+            scaling = measure_scaling(data.features, communicator, device)
+            network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
+            barrier.wait()
+            history = train(network, data, scaling, rank, [rows] * RANKS, config, communicator)
+    results.put(history[-1].seconds)
+
+
+def plain_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
+    torch.set_num_threads(1)
+    data = rank_rows(rank, rows)
+    network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    barrier.wait()
+    for _ in range(EPOCHS):
+        started = time.perf_counter()
+        for rows_of_step in torch.randperm(rows).split(batch):
+            inputs = (data.features[rows_of_step].float() - 127.5) / 73.9
+            optimizer.zero_grad()
+            functional.cross_entropy(network(inputs), data.labels[rows_of_step]).backward()
+            optimizer.step()
+        seconds = time.perf_counter() - started
+    results.put(seconds)
+
+
+if __name__ == "__main__":
+    main()

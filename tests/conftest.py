@@ -1,0 +1,50 @@
+"""Real Spark sessions, one at a time: `spark` runs in this process's JVM, `cluster` has two executor JVMs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+import pytest
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parents[1]
+
+
+def start_session(master: str, **settings: str) -> SparkSession:
+    """Return a session with this master; a session with another one, or with other settings, is stopped first."""
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        same = active.conf.get("spark.master") == master and active.conf.get("tests.settings") == str(settings)
+        if same and not active.sparkContext._jsc.sc().isStopped():
+            return active
+        active.stop()
+    builder = SparkSession.builder.master(master).appName("sparkwater tests").config("tests.settings", str(settings))
+    defaults = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.log.level": "ERROR",
+    }
+    for name, value in {**defaults, **settings}.items():
+        builder = builder.config(name.replace("__", "."), value)
+    return builder.getOrCreate()
+
+
+@pytest.fixture
+def spark() -> SparkSession:
+    """A session with two slots."""
+    return start_session("local[2]")
+
+
+@pytest.fixture
+def cluster() -> SparkSession:
+    """A session with two executor JVMs of one slot each."""
+    return start_session("local-cluster[2,1,1024]")
