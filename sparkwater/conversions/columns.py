@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.pandas.functions import pandas_udf
 
-from sparkwater.conversions.arrow import usable_tensors
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import DataError, SchemaError
 
@@ -90,7 +89,7 @@ def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = 
         Binary; null where the input is null. A row of another length fails the job with a
         `DataError`, on the executor.
     """
-    return F.pandas_udf(_pack_or_raise(spec, channels_last), T.BinaryType())(column)
+    return executor_function(_pack_or_raise(spec, channels_last), T.BinaryType())(column)
 
 
 def from_tensor_column(column: Column, spec: TensorSpec) -> Column:
@@ -99,14 +98,35 @@ def from_tensor_column(column: Column, spec: TensorSpec) -> Column:
     The element type is the smallest Spark type that holds every value of the dtype: uint8 comes
     as short, float16 as float.
     """
-    return F.pandas_udf(_unpack(spec), T.ArrayType(_ELEMENT_TYPES[spec.dtype]))(column)
+    return executor_function(_unpack(spec), T.ArrayType(_ELEMENT_TYPES[spec.dtype]))(column)
 
 
 def checked_tensors(column: Column, spec: TensorSpec, *, channels_last: bool = False) -> Column:
     """Return numbers or arrays as `CHECKED_TENSOR`: like `to_tensor_column`, with reasons in place of errors."""
-    pack = _pack_checked(spec, channels_last)
+    return executor_function(_pack_checked(spec, channels_last), CHECKED_TENSOR)(column)
+
+
+def executor_function(
+    function: Callable[[Any], Any], returns: T.DataType, takes: type[Any] = pd.Series
+) -> Callable[[Column], Column]:
+    """Return a function of one pandas batch as a function of a column; it runs on the executors.
+
+    Parameters
+    ----------
+    function : callable
+        From a batch, a Series, to as many rows: a DataFrame where ``returns`` is a struct, else a Series.
+    returns : pyspark.sql.types.DataType
+        What it gives.
+    takes : type
+        ``pandas.DataFrame`` for a column of structs.
+    """
+    gives = pd.DataFrame if isinstance(returns, T.StructType) else pd.Series
+    # Spark reads the kind of function from its annotations, and doesn't take the typed pd.Series[Any].
+    function.__annotations__ = {function.__code__.co_varnames[0]: takes, "return": gives}
     # Spark pushes filters through deterministic functions and so evaluates them twice.
-    return F.pandas_udf(pack, CHECKED_TENSOR).asNondeterministic()(column)
+    as_udf: Any = pandas_udf  # its type knows annotated functions only
+    called: Callable[[Column], Column] = as_udf(function, returns).asNondeterministic()
+    return called
 
 
 def vector_values(frame: DataFrame, name: str) -> Column:
@@ -124,12 +144,6 @@ def is_number_or_array(data_type: T.DataType) -> bool:
     )
 
 
-def spec_problem(found: pd.Series[Any], spec: TensorSpec) -> tuple[pa.BinaryArray, dict[int, str]]:
-    """Return a pandas column of tensor bytes as Arrow and, by row, why one can't be used."""
-    array = pa.array(found, type=pa.binary(), from_pandas=True)
-    return array, usable_tensors(array, spec).problems
-
-
 def _pack(value: Any, spec: TensorSpec, channels_last: bool) -> bytes:
     values = np.asarray(value)
     if values.size != spec.size:
@@ -143,21 +157,21 @@ def _pack(value: Any, spec: TensorSpec, channels_last: bool) -> bytes:
 
 
 def _pack_or_raise(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
-    def pack(column: pd.Series) -> pd.Series:
+    def pack(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.Series([None if _is_null(value) else _pack(value, spec, channels_last) for value in column])
 
     return pack
 
 
 def _pack_checked(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.DataFrame]:
-    def pack(column: pd.Series) -> pd.DataFrame:
+    def pack(column: pd.Series[Any]) -> pd.DataFrame:
         return checked_rows(column, lambda value: _pack(value, spec, channels_last))
 
     return pack
 
 
 def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
-    def unpack(column: pd.Series) -> pd.Series:
+    def unpack(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.Series([None if _is_null(value) else np.frombuffer(value, spec.numpy_dtype) for value in column])
 
     return unpack

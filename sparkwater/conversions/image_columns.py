@@ -10,7 +10,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import CHECKED_TENSOR, checked_rows, tensor_spec
+from sparkwater.conversions.columns import CHECKED_TENSOR, checked_rows, executor_function, tensor_spec
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import DataError, SchemaError
 
@@ -51,18 +51,19 @@ def checked_images(field: T.StructField, spec: TensorSpec) -> Column:
             "as binary (encoded bytes) or as Spark's image struct"
         )
     channels, height, width = spec.shape
+    decode: Callable[[Any], pd.DataFrame]
     if isinstance(field.dataType, T.StructType):
         decode = _decode_structs(height, width, channels)
     elif isinstance(field.dataType, T.StringType):
         decode = _decode_uris(height, width, channels)
     else:
         decode = _decode_bytes(height, width, channels)
-    # Spark pushes filters through deterministic functions and so evaluates them twice.
-    return F.pandas_udf(decode, CHECKED_TENSOR).asNondeterministic()(F.col(f"`{field.name}`"))
+    takes = pd.DataFrame if isinstance(field.dataType, T.StructType) else pd.Series
+    return executor_function(decode, CHECKED_TENSOR, takes)(F.col(f"`{field.name}`"))
 
 
 def _decode_bytes(height: int, width: int, channels: int) -> Callable[[pd.Series[Any]], pd.DataFrame]:
-    def decode(column: pd.Series) -> pd.DataFrame:
+    def decode(column: pd.Series[Any]) -> pd.DataFrame:
         from sparkwater.conversions.images import decode_image
 
         return checked_rows(column, lambda data: decode_image(data, height, width, channels).tobytes())
@@ -71,7 +72,7 @@ def _decode_bytes(height: int, width: int, channels: int) -> Callable[[pd.Series
 
 
 def _decode_uris(height: int, width: int, channels: int) -> Callable[[pd.Series[Any]], pd.DataFrame]:
-    def decode(column: pd.Series) -> pd.DataFrame:
+    def decode(column: pd.Series[Any]) -> pd.DataFrame:
         from sparkwater.conversions.images import decode_image
         from sparkwater.conversions.uris import read_uri
 

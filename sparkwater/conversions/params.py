@@ -83,7 +83,7 @@ def check_image_shape(shape: Sequence[int]) -> None:
     """Refuse what can't be the height, width and channels of a picture."""
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
         raise ConfigurationError(
-            f"imageShape={list(shape)!r}; accepted: [height, width, channels] with sizes of at least 1 and channels 1 or 3"
+            f"imageShape={list(shape)!r}; accepted: [height, width, channels] sizes from 1 up, channels 1 or 3"
         )
 
 

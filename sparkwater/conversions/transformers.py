@@ -37,6 +37,8 @@ _PROBLEM = "__sparkwater_problem"
 class _ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
     """What the Transformers that make tensors have in common."""
 
+    _input_kwargs: dict[str, Any]
+
     def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
         output = _free_output(self, dataset)
         name = row_name(dataset, self.getInputCol(), self.getIdCol())
@@ -140,7 +142,7 @@ class VectorToTensor(_ToTensor):
         field = find_field(dataset.schema, self.getInputCol())
         if not is_number_or_array(field.dataType):
             raise SchemaError(
-                f"column {field.name!r} is {field.dataType.simpleString()}; accepted: vectors, numbers, arrays of numbers"
+                f"column {field.name!r} is {field.dataType.simpleString()}; accepted: vectors, numbers, arrays"
             )
         spec = TensorSpec(self.getDtype(), self.getShape())
         return self._add_tensors(dataset, checked_tensors(vector_values(dataset, field.name), spec), spec)
@@ -156,6 +158,8 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, Stag
         The tensor column, and the vector column to add. A vector holds float64: int64 values
         beyond 2**53 are rounded.
     """
+
+    _input_kwargs: dict[str, Any]
 
     @keyword_only
     def __init__(self, *, inputCol: str | None = None, outputCol: str | None = None) -> None:

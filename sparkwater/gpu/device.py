@@ -42,8 +42,8 @@ def select_device(requested: str, addresses: Sequence[str], local_rank: int, loc
         return torch.device("cpu")
     raise ConfigurationError(
         f"device='cuda', but rank {local_rank} of {local_size} on this host has no GPU to itself: Spark gave the task "
-        f"{list(addresses) or 'none'} and torch {torch.__version__} sees {available}; accepted: auto, cpu, or one GPU a task "
-        "(spark.task.resource.gpu.amount=1)"
+        f"{list(addresses) or 'none'} and torch {torch.__version__} sees {available}; accepted: auto, cpu, or a GPU "
+        "a task (spark.task.resource.gpu.amount=1)"
     )
 
 

@@ -35,12 +35,12 @@ def interface_of(address: str) -> str:
         If none has it.
     """
     for name, entries in psutil.net_if_addrs().items():
-        if any(entry.family == socket.AF_INET and _covers(entry.address, entry.netmask, address) for entry in entries):
+        if any(entry.family == socket.AF_INET and _covers(entry.address, address) for entry in entries):
             return name
     raise ConfigurationError(f"no network interface of this host has the address {address}")
 
 
-def _covers(own: str, netmask: str | None, address: str) -> bool:
+def _covers(own: str, address: str) -> bool:
     if own == address:
         return True
     # All of 127.0.0.0/8 is the loopback interface.

@@ -84,6 +84,6 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
     if not len(tensors):
         return np.empty((0, trained.classes), np.float32)
     with torch.inference_mode():
-        blocks = as_torch(tensors).split(BATCH_ROWS)
+        blocks = torch.split(as_torch(tensors), BATCH_ROWS)
         outputs = [network(trained.scaling.apply(block)) for block in blocks]
     return np.asarray(torch.cat(outputs).numpy())

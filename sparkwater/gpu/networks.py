@@ -92,7 +92,7 @@ def check_network(name: str, shape: tuple[int, ...], classes: int) -> None:
         ) from error
     if tuple(output.shape) != (2, classes):
         raise ConfigurationError(
-            f"network={name!r} gives a tensor of shape {list(output.shape[1:])} a picture; {classes} classes need [{classes}]"
+            f"network={name!r} gives a tensor of shape {list(output.shape[1:])} a picture; it must be [{classes}]"
         )
 
 

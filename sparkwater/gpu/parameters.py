@@ -39,7 +39,7 @@ class FlatParameters:
         gradients = self.message[: sum(sizes)]
         self.extra = self.message[sum(sizes) :]
         for parameter, value, gradient in zip(
-            parameters, self.values.data.split(sizes), gradients.split(sizes), strict=True
+            parameters, torch.split(self.values.data, sizes), torch.split(gradients, sizes), strict=True
         ):
             value.copy_(parameter.data.reshape(-1))
             parameter.data = value.view(parameter.shape)

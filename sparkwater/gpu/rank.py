@@ -201,7 +201,7 @@ def run_rank(
     batches: Iterable[pa.RecordBatch],
     job: RankJob,
     peers: Peers,
-    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
 ) -> Outcome:
     """Read this rank's rows, train with the other ranks, and say how it ended; never raises.
 

@@ -72,7 +72,7 @@ class _StoreServer(ThreadingHTTPServer):
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, _StoreHandler)
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
+    def verify_request(self, _request: Any, client_address: Any) -> bool:
         return client_address[0] in self._admitted and self._slots.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -124,11 +124,11 @@ class _StoreHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Keep standard error clean."""
 
 
-class RendezvousStore(torch.distributed.Store):
+class RendezvousStore(torch.distributed.Store):  # type: ignore[name-defined]
     """torch.distributed's store over the same server, so that both collectives start alike.
 
     Parameters
@@ -162,7 +162,7 @@ class RendezvousStore(torch.distributed.Store):
                 raise TimeoutError(f"the rendezvous has no {key!r} after {self._timeout}")
             time.sleep(0.01)
 
-    def wait(self, keys: list[str], timeout: timedelta | None = None) -> None:
+    def wait(self, keys: list[str], timeout: timedelta | None = None) -> None:  # noqa: ARG002 (torch's signature)
         """Wait until all keys are there."""
         for key in keys:
             self.get(key)

@@ -66,7 +66,7 @@ def train(
     rows: Sequence[int],
     config: TrainConfig,
     communicator: Communicator,
-    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     position: Position | None = None,
 ) -> list[EpochRecord]:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
@@ -137,7 +137,7 @@ def train(
 def _batches(plan: EpochPlan, rank: int) -> list[tuple[torch.Tensor, int]]:
     """Return for each step this rank's row numbers and the size of the global batch."""
     order = torch.from_numpy(plan.order(rank))
-    parts = order.split(torch.from_numpy(plan.bounds(rank)).diff().tolist())
+    parts = torch.split(order, torch.from_numpy(plan.bounds(rank)).diff().tolist())
     return list(zip(parts, plan.global_batches().tolist(), strict=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
@@ -97,6 +97,8 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
     allowPlaintext : bool
         Train although Spark's own traffic is protected and the workers' isn't. Default False.
     """
+
+    _input_kwargs: dict[str, Any]
 
     @keyword_only
     def __init__(

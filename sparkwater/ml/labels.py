@@ -89,7 +89,7 @@ def vector_positions(classes: Classes) -> Sequence[int]:
     String classes stand in their order. A numeric label stands at its own value, as Spark's
     evaluators read it; values that never occurred have probability 0.
     """
-    return [position if isinstance(value, str) else int(value) for position, value in enumerate(classes)]
+    return [int(value) if isinstance(value, float) else position for position, value in enumerate(classes)]
 
 
 def _check_numbers(labels: Sequence[float], name: str) -> None:

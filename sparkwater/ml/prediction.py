@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.arrow import usable_tensors
+from sparkwater.conversions.columns import executor_function
 from sparkwater.conversions.invalid import resolve_invalid, row_name
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import SchemaError
@@ -46,10 +47,9 @@ def add_predictions(
     A column whose Param is an empty string is left out, as in Spark ML.
     """
     name = row_name(frame, features.field.name, params.getIdCol())
-    score = F.pandas_udf(_scorer(fitted.trained, fitted.spec, vector_positions(fitted.classes)), _SCORED)
+    score = executor_function(_scorer(fitted.trained, fitted.spec, vector_positions(fitted.classes)), _SCORED)
     scored = frame.withColumn(_CHECKED, checked_features(frame, features))
-    # Spark pushes filters through deterministic functions and so evaluates them twice.
-    scored = scored.withColumn(_SCORES, score.asNondeterministic()(F.col(_CHECKED)["tensor"]))
+    scored = scored.withColumn(_SCORES, score(F.col(_CHECKED)["tensor"]))
     scores = F.col(_SCORES)
     results = {
         params.getRawPredictionCol(): F.when(scores["raw"].isNotNull(), array_to_vector(scores["raw"])),
@@ -86,7 +86,7 @@ def _scorer(
 ) -> Callable[[pd.Series[Any]], pd.DataFrame]:
     """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker."""
 
-    def score(batch: pd.Series) -> pd.DataFrame:
+    def score(batch: pd.Series[Any]) -> pd.DataFrame:
         tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
         logits = predict_logits(trained, tensors.values).astype(np.float64)
         raw = np.full((len(logits), max(positions) + 1), -np.inf)

@@ -65,7 +65,7 @@ def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool
     if _is_on(spark, "spark.dynamicAllocation.enabled"):
         raise ConfigurationError(
             "spark.dynamicAllocation.enabled=true: all ranks of a training must run at the same time, and Spark has no "
-            "barrier stages with dynamic allocation; set it to false and spark.executor.instances to the executors needed"
+            "barrier stages with dynamic allocation; set it to false and spark.executor.instances as needed"
         )
     protected = [name for name in _PROTECTED if _is_on(spark, name)]
     if protected and num_workers > 1 and not allow_plaintext:
