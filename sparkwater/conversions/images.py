@@ -52,6 +52,7 @@ def decode_image(data: bytes, height: int, width: int, channels: int) -> npt.NDA
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise DataError(f"the picture's header asks for {opened.width} x {opened.height} pixels")
+            _check_exif(opened.info.get("exif", b""))
             upright = ImageOps.exif_transpose(opened)
             return _channels_first(_resized(_converted(upright, channels), height, width))
     except UnidentifiedImageError:
@@ -60,6 +61,21 @@ def decode_image(data: bytes, height: int, width: int, channels: int) -> npt.NDA
         if isinstance(error, DataError):
             raise
         raise DataError(f"the picture can't be decoded: {error}") from error
+
+
+def _check_exif(block: bytes) -> None:
+    """Refuse an EXIF block without a readable directory: Pillow passes over it, and the picture may lie on its side."""
+    block = block.removeprefix(b"Exif\0\0")
+    if not block:
+        return
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (entries,) = struct.unpack_from(f"{order}H", block, start)
+    except struct.error:
+        order = None
+    if order is None or start + 2 + 12 * entries > len(block):
+        raise DataError("the picture's EXIF block is damaged, so its orientation can't be known")
 
 
 def pixels_to_tensor(pixels: npt.NDArray[np.uint8], height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:

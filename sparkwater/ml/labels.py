@@ -93,7 +93,7 @@ def vector_positions(classes: Classes) -> Sequence[int]:
 
 
 def _check_numbers(labels: Sequence[float], name: str) -> None:
-    wrong = [value for value in labels if not math.isfinite(value) or value < 0 or value != int(value)]
+    wrong = [value for value in sorted(labels) if not math.isfinite(value) or value < 0 or value != int(value)]
     if wrong:
         raise DataError(
             f"labelCol={name!r} holds {wrong[0]!r}; numeric labels are 0, 1, 2, ... as everywhere in Spark ML; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,21 +91,23 @@ def _scorer(
         logits = predict_logits(trained, tensors.values).astype(np.float64)
         raw = np.full((len(logits), max(positions) + 1), -np.inf)
         raw[:, positions] = logits
-        rows = np.flatnonzero(tensors.valid)
+        rows = np.flatnonzero(tensors.valid).tolist()
         return pd.DataFrame(
             {
-                "raw": _place(rows, list(raw), len(batch)),
-                "probability": _place(rows, list(_softmax(raw)), len(batch)),
-                "prediction": _place(rows, list(raw.argmax(axis=1).astype(float)), len(batch)),
-                "problem": pd.Series(tensors.problems, dtype=object).reindex(range(len(batch))),
+                "raw": _place(rows, raw, len(batch)),
+                "probability": _place(rows, _softmax(raw), len(batch)),
+                "prediction": _place(rows, raw.argmax(axis=1).astype(float), len(batch)),
+                "problem": _place(tensors.problems, tensors.problems.values(), len(batch)),
             }
         )
 
     return score
 
 
-def _place(rows: npt.NDArray[np.intp], values: list[Any], length: int) -> pd.Series[Any]:
-    return pd.Series(values, index=rows, dtype=object).reindex(range(length))
+def _place(rows: Iterable[int], values: Iterable[Any], length: int) -> pd.Series[Any]:
+    """Return the values at their rows and None everywhere else."""
+    placed = dict(zip(rows, values, strict=True))
+    return pd.Series([placed.get(row) for row in range(length)], dtype=object)
 
 
 def _softmax(raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -76,23 +76,33 @@ def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool
 
 
 def _check_slots(spark: SparkSession, num_workers: int, start_timeout: int) -> None:
-    promised = promised_slots(_master(spark))
     deadline = time.monotonic() + start_timeout
-    while (slots := _running_slots(spark)) < num_workers:
-        if (promised is not None and promised < num_workers) or time.monotonic() > deadline:
+    while (running := _running_slots(spark)) < num_workers:
+        promised = promised_slots(_master(spark), running)
+        hopeless = promised is not None and promised < num_workers
+        if hopeless or time.monotonic() > deadline:
+            waited = "" if hopeless else f" after startTimeout={start_timeout} seconds"
             raise ConfigurationError(
-                f"numWorkers={num_workers}, but the cluster runs {slots if promised is None else promised} tasks at a "
-                f"time (spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers or give Spark more "
-                "cores or executors"
+                f"numWorkers={num_workers}, but the cluster runs {promised if hopeless else running} tasks at a time{waited} "
+                f"(spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers, or give Spark more cores "
+                "or executors"
             )
         time.sleep(0.1)
 
 
-def promised_slots(master: str) -> int | None:
-    """Return the slots that a ``local`` or ``local-cluster`` master will have, or None where only time can tell."""
+def promised_slots(master: str, running: int) -> int | None:
+    """Return the slots that there will be once all executors run, or None where only time can tell.
+
+    Parameters
+    ----------
+    master : str
+        Spark's master URL.
+    running : int
+        The slots that there are now.
+    """
     if match := re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*]", master):
         return int(match[1]) * int(match[2])
-    return 0 if master.startswith("local") else None
+    return running if master.startswith("local") else None
 
 
 def _running_slots(spark: SparkSession) -> int:

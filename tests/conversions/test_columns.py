@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import DenseVector, SparseVector, Vectors, VectorUDT
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions import (
+    TensorSpec,
+    TensorToVector,
+    VectorToTensor,
+    from_tensor_column,
+    tensor_spec,
+    to_tensor_column,
+    with_tensor_spec,
+)
+from sparkwater.conversions.spec import DTYPES
+from sparkwater.errors import ConfigurationError, SchemaError
+
+#: Values that each dtype holds exactly, its limits among them.
+VALUES: dict[str, list[Any]] = {
+    "bool": [True, False, True, True],
+    "uint8": [0, 1, 128, 255],
+    "int8": [-128, -1, 0, 127],
+    "int16": [-(2**15), -1, 0, 2**15 - 1],
+    "int32": [-(2**31), -1, 0, 2**31 - 1],
+    "int64": [-(2**63), -1, 2**53 + 1, 2**63 - 1],
+    "float16": [-65504.0, -0.5, 2.0**-24, 65504.0],
+    "float32": [-1.5, 2.0**-149, 0.0, 2.0**100],
+    "float64": [-1.5, 2.0**-1074, 0.1, 2.0**1000],
+}
+
+SPARK_TYPES = {
+    "bool": "boolean",
+    "uint8": "smallint",
+    "int8": "tinyint",
+    "int16": "smallint",
+    "int32": "int",
+    "int64": "bigint",
+    "float16": "float",
+    "float32": "float",
+    "float64": "double",
+}
+
+
+def tensors(frame: DataFrame, dtype: str, name: str = "tensor") -> list[list[Any] | None]:
+    rows = frame.select(name).collect()
+    return [None if row[0] is None else np.frombuffer(row[0], dtype).tolist() for row in rows]
+
+
+def vectors(spark: SparkSession, rows: list[tuple[int, Any]]) -> DataFrame:
+    schema = T.StructType([T.StructField("id", T.LongType()), T.StructField("features", VectorUDT())])
+    return spark.createDataFrame(rows, schema).coalesce(1)
+
+
+def test_dense_and_sparse_vectors_give_the_same_tensor(spark: SparkSession) -> None:
+    frame = vectors(spark, [(0, DenseVector([1, 0, 0, 2.5])), (1, SparseVector(4, {0: 1.0, 3: 2.5}))])
+    found = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2, 2]).transform(frame)
+    assert tensor_spec(found.schema["tensor"]) == TensorSpec("float32", (2, 2))
+    assert tensors(found, "<f4") == [[1, 0, 0, 2.5]] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("array<int>", "uint8"), ("array<int>", "int64"), ("array<double>", "float64"), ("array<smallint>", "float32")],
+)
+def test_arrays_of_numbers_become_tensors(spark: SparkSession, kind: str, dtype: str) -> None:
+    frame = spark.createDataFrame([([0, 1, 2, 3, 4, 250],)], "a array<int>").select(F.col("a").cast(kind))
+    found = VectorToTensor(inputCol="a", outputCol="tensor", shape=[3, 2], dtype=dtype).transform(frame)
+    assert tensors(found, dtype) == [[0, 1, 2, 3, 4, 250]]
+
+
+@pytest.mark.parametrize("kind", ["boolean", "tinyint", "smallint", "int", "bigint", "float", "double"])
+@pytest.mark.parametrize("shape", [[1], [1, 1, 1]])
+def test_plain_numbers_become_tensors(spark: SparkSession, kind: str, shape: list[int]) -> None:
+    frame = spark.range(2).select(F.col("id").cast(kind).alias("number"))
+    found = VectorToTensor(inputCol="number", outputCol="tensor", shape=shape, dtype="float64").transform(frame)
+    assert tensors(found, "<f8") == [[0], [1]]
+
+
+def test_large_integers_are_not_rounded(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(2**53 + 1, [2**53 + 1, -(2**63)])], "number long, a array<long>")
+    one = VectorToTensor(inputCol="number", outputCol="one", shape=[1], dtype="int64")
+    two = VectorToTensor(inputCol="a", outputCol="two", shape=[2], dtype="int64")
+    found = two.transform(one.transform(frame))
+    assert tensors(found, "<i8", "one") == [[2**53 + 1]]
+    assert tensors(found, "<i8", "two") == [[2**53 + 1, -(2**63)]]
+
+
+WRONG = [
+    (0, Vectors.dense(1, 2)),
+    (1, Vectors.dense(1, 2, 3)),
+    (2, None),
+    (3, Vectors.dense()),
+    (4, Vectors.sparse(2, {})),
+    (5, Vectors.sparse(1, {})),
+]
+
+
+def test_wrong_lengths_and_nulls_are_dropped_by_skip(spark: SparkSession) -> None:
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="skip")
+    found = stage.transform(vectors(spark, WRONG))
+    assert [row.id for row in found.collect()] == [0, 4]
+    assert tensors(found, "<f4") == [[1, 2], [0, 0]]
+
+
+def test_wrong_lengths_and_nulls_have_no_tensor_under_keep(spark: SparkSession) -> None:
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="keep")
+    found = stage.transform(vectors(spark, WRONG))
+    assert [row.id for row in found.collect()] == [0, 1, 2, 3, 4, 5]
+    assert tensors(found, "<f4") == [[1, 2], None, None, None, [0, 0], None]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [(1, r"invalid row 1: the row has 3 values where float32\[2\] has 2"), (2, "invalid row 2: the value is null")],
+)
+def test_a_wrong_length_or_a_null_is_named(spark: SparkSession, row: int, message: str) -> None:
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], idCol="id")
+    with pytest.raises(PySparkException, match=message):
+        stage.transform(vectors(spark, [WRONG[0], WRONG[row]])).collect()
+
+
+@pytest.mark.parametrize("kind", ["boolean", "int", "bigint", "float", "double"])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_null_number_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
+    frame = spark.createDataFrame([(1,), (None,)], "number int").select(F.col("number").cast(kind)).coalesce(1)
+    stage = VectorToTensor(inputCol="number", outputCol="tensor", shape=[1], dtype=dtype, handleInvalid="keep")
+    assert tensors(stage.transform(frame), dtype) == [[1], None]
+
+
+@pytest.mark.parametrize("kind", ["array<int>", "array<double>"])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_null_in_an_array_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
+    frame = spark.createDataFrame([([1, 2],), ([1, None],), (None,)], "a array<int>").select(F.col("a").cast(kind))
+    stage = VectorToTensor(inputCol="a", outputCol="tensor", shape=[2], dtype=dtype, handleInvalid="keep")
+    assert tensors(stage.transform(frame.coalesce(1)), dtype) == [[1, 2], None, None]
+
+
+def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(float("nan"), [1.0, float("nan")])], "number double, a array<double>")
+    one = VectorToTensor(inputCol="number", outputCol="one", shape=[1])
+    two = VectorToTensor(inputCol="a", outputCol="two", shape=[2])
+    found = two.transform(one.transform(frame)).first()
+    assert np.isnan(np.frombuffer(found.one, "<f4")).all()
+    assert np.isnan(np.frombuffer(found.two, "<f4")).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"inputCol": "nothing"}, SchemaError, "no column 'nothing'"),
+        ({"inputCol": "text"}, SchemaError, "'text' is string"),
+        ({"inputCol": "words"}, SchemaError, "'words' is array<string>"),
+        ({"inputCol": "price"}, SchemaError, r"'price' is decimal"),
+        ({"outputCol": "text"}, SchemaError, "outputCol='text'"),
+        ({"shape": None}, ConfigurationError, "shape"),
+        ({"shape": [0]}, SchemaError, "positive integers"),
+        ({"dtype": "uint16"}, SchemaError, "dtype='uint16'"),
+        ({"handleInvalid": "ignore"}, ConfigurationError, "handleInvalid='ignore'"),
+        ({"idCol": "number"}, SchemaError, "no column 'number'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_job(
+    spark: SparkSession, settings: dict[str, object], error: type[Exception], message: str
+) -> None:
+    boom = F.raise_error(F.lit("a job ran"))
+    kinds = {"a": "array<int>", "text": "string", "words": "array<string>", "price": "decimal(5,2)"}
+    frame = spark.range(1).select(*(boom.cast(kind).alias(name) for name, kind in kinds.items()))
+    accepted = {"inputCol": "a", "outputCol": "tensor", "shape": [2]}
+    stage = VectorToTensor(**{name: value for name, value in {**accepted, **settings}.items() if value is not None})
+    with pytest.raises(error, match=message):
+        stage.transform(frame)
+
+
+def test_vectors_survive_the_way_to_tensors_and_back(spark: SparkSession) -> None:
+    rows = [(0, Vectors.dense(0.1, -2, 1e300)), (1, Vectors.sparse(3, {1: 5.0}))]
+    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[3, 1], dtype="float64")
+    back = TensorToVector(inputCol="tensor", outputCol="again")
+    found = back.transform(there.transform(vectors(spark, rows)))
+    assert isinstance(found.schema["again"].dataType, VectorUDT)
+    assert [row.again.toArray().tolist() for row in found.collect()] == [[0.1, -2, 1e300], [0, 5, 0]]
+
+
+def test_null_tensors_stay_null_vectors(spark: SparkSession) -> None:
+    frame = vectors(spark, [(0, Vectors.dense(1, 2)), (1, None), (2, Vectors.dense(3, 4))])
+    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="keep")
+    found = TensorToVector(inputCol="tensor", outputCol="again").transform(there.transform(frame)).collect()
+    assert [row.again for row in found] == [Vectors.dense(1, 2), None, Vectors.dense(3, 4)]
+
+
+def test_only_tensor_columns_become_vectors(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(b"1234",)], "raw binary")
+    with pytest.raises(SchemaError, match="'raw' is no tensor column"):
+        TensorToVector(inputCol="raw", outputCol="vector").transform(frame)
+    with pytest.raises(SchemaError, match="no column 'tensor'"):
+        TensorToVector(inputCol="tensor", outputCol="vector").transform(frame)
+    marked = with_tensor_spec(frame, "raw", TensorSpec("uint8", (4,)))
+    with pytest.raises(SchemaError, match="outputCol='raw'"):
+        TensorToVector(inputCol="raw", outputCol="raw").transform(marked)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_columns_of_every_dtype_come_back_unchanged(spark: SparkSession, dtype: str) -> None:
+    spec = TensorSpec(dtype, (2, 2))
+    kind = f"array<{SPARK_TYPES[dtype]}>"
+    frame = spark.createDataFrame([(VALUES[dtype],), (None,)], f"a {kind}").coalesce(1)
+    packed = frame.select(to_tensor_column(F.col("a"), spec).alias("tensor"))
+    unpacked = packed.select("tensor", from_tensor_column(F.col("tensor"), spec).alias("a"))
+    assert unpacked.schema["a"].dataType.simpleString() == kind
+    rows = unpacked.collect()
+    assert bytes(rows[0].tensor) == np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
+    assert rows[0].a == VALUES[dtype]
+    assert (rows[1].tensor, rows[1].a) == (None, None)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tensors_of_every_dtype_become_vectors(spark: SparkSession, dtype: str) -> None:
+    spec = TensorSpec(dtype, (4,))
+    raw = np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
+    frame = with_tensor_spec(spark.createDataFrame([(raw,)], "tensor binary"), "tensor", spec)
+    found = TensorToVector(inputCol="tensor", outputCol="vector").transform(frame).first()
+    assert found.vector.toArray().tolist() == [float(x) for x in VALUES[dtype]]
+
+
+def test_channels_last_values_are_reordered(spark: SparkSession) -> None:
+    picture = np.arange(24).reshape(2, 4, 3)
+    spec = TensorSpec("uint8", (3, 2, 4))
+    frame = spark.createDataFrame([(picture.reshape(-1).tolist(),)], "a array<int>")
+    last, first = frame.select(
+        to_tensor_column(F.col("a"), spec, channels_last=True), to_tensor_column(F.col("a"), spec)
+    ).first()
+    assert bytes(last) == picture.astype(np.uint8).transpose(2, 0, 1).tobytes()
+    assert bytes(first) == bytes(range(24))
+
+
+def test_ml_vectors_are_packed_through_vector_to_array(spark: SparkSession) -> None:
+    frame = vectors(spark, [(0, Vectors.sparse(3, {2: 4.0}))])
+    spec = TensorSpec("float16", (3,))
+    found = frame.select(to_tensor_column(vector_to_array("features"), spec).alias("tensor"))
+    assert tensors(found, "<f2") == [[0, 0, 4]]
+
+
+def test_a_wrong_length_fails_the_column_function(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([([1, 2, 3],)], "a array<int>")
+    with pytest.raises(PySparkException, match=r"DataError.*3 values where int32\[2\] has 2"):
+        frame.select(to_tensor_column(F.col("a"), TensorSpec("int32", (2,)))).collect()
+
+
+def test_the_spec_is_read_from_the_field_and_survives_parquet(spark: SparkSession, tmp_path: Path) -> None:
+    spec = TensorSpec("int16", (2,))
+    frame = spark.createDataFrame([(b"abcd", "x")], "tensor binary, text string")
+    assert tensor_spec(frame.schema["tensor"]) is None
+    marked = with_tensor_spec(frame.withMetadata("tensor", {"mine": 1}), "tensor", spec)
+    assert marked.schema["tensor"].metadata["mine"] == 1
+    marked.write.parquet(str(tmp_path / "data"))
+    read = spark.read.parquet(str(tmp_path / "data"))
+    assert tensor_spec(read.schema["tensor"]) == spec
+    assert tensor_spec(with_tensor_spec(frame, "text", spec).schema["text"]) is None

@@ -1,0 +1,213 @@
+"""Real ranks in processes of their own: `launch` starts this file once a rank, the scenarios are at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sparkwater.conversions.arrow import tensors_to_arrow
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.gpu.collectives import CollectiveError, Meeting, open_communicator
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.hosts import LOOPBACK
+from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.rank import RankJob, run_rank
+from sparkwater.gpu.rendezvous import RendezvousServer
+from sparkwater.gpu.world import World
+
+SPEC = TensorSpec("uint8", (1, 16, 16))
+CLASSES = (0.0, 1.0, 2.0)
+
+
+def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
+    """Run a scenario with one process a rank; return what each reports, or kill them all after `limit` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    processes: list[subprocess.Popen[str]] = []
+    logs = [(folder / f"{rank}.log").open("w+") for rank in range(ranks)]
+    deadline = time.monotonic() + limit
+    try:
+        for rank in range(ranks):
+            command = [sys.executable, __file__, scenario, str(folder), str(rank), str(ranks), json.dumps(arguments)]
+            processes.append(subprocess.Popen(command, stdout=logs[rank], stderr=subprocess.STDOUT, text=True))
+        codes = [process.wait(max(0.1, deadline - time.monotonic())) for process in processes]
+        hung = False
+    except subprocess.TimeoutExpired:
+        hung, codes = True, [process.poll() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        texts = []
+        for log in logs:
+            log.seek(0)
+            texts.append(log.read())
+            log.close()
+    if hung or any(codes):
+        state = f"hung for {limit:.0f} s" if hung else "failed"
+        raise AssertionError(
+            f"{scenario} {state}, exit codes {codes}\n" + "\n---\n".join(text[-3000:] for text in texts)
+        )
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+
+
+class FilePeers:
+    """Ranks that exchange messages through files in a folder."""
+
+    threads = 1
+
+    def __init__(self, folder: Path, rank: int, size: int) -> None:
+        self.folder = folder
+        self.world = World(rank, ("here",) * size)
+        self.gpu_addresses: list[str] = []
+        self.rounds = 0
+
+    def all_gather(self, message: str) -> list[str]:
+        self.rounds += 1
+        write_whole(self.folder / f"round-{self.rounds}-{self.world.rank}", message)
+        return [wait_for(self.folder / f"round-{self.rounds}-{rank}") for rank in range(self.world.size)]
+
+
+def write_whole(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.rename(path)
+
+
+def wait_for(path: Path, limit: float = 50.0) -> str:
+    deadline = time.monotonic() + limit
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody wrote {path.name}")
+        time.sleep(0.01)
+    return path.read_text()
+
+
+def picture_batches(rows: range, corrupt: bool = False) -> list[pa.RecordBatch]:
+    """Noisy pictures of three classes, each with its own bright third; a row's number decides all of it."""
+    pictures = np.stack([_picture(row) for row in rows]) if len(rows) else np.empty((0, *SPEC.shape), np.uint8)
+    tensors = tensors_to_arrow(pictures)
+    if corrupt:
+        tensors = pa.array([None, *tensors.to_pylist()[1:]], pa.binary())
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "tensor": tensors,
+            "problem": pa.array(
+                ["it is no picture" if corrupt and not i else None for i in range(len(rows))], pa.string()
+            ),
+            "label": pa.array([float(row % 3) for row in rows], pa.float64()),
+            "name": pa.array([f"row-{row}.png" for row in rows], pa.string()),
+            "key": pa.array([row * 7919 % 104_729 for row in rows], pa.int64()),
+        }
+    )
+    return pa.Table.from_batches([batch]).to_batches(max_chunksize=7)
+
+
+def _picture(row: int) -> np.ndarray:
+    picture = np.random.default_rng(row).integers(0, 120, SPEC.shape, dtype=np.uint8)
+    third = row % 3
+    picture[:, 5 * third : 5 * third + 5] += 130
+    return picture
+
+
+def rank_job(expected_rows: int, **changes: Any) -> RankJob:
+    settings: dict[str, Any] = {
+        "epochs": 4, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.0,
+        "weight_decay": 0.0, "schedule": "constant", "seed": 42,
+    }  # fmt: skip
+    collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
+    config = TrainConfig(**{**settings, **changes})
+    return RankJob(find_network("lenet"), SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20)
+
+
+def meeting_of(stack: ExitStack, folder: Path, rank: int, stall_timeout: int) -> Meeting:
+    """Return where the ranks meet; rank 0 serves the rendezvous until the stack closes."""
+    if rank == 0:
+        write_whole(folder / "endpoint", stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK])).endpoint)
+    return Meeting(wait_for(folder / "endpoint"), LOOPBACK, stall_timeout)
+
+
+def cycles(folder: Path, rank: int, size: int, collective: str) -> dict[str, Any]:
+    """Open and close a communicator three times; report what came out of it and of the environment."""
+    os.environ["HOROVOD_RANK"] = "77"
+    os.environ["GLOO_SOCKET_IFNAME"] = "before"
+    before, sums, copies = dict(os.environ), [], []
+    for cycle in range(3):
+        place = folder / f"cycle-{cycle}"
+        place.mkdir(exist_ok=True)
+        world = World(rank, ("here",) * size)
+        with ExitStack() as stack:
+            meeting = meeting_of(stack, place, rank, 20)
+            with open_communicator(collective, world, meeting, torch.device("cpu")) as communicator:
+                for count in (1, 3, 100_000):
+                    total = torch.arange(count, dtype=torch.float32) + rank * 1000 + cycle
+                    communicator.all_reduce_(total)
+                    expected = 2.0 * torch.arange(count) + 1000 + 2 * cycle
+                    sums.append(bool(torch.equal(total, expected)))
+                doubles = torch.tensor([1.0 / 3, 2.0**40 + rank], dtype=torch.float64)
+                communicator.all_reduce_(doubles)
+                sums.append(doubles.tolist() == [2.0 / 3, 2.0**41 + 1])
+                copy = torch.full((5,), float(rank + 10 * cycle))
+                communicator.broadcast_(copy)
+                copies.append(copy.tolist())
+                # Nobody closes before all have what was sent to them.
+                communicator.all_reduce_(torch.zeros(1))
+    changed = sorted(name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name))
+    return {"sums": sums, "copies": copies, "changed": changed}
+
+
+def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culprit: int, stall_timeout: int) -> Any:
+    """One rank raises, dies or sleeps where the others wait for it; report how each of them ends, and when."""
+    world = World(rank, ("here",) * size)
+    started, raised, message = time.monotonic(), "nothing", ""
+    try:
+        with ExitStack() as stack:
+            meeting = meeting_of(stack, folder, rank, stall_timeout)
+            with open_communicator(collective, world, meeting, torch.device("cpu")) as communicator:
+                communicator.all_reduce_(torch.zeros(1))
+                started = time.monotonic()
+                if rank == culprit and kind == "raise":
+                    raise ZeroDivisionError("this rank's own fault")
+                if rank == culprit and kind == "stall":
+                    with suppress(TimeoutError):
+                        wait_for(folder / "lost", 25.0)
+                communicator.all_reduce_(torch.ones(1000))
+    except (CollectiveError, ZeroDivisionError) as error:
+        raised, message = type(error).__name__, str(error)
+        if rank != culprit:
+            write_whole(folder / "lost", "")
+    return {"raised": raised, "message": message, "seconds": time.monotonic() - started}
+
+
+def training(
+    folder: Path, rank: int, size: int, starts: list[int], corrupt: int | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Train with the rows from ``starts[rank]`` to ``starts[rank + 1]``."""
+    batches = picture_batches(range(starts[rank], starts[rank + 1]), corrupt == rank)
+    expected = changes.pop("expected_rows", starts[-1])
+    outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
+    return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}
+
+
+SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "training": training}
+
+
+def main() -> None:
+    scenario, folder, rank, size, arguments = sys.argv[1:]
+    torch.set_num_threads(1)
+    report = SCENARIOS[scenario](Path(folder), int(rank), int(size), **json.loads(arguments))
+    write_whole(Path(folder) / f"{rank}.json", json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

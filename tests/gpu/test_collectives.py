@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.collectives import COLLECTIVES, Meeting, missing_collective, open_communicator
+from sparkwater.gpu.world import World
+
+
+def load_ranks() -> Any:
+    spec = importlib.util.spec_from_file_location("sparkwater_tests_ranks", Path(__file__).with_name("ranks.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ranks = load_ranks()
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_the_environment_alone(
+    collective: str, tmp_path: Path
+) -> None:
+    reports = ranks.launch("cycles", tmp_path, collective=collective)
+    for report in reports:
+        assert report["sums"] == [True] * 12
+        assert report["copies"] == [[0.0] * 5, [10.0] * 5, [20.0] * 5]
+        assert report["changed"] == []
+
+
+@pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 0)])
+def test_a_rank_that_raises_is_noticed_by_the_other(collective: str, culprit: int, tmp_path: Path) -> None:
+    reports = ranks.launch(
+        "fault", tmp_path, collective=collective, kind="raise", culprit=culprit, stall_timeout=60, limit=50
+    )
+    assert reports[culprit]["raised"] == "ZeroDivisionError"
+    assert reports[1 - culprit]["raised"] == "CollectiveError"
+    assert "lost the other ranks" in reports[1 - culprit]["message"]
+    assert reports[1 - culprit]["seconds"] < 30
+
+
+@pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 1)])
+def test_a_rank_that_keeps_the_other_waiting_is_given_up(collective: str, culprit: int, tmp_path: Path) -> None:
+    reports = ranks.launch(
+        "fault", tmp_path, collective=collective, kind="stall", culprit=culprit, stall_timeout=5, limit=60
+    )
+    waiting = reports[1 - culprit]
+    assert waiting["raised"] == "CollectiveError"
+    assert 2 < waiting["seconds"] < 24
+    assert reports[culprit]["raised"] == "CollectiveError", "a rank that comes too late must not train on alone"
+
+
+def test_one_rank_needs_no_horovod() -> None:
+    script = """
+import sys
+sys.modules["horovod"] = None
+import torch
+from sparkwater.gpu.collectives import LocalCommunicator, Meeting, missing_collective, open_communicator
+from sparkwater.gpu.world import World
+values = torch.tensor([1.0, 2.0])
+with open_communicator("horovod", World(0, ("here",)), Meeting("none", "127.0.0.1", 5), torch.device("cpu")) as ours:
+    ours.all_reduce_(values)
+    ours.broadcast_(values)
+assert isinstance(ours, LocalCommunicator)
+assert missing_collective("horovod", 1) is None
+assert "sparkwater.gpu.build_horovod" in missing_collective("horovod", 2)
+assert missing_collective("torch", 2) is None
+print(values.tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[1.0, 2.0]"
+
+
+def test_an_installed_horovod_is_not_missed() -> None:
+    assert importlib.util.find_spec("horovod") is not None
+    assert missing_collective("horovod", 2) is None
+
+
+def test_an_unknown_collective_is_refused_with_the_accepted_names() -> None:
+    meeting, device = Meeting("none", "127.0.0.1", 5), torch.device("cpu")
+    with (
+        pytest.raises(ConfigurationError, match=r"'mpi'.*horovod, torch"),
+        open_communicator("mpi", World(0, ("a", "a")), meeting, device),
+    ):
+        pass

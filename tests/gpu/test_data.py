@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparkwater.conversions.arrow import tensors_to_arrow
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.errors import DataError
+from sparkwater.gpu.data import MAX_LISTED, Classes, RankRows, load_rows
+
+SPEC = TensorSpec("uint8", (1, 4, 5))
+CLASSES = (0.0, 1.0, 2.0, 5.0)
+
+
+def pictures(ids: list[int]) -> np.ndarray:
+    """Pictures that say which row they are: the first four bytes are its number."""
+    values = np.zeros((len(ids), SPEC.nbytes), np.uint8)
+    values[:, :4] = np.array(ids, np.uint32).reshape(-1, 1).view(np.uint8)
+    values[:, 4:] = (np.array(ids).reshape(-1, 1) * 31 + np.arange(16)) % 256
+    return values.reshape(-1, *SPEC.shape)
+
+
+def ids_of(rows: RankRows) -> list[int]:
+    flat = rows.features.numpy().reshape(len(rows), -1)
+    return np.ascontiguousarray(flat[:, :4]).view(np.uint32).reshape(-1).tolist()
+
+
+def key_of(row: int) -> int:
+    return row * 2_654_435_761 % 2**32 - 2**31
+
+
+def batch_of(ids: list[int], **columns: Any) -> pa.RecordBatch:
+    usual = {
+        "tensor": tensors_to_arrow(pictures(ids)),
+        "problem": pa.nulls(len(ids), pa.string()),
+        "label": pa.array([CLASSES[row % 4] for row in ids], pa.float64()),
+        "name": pa.array([f"row-{row}" for row in ids], pa.string()),
+        "key": pa.array([key_of(row) for row in ids], pa.int64()),
+    }
+    return pa.RecordBatch.from_pydict({**usual, **columns})
+
+
+def same(one: RankRows, other: RankRows) -> bool:
+    return torch.equal(one.features, other.features) and torch.equal(one.labels, other.labels)
+
+
+def test_image_and_label_stay_paired() -> None:
+    rows = load_rows(
+        [batch_of(list(range(start, start + 100))) for start in range(0, 1000, 100)], SPEC, CLASSES, "error"
+    )
+    ids = ids_of(rows)
+    assert len(rows) == 1000
+    assert sorted(ids) == list(range(1000))
+    assert sum(row % 4 != label for row, label in zip(ids, rows.labels.tolist(), strict=True)) == 0
+    assert np.array_equal(rows.features.numpy(), pictures(ids))
+    assert (rows.features.dtype, rows.labels.dtype) == (torch.uint8, torch.int64)
+    assert rows.features.shape == (1000, 1, 4, 5)
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@given(st.data())
+def test_neither_order_nor_split_nor_slicing_of_batches_can_be_seen(data: st.DataObject) -> None:
+    ids = list(range(data.draw(st.integers(1, 60))))
+    expected = load_rows([batch_of(ids)], SPEC, CLASSES, "error")
+    shuffled = data.draw(st.permutations(ids))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(ids)), max_size=6)))
+    parts = [shuffled[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
+    whole = batch_of([9999, *shuffled, 9999])
+    bounds = list(zip([0, *cuts], [*cuts, len(ids)], strict=True))
+    split = [batch_of(part) for part in parts]
+    sliced = [whole.slice(1 + start, stop - start) for start, stop in bounds]
+    size = data.draw(st.integers(1, 60))
+    chunked = pa.Table.from_batches(split).combine_chunks().to_batches(max_chunksize=size)
+    for batches in (split, sliced, chunked, iter(split)):
+        assert same(load_rows(batches, SPEC, CLASSES, "error"), expected)
+
+
+def test_rows_of_the_same_content_and_different_labels_have_one_order_too() -> None:
+    keys = pa.array([7, 7, 7], pa.int64())
+    tensors = tensors_to_arrow(pictures([3, 3, 3]))
+    orders = ([5.0, 0.0, 1.0], [1.0, 5.0, 0.0])
+    loaded = [
+        load_rows([batch_of([3, 3, 3], key=keys, tensor=tensors, label=pa.array(labels))], SPEC, CLASSES, "error")
+        for labels in orders
+    ]
+    assert same(*loaded)
+    assert loaded[0].labels.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "bool"])
+def test_no_batches_give_no_rows(dtype: str) -> None:
+    rows = load_rows(iter([]), TensorSpec(dtype, (3, 2, 2)), CLASSES, "error")
+    assert len(rows) == 0
+    assert rows.features.shape == (0, 3, 2, 2)
+    assert str(rows.features.dtype) == f"torch.{dtype}"
+    assert rows.labels.dtype == torch.int64
+    assert rows.skipped.count == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float16"])
+def test_an_empty_batch_among_others_adds_nothing(dtype: str) -> None:
+    spec = TensorSpec(dtype, SPEC.shape)
+    full = batch_of([1, 2, 3], tensor=tensors_to_arrow(pictures([1, 2, 3]).astype(dtype)))
+    rows = load_rows([full.slice(0, 0), full, full.slice(3, 0)], spec, CLASSES, "error")
+    assert same(rows, load_rows([full], spec, CLASSES, "error"))
+    assert len(load_rows([full.slice(0, 0)], spec, CLASSES, "error")) == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_batch_without_one_usable_row_is_skipped_whole(dtype: str) -> None:
+    spec = TensorSpec(dtype, SPEC.shape)
+    nothing = batch_of([1, 2], tensor=pa.nulls(2, pa.binary()))
+    good = batch_of([3], tensor=tensors_to_arrow(pictures([3]).astype(dtype)))
+    rows = load_rows([nothing, good], spec, CLASSES, "skip")
+    assert len(rows) == 1
+    assert rows.skipped.count == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "positions"),
+    [
+        (("cat", "dog", "newt"), pa.array(["newt", "cat", "dog"]), [2, 0, 1]),
+        (("", "10", "9"), pa.array(["9", "", "10"]), [2, 0, 1]),
+        ((-1.0, 0.5, 7.0), pa.array([7.0, -1.0, 0.5]), [2, 0, 1]),
+    ],
+)
+def test_labels_become_positions_in_the_classes(classes: Classes, labels: pa.Array, positions: list[int]) -> None:
+    rows = load_rows([batch_of([0, 1, 2], label=labels)], SPEC, classes, "error")
+    found = dict(zip(ids_of(rows), rows.labels.tolist(), strict=True))
+    assert [found[row] for row in range(3)] == positions
+
+
+def faulty_batches() -> dict[str, tuple[pa.RecordBatch, TensorSpec, str, str]]:
+    good = tensors_to_arrow(pictures([0, 1, 2])).to_pylist()
+    floats = pictures([0, 1, 2]).astype(np.float32)
+    broken, infinite = floats.copy(), floats.copy()
+    broken[1, 0, 3, 4], infinite[1, 0, 0, 0] = np.nan, -np.inf
+    wide = TensorSpec("float32", SPEC.shape)
+    null = pa.array([good[0], None, good[2]], pa.binary())
+    labels = pa.array([0.0, None, 2.0], pa.float64())
+    return {
+        "given": (
+            batch_of([0, 1, 2], tensor=null, problem=pa.array([None, "not a PNG", None])), SPEC, "row-1", "not a PNG"
+        ),
+        "null": (batch_of([0, 1, 2], tensor=null), SPEC, "row-1", "null"),
+        "short": (batch_of([0, 1, 2], tensor=pa.array([good[0], good[1][:-1], good[2]])), SPEC, "row-1", "19 bytes"),
+        "long": (batch_of([0, 1, 2], tensor=pa.array([good[0], good[1] * 2, good[2]])), SPEC, "row-1", "40 bytes"),
+        "empty": (batch_of([0, 1, 2], tensor=pa.array([good[0], b"", good[2]])), SPEC, "row-1", "0 bytes"),
+        "nan": (batch_of([0, 1, 2], tensor=tensors_to_arrow(broken)), wide, "row-1", "NaN"),
+        "infinite": (batch_of([0, 1, 2], tensor=tensors_to_arrow(infinite)), wide, "row-1", "infinity"),
+        "no label": (batch_of([0, 1, 2], label=labels), SPEC, "row-1", "None"),
+        "other label": (batch_of([0, 1, 2], label=pa.array([0.0, 3.0, 2.0])), SPEC, "row-1", "3.0"),
+        "nan label": (batch_of([0, 1, 2], label=pa.array([0.0, float("nan"), 2.0])), SPEC, "row-1", "nan"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", list(faulty_batches()))
+def test_a_row_that_cannot_be_used_is_an_error_with_its_name_and_the_reason(fault: str) -> None:
+    batch, spec, name, reason = faulty_batches()[fault]
+    with pytest.raises(DataError) as caught:
+        load_rows([batch], spec, CLASSES, "error")
+    assert name in str(caught.value)
+    assert reason in str(caught.value)
+    assert "row-0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", list(faulty_batches()))
+def test_a_row_that_cannot_be_used_is_skipped_and_listed(fault: str) -> None:
+    batch, spec, name, reason = faulty_batches()[fault]
+    padded = pa.Table.from_batches([batch.slice(0, 1), batch, batch.slice(2, 1)]).combine_chunks().to_batches()[0]
+    for rows_of in (batch, padded.slice(1, 3)):
+        rows = load_rows([rows_of], spec, CLASSES, "skip")
+        assert rows.features.shape == (2, *spec.shape)
+        # Rows 0 and 2 keep their own labels and pictures.
+        expected = pictures([0, 2]).astype(spec.dtype)
+        found = {int(label): picture for label, picture in zip(rows.labels, rows.features.numpy(), strict=True)}
+        assert sorted(found) == [0, 2]
+        assert np.array_equal(found[0], expected[0])
+        assert np.array_equal(found[2], expected[1])
+        assert rows.skipped.count == 1
+        assert [listed for listed, _ in rows.skipped.listed] == [name]
+        assert reason in rows.skipped.listed[0][1]
+
+
+def test_all_skipped_rows_are_counted_and_the_first_are_listed() -> None:
+    batches = []
+    for start in range(0, 60, 10):
+        ids = list(range(start, start + 10))
+        values = tensors_to_arrow(pictures(ids)).to_pylist()
+        batches.append(batch_of(ids, tensor=pa.array([None if row % 2 else values[row - start] for row in ids])))
+    rows = load_rows(batches, SPEC, CLASSES, "skip")
+    assert rows.skipped.count == 30
+    assert MAX_LISTED == 20
+    assert [name for name, _ in rows.skipped.listed] == [f"row-{row}" for row in range(1, 41, 2)]
+    assert sorted(ids_of(rows)) == list(range(0, 60, 2))

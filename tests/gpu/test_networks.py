@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu import networks
+from sparkwater.gpu.networks import build_network, check_network, find_network, register_network
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries made by a test are gone after it."""
+    monkeypatch.setattr(networks, "_REGISTRY", dict(networks._REGISTRY))
+
+
+def count_weights(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_lenet_has_the_published_number_of_weights() -> None:
+    assert count_weights(build_network(find_network("lenet"), (1, 28, 28), 10, 1)) == 431_080
+
+
+def test_lenet_layers_give_the_published_shapes() -> None:
+    network = build_network(find_network("lenet"), (1, 28, 28), 10, 1)
+    values, shapes = torch.zeros(2, 1, 28, 28), {}
+    for name, layer in network.named_children():
+        values = layer(values)
+        shapes[name] = tuple(values.shape[1:])
+    assert shapes == {
+        "conv1": (20, 24, 24), "pool1": (20, 12, 12), "relu1": (20, 12, 12),
+        "conv2": (50, 8, 8), "pool2": (50, 4, 4), "relu2": (50, 4, 4),
+        "flatten": (800,), "fc1": (500,), "relu3": (500,), "fc2": (10,),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes"), [((3, 32, 32), 10), ((1, 16, 16), 2), ((1, 16, 40), 7), ((4, 29, 31), 1000)]
+)
+def test_lenet_takes_other_pictures(shape: tuple[int, int, int], classes: int) -> None:
+    check_network("lenet", shape, classes)
+    network = build_network(find_network("lenet"), shape, classes, 1)
+    outputs = network(torch.rand(3, *shape))
+    assert outputs.shape == (3, classes)
+    assert torch.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 15, 15), (1, 15, 40), (3, 40, 15), (1, 1, 1)])
+def test_pictures_that_are_too_small_are_refused_with_the_minimum(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ConfigurationError, match="at least 16 x 16 pixels"):
+        check_network("lenet", shape, 10)
+
+
+def test_an_unknown_network_is_refused_with_the_names_that_there_are(registry: None) -> None:
+    register_network("another", image_shape=(8, 8, 1))(lambda shape, classes: nn.Flatten())
+    with pytest.raises(ConfigurationError, match=r"network='resnet'.*another, lenet"):
+        find_network("resnet")
+    with pytest.raises(ConfigurationError, match="lenet"):
+        check_network("resnet", (1, 28, 28), 10)
+
+
+def test_a_registered_network_is_found_and_built(registry: None) -> None:
+    @register_network("linear", image_shape=(4, 4, 1), smallest=4)
+    def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+    entry = find_network("linear")
+    assert entry.factory is linear
+    assert (entry.image_shape, entry.smallest) == ((4, 4, 1), 4)
+    check_network("linear", (1, 4, 4), 3)
+    assert count_weights(build_network(entry, (1, 4, 4), 3, 1)) == 51
+    with pytest.raises(ConfigurationError, match="at least 4 x 4"):
+        check_network("linear", (1, 3, 4), 3)
+
+
+def test_a_network_with_a_wrong_output_is_refused_with_both_shapes(registry: None) -> None:
+    register_network("flat", image_shape=(4, 4, 1))(lambda shape, classes: nn.Flatten())
+    with pytest.raises(ConfigurationError, match=r"\[16\].*\[3\]"):
+        check_network("flat", (1, 4, 4), 3)
+
+
+def test_a_network_that_cannot_take_the_pictures_is_refused_with_the_reason(registry: None) -> None:
+    register_network("grey", image_shape=(8, 8, 1))(lambda shape, classes: nn.Conv2d(1, classes, 3))
+    with pytest.raises(ConfigurationError, match=r"grey.*imageShape=\[8, 8, 3\]"):
+        check_network("grey", (3, 8, 8), 3)
+
+
+def test_checking_a_network_takes_no_memory_for_its_weights(registry: None) -> None:
+    # 4 TB of weights: building this one for real can't pass.
+    register_network("huge", image_shape=(1000, 1000, 1))(
+        lambda shape, classes: nn.Sequential(
+            nn.Flatten(), nn.Linear(1_000_000, 1_000_000), nn.Linear(1_000_000, classes)
+        )
+    )
+    check_network("huge", (1, 1000, 1000), 10)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    entry = find_network("lenet")
+    first, second, other = (build_network(entry, (1, 28, 28), 10, seed).state_dict() for seed in (7, 7, 8))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_building_a_network_leaves_torchs_generator_as_it_was() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    build_network(find_network("lenet"), (1, 28, 28), 10, 7)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_do_not_depend_on_torchs_generator() -> None:
+    torch.manual_seed(1)
+    first = build_network(find_network("lenet"), (1, 16, 16), 10, 7).state_dict()
+    torch.manual_seed(2)
+    second = build_network(find_network("lenet"), (1, 16, 16), 10, 7).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
+from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.parameters import FlatParameters
+
+SHAPE, CLASSES = (1, 16, 16), 4
+
+
+def small_network() -> nn.Module:
+    return build_network(find_network("lenet"), SHAPE, CLASSES, 3)
+
+
+def some_batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, CLASSES, (12,), generator=generator)
+    return torch.randn(12, *SHAPE, generator=generator), labels
+
+
+def backward(network: nn.Module, seed: int) -> None:
+    inputs, labels = some_batch(seed)
+    functional.cross_entropy(network(inputs), labels).backward()
+
+
+def test_parameters_keep_their_values_shapes_and_names() -> None:
+    network = small_network()
+    before = copy.deepcopy(network.state_dict())
+    inputs, _ = some_batch(1)
+    outputs = network(inputs)
+    flat = FlatParameters(network, extra=2)
+    after = network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert torch.equal(network(inputs), outputs)
+    assert flat.values.numel() == sum(value.numel() for value in before.values())
+    assert torch.equal(flat.values.data, torch.cat([value.reshape(-1) for value in before.values()]))
+
+
+def test_parameters_are_views_of_the_vector() -> None:
+    network = small_network()
+    flat = FlatParameters(network, extra=0)
+    with torch.no_grad():
+        flat.values.fill_(0.25)
+    assert all((parameter == 0.25).all() for parameter in network.parameters())
+    with torch.no_grad():
+        next(network.parameters()).fill_(4.0)
+    assert flat.values.data[0] == 4.0
+    base = flat.values.data.untyped_storage().data_ptr()
+    assert {parameter.data.untyped_storage().data_ptr() for parameter in network.parameters()} == {base}
+
+
+def test_gradients_land_in_the_message_before_the_extra_slots() -> None:
+    network, plain = small_network(), small_network()
+    flat = FlatParameters(network, extra=3)
+    flat.extra.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    backward(network, 1)
+    backward(plain, 1)
+    expected = torch.cat([parameter.grad.reshape(-1) for parameter in plain.parameters()])
+    assert expected.abs().sum() > 0
+    assert torch.equal(flat.message[:-3], expected)
+    assert flat.message[-3:].tolist() == [1.0, 2.0, 3.0]
+    assert flat.message.is_contiguous()
+    assert flat.values.grad is not None
+    assert flat.values.grad.data_ptr() == flat.message.data_ptr()
+
+
+def test_clear_sets_gradients_and_extra_slots_to_zero_and_keeps_the_views() -> None:
+    network, plain = small_network(), small_network()
+    flat = FlatParameters(network, extra=1)
+    backward(network, 1)
+    flat.extra.fill_(9.0)
+    before = flat.values.data.clone()
+    flat.clear()
+    assert not flat.message.any()
+    assert torch.equal(flat.values.data, before)
+    backward(network, 2)
+    backward(plain, 2)
+    assert torch.equal(flat.message[:-1], torch.cat([parameter.grad.reshape(-1) for parameter in plain.parameters()]))
+
+
+def test_frozen_parameters_stay_out_of_the_vector() -> None:
+    network = small_network()
+    frozen = network.get_submodule("conv1")
+    frozen.requires_grad_(False)
+    before = copy.deepcopy(frozen.state_dict())
+    flat = FlatParameters(network, extra=0)
+    assert flat.values.numel() == sum(p.numel() for p in network.parameters()) - sum(
+        p.numel() for p in frozen.parameters()
+    )
+    with torch.no_grad():
+        flat.values.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize(
+    ("optimizer", "momentum", "weight_decay"),
+    [("sgd", 0.0, 0.0), ("sgd", 0.9, 0.01), ("adam", 0.0, 0.0), ("adam", 0.0, 0.01), ("adamw", 0.0, 0.01)],
+)
+def test_an_optimizer_on_the_vector_does_what_torchs_does_on_each_parameter(
+    optimizer: str, momentum: float, weight_decay: float, schedule: str
+) -> None:
+    config = TrainConfig(1, 12, optimizer, 0.01, momentum, weight_decay, schedule, 1)
+    network, plain = small_network(), small_network()
+    flat = FlatParameters(network, extra=1)
+    makers = {
+        "sgd": lambda values: torch.optim.SGD(values, lr=0.01, momentum=momentum, weight_decay=weight_decay),
+        "adam": lambda values: torch.optim.Adam(values, lr=0.01, weight_decay=weight_decay),
+        "adamw": lambda values: torch.optim.AdamW(values, lr=0.01, weight_decay=weight_decay),
+    }
+    ours, theirs = make_optimizer(config, [flat.values]), makers[optimizer](plain.parameters())
+    ours_rate, theirs_rate = make_schedule(config, ours, 5), make_schedule(config, theirs, 5)
+    start = flat.values.data.clone()
+    for step in range(5):
+        flat.clear()
+        backward(network, step)
+        ours.step()
+        ours_rate.step()
+        theirs.zero_grad()
+        backward(plain, step)
+        theirs.step()
+        theirs_rate.step()
+    assert (flat.values.data - start).abs().max() > 1e-3
+    for (name, value), expected in zip(network.state_dict().items(), plain.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_the_cosine_schedule_goes_from_the_learning_rate_to_zero() -> None:
+    config = TrainConfig(1, 12, "sgd", 0.5, 0.0, 0.0, "cosine", 1)
+    optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(3))])
+    schedule = make_schedule(config, optimizer, 4)
+    rates = []
+    for _ in range(4):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.5, 0.25 + 0.125 * 2**0.5, 0.25, 0.25 - 0.125 * 2**0.5])
+    assert schedule.get_last_lr()[0] == pytest.approx(0.0, abs=1e-12)

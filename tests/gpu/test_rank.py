@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+
+from sparkwater.gpu.data import load_rows
+from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.rank import Outcome, RankJob, run_rank
+from sparkwater.gpu.train import EpochRecord
+from sparkwater.gpu.weights import digest, load_weights
+from sparkwater.gpu.world import World
+
+
+def load_ranks() -> Any:
+    spec = importlib.util.spec_from_file_location("sparkwater_tests_ranks", Path(__file__).with_name("ranks.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ranks = load_ranks()
+ROWS = 60
+
+
+class Alone:
+    """The only rank there is."""
+
+    world = World(0, ("here",))
+    threads = 1
+
+    def __init__(self) -> None:
+        self.gpu_addresses: list[str] = []
+
+    def all_gather(self, message: str) -> list[str]:
+        return [message]
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def train_alone(batches: list[pa.RecordBatch], job: RankJob | None = None, **changes: Any) -> Outcome:
+    return run_rank(batches, job or ranks.rank_job(ROWS, **changes), Alone())
+
+
+def test_one_rank_learns_and_says_how_it_went() -> None:
+    seen: list[tuple[EpochRecord, int]] = []
+    job = ranks.rank_job(ROWS, epochs=6, momentum=0.9, learning_rate=0.02)
+    outcome = run_rank(
+        ranks.picture_batches(range(ROWS)), job, Alone(), lambda record: seen.append((record, torch.get_num_threads()))
+    )
+    assert outcome.failure is None
+    assert [record.epoch for record in outcome.history] == list(range(6))
+    assert {record.rows for record in outcome.history} == {ROWS}
+    assert outcome.history[-1].loss < 0.3 * outcome.history[0].loss
+    assert outcome.history[-1].accuracy > 0.9
+    assert seen == [(record, 1) for record in outcome.history]
+    assert (outcome.rank, outcome.rows, outcome.skipped, outcome.device) == (0, ROWS, 0, "cpu")
+    assert outcome.weights_digest == digest(outcome.weights)
+    assert torch.get_num_threads() == 2
+
+
+def test_the_weights_of_an_outcome_give_the_trained_network() -> None:
+    job = ranks.rank_job(ROWS, epochs=8, momentum=0.9, learning_rate=0.02)
+    outcome = train_alone(ranks.picture_batches(range(ROWS)), job)
+    network = build_network(job.network, job.spec.shape, len(job.classes), 999)
+    load_weights(network, outcome.weights)
+    assert outcome.scaling is not None
+    rows = load_rows(ranks.picture_batches(range(ROWS)), job.spec, job.classes, "error")
+    with torch.inference_mode():
+        hits = network(outcome.scaling.apply(rows.features)).argmax(dim=1) == rows.labels
+    assert float(hits.float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_same_rows_in_another_order_give_the_same_weights(optimizer: str, schedule: str) -> None:
+    settings = {"optimizer": optimizer, "schedule": schedule, "learning_rate": 0.003, "epochs": 2}
+    batches = ranks.picture_batches(range(ROWS))
+    first = train_alone(batches, **settings)
+    random.Random(1).shuffle(batches)
+    again = train_alone(pa.Table.from_batches(batches).combine_chunks().to_batches(max_chunksize=11), **settings)
+    other = train_alone(batches, **settings, seed=43)
+    assert first.failure is None
+    assert first.weights == again.weights
+    assert first.weights_digest == again.weights_digest
+    assert [record.loss for record in first.history] == [record.loss for record in again.history]
+    assert other.weights_digest != first.weights_digest
+
+
+@pytest.mark.parametrize("rows", [range(ROWS), range(0)])
+def test_an_outcome_survives_json(rows: range) -> None:
+    batches = ranks.picture_batches(rows, corrupt=len(rows) > 0)
+    outcome = train_alone(batches, ranks.rank_job(len(rows), handle_invalid="skip"))
+    assert (outcome.failure is None) == (len(rows) > 0)
+    text = outcome.to_json()
+    assert Outcome.from_json(text, outcome.weights) == outcome
+    assert Outcome.from_json(text, b"").to_json() == text
+    assert "weights" not in json.loads(text)
+
+
+def test_no_rows_are_an_error() -> None:
+    for batches in ([], ranks.picture_batches(range(3))[0:1]):
+        empty = [batch.slice(0, 0) for batch in batches]
+        outcome = train_alone(empty, ranks.rank_job(0))
+        assert outcome.failure is not None
+        assert outcome.failure.error_type == "DataError"
+        assert "no rows" in outcome.failure.message
+        assert (outcome.failure.epoch, outcome.failure.step, outcome.failure.first) == (None, None, True)
+        assert outcome.weights == b""
+    assert torch.get_num_threads() == 2
+
+
+def test_another_number_of_rows_than_was_counted_is_an_error_with_both_numbers() -> None:
+    outcome = train_alone(ranks.picture_batches(range(ROWS)), ranks.rank_job(777))
+    assert outcome.failure is not None
+    assert outcome.failure.error_type == "DataError"
+    assert "777" in outcome.failure.message
+    assert str(ROWS) in outcome.failure.message
+
+
+def test_a_corrupt_row_is_an_error_or_is_counted_as_asked() -> None:
+    batches = ranks.picture_batches(range(ROWS), corrupt=True)
+    failed = train_alone(batches, handle_invalid="error")
+    assert failed.failure is not None
+    assert failed.failure.error_type == "DataError"
+    assert "row-0.png" in failed.failure.message
+    assert "it is no picture" in failed.failure.message
+    assert "load_rows" in failed.failure.remote_traceback
+    skipped = train_alone(batches, handle_invalid="skip")
+    assert skipped.failure is None
+    assert (skipped.rows, skipped.skipped) == (ROWS - 1, 1)
+    assert skipped.skipped_listed == [("row-0.png", "it is no picture")]
+    assert {record.rows for record in skipped.history} == {ROWS - 1}
+
+
+def test_rows_that_are_all_skipped_are_an_error() -> None:
+    batches = [batch.slice(0, 1) for batch in ranks.picture_batches(range(7), corrupt=True)]
+    outcome = train_alone(batches, ranks.rank_job(1, handle_invalid="skip"))
+    assert outcome.failure is not None
+    assert outcome.failure.error_type == "DataError"
+    assert "skipped" in outcome.failure.message
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_with_its_place() -> None:
+    outcome = train_alone(ranks.picture_batches(range(ROWS)), learning_rate=1e30)
+    assert outcome.failure is not None
+    assert outcome.failure.error_type == "DataError"
+    assert "learningRate" in outcome.failure.message
+    epoch, step = outcome.failure.epoch, outcome.failure.step
+    assert isinstance(epoch, int)
+    assert isinstance(step, int)
+    assert f"epoch {epoch}, step {step}" in outcome.failure.message
+    assert (epoch, step) > (0, 0)
+    assert outcome.failure.first
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
+    def fail(record: EpochRecord) -> None:
+        raise ZeroDivisionError(f"after epoch {record.epoch}")
+
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS), Alone(), fail)
+    assert outcome.failure is not None
+    assert (outcome.failure.error_type, outcome.failure.message) == ("ZeroDivisionError", "after epoch 0")
+    assert (outcome.failure.epoch, outcome.failure.step) == (0, None)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_two_ranks_do_what_one_does(collective: str, tmp_path: Path) -> None:
+    settings = {"collective": collective, "batch_size": 100, "epochs": 4}
+    alone = train_alone(ranks.picture_batches(range(ROWS)), **settings)
+    halves = ranks.launch("training", tmp_path, starts=[0, ROWS // 2, ROWS], **settings)
+    assert alone.failure is None
+    assert [half["failure"] for half in halves] == [None, None]
+    assert halves[0]["weights_digest"] == halves[1]["weights_digest"]
+    assert halves[0]["weights_bytes"] > 0
+    assert halves[1]["weights_bytes"] == 0
+    assert alone.history[-1].loss < alone.history[0].loss
+    assert alone.scaling is not None
+    for half in halves:
+        assert [half["scaling"]["mean"], half["scaling"]["deviation"]] == [
+            [*alone.scaling.mean],
+            [*alone.scaling.deviation],
+        ]
+        for ours, single in zip(half["history"], alone.history, strict=True):
+            assert math.isclose(ours["loss"], single.loss, abs_tol=1e-5)
+            assert (ours["accuracy"], ours["rows"]) == (single.accuracy, single.rows)
+
+
+def test_ranks_with_a_tenth_and_nine_tenths_train_every_row(tmp_path: Path) -> None:
+    reports = ranks.launch(
+        "training", tmp_path, starts=[0, 6, ROWS], collective="torch", epochs=5, momentum=0.9, learning_rate=0.02
+    )
+    assert [report["failure"] for report in reports] == [None, None]
+    assert [report["rows"] for report in reports] == [6, 54]
+    assert {record["rows"] for report in reports for record in report["history"]} == {ROWS}
+    assert reports[0]["history"][-1]["loss"] < 0.5 * reports[0]["history"][0]["loss"]
+    assert reports[0]["weights_digest"] == reports[1]["weights_digest"]
+
+
+def test_a_rank_without_rows_ends_with_the_same_weights(tmp_path: Path) -> None:
+    reports = ranks.launch("training", tmp_path, starts=[0, 0, ROWS], collective="torch", epochs=2)
+    assert [report["failure"] for report in reports] == [None, None]
+    assert [report["rows"] for report in reports] == [0, ROWS]
+    assert reports[0]["weights_digest"] == reports[1]["weights_digest"]
+
+
+def test_a_rank_that_fails_before_the_ranks_connect_stops_the_other(tmp_path: Path) -> None:
+    reports = ranks.launch("training", tmp_path, starts=[0, 30, ROWS], corrupt=1, collective="torch", limit=40)
+    other, culprit = (report["failure"] for report in reports)
+    assert (culprit["error_type"], culprit["first"]) == ("DataError", True)
+    assert "row-30.png" in culprit["message"]
+    assert other["first"] is False
+    assert "rank 1" in other["message"]
+
+
+def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(tmp_path: Path) -> None:
+    reports = ranks.launch("training", tmp_path, starts=[0, 6, ROWS], collective="horovod", learning_rate=1e30)
+    failures = [report["failure"] for report in reports]
+    assert [failure["error_type"] for failure in failures] == ["DataError", "DataError"]
+    assert len({(failure["epoch"], failure["step"]) for failure in failures}) == 1
+    assert failures[0]["step"] is not None

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from sparkwater.errors import DataError
+from sparkwater.ml import ConfusionMatrix, confusion_matrix
+
+
+def test_matrix_is_laid_out_as_h2o_prints_it():
+    matrix = ConfusionMatrix(("cat", "dog"), ((1990, 10), (0, 500)))
+    assert str(matrix).splitlines() == [
+        "Confusion Matrix (rows: actual, columns: predicted)",
+        "        cat  dog   Error        Rate",
+        "cat    1990   10  0.0050  10 / 2,000",
+        "dog       0  500  0.0000     0 / 500",
+        "Total  1990  510  0.0040  10 / 2,500",
+    ]
+
+
+def test_counts_equal_a_plain_loop(spark):
+    pairs = [(0.0, 0.0), (0.0, 1.0), (2.0, 2.0), (2.0, 2.0), (1.0, 0.0), (None, 1.0), (1.0, None)]
+    frame = spark.createDataFrame(pairs, "label double, prediction double")
+    matrix = confusion_matrix(frame, "label", "prediction")
+    assert matrix.labels == ("0", "1", "2")
+    assert matrix.counts == ((1, 1, 0), (1, 0, 0), (0, 0, 2))
+    assert (matrix.errors, matrix.rows, matrix.error) == (2, 5, 0.4)
+
+
+def test_nothing_to_count_is_an_error(spark):
+    frame = spark.createDataFrame([(None, 1.0)], "label double, prediction double")
+    with pytest.raises(DataError, match="no row has both"):
+        confusion_matrix(frame, "label", "prediction")

@@ -1,0 +1,133 @@
+"""What is wrong before anything runs is said before anything runs: no test here starts a Spark job."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import start_session
+from digits import png_frame, tensor_frame
+from pyspark.sql import functions as F
+
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.ml import ImageClassifier
+from sparkwater.ml.preflight import check_spark_version, promised_slots
+
+
+@pytest.fixture
+def no_jobs(spark):
+    """Fail when the test started a Spark job."""
+    spark.sparkContext.setJobGroup("refusal", "must stay empty")
+    yield
+    assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("refusal")) == []
+    spark.sparkContext._jsc.clearJobGroup()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"epochs": 0}, "epochs=0; accepted: integers from 1 up"),
+        ({"batchSize": 0}, "batchSize=0"),
+        ({"numWorkers": 0}, "numWorkers=0"),
+        ({"learningRate": 0.0}, "learningRate=0.0"),
+        ({"learningRate": float("nan")}, "learningRate=nan"),
+        ({"momentum": 1.0}, "momentum=1.0"),
+        ({"weightDecay": -0.1}, "weightDecay=-0.1"),
+        ({"optimizer": "lbfgs"}, "optimizer='lbfgs'; accepted: sgd, adam, adamw"),
+        ({"learningRateSchedule": "step"}, "learningRateSchedule='step'"),
+        ({"device": "tpu"}, "device='tpu'"),
+        ({"collective": "mpi"}, "collective='mpi'; accepted: horovod, torch"),
+        ({"handleInvalid": "ignore"}, "handleInvalid='ignore'; accepted: error, skip, keep"),
+        ({"network": "lenett"}, "network='lenett' is not registered; accepted: .*lenet"),
+        ({"imageShape": [28, 28]}, r"imageShape=\[28, 28\]"),
+        ({"imageShape": [28, 28, 2]}, r"channels 1 or 3"),
+    ],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_param_out_of_range(spark, params, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ImageClassifier(**params).fit(tensor_frame(spark, 4))
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_picture_too_small_for_the_network(spark):
+    with pytest.raises(ConfigurationError, match="at least 16 x 16 pixels"):
+        ImageClassifier(featuresCol="content", imageShape=[10, 28, 1]).fit(png_frame(spark, 4))
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_columns_that_do_not_fit(spark):
+    frame = tensor_frame(spark, 4)
+    with pytest.raises(SchemaError, match="there is no column 'missing'; the columns are id, features, label"):
+        ImageClassifier(featuresCol="missing").fit(frame)
+    with pytest.raises(SchemaError, match="there is no column 'missing'"):
+        ImageClassifier(labelCol="missing").fit(frame)
+    with pytest.raises(SchemaError, match="labelCol='label' is array"):
+        ImageClassifier().fit(frame.withColumn("label", F.array("label")))
+    with pytest.raises(SchemaError, match="featuresCol='when' is date"):
+        ImageClassifier(featuresCol="when").fit(frame.withColumn("when", F.current_date()))
+    with pytest.raises(ConfigurationError, match="set imageShape"):
+        ImageClassifier(featuresCol="numbers").fit(frame.withColumn("numbers", F.array(F.lit(1.0))))
+    with pytest.raises(SchemaError, match="is another shape"):
+        ImageClassifier(imageShape=[28, 28, 1]).fit(frame)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_more_workers_than_slots_is_refused_within_seconds(spark):
+    started = time.monotonic()
+    with pytest.raises(ConfigurationError, match="numWorkers=4, but the cluster runs 2 tasks at a time"):
+        ImageClassifier(numWorkers=4).fit(tensor_frame(spark, 8))
+    assert time.monotonic() - started < 5
+
+
+def test_dynamic_allocation_is_refused():
+    spark = start_session("local[2]", spark__dynamicAllocation__enabled="true")
+    with pytest.raises(ConfigurationError, match=r"spark.dynamicAllocation.enabled=true"):
+        ImageClassifier().fit(tensor_frame(spark, 4))
+
+
+def test_plain_gradients_beside_authenticated_traffic_need_consent():
+    spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
+    frame = tensor_frame(spark, 8)
+    with pytest.raises(ConfigurationError, match=r"spark.authenticate=true .* allowPlaintext=True"):
+        ImageClassifier(numWorkers=2).fit(frame)
+    assert ImageClassifier(numWorkers=2, epochs=1, allowPlaintext=True).fit(frame).summary.numWorkers == 2
+    assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1
+
+
+def test_missing_horovod_names_the_command(spark, monkeypatch):
+    frame = tensor_frame(spark, 8)
+    # Horovod stays on the disk, but off the path on which the driver looks for it.
+    monkeypatch.delitem(sys.modules, "horovod", raising=False)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not (Path(entry) / "horovod").exists()])
+    with pytest.raises(ConfigurationError, match=r"python -m sparkwater\.gpu\.build_horovod"):
+        ImageClassifier(numWorkers=2).fit(frame)
+
+
+def test_old_spark_is_refused():
+    with pytest.raises(ConfigurationError, match=r"Spark 3\.5\.4 is too old: sparkwater needs Spark 4\.0"):
+        check_spark_version("3.5.4")
+    check_spark_version("4.0.0")
+    check_spark_version("4.1.0-SNAPSHOT")
+
+
+def test_slots_that_a_master_promises():
+    assert promised_slots("local-cluster[2,3,1024]", running=1) == 6
+    assert promised_slots("local[2]", running=2) == 2
+    assert promised_slots("spark://host:7077", running=1) is None
+
+
+def test_labels_that_are_no_classes(spark):
+    frame = tensor_frame(spark, 8)
+    with pytest.raises(DataError, match=r"holds -1\.0; numeric labels are 0, 1, 2"):
+        ImageClassifier().fit(frame.withColumn("label", F.col("label") - 1))
+    with pytest.raises(DataError, match=r"holds 0\.5"):
+        ImageClassifier().fit(frame.withColumn("label", F.col("label") + 0.5))
+    with pytest.raises(DataError, match="all 8 labels are null"):
+        ImageClassifier().fit(frame.withColumn("label", F.lit(None).cast("int")))
+    with pytest.raises(DataError, match="no rows to train on"):
+        ImageClassifier().fit(frame.where("label < 0"))
+    with pytest.raises(DataError, match=r"row 5: the label None is not one of the classes"):
+        ImageClassifier(idCol="id").fit(frame.withColumn("label", F.when(F.col("id") != 5, F.col("label"))))

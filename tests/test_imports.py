@@ -1,0 +1,71 @@
+"""Imports go one way, and importing the package is light."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import sparkwater
+
+MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
+
+#: What must not be loaded by which modules; the names of packages that only DataFrame-side modules may import.
+WITHOUT_PYSPARK = [
+    name
+    for name in MODULES
+    if name.startswith("sparkwater.gpu")
+    or name in {f"sparkwater.conversions.{part}" for part in ("spec", "arrow", "images", "uris", "idx")}
+]
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
+
+
+def import_without(modules: list[str], blocked: list[str]) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import importlib, sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {blocked!r} or name in {blocked!r}:\n"
+        "            raise ImportError(f'{name} is blocked here')\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("package", ["sparkwater", "sparkwater.conversions", "sparkwater.ml", "sparkwater.stacking"])
+def test_importing_a_package_loads_nothing_heavy(package):
+    done = import_without([package], list(HEAVY))
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_side_never_imports_pyspark():
+    done = import_without(WITHOUT_PYSPARK, ["pyspark", "py4j", "sparkwater.ml", "sparkwater.stacking"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_but_a_training_rank_imports_horovod():
+    done = import_without(MODULES, ["horovod"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_conversions_know_nothing_of_what_is_built_on_them():
+    conversions = [name for name in MODULES if name.startswith("sparkwater.conversions")]
+    done = import_without(conversions, ["sparkwater.gpu", "sparkwater.ml", "sparkwater.stacking", "horovod"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_ml_knows_nothing_of_stacking():
+    done = import_without([name for name in MODULES if name.startswith("sparkwater.ml")], ["sparkwater.stacking"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_can_all_be_imported():
+    for package in ("conversions", "ml", "stacking"):
+        module = __import__(f"sparkwater.{package}", fromlist=["*"])
+        for name in module.__all__:
+            assert getattr(module, name).__doc__
+        with pytest.raises(AttributeError, match="no_such_name"):
+            _ = module.no_such_name

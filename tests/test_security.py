@@ -1,0 +1,60 @@
+"""Nothing here executes what it reads, and dependencies with known holes are refused."""
+
+from __future__ import annotations
+
+import ast
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from packaging.requirements import Requirement
+
+SOURCES = sorted([*(ROOT / "sparkwater").rglob("*.py"), *(ROOT / "jobs").glob("*.py"), *(ROOT / "scripts").glob("*.py")])
+FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("os", "system"), ("os", "popen"), ("np", "load")}
+
+
+def findings(source: str) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in FORBIDDEN_MODULES]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FORBIDDEN_MODULES:
+            found.append(str(node.module))
+        elif isinstance(node, ast.Call):
+            function = node.func
+            if isinstance(function, ast.Name) and function.id in FORBIDDEN_CALLS:
+                found.append(function.id)
+            if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+                pair = (function.value.id, function.attr)
+                found += [".".join(pair)] if pair in FORBIDDEN_ATTRIBUTES else []
+            found += ["shell=True" for keyword in node.keywords if keyword.arg == "shell"]
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_pickle_no_shell_no_eval(path: Path):
+    assert findings(path.read_text()) == []
+
+
+def test_the_search_finds_what_it_looks_for():
+    bad = "import pickle\nfrom cloudpickle import loads\neval('1')\nimport torch\ntorch.load('x')\nf('x', shell=True)\n"
+    assert findings(bad) == ["pickle", "cloudpickle", "eval", "torch.load", "shell=True"]
+
+
+@pytest.mark.parametrize(
+    ("package", "hole"), [("pyarrow", "14.0.0"), ("pillow", "12.2.0"), ("torch", "2.9.1"), ("pyspark", "3.5.7")]
+)
+def test_dependencies_with_known_holes_are_out_of_range(package, hole):
+    required = [Requirement(text) for text in requires("sparkwater") or []]
+    ranges = [entry.specifier for entry in required if entry.name == package and entry.marker is None]
+    assert ranges
+    assert not ranges[0].contains(hole)
+
+
+def test_no_secret_of_a_training_is_printed():
+    from sparkwater.ml.progress import ProgressAddress
+
+    assert "hush" not in repr(ProgressAddress("127.0.0.1", 1, "hush"))
