@@ -48,4 +48,3 @@ def spark() -> SparkSession:
 def cluster() -> SparkSession:
     """A session with two executor JVMs of one slot each."""
     return start_session("local-cluster[2,1,1024]")
-

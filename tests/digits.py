@@ -27,7 +27,9 @@ def pictures(rows: int, classes: int = 4, seed: int = 0) -> tuple[npt.NDArray[np
 def tensor_frame(spark: SparkSession, rows: int, classes: int = 4, seed: int = 0) -> DataFrame:
     """Return ``id``, ``features`` (tensor column) and ``label`` (int)."""
     images, labels = pictures(rows, classes, seed)
-    data = [(i, bytearray(image.tobytes()), int(label)) for i, (image, label) in enumerate(zip(images, labels, strict=True))]
+    data = [
+        (i, bytearray(image.tobytes()), int(label)) for i, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
     frame = spark.createDataFrame(data, "id int, features binary, label int")
     return with_tensor_spec(frame, "features", SPEC)
 
@@ -42,5 +44,8 @@ def png(image: npt.NDArray[np.uint8]) -> bytes:
 def png_frame(spark: SparkSession, rows: int, classes: int = 4, seed: int = 0) -> DataFrame:
     """Return ``id``, ``content`` (PNG) and ``label`` (string: 'class 0', 'class 1', ...)."""
     images, labels = pictures(rows, classes, seed)
-    data = [(i, bytearray(png(image)), f"class {label}") for i, (image, label) in enumerate(zip(images, labels, strict=True))]
+    data = [
+        (i, bytearray(png(image)), f"class {label}")
+        for i, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
     return spark.createDataFrame(data, "id int, content binary, label string")

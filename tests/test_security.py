@@ -10,7 +10,9 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-SOURCES = sorted([*(ROOT / "sparkwater").rglob("*.py"), *(ROOT / "jobs").glob("*.py"), *(ROOT / "scripts").glob("*.py")])
+SOURCES = sorted(
+    [*(ROOT / "sparkwater").rglob("*.py"), *(ROOT / "jobs").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
+)
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("os", "system"), ("os", "popen"), ("np", "load")}

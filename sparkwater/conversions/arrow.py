@@ -74,6 +74,7 @@ def tensor_view(array: pa.BinaryArray, spec: TensorSpec) -> npt.NDArray[np.gener
         return np.empty((0, *spec.shape), spec.numpy_dtype)
     start = int(_offsets(array)[0])
     flat = np.frombuffer(array.buffers()[2], spec.numpy_dtype, count=len(array) * spec.size, offset=start)
+    flat.flags.writeable = False  # Arrow's memory, whoever allocated it
     return flat.reshape(len(array), *spec.shape)
 
 
@@ -104,7 +105,7 @@ def finite_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     """Return which tensors hold neither a NaN nor an infinity."""
     if values.dtype.kind != "f":
         return np.ones(len(values), dtype=bool)
-    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
 
 
 def tensors_to_arrow(values: npt.NDArray[np.generic]) -> pa.BinaryArray:

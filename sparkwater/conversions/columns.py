@@ -68,7 +68,7 @@ def find_field(schema: T.StructType, name: str) -> T.StructField:
 
 
 def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = False) -> Column:
-    """Return a column of numbers or of arrays of numbers as tensor bytes.
+    """Return a column of arrays of numbers as tensor bytes.
 
     Attach the spec with `with_tensor_spec` to make the result a tensor column; the Transformers
     do both.
@@ -76,8 +76,8 @@ def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = 
     Parameters
     ----------
     column : pyspark.sql.Column
-        Numbers for a spec with one value, else arrays with ``spec.size`` values, row-major.
-        Values are cast to ``spec.dtype`` as NumPy does. Use ``vector_to_array`` on ML vectors.
+        Arrays with ``spec.size`` values, row-major, cast to ``spec.dtype`` as NumPy does. Use
+        ``vector_to_array`` on ML vectors, ``array`` on numbers.
     spec : TensorSpec
         What to make.
     channels_last : bool
@@ -86,9 +86,11 @@ def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = 
     Returns
     -------
     pyspark.sql.Column
-        Binary; null where the input is null. A row of another length fails the job with a
-        `DataError`, on the executor.
+        Binary; null where the input is null. A row of another length, or one that holds a null,
+        fails the job, on the executor.
     """
+    holds_null = F.exists(column, lambda value: value.isNull())
+    column = F.when(holds_null, F.raise_error(F.lit("the array holds a null value"))).otherwise(column)
     return executor_function(_pack_or_raise(spec, channels_last), T.BinaryType())(column)
 
 
@@ -130,9 +132,17 @@ def executor_function(
 
 
 def vector_values(frame: DataFrame, name: str) -> Column:
-    """Return a vector column (dense or sparse) or an array column as an array of numbers."""
+    """Return a column of vectors (dense or sparse), arrays or numbers as arrays without nulls.
+
+    A row is null where it, or a number in it, is: pandas would show a null number as NaN.
+    """
     column = F.col(f"`{name}`")
-    return vector_to_array(column) if isinstance(frame.schema[name].dataType, VectorUDT) else column
+    data_type = frame.schema[name].dataType
+    if isinstance(data_type, VectorUDT):
+        return F.when(column.isNotNull(), vector_to_array(column))
+    if isinstance(data_type, T.ArrayType):
+        return F.when(~F.exists(column, lambda value: value.isNull()), column)
+    return F.when(column.isNotNull(), F.array(column))
 
 
 def is_number_or_array(data_type: T.DataType) -> bool:
@@ -148,8 +158,6 @@ def _pack(value: Any, spec: TensorSpec, channels_last: bool) -> bytes:
     values = np.asarray(value)
     if values.size != spec.size:
         raise DataError(f"the row has {values.size} values where {spec} has {spec.size}")
-    if values.dtype == object:
-        raise DataError("the row holds a null value")
     if channels_last:
         channels, height, width = spec.shape
         values = values.reshape(height, width, channels).transpose(2, 0, 1)

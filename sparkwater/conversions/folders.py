@@ -54,5 +54,4 @@ def read_image_folder(spark: SparkSession, path: str) -> DataFrame:
     pyspark.sql.DataFrame
         ``path`` (string), ``content`` (the encoded bytes) and ``label`` (string).
     """
-    label = F.url_decode(F.element_at(F.split("path", "/"), -2))
-    return read_images(spark, path).withColumn("label", label)
+    return read_images(spark, path).withColumn("label", F.element_at(F.split("path", "/"), -2))

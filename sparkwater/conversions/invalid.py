@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.columns import find_field
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
@@ -49,6 +51,7 @@ def row_name(frame: DataFrame, column: str, id_column: str | None) -> Column:
     ``path`` that Spark's ``binaryFile`` source gives; else a hash of the row's content.
     """
     if id_column is not None:
+        find_field(frame.schema, id_column)
         return F.coalesce(F.col(f"`{id_column}`").cast("string"), F.lit("with a null id"))
     data_type = frame.schema[column].dataType
     content = F.col(f"`{column}`")

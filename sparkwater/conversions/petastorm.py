@@ -43,8 +43,7 @@ def tensor_transform(specs: Mapping[str, TensorSpec]) -> Any:
 
     def decode(frame: pd.DataFrame) -> pd.DataFrame:
         for name, spec in specs.items():
-            # petastorm reshapes by the field below; its columns hold flat rows.
-            frame[name] = [np.frombuffer(value, spec.dtype) for value in frame[name]]
+            frame[name] = [np.frombuffer(value, spec.numpy_dtype).reshape(spec.shape) for value in frame[name]]
         return frame
 
     fields = [(name, np.dtype(spec.dtype).type, spec.shape, False) for name, spec in specs.items()]

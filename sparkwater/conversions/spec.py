@@ -36,7 +36,7 @@ class TensorSpec:
     shape: tuple[int, ...]
 
     def __init__(self, dtype: str, shape: Sequence[int]) -> None:
-        if dtype not in DTYPES:
+        if not isinstance(dtype, str) or dtype not in DTYPES:
             raise SchemaError(f"dtype={dtype!r} is not a tensor dtype; accepted: {', '.join(DTYPES)}")
         if any(isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1 for size in shape):
             raise SchemaError(f"shape={tuple(shape)!r} must hold positive integers only")

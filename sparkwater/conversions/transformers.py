@@ -10,6 +10,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from sparkwater.conversions.columns import (
     checked_tensors,
@@ -87,7 +88,7 @@ class ImageToTensor(_ToTensor, HasImageShape):
         if shape is None:
             raise ConfigurationError("ImageToTensor needs imageShape=[height, width, channels]")
         spec = image_spec(*shape)
-        return self._add_tensors(dataset, checked_images(find_field(dataset.schema, self.getInputCol()), spec), spec)
+        return self._add_tensors(dataset, checked_images(_input_field(self, dataset), spec), spec)
 
 
 @with_setters
@@ -139,7 +140,7 @@ class VectorToTensor(_ToTensor):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         if not self.isDefined(self.shape):
             raise ConfigurationError("VectorToTensor needs shape, the shape of one tensor")
-        field = find_field(dataset.schema, self.getInputCol())
+        field = _input_field(self, dataset)
         if not is_number_or_array(field.dataType):
             raise SchemaError(
                 f"column {field.name!r} is {field.dataType.simpleString()}; accepted: vectors, numbers, arrays"
@@ -167,14 +168,20 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, Stag
         self._set(**self._input_kwargs)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        field = find_field(dataset.schema, self.getInputCol())
+        field = _input_field(self, dataset)
         spec = tensor_spec(field)
         if spec is None:
             raise SchemaError(
                 f"column {field.name!r} is no tensor column; make one with ImageToTensor or VectorToTensor"
             )
         values = from_tensor_column(F.col(f"`{field.name}`"), spec).cast("array<double>")
-        return dataset.withColumn(_free_output(self, dataset), array_to_vector(values))
+        return dataset.withColumn(_free_output(self, dataset), F.when(values.isNotNull(), array_to_vector(values)))
+
+
+def _input_field(stage: Any, dataset: DataFrame) -> T.StructField:
+    if not stage.isDefined(stage.inputCol):
+        raise ConfigurationError(f"{type(stage).__name__} needs inputCol, the column to read")
+    return find_field(dataset.schema, stage.getInputCol())
 
 
 def _free_output(stage: Any, dataset: DataFrame) -> str:

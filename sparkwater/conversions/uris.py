@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from sparkwater.errors import ConfigurationError, DataError
 
@@ -24,19 +25,25 @@ def read_uri(uri: str) -> bytes:
     ConfigurationError
         If nothing here reads the scheme; the message names the package to install.
     """
-    parts = urlsplit(uri)
+    scheme = uri.partition(":")[0] if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:/", uri) else ""
     try:
-        if parts.scheme in ("", "file"):
-            return Path(uri if not parts.scheme else unquote(parts.path)).read_bytes()
-        if parts.scheme == "dbfs":
-            return Path("/dbfs", unquote(parts.path).lstrip("/")).read_bytes()
-        if parts.scheme in _PYARROW_SCHEMES:
-            return _read_with_pyarrow(_PYARROW_SCHEMES[parts.scheme] + uri[len(parts.scheme) :])
+        if scheme in ("", "file"):
+            return _local_path(uri.removeprefix("file:")).read_bytes()
+        if scheme == "dbfs":
+            return _local_path("/dbfs/" + uri.removeprefix("dbfs:").lstrip("/")).read_bytes()
+        if scheme in _PYARROW_SCHEMES:
+            return _read_with_pyarrow(_PYARROW_SCHEMES[scheme] + uri[len(scheme) :])
         return _read_with_fsspec(uri)
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigurationError):
             raise
         raise DataError(f"can't be read: {error}") from error
+
+
+def _local_path(path: str) -> Path:
+    """Return the path as it is where it exists (Spark lists names without escapes), else with its escapes resolved."""
+    literal = Path(re.sub("^/+", "/", path))
+    return literal if literal.exists() else Path(unquote(str(literal)))
 
 
 def _read_with_pyarrow(uri: str) -> bytes:

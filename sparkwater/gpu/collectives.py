@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +27,16 @@ logger = logging.getLogger(__name__)
 
 COLLECTIVES = ("horovod", "torch")
 
+#: Between looks at a running operation; a step takes tens of milliseconds.
+_POLL_SECONDS = 0.0003
+
 
 class CollectiveError(SparkwaterError, RuntimeError):
-    """This rank lost the others: one of them failed, or kept the rest waiting for too long."""
+    """This rank lost the others: one of them failed and hung up."""
+
+
+class StallError(CollectiveError):
+    """Another rank kept this one waiting for too long, and may never answer."""
 
 
 class Communicator(Protocol):
@@ -71,34 +79,54 @@ class LocalCommunicator:
 
 
 class HorovodCommunicator:
-    """Horovod over Gloo or NCCL, whichever it was built with."""
+    """Horovod over Gloo or NCCL, whichever it was built with.
+
+    Horovod's own stall check does nothing over Gloo (0.28.1 goes through an empty list of ranks),
+    so the wait has its limit here.
+    """
+
+    def __init__(self, stall_timeout: int) -> None:
+        self._stall_timeout = stall_timeout
 
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""
         import horovod.torch as hvd
 
-        with _losing_peers():
-            hvd.allreduce_(values, op=hvd.Sum, name="sum")
+        with _losing_peers(self._stall_timeout):
+            self._finish(hvd.allreduce_async_(values, op=hvd.Sum, name="sum"))
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
         import horovod.torch as hvd
 
-        with _losing_peers():
-            hvd.broadcast_(values, root_rank=0, name="broadcast")
+        with _losing_peers(self._stall_timeout):
+            self._finish(hvd.broadcast_async_(values, root_rank=0, name="broadcast"))
+
+    def _finish(self, handle: int) -> None:
+        import horovod.torch as hvd
+
+        deadline = time.monotonic() + self._stall_timeout
+        while not hvd.poll(handle):
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(_POLL_SECONDS)
+        hvd.synchronize(handle)
 
 
 class TorchCommunicator:
     """torch.distributed over Gloo for CPUs, NCCL for GPUs."""
 
+    def __init__(self, stall_timeout: int) -> None:
+        self._stall_timeout = stall_timeout
+
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""
-        with _losing_peers():
+        with _losing_peers(self._stall_timeout):
             torch.distributed.all_reduce(values)
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
-        with _losing_peers():
+        with _losing_peers(self._stall_timeout):
             torch.distributed.broadcast(values, src=0)
 
 
@@ -157,9 +185,7 @@ def _horovod(world: World, meeting: Meeting) -> Iterator[Communicator]:
         "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
         "HOROVOD_GLOO_IFACE": interface_of(meeting.address),
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(meeting.stall_timeout),
-        # Horovod stops on a stall only where both are set, the shutdown not below the check.
-        "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, meeting.stall_timeout // 2)),
-        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(meeting.stall_timeout),
+        "HOROVOD_STALL_CHECK_DISABLE": "1",  # see HorovodCommunicator
         # Milliseconds between Horovod's looks for work. Each look is a round of messages that takes the
         # processor from the training: on two cores 2.5 reached 0.9 of silent processes, 1 (Horovod's
         # default) 0.7, 0.1 only 0.6, and 5 waits too long for small batches.
@@ -168,10 +194,10 @@ def _horovod(world: World, meeting: Meeting) -> Iterator[Communicator]:
     with environment(variables):
         import horovod.torch as hvd
 
-        with _losing_peers():
+        with _losing_peers(meeting.stall_timeout):
             hvd.init()
         try:
-            yield HorovodCommunicator()
+            yield HorovodCommunicator(meeting.stall_timeout)
         finally:
             hvd.shutdown()
 
@@ -181,7 +207,7 @@ def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Com
     timeout = timedelta(seconds=meeting.stall_timeout)
     interface = interface_of(meeting.address)
     with environment({"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}):
-        with _losing_peers():
+        with _losing_peers(meeting.stall_timeout):
             torch.distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=RendezvousStore(meeting.endpoint, timeout),
@@ -190,17 +216,24 @@ def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Com
                 timeout=timeout,
             )
         try:
-            yield TorchCommunicator()
+            yield TorchCommunicator(meeting.stall_timeout)
         finally:
             torch.distributed.destroy_process_group()
 
 
 @contextmanager
-def _losing_peers() -> Iterator[None]:
-    """Tell what a collective library raises apart from this rank's own errors."""
+def _losing_peers(stall_timeout: int) -> Iterator[None]:
+    """Tell what a collective library raises apart from this rank's own errors, and a stall from a broken connection."""
+    started = time.monotonic()
     try:
         yield
     except Exception as error:
+        waited = time.monotonic() - started
+        # Libraries raise a little before or after their limit, and not always a TimeoutError.
+        if waited > stall_timeout - 1:
+            raise StallError(
+                f"waited {waited:.0f} seconds for the other ranks (stallTimeout={stall_timeout})"
+            ) from error
         raise CollectiveError(f"lost the other ranks: {error}") from error
 
 

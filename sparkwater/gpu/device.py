@@ -48,8 +48,18 @@ def select_device(requested: str, addresses: Sequence[str], local_rank: int, loc
 
 
 def visible_index(address: str) -> int:
-    """Return torch's index for a GPU address of Spark's, within ``CUDA_VISIBLE_DEVICES`` where that is set."""
+    """Return torch's index for a GPU address of Spark's, within ``CUDA_VISIBLE_DEVICES`` where that is set.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address is neither among the visible GPUs nor a number.
+    """
     visible = [entry.strip() for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry.strip()]
-    if not visible:
+    if address in visible:
+        return visible.index(address)
+    if len(visible) == 1:
+        return 0  # whoever started this worker gave it one GPU of its own
+    if address.isdigit():
         return int(address)
-    return visible.index(address) if address in visible else 0
+    raise ConfigurationError(f"Spark gave the GPU {address!r}; CUDA_VISIBLE_DEVICES lists {visible or 'none'}")

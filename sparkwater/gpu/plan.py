@@ -2,8 +2,8 @@
 
 Every rank takes the same number of steps and every row is in exactly one of them. A rank's rows
 are spread evenly over the steps, so a rank with a tenth of the rows brings a tenth of each global
-batch, and one without rows brings none. Global batches differ in size by less than the number of
-ranks: there is no short one at the end that would weigh its rows more than others.
+batch, and one without rows brings none. Global batches differ in size by one at most: there is no
+short one at the end that would weigh its rows more than others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ class EpochPlan:
 
     def bounds(self, rank: int) -> npt.NDArray[np.int64]:
         """Return ``steps + 1`` positions in `order`: step ``s`` visits those from ``s`` to ``s + 1``."""
-        return np.arange(self.steps + 1, dtype=np.int64) * self.rows[rank] // self.steps
+        share, rest = divmod(self.rows[rank], self.steps)
+        # Each rank's remainder goes to the steps after those that took the ranks' before it.
+        first = sum(rows % self.steps for rows in self.rows[:rank])
+        sizes = share + ((np.arange(self.steps) - first) % self.steps < rest)
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     def order(self, rank: int) -> npt.NDArray[np.int64]:
         """Return the order in which a rank visits its rows: each of them once."""

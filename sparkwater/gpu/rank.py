@@ -26,6 +26,7 @@ from sparkwater.gpu.collectives import (
     CollectiveError,
     Communicator,
     Meeting,
+    StallError,
     missing_collective,
     open_communicator,
 )
@@ -203,7 +204,10 @@ def run_rank(
     peers: Peers,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
 ) -> Outcome:
-    """Read this rank's rows, train with the other ranks, and say how it ended; never raises.
+    """Read this rank's rows, train with the other ranks, and say how it ended.
+
+    Only a stall is raised: the rank that stands still can't say anything, so whoever started the
+    ranks has to stop it.
 
     Parameters
     ----------
@@ -215,12 +219,19 @@ def run_rank(
         The way to the other ranks.
     on_epoch : callable
         Called after each epoch.
+
+    Raises
+    ------
+    StallError
+        If another rank kept this one waiting for longer than ``job.stall_timeout``.
     """
     world = peers.world
     position = Position()
     try:
         with _threads(peers.threads):
             return _run(batches, job, peers, on_epoch, position)
+    except StallError as error:
+        raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
     except Exception as error:
         return Outcome(world.rank, socket.gethostname(), _failure(error, position))
 

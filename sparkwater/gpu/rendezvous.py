@@ -64,6 +64,7 @@ class RendezvousServer:
 class _StoreServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = MAX_CONNECTIONS  # all ranks connect at the same moment
 
     def __init__(self, address: tuple[str, int], admitted: frozenset[str]) -> None:
         self.values: dict[str, bytes] = {}

@@ -11,6 +11,9 @@ from sparkwater.gpu.collectives import Communicator
 #: Rows that are looked at together; bounds the float64 copy.
 _BLOCK = 1024
 
+#: Some hundred times float64's precision.
+_ROUNDING = 1e-13
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -27,7 +30,8 @@ class Scaling:
         shape = (1, -1) + (1,) * (batch.dim() - 2)
         mean = torch.tensor(self.mean, device=batch.device).view(shape)
         factor = torch.tensor([1 / value for value in self.deviation], device=batch.device).view(shape)
-        return batch.float().sub_(mean).mul_(factor)
+        # A copy, also of float32: the batch may be a view of memory that belongs to Arrow.
+        return batch.to(torch.float32, copy=True).sub_(mean).mul_(factor)
 
 
 def measure_scaling(features: torch.Tensor, communicator: Communicator, device: torch.device) -> Scaling:
@@ -46,7 +50,8 @@ def measure_scaling(features: torch.Tensor, communicator: Communicator, device: 
     communicator.all_reduce_(total)
     sums = total.cpu()
     mean = sums[:channels] / sums[-1]
-    deviation = (sums[channels:-1] / sums[-1] - mean.square()).clamp(min=0).sqrt()
-    return Scaling(
-        tuple(float(value) for value in mean), tuple(float(value) if value > 1e-12 else 1.0 for value in deviation)
-    )
+    square = sums[channels:-1] / sums[-1]
+    variance = square - mean.square()
+    # What rounding leaves of a constant channel's variance is relative to its square.
+    deviation = torch.where(variance > _ROUNDING * square, variance, 1.0).sqrt()
+    return Scaling(tuple(mean.tolist()), tuple(deviation.tolist()))

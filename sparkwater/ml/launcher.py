@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from sparkwater import errors
 from sparkwater.errors import RankFailure, SparkwaterError
+from sparkwater.gpu.data import KEY
 from sparkwater.gpu.rank import Outcome, RankJob, run_rank
 from sparkwater.gpu.world import World
 from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
@@ -85,9 +86,8 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     SparkwaterError
         Of the same class as on the rank, where it is the user's to mend: data or configuration.
     """
-    key = frame["key"]
     # The key is a hash of the row's content, so its partition follows from the content as well.
-    sharded = frame.repartition(num_workers, key)
+    sharded = frame.repartition(num_workers, KEY)
     with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
         program = _program(job, address)
         try:
@@ -173,6 +173,16 @@ def _lost(error: Exception) -> SparkwaterError:
     if named:
         kind: type[SparkwaterError] = getattr(errors, named[1])
         return kind(named[2])
+    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
+    if stalled:
+        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
+        return RankFailure(
+            f"{stalled[1]}; another rank stood still",
+            epoch=epoch,
+            step=step,
+            error_type="StallError",
+            remote_traceback=text,
+        )
     task = re.search(r"Lost task (\d+)\.\d+ in stage", text)
     rank = int(task[1]) if task else None
     return RankFailure(

@@ -83,9 +83,9 @@ def _check_slots(spark: SparkSession, num_workers: int, start_timeout: int) -> N
         if hopeless or time.monotonic() > deadline:
             waited = "" if hopeless else f" after startTimeout={start_timeout} seconds"
             raise ConfigurationError(
-                f"numWorkers={num_workers}, but the cluster runs {promised if hopeless else running} tasks at a time{waited} "
-                f"(spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers, or give Spark more cores "
-                "or executors"
+                f"numWorkers={num_workers}, but the cluster runs {promised if hopeless else running} tasks at a time"
+                f"{waited} (spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers, or give Spark "
+                "more cores or executors"
             )
         time.sleep(0.1)
 

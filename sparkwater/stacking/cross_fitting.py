@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml import Estimator
+from pyspark.ml import Estimator, Pipeline
+from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, SchemaError
@@ -64,6 +65,13 @@ def _score_fold(learners: Mapping[str, Estimator[Any]], frame: DataFrame, foldCo
     return held_out
 
 
-def _output(learner: Estimator[Any]) -> str:
-    param = "probabilityCol" if learner.hasParam("probabilityCol") else "predictionCol"
-    return str(learner.getOrDefault(param))
+def _output(learner: Any) -> str:
+    """Return the column that a learner's model adds; a pipeline's last stage and a validator's estimator decide."""
+    if isinstance(learner, Pipeline):
+        return _output(learner.getStages()[-1])
+    if isinstance(learner, ValidatorParams):
+        return _output(learner.getEstimator())
+    for param in ("probabilityCol", "predictionCol"):
+        if learner.hasParam(param):
+            return str(learner.getOrDefault(param))
+    raise ConfigurationError(f"{type(learner).__name__} gives neither a probability nor a prediction column")

@@ -42,7 +42,7 @@ CORRUPT = {
     "empty": (b"", "no bytes"),
     "text": (b"this is no picture" * 9, "no picture"),
     "truncated": (encode(Image.fromarray(PIXELS))[:70], "can't be decoded"),
-    "damaged exif": (encode(Image.fromarray(PIXELS), exif=b"no TIFF header"), "can't be decoded"),
+    "damaged exif": (encode(Image.fromarray(PIXELS), exif=b"no TIFF header"), "EXIF block is damaged"),
     "giant": (giant(), "pixels"),
 }
 

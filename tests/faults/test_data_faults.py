@@ -49,7 +49,9 @@ def test_any_number_of_partitions_trains_every_row(spark, partitions):
 
 def test_skewed_and_empty_partitions_train_the_same_as_balanced_ones(spark):
     frame = tensor_frame(spark, 100)
-    skewed = frame.withColumn("part", F.when(F.col("id") < 10, 0).otherwise(2)).repartitionByRange(4, "part").drop("part")
+    skewed = (
+        frame.withColumn("part", F.when(F.col("id") < 10, 0).otherwise(2)).repartitionByRange(4, "part").drop("part")
+    )
     balanced, uneven = (quick(numWorkers=2).fit(rows) for rows in (frame.repartition(4), skewed))
     assert balanced.weights == uneven.weights
     assert [record.rows for record in uneven.summary.records] == [100]
@@ -94,7 +96,9 @@ def test_pictures_and_labels_stay_paired_around_nulls(spark):
 
     from sparkwater.conversions import with_tensor_spec
 
-    frame = with_tensor_spec(spark.createDataFrame(rows, "id int, features binary, label int").coalesce(1), "features", SPEC)
+    frame = with_tensor_spec(
+        spark.createDataFrame(rows, "id int, features binary, label int").coalesce(1), "features", SPEC
+    )
     model = ImageClassifier(handleInvalid="keep", epochs=30, batchSize=8, learningRate=0.02).fit(frame)
     assert model.summary.numSkipped == 3
     scored = model.transform(frame).collect()
@@ -118,7 +122,7 @@ def test_rows_that_change_between_evaluations_are_refused(spark, tmp_path):
     marker = tmp_path / "evaluated"
 
     def first_time(row_id: int) -> bool:
-        with open(marker, "a") as file:
+        with marker.open("a") as file:
             file.write("x")
         return marker.stat().st_size <= 20
 
@@ -129,7 +133,10 @@ def test_rows_that_change_between_evaluations_are_refused(spark, tmp_path):
 
 def corrupt_frame(spark):
     images, labels = pictures(20)
-    good = [(f"good {i}", bytearray(png(image)), int(label)) for i, (image, label) in enumerate(zip(images, labels, strict=True))]
+    good = [
+        (f"good {i}", bytearray(png(image)), int(label))
+        for i, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
     bad = [(name, bytearray(content), 0) for name, content in CORRUPT.items()]
     return spark.createDataFrame(good + bad, "name string, content binary, label int")
 

@@ -154,7 +154,7 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster)
     def train() -> None:
         try:
             ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15).fit(frame)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             outcome.append(error)
 
     thread = threading.Thread(target=train)

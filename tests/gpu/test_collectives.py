@@ -54,7 +54,7 @@ def test_a_rank_that_keeps_the_other_waiting_is_given_up(collective: str, culpri
         "fault", tmp_path, collective=collective, kind="stall", culprit=culprit, stall_timeout=5, limit=60
     )
     waiting = reports[1 - culprit]
-    assert waiting["raised"] == "CollectiveError"
+    assert waiting["raised"] in ("CollectiveError", "StallError")
     assert 2 < waiting["seconds"] < 24
     assert reports[culprit]["raised"] == "CollectiveError", "a rank that comes too late must not train on alone"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import start_session
 from digits import SPEC, pictures, png_frame, tensor_frame
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.linalg import Vectors
@@ -84,7 +84,11 @@ def test_transform_gives_what_spark_classifiers_give(spark, fitted):
     frame = tensor_frame(spark, 40, seed=2).withColumn("kept", F.col("id") * 2)
     scored = fitted.transform(frame)
     assert scored.columns == ["id", "features", "label", "kept", "rawPrediction", "probability", "prediction"]
-    assert [scored.schema[name].dataType.simpleString() for name in scored.columns[-3:]] == ["vector", "vector", "double"]
+    assert [scored.schema[name].dataType.simpleString() for name in scored.columns[-3:]] == [
+        "vector",
+        "vector",
+        "double",
+    ]
     rows = scored.collect()
     assert [row["id"] for row in rows] == list(range(40))
     for row in rows:
@@ -119,7 +123,9 @@ def test_numeric_labels_with_a_gap_keep_their_values(spark):
 
 def test_vector_tensor_and_picture_columns_of_the_same_pixels_agree(spark):
     images, labels = pictures(60)
-    spark_rows = [(Vectors.dense(image.ravel().astype(float)), int(label)) for image, label in zip(images, labels, strict=True)]
+    spark_rows = [
+        (Vectors.dense(image.ravel().astype(float)), int(label)) for image, label in zip(images, labels, strict=True)
+    ]
     vectors = spark.createDataFrame(spark_rows, ["features", "label"])
     assembled = VectorToTensor(inputCol="features", outputCol="t", shape=[1, 16, 16]).transform(vectors)
     from_vectors = quick(imageShape=[16, 16, 1]).fit(vectors)
@@ -129,7 +135,9 @@ def test_vector_tensor_and_picture_columns_of_the_same_pixels_agree(spark):
 
 def test_colour_vectors_are_read_channels_last(spark):
     image = np.arange(16 * 16 * 3, dtype=float).reshape(16, 16, 3)
-    frame = spark.createDataFrame([(Vectors.dense(image.ravel()), 0), (Vectors.dense(image.ravel() + 1), 1)], ["features", "label"])
+    frame = spark.createDataFrame(
+        [(Vectors.dense(image.ravel()), 0), (Vectors.dense(image.ravel() + 1), 1)], ["features", "label"]
+    )
     model = quick(imageShape=[16, 16, 3]).fit(frame)
     assert model.fitted.spec.shape == (3, 16, 16)
     np.testing.assert_allclose(model.fitted.trained.scaling.mean, image.mean(axis=(0, 1)) + 0.5)
@@ -267,7 +275,9 @@ def test_damaged_model_is_refused(fitted, tmp_path, damage):
         description.write_text("{")
     else:
         metadata = next((path / "metadata").glob("part-*"))
-        metadata.write_text(metadata.read_text().replace("sparkwater.ml.image_classifier.ImageClassifierModel", "os.path.join"))
+        metadata.write_text(
+            metadata.read_text().replace("sparkwater.ml.image_classifier.ImageClassifierModel", "os.path.join")
+        )
     with pytest.raises(UnsafeLoadError if damage == "other class" else CheckpointError):
         ImageClassifierModel.load(str(path))
 
@@ -284,7 +294,10 @@ def test_prediction_columns_can_be_left_out(spark, fitted):
 
 def test_invalid_rows_at_transform(spark, fitted):
     frame = tensor_frame(spark, 6).withMetadata("features", {})
-    frame = frame.withColumn("features", F.when(F.col("id") == 1, F.lit(None)).when(F.col("id") == 3, F.lit(b"xx")).otherwise(F.col("features")))
+    frame = frame.withColumn(
+        "features",
+        F.when(F.col("id") == 1, F.lit(None)).when(F.col("id") == 3, F.lit(b"xx")).otherwise(F.col("features")),
+    )
     frame = with_tensor_spec(frame, "features", SPEC)
     kept = fitted.copy({fitted.handleInvalid: "keep"}).transform(frame).collect()
     assert [row["id"] for row in kept] == list(range(6))
@@ -292,7 +305,7 @@ def test_invalid_rows_at_transform(spark, fitted):
     assert [row["probability"] is None for row in kept] == [False, True, False, True, False, False]
     skipped = fitted.copy({fitted.handleInvalid: "skip"}).transform(frame).collect()
     assert [row["id"] for row in skipped] == [0, 2, 4, 5]
-    with pytest.raises(Exception, match="invalid row 1: the tensor is null|invalid row 3: the tensor has 2 bytes"):
+    with pytest.raises(Exception, match=r"invalid row 1: the tensor is null|invalid row 3: the tensor has 2 bytes"):
         fitted.copy({fitted.idCol: "id"}).transform(frame).collect()
 
 
@@ -309,6 +322,8 @@ def test_schema_errors_at_transform_come_before_any_job(spark, fitted):
 
 
 def test_all_rows_invalid_is_a_data_error(spark):
-    frame = spark.createDataFrame([(bytearray(b"junk"), "a"), (bytearray(b"more"), "b")], "content binary, label string")
+    frame = spark.createDataFrame(
+        [(bytearray(b"junk"), "a"), (bytearray(b"more"), "b")], "content binary, label string"
+    )
     with pytest.raises(DataError, match="no rows to train on"):
         quick(featuresCol="content", handleInvalid="skip", imageShape=[16, 16, 1]).fit(frame)

@@ -1,0 +1,93 @@
+"""The shipped digits, the GPU discovery script, and the check of what must be installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from sparkwater.conversions.images import decode_image
+
+
+def test_shipped_digits_are_as_described():
+    archive = ROOT / "data" / "mnist_png.tar.gz"
+    assert archive.stat().st_size < 4_000_000
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+        file = tar.extractfile(names[0])
+        assert file is not None
+        assert decode_image(file.read(), 28, 28, 1).shape == (1, 28, 28)
+    counts = Counter(tuple(name.split("/")[:2]) for name in names)
+    assert {part for part, _ in counts} == {"training", "testing"}
+    assert sum(count for (part, _), count in counts.items() if part == "training") == 10_000
+    assert sum(count for (part, _), count in counts.items() if part == "testing") == 2_000
+    # MNIST's own shares: 6,742 of 60,000 are ones, 5,421 fives.
+    assert counts["training", "1"] == round(6_742 / 6)
+    assert counts["training", "5"] in (903, 904)
+
+
+def executable(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_gpu_discovery_speaks_sparks_json(tmp_path):
+    executable(tmp_path / "nvidia-smi", "printf '0\\n1\\n'")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "conf" / "discover_gpus.sh"], env={"PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == {"name": "gpu", "addresses": ["0", "1"]}
+
+
+@pytest.fixture
+def tools(tmp_path) -> Path:
+    """A folder with nothing on the PATH but a shell's tools, this Python, a Java 17 and a compiler."""
+    for name in ("sh", "bash", "sed", "head", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    executable(tmp_path / "java", "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2")
+    executable(tmp_path / "g++", "true")
+    return tmp_path
+
+
+def check(tools: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "scripts" / "check_prerequisites.sh"
+    return subprocess.run(
+        [tools / "bash", script, python], env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_everything_there_passes_in_silence(tools):
+    done = check(tools)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_is_missing_is_named_together(tools):
+    (tools / "java").unlink()
+    (tools / "g++").unlink()
+    done = check(tools, "no-such-python")
+    assert done.returncode == 1
+    for part in (
+        "Python 3.10, 3.11 or 3.12",
+        "Java is missing",
+        "openjdk-17",
+        "C++ compiler is missing",
+        "apt-get install g++",
+    ):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize("version", ["11.0.2", "25.0.1", "1.8.0_402"])
+def test_java_that_spark_does_not_run_on_is_refused(tools, version):
+    executable(tools / "java", f"echo 'openjdk version \"{version}\"' >&2")
+    done = check(tools)
+    assert done.returncode == 1
+    assert f"Java {version.split('.')[0]} doesn't fit: Spark 4 runs on Java 17 or 21" in done.stderr
