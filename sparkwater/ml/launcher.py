@@ -173,6 +173,9 @@ def _lost(error: Exception) -> SparkwaterError:
     if named:
         kind: type[SparkwaterError] = getattr(errors, named[1])
         return kind(named[2])
+    raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
+    if raised:
+        return errors.DataError(raised[1])
     stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
     if stalled:
         epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])

@@ -19,7 +19,9 @@ def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = ROOT / "conf" / "spark-defaults-local.conf"
     command = [SPARK_SUBMIT, "--properties-file", settings, ROOT / "jobs" / program, *arguments]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    # spark-submit itself sends a program's standard error to its standard output.
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(command, **both, text=True, check=False, env=environment)
 
 
 def last_line(text: str) -> str:
@@ -49,10 +51,10 @@ def trained(tree) -> tuple[subprocess.CompletedProcess[str], Path]:
 
 def test_training_prints_the_confusion_matrix_and_says_what_happened(trained):
     done, model = trained
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
     assert "trained on 120 pictures with 2 workers (horovod, cpu)" in done.stdout
     assert "Confusion Matrix (rows: actual, columns: predicted)" in done.stdout
-    assert "epoch 6/6" in done.stderr
+    assert "epoch 6/6" in done.stdout
     assert last_line(done.stdout).startswith("train_image_classifier: test error ")
     assert (model / "stages").is_dir()
 
@@ -73,7 +75,7 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
         )
     finally:
         broken.unlink()
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
     assert last_line(done.stdout).endswith(f"wrote 41 rows to {tmp_path / 'scores'}, 1 of them without a prediction")
     scores = pq.read_table(tmp_path / "scores").to_pylist()
     missing = [row for row in scores if row["prediction"] is None]
@@ -89,7 +91,7 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
         ("train_image_classifier.py", ["--data", "{tree}", "--workers", "3"], "ConfigurationError: numWorkers=3"),
         ("train_image_classifier.py", ["--data", "{tree}", "--image-shape", "8", "8", "1"], "at least 16 x 16 pixels"),
         ("train_image_classifier.py", ["--data", "{empty}"], "DataError: there are no pictures in"),
-        ("train_image_classifier.py", ["--data", "{corrupt}"], "DataError: row file:"),
+        ("train_image_classifier.py", ["--data", "{corrupt}"], "DataError: invalid row file:"),
         (
             "score_images.py",
             ["--model", "/no/model", "--images", "{tree}/testing", "--output", "{empty}/out"],
@@ -106,7 +108,7 @@ def test_failure_exits_with_one_and_names_the_cause_last(tree, tmp_path, program
     filled = [argument.format(tree=tree, empty=empty, corrupt=corrupt) for argument in arguments]
     done = submit(program, *filled)
     assert done.returncode == 1
-    assert cause in last_line(done.stderr)
+    assert cause in last_line(done.stdout)
 
 
 @pytest.mark.parametrize("program", ["train_image_classifier.py", "score_images.py"])
