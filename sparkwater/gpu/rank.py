@@ -12,7 +12,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
@@ -35,8 +35,9 @@ from sparkwater.gpu.data import Classes, RankRows, load_rows
 from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.networks import NetworkEntry, build_network
+from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.scaling import Scaling, measure_scaling
+from sparkwater.gpu.scaling import measure_scaling
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.train import EpochRecord, Position, train
 from sparkwater.gpu.weights import digest, dump_weights
@@ -97,77 +98,6 @@ class RankJob:
     collective: str
     device: str
     stall_timeout: int
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a rank failed.
-
-    Attributes
-    ----------
-    first : bool
-        False where it only broke because another rank did.
-    """
-
-    error_type: str
-    message: str
-    remote_traceback: str
-    epoch: int | None
-    step: int | None
-    first: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one rank ended.
-
-    Attributes
-    ----------
-    failure : Failure or None
-        None where it trained to the end.
-    rows, skipped : int
-        Rows trained in each epoch, and rows left out.
-    skipped_listed : list of (str, str)
-        The first rows left out: name and reason.
-    weights : bytes
-        Safetensors; rank 0's only.
-    weights_digest : str
-        SHA-256 of this rank's weights; the same on all ranks.
-    """
-
-    rank: int
-    host: str
-    failure: Failure | None = None
-    device: str = ""
-    rows: int = 0
-    skipped: int = 0
-    skipped_listed: list[tuple[str, str]] = field(default_factory=list)
-    history: list[EpochRecord] = field(default_factory=list)
-    scaling: Scaling | None = None
-    weights: bytes = b""
-    weights_digest: str = ""
-
-    def to_json(self) -> str:
-        """Return all but the weights as JSON."""
-        fields = asdict(self)
-        del fields["weights"]
-        return json.dumps(fields)
-
-    @classmethod
-    def from_json(cls, text: str, weights: bytes) -> Outcome:
-        """Return the outcome that `to_json` wrote, with its weights."""
-        fields: dict[str, Any] = json.loads(text)
-        failure, scaling = fields.pop("failure"), fields.pop("scaling")
-        history = [EpochRecord(**record) for record in fields.pop("history")]
-        listed = [(name, reason) for name, reason in fields.pop("skipped_listed")]
-        return cls(
-            **fields,
-            failure=Failure(**failure) if failure else None,
-            scaling=Scaling(tuple(scaling["mean"]), tuple(scaling["deviation"])) if scaling else None,
-            history=history,
-            skipped_listed=listed,
-            weights=weights,
-        )
 
 
 class _PeerFailed(SparkwaterError):

@@ -20,10 +20,11 @@ from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.networks import check_network, find_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features
+from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_ranks
 from sparkwater.ml.params import PredictorParams, TrainingParams
-from sparkwater.ml.persistence import FittedNetwork, ModelReader, ModelWriter
+from sparkwater.ml.persistence import ModelReader, ModelWriter
 from sparkwater.ml.prediction import add_predictions, free_outputs
 from sparkwater.ml.preflight import check_cluster
 from sparkwater.ml.summary import TrainingSummary
@@ -266,7 +267,7 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
 
     def write(self) -> ModelWriter:
         """Return a writer."""
-        return ModelWriter(self)
+        return ModelWriter(self, self.fitted)
 
     @classmethod
     def read(cls) -> ModelReader:

@@ -18,7 +18,8 @@ import pyarrow as pa
 from sparkwater import errors
 from sparkwater.errors import RankFailure, SparkwaterError
 from sparkwater.gpu.data import KEY
-from sparkwater.gpu.rank import Outcome, RankJob, run_rank
+from sparkwater.gpu.outcome import Outcome
+from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.world import World
 from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
 

@@ -3,76 +3,52 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.errors import AnalysisException
+from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.stages import check_saved_class
 from sparkwater.errors import CheckpointError
-from sparkwater.gpu.data import Classes
 from sparkwater.gpu.inference import TrainedNetwork, ready_network
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.weights import digest
 from sparkwater.ml.files import read_bytes, replacing, write_bytes
+from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.summary import TrainingSummary
-
-if TYPE_CHECKING:
-    from sparkwater.ml.image_classifier import ImageClassifierModel
 
 WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.json"
 
 
-@dataclass(frozen=True)
-class FittedNetwork:
-    """What a model holds beside its Params.
-
-    Attributes
-    ----------
-    trained : TrainedNetwork
-        What scores.
-    spec : TensorSpec
-        The tensor of one row.
-    classes : tuple of float or of str
-        The labels, sorted.
-    summary : TrainingSummary
-        What the training did.
-    """
-
-    trained: TrainedNetwork
-    spec: TensorSpec
-    classes: Classes
-    summary: TrainingSummary
-
-
 class ModelWriter(MLWriter):
     """Writes a model beside its target and swaps it in: a save that fails leaves the old model."""
 
-    def __init__(self, model: ImageClassifierModel) -> None:
+    def __init__(self, model: Params, fitted: FittedNetwork) -> None:
         super().__init__()
         self._model = model
+        self._fitted = fitted
 
     def save(self, path: str) -> None:
         """Write the model; driver side."""
         spark = self.sparkSession
         with replacing(spark, path, self.shouldOverwrite) as folder:
             DefaultParamsWriter.saveMetadata(self._model, folder, spark)
-            write_bytes(spark, f"{folder}/{MODEL_FILE}", _describe(self._model.fitted).encode())
-            write_bytes(spark, f"{folder}/{WEIGHTS_FILE}", self._model.fitted.trained.weights)
+            write_bytes(spark, f"{folder}/{MODEL_FILE}", _describe(self._fitted).encode())
+            write_bytes(spark, f"{folder}/{WEIGHTS_FILE}", self._fitted.trained.weights)
 
 
-class ModelReader(MLReader["ImageClassifierModel"]):
+class ModelReader(MLReader[Any]):
     """Reads what `ModelWriter` wrote; nothing in the files is executed."""
 
-    def __init__(self, model: type[ImageClassifierModel]) -> None:
+    def __init__(self, model: type[Any]) -> None:
         super().__init__()
         self._model = model
 
-    def load(self, path: str) -> ImageClassifierModel:
+    def load(self, path: str) -> Any:
         """Load a model; driver side.
 
         Raises

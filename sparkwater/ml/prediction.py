@@ -26,7 +26,7 @@ from sparkwater.ml.params import PredictorParams
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkwater.ml.persistence import FittedNetwork
+    from sparkwater.ml.fitted import FittedNetwork
 
 _SCORED = T.StructType(
     [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.gpu.rank import Outcome
+from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.train import EpochRecord
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import torch
 
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
-from sparkwater.gpu.rank import Outcome, RankJob, run_rank
+from sparkwater.gpu.outcome import Outcome
+from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.train import EpochRecord
 from sparkwater.gpu.weights import digest, load_weights
 from sparkwater.gpu.world import World
