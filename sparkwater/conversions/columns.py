@@ -205,5 +205,5 @@ def _convert_each(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> Itera
 
 
 def _is_null(value: Any) -> bool:
-    # A missing number is NaN by the time that pandas shows it; that is kept as a NaN.
-    return value is None
+    # Rows are bytes, strings, arrays or structs here; pandas 3 shows a missing string as a float NaN.
+    return value is None or isinstance(value, float)
