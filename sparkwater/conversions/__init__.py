@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "spec": ("TensorSpec",),
         "columns": ("from_tensor_column", "tensor_spec", "to_tensor_column", "with_tensor_spec"),
         "folders": ("read_image_folder", "read_images"),
-        "transformers": ("ImageToTensor", "TensorToVector", "VectorToTensor"),
+        "image_stages": ("ImageToTensor",),
+        "transformers": ("TensorToVector", "VectorToTensor"),
     },
 )

@@ -10,89 +10,26 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from sparkwater.conversions.columns import (
     checked_tensors,
-    find_field,
     from_tensor_column,
     is_number_or_array,
     tensor_spec,
     vector_values,
-    with_tensor_spec,
 )
-from sparkwater.conversions.image_columns import checked_images, image_spec
-from sparkwater.conversions.invalid import resolve_invalid, row_name
-from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape, with_setters
+from sparkwater.conversions.params import with_setters
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.conversions.tensor_stages import ToTensor, free_output, input_field
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-_CHECKED = "__sparkwater_checked"
-_PROBLEM = "__sparkwater_problem"
-
-
-class _ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
-    """What the Transformers that make tensors have in common."""
-
-    _input_kwargs: dict[str, Any]
-
-    def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
-        output = _free_output(self, dataset)
-        name = row_name(dataset, self.getInputCol(), self.getIdCol())
-        frame = dataset.withColumn(_CHECKED, checked)
-        frame = frame.withColumns({output: F.col(_CHECKED)["tensor"], _PROBLEM: F.col(_CHECKED)["problem"]})
-        frame = with_tensor_spec(frame.drop(_CHECKED), output, spec)
-        return resolve_invalid(frame, [output], _PROBLEM, name, self.getHandleInvalid())
+    from pyspark.sql import DataFrame
 
 
 @with_setters
-class ImageToTensor(_ToTensor, HasImageShape):
-    """Decode and resize pictures into a tensor column, on the executors.
-
-    The input is a column of URIs (local paths, and what pyarrow's filesystems or fsspec read), of
-    encoded bytes (Spark's ``binaryFile`` source), or of Spark's image struct. The output holds
-    uint8 tensors, channels first: ``(channels, height, width)``.
-
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of pictures, and the tensor column to add.
-    imageShape : list of int
-        ``[height, width, channels]`` of the result; channels 1 (grey) or 3 (RGB).
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null and corrupt pictures. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    """
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        imageShape: list[int] | None = None,
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(handleInvalid="error")
-        self._set(**self._input_kwargs)
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        shape = self.getImageShape()
-        if shape is None:
-            raise ConfigurationError("ImageToTensor needs imageShape=[height, width, channels]")
-        spec = image_spec(*shape)
-        return self._add_tensors(dataset, checked_images(_input_field(self, dataset), spec), spec)
-
-
-@with_setters
-class VectorToTensor(_ToTensor):
+class VectorToTensor(ToTensor):
     """Turn ML vectors, arrays of numbers or plain numbers into a tensor column.
 
     Parameters
@@ -140,7 +77,7 @@ class VectorToTensor(_ToTensor):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         if not self.isDefined(self.shape):
             raise ConfigurationError("VectorToTensor needs shape, the shape of one tensor")
-        field = _input_field(self, dataset)
+        field = input_field(self, dataset)
         if not is_number_or_array(field.dataType):
             raise SchemaError(
                 f"column {field.name!r} is {field.dataType.simpleString()}; accepted: vectors, numbers, arrays"
@@ -168,24 +105,11 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, Stag
         self._set(**self._input_kwargs)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        field = _input_field(self, dataset)
+        field = input_field(self, dataset)
         spec = tensor_spec(field)
         if spec is None:
             raise SchemaError(
                 f"column {field.name!r} is no tensor column; make one with ImageToTensor or VectorToTensor"
             )
         values = from_tensor_column(F.col(f"`{field.name}`"), spec).cast("array<double>")
-        return dataset.withColumn(_free_output(self, dataset), F.when(values.isNotNull(), array_to_vector(values)))
-
-
-def _input_field(stage: Any, dataset: DataFrame) -> T.StructField:
-    if not stage.isDefined(stage.inputCol):
-        raise ConfigurationError(f"{type(stage).__name__} needs inputCol, the column to read")
-    return find_field(dataset.schema, stage.getInputCol())
-
-
-def _free_output(stage: Any, dataset: DataFrame) -> str:
-    output: str = stage.getOutputCol()
-    if output in dataset.columns:
-        raise SchemaError(f"outputCol={output!r}: there is a column of that name already")
-    return output
+        return dataset.withColumn(free_output(self, dataset), F.when(values.isNotNull(), array_to_vector(values)))

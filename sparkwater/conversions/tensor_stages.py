@@ -1,0 +1,66 @@
+"""What the Transformers around tensor columns have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import Transformer
+from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions.columns import find_field, with_tensor_spec
+from sparkwater.conversions.invalid import resolve_invalid, row_name
+from sparkwater.conversions.params import HasHandleInvalid, HasIdCol
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.errors import ConfigurationError, SchemaError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_CHECKED = "__sparkwater_checked"
+_PROBLEM = "__sparkwater_problem"
+
+
+class ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
+    """A Transformer that makes tensors, or a reason why there is none."""
+
+    _input_kwargs: dict[str, Any]
+
+    def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
+        output = free_output(self, dataset)
+        name = row_name(dataset, self.getInputCol(), self.getIdCol())
+        frame = dataset.withColumn(_CHECKED, checked)
+        frame = frame.withColumns({output: F.col(_CHECKED)["tensor"], _PROBLEM: F.col(_CHECKED)["problem"]})
+        frame = with_tensor_spec(frame.drop(_CHECKED), output, spec)
+        return resolve_invalid(frame, [output], _PROBLEM, name, self.getHandleInvalid())
+
+
+def input_field(stage: Any, dataset: DataFrame) -> T.StructField:
+    """Return the field that a stage reads.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``inputCol`` isn't set.
+    SchemaError
+        If there is no such column.
+    """
+    if not stage.isDefined(stage.inputCol):
+        raise ConfigurationError(f"{type(stage).__name__} needs inputCol, the column to read")
+    return find_field(dataset.schema, stage.getInputCol())
+
+
+def free_output(stage: Any, dataset: DataFrame) -> str:
+    """Return the name of the column that a stage adds.
+
+    Raises
+    ------
+    SchemaError
+        If there is such a column already.
+    """
+    output: str = stage.getOutputCol()
+    if output in dataset.columns:
+        raise SchemaError(f"outputCol={output!r}: there is a column of that name already")
+    return output
