@@ -18,8 +18,7 @@ from digits import tensor_frame
 from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
-from sparkwater.gpu import networks
-from sparkwater.gpu.networks import lenet, register_network
+from sparkwater.gpu.networks import lenet, register_network, registry
 from sparkwater.ml import ImageClassifier, confusion_matrix
 
 
@@ -65,15 +64,15 @@ def _networks_travel_by_value():
     # Executors can't import this module.
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)
-    before = dict(networks._REGISTRY)
+    before = dict(registry._REGISTRY)
     shape = (28, 28, 1)
     register_network("fails", image_shape=shape)(lambda shape, classes: FailsAtStepSeven(shape, classes))
     register_network("killed", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGKILL))
     register_network("stopped", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGSTOP))
     yield
     cloudpickle.unregister_pickle_by_value(module)
-    networks._REGISTRY.clear()
-    networks._REGISTRY.update(before)
+    registry._REGISTRY.clear()
+    registry._REGISTRY.update(before)
 
 
 def listening() -> set[tuple[int, int]]:

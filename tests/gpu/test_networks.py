@@ -5,14 +5,13 @@ import torch
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu import networks
-from sparkwater.gpu.networks import build_network, check_network, find_network, register_network
+from sparkwater.gpu.networks import build_network, check_network, find_network, register_network, registry
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries made by a test are gone after it."""
-    monkeypatch.setattr(networks, "_REGISTRY", dict(networks._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 def count_weights(network: nn.Module) -> int:
@@ -53,7 +52,7 @@ def test_pictures_that_are_too_small_are_refused_with_the_minimum(shape: tuple[i
         check_network("lenet", shape, 10)
 
 
-def test_an_unknown_network_is_refused_with_the_names_that_there_are(registry: None) -> None:
+def test_an_unknown_network_is_refused_with_the_names_that_there_are(own_entries: None) -> None:
     register_network("another", image_shape=(8, 8, 1))(lambda shape, classes: nn.Flatten())
     with pytest.raises(ConfigurationError, match=r"network='resnet'.*another, lenet"):
         find_network("resnet")
@@ -61,7 +60,7 @@ def test_an_unknown_network_is_refused_with_the_names_that_there_are(registry: N
         check_network("resnet", (1, 28, 28), 10)
 
 
-def test_a_registered_network_is_found_and_built(registry: None) -> None:
+def test_a_registered_network_is_found_and_built(own_entries: None) -> None:
     @register_network("linear", image_shape=(4, 4, 1), smallest=4)
     def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
@@ -75,19 +74,19 @@ def test_a_registered_network_is_found_and_built(registry: None) -> None:
         check_network("linear", (1, 3, 4), 3)
 
 
-def test_a_network_with_a_wrong_output_is_refused_with_both_shapes(registry: None) -> None:
+def test_a_network_with_a_wrong_output_is_refused_with_both_shapes(own_entries: None) -> None:
     register_network("flat", image_shape=(4, 4, 1))(lambda shape, classes: nn.Flatten())
     with pytest.raises(ConfigurationError, match=r"\[16\].*\[3\]"):
         check_network("flat", (1, 4, 4), 3)
 
 
-def test_a_network_that_cannot_take_the_pictures_is_refused_with_the_reason(registry: None) -> None:
+def test_a_network_that_cannot_take_the_pictures_is_refused_with_the_reason(own_entries: None) -> None:
     register_network("grey", image_shape=(8, 8, 1))(lambda shape, classes: nn.Conv2d(1, classes, 3))
     with pytest.raises(ConfigurationError, match=r"grey.*imageShape=\[8, 8, 3\]"):
         check_network("grey", (3, 8, 8), 3)
 
 
-def test_checking_a_network_takes_no_memory_for_its_weights(registry: None) -> None:
+def test_checking_a_network_takes_no_memory_for_its_weights(own_entries: None) -> None:
     # 4 TB of weights: building this one for real can't pass.
     register_network("huge", image_shape=(1000, 1000, 1))(
         lambda shape, classes: nn.Sequential(
