@@ -1,12 +1,20 @@
 """The networks that there are by name, and how to add yours.
 
 A registered network is a function of the shape of one input and a number of classes. Importing this
-package fills the registry.
+package fills the registry. Layers have names, by which a network can be cut open.
 """
 
 from __future__ import annotations
 
+from sparkwater.gpu.networks.alexnet import alexnet
+from sparkwater.gpu.networks.auto import auto, resolve_network
+from sparkwater.gpu.networks.convnet import convnet
+from sparkwater.gpu.networks.googlenet import googlenet
+from sparkwater.gpu.networks.inception_bn import inception_bn
+from sparkwater.gpu.networks.initialization import INITIALIZATIONS
 from sparkwater.gpu.networks.lenet import lenet
+from sparkwater.gpu.networks.mlp import mlp
+from sparkwater.gpu.networks.mobilenet import mobilenet_v3_small
 from sparkwater.gpu.networks.registry import (
     NetworkEntry,
     NetworkFactory,
@@ -14,14 +22,32 @@ from sparkwater.gpu.networks.registry import (
     check_network,
     find_network,
     register_network,
+    registered_networks,
 )
+from sparkwater.gpu.networks.resnet import resnet18, resnet34, resnet50
+from sparkwater.gpu.networks.vgg import vgg11, vgg16
 
 __all__ = [
+    "INITIALIZATIONS",
     "NetworkEntry",
     "NetworkFactory",
+    "alexnet",
+    "auto",
     "build_network",
     "check_network",
+    "convnet",
     "find_network",
+    "googlenet",
+    "inception_bn",
     "lenet",
+    "mlp",
+    "mobilenet_v3_small",
     "register_network",
+    "registered_networks",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resolve_network",
+    "vgg11",
+    "vgg16",
 ]

@@ -1,0 +1,42 @@
+"""What several networks are built of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+#: Below this height or width, networks made for ImageNet begin without the layers that would shrink the picture.
+FULL_SIZE = 64
+
+
+def is_small(shape: tuple[int, ...]) -> bool:
+    """Whether pictures of ``(channels, height, width)`` are too small for a beginning made for 224 x 224 pixels."""
+    return min(shape[1:]) < FULL_SIZE
+
+
+class Residual(nn.Sequential):
+    """Layers one after the other, whose input is added to what they give."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the sum; the layers keep the shape."""
+        return inputs + super().forward(inputs)  # type: ignore[no-untyped-call]
+
+
+class Concatenation(nn.Module):
+    """Layers beside each other, whose channels are joined in the order of the layers."""
+
+    def __init__(self, **branches: nn.Module) -> None:
+        super().__init__()
+        for name, branch in branches.items():
+            self.add_module(name, branch)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the joined channels; the layers give the same height and width."""
+        return torch.cat([branch(inputs) for branch in self.children()], dim=1)
+
+
+def named(kind: type[nn.Sequential] = nn.Sequential, /, **layers: nn.Module) -> nn.Sequential:
+    """Return layers one after the other under their names."""
+    return kind(OrderedDict(layers))
