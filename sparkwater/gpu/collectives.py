@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 COLLECTIVES = ("horovod", "torch")
 
-#: Between looks at a running operation; a step takes tens of milliseconds.
-_POLL_SECONDS = 0.0003
-
 
 class CollectiveError(SparkwaterError, RuntimeError):
     """This rank lost the others: one of them failed and hung up."""
@@ -109,7 +106,8 @@ class HorovodCommunicator:
         while not hvd.poll(handle):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            time.sleep(_POLL_SECONDS)
+            # As Horovod's own synchronize waits, which has no limit; a sleep would wake up too late.
+            os.sched_yield()
         hvd.synchronize(handle)
 
 

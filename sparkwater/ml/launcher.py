@@ -177,9 +177,10 @@ def _lost(error: Exception) -> SparkwaterError:
     raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
     if raised:
         return errors.DataError(raised[1])
-    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
+    stalled = re.search(r"StallError: (rank \d+ waited .* in epoch (\w+), step (\w+))", text)
     if stalled:
-        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
+        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[1:])
+        # The rank that waited is not the one that failed, and that one can't say its number.
         return RankFailure(
             f"{stalled[1]}; another rank stood still",
             epoch=epoch,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import torch
 
@@ -138,10 +139,10 @@ def meeting_of(stack: ExitStack, folder: Path, rank: int, stall_timeout: int) ->
 
 
 def cycles(folder: Path, rank: int, size: int, collective: str) -> dict[str, Any]:
-    """Open and close a communicator three times; report what came out of it and of the environment."""
+    """Open and close a communicator three times; report what came out of it, of the environment and of threads."""
     os.environ["HOROVOD_RANK"] = "77"
     os.environ["GLOO_SOCKET_IFNAME"] = "before"
-    before, sums, copies = dict(os.environ), [], []
+    before, sums, copies, threads = dict(os.environ), [], [], []
     for cycle in range(3):
         place = folder / f"cycle-{cycle}"
         place.mkdir(exist_ok=True)
@@ -162,8 +163,9 @@ def cycles(folder: Path, rank: int, size: int, collective: str) -> dict[str, Any
                 copies.append(copy.tolist())
                 # Nobody closes before all have what was sent to them.
                 communicator.all_reduce_(torch.zeros(1))
+        threads.append(psutil.Process().num_threads())
     changed = sorted(name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name))
-    return {"sums": sums, "copies": copies, "changed": changed}
+    return {"sums": sums, "copies": copies, "changed": changed, "threads": threads}
 
 
 def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culprit: int, stall_timeout: int) -> Any:

@@ -4,30 +4,18 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from gpu import ranks
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collectives import COLLECTIVES, Meeting, missing_collective, open_communicator
 from sparkwater.gpu.world import World
 
 
-def load_ranks() -> Any:
-    spec = importlib.util.spec_from_file_location("sparkwater_tests_ranks", Path(__file__).with_name("ranks.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ranks = load_ranks()
-
-
 @pytest.mark.parametrize("collective", COLLECTIVES)
-def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_the_environment_alone(
+def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_nothing_behind(
     collective: str, tmp_path: Path
 ) -> None:
     reports = ranks.launch("cycles", tmp_path, collective=collective)
@@ -35,6 +23,8 @@ def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_the_env
         assert report["sums"] == [True] * 12
         assert report["copies"] == [[0.0] * 5, [10.0] * 5, [20.0] * 5]
         assert report["changed"] == []
+    # Rank 0 serves the rendezvous as well, whose threads may need a moment to end.
+    assert len(set(reports[1]["threads"])) == 1
 
 
 @pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 0)])
@@ -54,8 +44,8 @@ def test_a_rank_that_keeps_the_other_waiting_is_given_up(collective: str, culpri
         "fault", tmp_path, collective=collective, kind="stall", culprit=culprit, stall_timeout=5, limit=60
     )
     waiting = reports[1 - culprit]
-    assert waiting["raised"] in ("CollectiveError", "StallError")
-    assert 2 < waiting["seconds"] < 24
+    assert waiting["raised"] == "StallError"
+    assert 4 < waiting["seconds"] < 24
     assert reports[culprit]["raised"] == "CollectiveError", "a rank that comes too late must not train on alone"
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import random
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
+from gpu import ranks
 
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
@@ -20,17 +20,6 @@ from sparkwater.gpu.train import EpochRecord
 from sparkwater.gpu.weights import digest, load_weights
 from sparkwater.gpu.world import World
 
-
-def load_ranks() -> Any:
-    spec = importlib.util.spec_from_file_location("sparkwater_tests_ranks", Path(__file__).with_name("ranks.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ranks = load_ranks()
 ROWS = 60
 
 
