@@ -1,65 +1,206 @@
-"""Read files by URI, wherever they are: the local disk, pyarrow's filesystems, fsspec."""
+"""Read files by URI, wherever they are: the local disk, HTTP, pyarrow's filesystems, fsspec."""
 
 from __future__ import annotations
 
 import re
+import string
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import unquote
+from threading import Lock
+from typing import Any
+from urllib.parse import quote, unquote
+from urllib.request import urlopen
 
 from sparkwater.errors import ConfigurationError, DataError
 
-#: URI schemes that pyarrow reads, and what it calls them.
-_PYARROW_SCHEMES = {"hdfs": "hdfs", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+#: Reads in flight in one task. A remote read waits, some 20-100 ms; a decode takes about one.
+READS_IN_FLIGHT = 32
+
+#: Seconds that an HTTP server may stay silent.
+HTTP_TIMEOUT = 60
+
+#: URI schemes that pyarrow reads where it was built for them: what it calls them, and its class.
+_PYARROW_SCHEMES = {
+    "hdfs": ("hdfs", "HadoopFileSystem"),
+    "s3": ("s3", "S3FileSystem"),
+    "s3a": ("s3", "S3FileSystem"),
+    "gs": ("gs", "GcsFileSystem"),
+    "gcs": ("gs", "GcsFileSystem"),
+    "abfs": ("abfs", "AzureFileSystem"),
+    "abfss": ("abfss", "AzureFileSystem"),
+}
+
+#: What fsspec calls a scheme that it doesn't know without the package that reads it.
+_FSSPEC_NAMES = {"abfss": "abfs"}
+
+_lock = Lock()
 
 
 def read_uri(uri: str) -> bytes:
     """Return the content of a file.
 
-    Local paths, ``file:`` URIs and ``dbfs:/`` (by its mount ``/dbfs``) are opened directly;
-    ``hdfs``, ``s3``, ``s3a`` and ``gs`` by pyarrow; every other scheme by fsspec.
+    Local paths, ``file:`` URIs, ``/Volumes/...`` and ``dbfs:/`` (by its mount ``/dbfs``) are opened
+    directly; ``http`` and ``https`` by the standard library; ``hdfs``, ``s3``, ``s3a``, ``gs`` and,
+    from pyarrow 16 on, ``abfs`` and ``abfss`` by pyarrow; every other scheme by fsspec. Credentials
+    are what those find where they run: the environment, a profile, an instance's role.
+
+    Names are taken as Spark lists them, without escapes; where there is no such file, ``%20`` and
+    the like are resolved.
 
     Raises
     ------
     DataError
         If the file can't be read.
     ConfigurationError
-        If nothing here reads the scheme; the message names the package to install.
+        If nothing here reads the scheme, or its filesystem can't be opened; the message says what
+        to install.
     """
-    scheme = uri.partition(":")[0] if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:/", uri) else ""
     try:
-        if scheme in ("", "file"):
-            return _local_path(uri.removeprefix("file:")).read_bytes()
-        if scheme == "dbfs":
-            return _local_path("/dbfs/" + uri.removeprefix("dbfs:").lstrip("/")).read_bytes()
-        if scheme in _PYARROW_SCHEMES:
-            return _read_with_pyarrow(_PYARROW_SCHEMES[scheme] + uri[len(scheme) :])
-        return _read_with_fsspec(uri)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
+        return reader_of(uri)(uri)
+    except (OSError, ValueError, HTTPException) as error:
+        if isinstance(error, (ConfigurationError, DataError)):
             raise
         raise DataError(f"can't be read: {error}") from error
 
 
-def _local_path(path: str) -> Path:
-    """Return the path as it is where it exists (Spark lists names without escapes), else with its escapes resolved."""
-    literal = Path(re.sub("^/+", "/", path))
-    return literal if literal.exists() else Path(unquote(str(literal)))
+def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterator[Callable[[], bytes] | None]:
+    """Read files in threads, a bounded number ahead of the one that is asked for.
+
+    Parameters
+    ----------
+    uris : iterable of str
+        What isn't a string comes out as None, in its place.
+    in_flight : int
+        Files that are being read, or wait to be taken.
+
+    Yields
+    ------
+    callable
+        Waits for the file, and returns its content or raises what `read_uri` raised.
+    """
+    pending: deque[Callable[[], bytes] | None] = deque()
+    with ThreadPoolExecutor(in_flight) as pool:
+        for uri in uris:
+            pending.append(pool.submit(read_uri, uri).result if isinstance(uri, str) else None)
+            if len(pending) == in_flight:
+                yield pending.popleft()
+        yield from pending
+
+
+def reader_of(uri: str) -> Callable[[str], bytes]:
+    """Return the function that reads URIs with this one's scheme. Nothing is opened.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none; the message says what to install.
+    """
+    scheme = _scheme(uri)
+    if scheme in ("", "file", "dbfs"):
+        return _read_local
+    if scheme in ("http", "https"):
+        return _read_http
+    if scheme in _PYARROW_SCHEMES:
+        from pyarrow import fs
+
+        if _PYARROW_SCHEMES[scheme][1] in dir(fs):
+            return _read_with_pyarrow
+    return _fsspec_reader(scheme)
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition(":")[0].lower() if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:/", uri) else ""
+
+
+def _authority(uri: str) -> tuple[str, str]:
+    """Return the host (or bucket) of a URI, and the name of the file there."""
+    rest = uri.partition(":")[2]
+    authority, _, name = rest.removeprefix("//").partition("/")
+    return authority, name
+
+
+def _read_local(uri: str) -> bytes:
+    path = re.sub("^/+", "/", uri.removeprefix("file:"))
+    if path.startswith("dbfs:"):
+        path = "/" + path.removeprefix("dbfs:").lstrip("/")
+        path = path if path.startswith("/Volumes/") else f"/dbfs{path}"
+    literal = Path(path)
+    return (literal if literal.exists() else Path(unquote(path))).read_bytes()
+
+
+def _read_http(uri: str) -> bytes:
+    # Everything that has a meaning in a URI stays, escapes included.
+    with urlopen(quote(uri, safe=string.punctuation), timeout=HTTP_TIMEOUT) as response:  # noqa: S310 - http(s) only
+        return bytes(response.read())
 
 
 def _read_with_pyarrow(uri: str) -> bytes:
+    # A question mark may be part of a name; what pyarrow takes after one are settings.
+    plain, _, settings = uri.partition("?") if re.search(r"\?\w+=[^/]*$", uri) else (uri, "", "")
+    authority, name = _authority(plain)
+    with _lock:
+        filesystem, root = _pyarrow_filesystem(_scheme(uri), authority, settings)
+    path = f"{root.rstrip('/')}/{name}"
+    try:
+        stream = filesystem.open_input_stream(path)
+    except FileNotFoundError:
+        if "%" not in name:
+            raise
+        stream = filesystem.open_input_stream(unquote(path))
+    with stream:
+        return bytes(stream.read())
+
+
+@lru_cache(maxsize=64)
+def _pyarrow_filesystem(scheme: str, authority: str, settings: str) -> tuple[Any, str]:
+    """Return a filesystem, and how paths on it begin. To open one may take requests: S3 looks for the region."""
     from pyarrow import fs
 
-    filesystem, path = fs.FileSystem.from_uri(uri)
-    with filesystem.open_input_stream(path) as stream:
-        return bytes(stream.read())
+    try:
+        opened: tuple[Any, str] = fs.FileSystem.from_uri(
+            f"{_PYARROW_SCHEMES[scheme][0]}://{authority}/{'?' if settings else ''}{settings}"
+        )
+    except OSError as error:
+        hint = "; install Hadoop's native libhdfs and set CLASSPATH to `hadoop classpath --glob`"
+        raise ConfigurationError(
+            f"{scheme}://{authority} can't be opened: {error}{hint if scheme == 'hdfs' else ''}"
+        ) from error
+    return opened
+
+
+def _fsspec_reader(scheme: str) -> Callable[[str], bytes]:
+    import fsspec
+    from fsspec.registry import known_implementations
+
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except (ImportError, ValueError) as error:
+        known = known_implementations.get(_FSSPEC_NAMES.get(scheme, scheme), {})
+        hint = known.get("err") or f"{error}; install the fsspec package that reads it"
+        raise ConfigurationError(f"nothing here reads {scheme}:// URIs: {hint}") from error
+    return _read_with_fsspec
 
 
 def _read_with_fsspec(uri: str) -> bytes:
-    import fsspec
+    with _lock:
+        filesystem, turn = _fsspec_filesystem(_scheme(uri), _authority(uri)[0])
+    with turn:
+        try:
+            return bytes(filesystem.cat_file(uri))
+        except Exception as error:
+            # Each package has exceptions of its own for a file that isn't there or can't be had.
+            raise DataError(f"can't be read: {type(error).__name__}: {error}") from error
 
-    try:
-        opened = fsspec.open(uri, "rb")
-    except (ImportError, ValueError) as error:  # fsspec's own words name the package, or the scheme
-        raise ConfigurationError(f"no reader for {uri!r}: {error}") from error
-    with opened as stream:
-        return bytes(stream.read())
+
+@lru_cache(maxsize=64)
+def _fsspec_filesystem(scheme: str, authority: str) -> tuple[Any, AbstractContextManager[Any]]:
+    """Return a filesystem and what to hold while it reads: only the asynchronous ones serve many threads."""
+    from fsspec.core import url_to_fs
+
+    filesystem, _ = url_to_fs(f"{scheme}://{authority}/")
+    return filesystem, nullcontext() if filesystem.async_impl else Lock()

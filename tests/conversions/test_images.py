@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 import zlib
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparkwater.conversions.images import MAX_PIXELS, decode_image, pixels_to_tensor
+from sparkwater.conversions.images import MAX_PIXELS, RESIZES, decode_image, pixels_to_tensor
 from sparkwater.errors import DataError
 
 RGB = np.array(
@@ -110,6 +111,12 @@ def test_alpha_is_dropped() -> None:
     assert decode_image(encode(grey, "PNG"), 2, 3, 1)[0].tolist() == GREY.tolist()
 
 
+def test_the_first_picture_of_an_animation_is_taken() -> None:
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (decode_image(data, 3, 4, 3) == np.array([255, 0, 0], np.uint8).reshape(3, 1, 1)).all()
+
+
 def test_black_and_white_becomes_0_and_255() -> None:
     picture = Image.fromarray(GREY).point(lambda x: 255 * (x > 120), "1")
     assert decode_image(encode(picture, "PNG"), 2, 3, 1)[0].tolist() == [[0, 0, 0], [255, 255, 255]]
@@ -128,6 +135,23 @@ def test_hand_made_16_bit_png_keeps_its_upper_eight_bits() -> None:
     assert decode_image(data, 1, 3, 1).tolist() == [[[0x01, 0x80, 0xFE]]]
 
 
+def test_big_endian_16_bit_grey_keeps_its_upper_eight_bits() -> None:
+    picture = Image.frombytes("I;16B", (2, 1), struct.pack(">HH", 0x1234, 0xFEDC))
+    assert decode_image(encode(picture, "TIFF"), 1, 2, 1).tolist() == [[[0x12, 0xFE]]]
+
+
+def test_16_bit_colour_keeps_its_upper_eight_bits() -> None:
+    data = png(1, 1, 16, 2, b"\0" + struct.pack(">HHH", 0x0180, 0x80FF, 0xFE00))
+    assert decode_image(data, 1, 1, 3).ravel().tolist() == [0x01, 0x80, 0xFE]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_32_bit_pixels_are_refused(dtype: type[np.generic]) -> None:
+    data = encode(Image.fromarray(np.ones((2, 2), dtype)), "TIFF")
+    with pytest.raises(DataError, match=r"32-bit pixels .*up to 16 bits"):
+        decode_image(data, 2, 2, 1)
+
+
 def test_jpeg_is_close_to_its_pixels() -> None:
     flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
     decoded = decode_image(encode(Image.fromarray(flat), "JPEG", quality=95), 16, 16, 3)
@@ -135,9 +159,12 @@ def test_jpeg_is_close_to_its_pixels() -> None:
     assert np.abs(decoded.astype(int) - channels_first(flat)).max() <= 3
 
 
-def test_cmyk_jpeg_becomes_rgb() -> None:
-    decoded = decode_image(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100), 8, 8, 3)
-    assert np.abs(decoded.astype(int) - np.array([255, 0, 0]).reshape(3, 1, 1)).max() <= 6
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 100}), ("TIFF", {})])
+def test_cmyk_becomes_rgb_or_grey(kind: str, options: dict[str, int]) -> None:
+    data = encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), kind, **options)
+    colour = decode_image(data, 8, 8, 3).astype(int)
+    assert np.abs(colour - np.array([255, 0, 0]).reshape(3, 1, 1)).max() <= 6
+    assert np.abs(decode_image(data, 8, 8, 1).astype(int) - 76).max() <= 6
 
 
 def test_exif_orientation_6_turns_the_picture_clockwise() -> None:
@@ -161,6 +188,103 @@ def test_resizing_keeps_flat_colours_and_stretches_the_rest() -> None:
     assert small[:, 0].tolist() == [0, 0]
     assert small[:, 3].tolist() == [255, 255]
     assert (np.diff(small.astype(int), axis=1) >= 0).all()
+
+
+def columns(*levels: int) -> bytes:
+    """Return a picture 8 pixels high with a column 4 pixels wide of each level."""
+    return encode(Image.fromarray(np.repeat(np.array([levels] * 8, np.uint8), 4, axis=1)), "PNG")
+
+
+def test_fit_keeps_all_of_the_picture_and_pads_with_black() -> None:
+    decoded = decode_image(columns(*[200] * 4), 8, 8, 1, "fit")[0]
+    assert (decoded[2:6] == 200).all()
+    assert not decoded[:2].any()
+    assert not decoded[6:].any()
+    upright = decode_image(columns(200), 4, 8, 3, "fit")
+    assert (upright[:, :, 3:5] == 200).all()
+    assert not upright[:, :, :3].any()
+    assert not upright[:, :, 5:].any()
+
+
+def test_crop_fills_the_shape_with_the_centre() -> None:
+    assert decode_image(columns(0, 90, 90, 255), 8, 8, 1, "crop").tolist() == [[[90] * 8] * 8]
+    tall = Image.fromarray(np.repeat(np.array([[0], [90], [90], [255]], np.uint8), 4, axis=0).repeat(8, axis=1))
+    assert decode_image(encode(tall, "PNG"), 8, 8, 3, "crop").tolist() == [[[90] * 8] * 8] * 3
+
+
+def test_stretch_uses_all_of_the_picture_and_all_of_the_shape() -> None:
+    decoded = decode_image(columns(10, 90, 90, 250), 8, 8, 1, "stretch")[0]
+    assert decoded[:, 0].tolist() == [10] * 8
+    assert decoded[:, 7].tolist() == [250] * 8
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (3, 2), (16, 16)])
+def test_every_way_gives_every_shape(resize: str, size: tuple[int, int]) -> None:
+    for kind in ("PNG", "JPEG"):
+        data = encode(Image.new("RGB", size, (200, 200, 200)), kind)
+        for height, width in ((1, 1), (5, 7), (16, 16)):
+            decoded = decode_image(data, height, width, 3, resize)
+            assert decoded.shape == (3, height, width)
+            assert decoded.max() == 200
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_decoded_pixels_are_resized_like_their_file(resize: str) -> None:
+    pixels = noise(9, 14, 3)
+    expected = decode_image(encode(Image.fromarray(pixels), "PNG"), 6, 6, 3, resize)
+    assert pixels_to_tensor(pixels, 6, 6, 3, resize).tolist() == expected.tolist()
+
+
+def test_fine_patterns_do_not_alias() -> None:
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    decoded = decode_image(encode(Image.fromarray(stripes), "PNG"), 9, 9, 1)
+    assert np.abs(decoded.astype(int) - 127).max() <= 12
+
+
+def photograph(height: int, width: int) -> Image.Image:
+    """Return smooth patches with fine noise on top."""
+    patches = Image.fromarray(noise(height // 16, width // 16, 3)).resize((width, height), Image.Resampling.BICUBIC)
+    return Image.fromarray((np.asarray(patches) * 0.8 + noise(height, width, 3) * 0.2).astype(np.uint8))
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_a_large_jpeg_gives_nearly_what_its_full_decode_gives(resize: str, channels: int, mode: str) -> None:
+    data = encode(photograph(600, 800), "JPEG", quality=90)
+    with Image.open(io.BytesIO(data)) as opened:
+        full = np.asarray(opened.convert(mode))
+    for height, width in ((37, 50), (75, 75), (100, 60), (280, 380)):
+        found = decode_image(data, height, width, channels, resize).astype(int)
+        expected = pixels_to_tensor(full, height, width, channels, resize).astype(int)
+        assert np.abs(found - expected).mean() < 3
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
+    data = encode(Image.new("RGB", (4000, 4000), "red"), "JPEG")
+    started = time.process_time()
+    decode_image(data, 28, 28, 3)
+    small = time.process_time() - started
+    started = time.process_time()
+    decode_image(data, 2001, 2001, 3)
+    assert small < (time.process_time() - started) / 2
+
+
+def test_a_large_jpeg_that_lies_on_its_side_is_turned() -> None:
+    pixels = np.zeros((400, 1600), np.uint8)
+    pixels[:, 800:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.fromarray(pixels), "JPEG", exif=exif.tobytes())
+    # The picture is 1600 high and 400 wide; a half of that is twice 400 x 100, a quarter isn't.
+    decoded = decode_image(data, 400, 100, 1)[0]
+    assert decoded[:195].max() < 30
+    assert decoded[205:].min() > 225
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.draft("L", (800, 200))
+        expected = opened.transpose(Image.Transpose.ROTATE_270).resize((100, 400), Image.Resampling.BILINEAR)
+    assert decoded.tolist() == np.asarray(expected).tolist()
 
 
 def test_16_bit_grey_is_resized_after_its_conversion() -> None:
@@ -238,6 +362,21 @@ def test_odd_exif_gives_a_picture_or_a_data_error(exif: bytes) -> None:
 def test_a_header_that_asks_for_too_many_pixels_is_refused(width: int, height: int) -> None:
     with pytest.raises(DataError, match="pixels"):
         decode_image(png(width, height, 8, 0, b"\0" * 100), 28, 28, 1)
+
+
+def test_the_limit_of_pixels_is_the_callers() -> None:
+    data = encode(Image.fromarray(noise(10, 20)), "PNG")
+    assert decode_image(data, 10, 20, 1, max_pixels=200).shape == (1, 10, 20)
+    with pytest.raises(DataError, match="asks for 20 x 10 pixels; at most 199 are accepted"):
+        decode_image(data, 10, 20, 1, max_pixels=199)
+
+
+def test_the_limit_of_pixels_can_be_raised_beyond_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only the header is looked at: the pixels are missing.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    data = png(MAX_PIXELS + 1, 1, 8, 0, b"")
+    with pytest.raises(DataError, match=r"can't be decoded: (?!Image size)"):
+        decode_image(data, 1, 1, 1, max_pixels=MAX_PIXELS + 1)
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (0, 0)])
