@@ -1,6 +1,6 @@
 """DataFrame columns <-> Arrow-backed tensors.
 
-Modules without pyspark: `spec`, `arrow`, `images`, `uris`. The others work on DataFrames.
+Modules without pyspark: `spec`, `casting`, `arrow`, `values`, `images`, `uris`. The others work on DataFrames.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "spec": ("TensorSpec",),
         "columns": ("from_tensor_column", "tensor_spec", "to_tensor_column", "with_tensor_spec"),
         "folders": ("read_image_folder", "read_images"),
-        "image_stages": ("ImageToTensor",),
-        "transformers": ("TensorToVector", "VectorToTensor"),
+        "image_columns": ("check_schemes",),
+        "image_stages": ("ImageToTensor", "TensorToImage"),
+        "invalid": ("ProblemReport", "report_problems"),
+        "transformers": ("ArrayToTensor", "TensorToArray", "TensorToVector", "VectorToTensor"),
     },
 )

@@ -78,27 +78,33 @@ def tensor_view(array: pa.BinaryArray, spec: TensorSpec) -> npt.NDArray[np.gener
     return flat.reshape(len(array), *spec.shape)
 
 
-def usable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
-    """Return the tensors that can be used and the reason for each that can't.
-
-    A row is unusable when it is null, has another length than the spec, or holds a NaN or an
-    infinity.
-    """
+def readable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
+    """Return the tensors of the rows that hold one; the others are null or have another length than the spec."""
     lengths = _lengths(array)
     nulls = np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=bool)
     problems = {int(row): "the tensor is null" for row in np.flatnonzero(nulls)}
     for row in np.flatnonzero(~nulls & (lengths != spec.nbytes)):
         problems[int(row)] = _wrong_length(int(lengths[row]), spec)
-    readable = np.ones(len(array), dtype=bool)
-    readable[list(problems)] = False
-    values = tensor_view(array if readable.all() else array.filter(pa.array(readable)), spec)
-    finite = finite_rows(values)
-    rows = np.flatnonzero(readable)
-    for row in rows[~finite]:
-        problems[int(row)] = "the tensor holds a NaN or an infinity"
-    valid = readable.copy()
-    valid[rows] = finite
-    return TensorRows(values if finite.all() else values[finite], valid, problems)
+    valid = np.ones(len(array), dtype=bool)
+    valid[list(problems)] = False
+    return TensorRows(tensor_view(array if valid.all() else array.filter(pa.array(valid)), spec), valid, problems)
+
+
+def usable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
+    """Return the tensors that a network can use: `readable_tensors` without those that hold a NaN or an infinity."""
+    return finite_tensors(readable_tensors(array, spec))
+
+
+def finite_tensors(rows: TensorRows) -> TensorRows:
+    """Return the rows without those that hold a NaN or an infinity, which become problems."""
+    finite = finite_rows(rows.values)
+    if finite.all():
+        return rows
+    positions = np.flatnonzero(rows.valid)
+    bad = {int(row): "the tensor holds a NaN or an infinity" for row in positions[~finite]}
+    valid = rows.valid.copy()
+    valid[positions] = finite
+    return TensorRows(rows.values[finite], valid, {**rows.problems, **bad})
 
 
 def finite_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
@@ -108,13 +114,16 @@ def finite_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
 
 
-def tensors_to_arrow(values: npt.NDArray[np.generic]) -> pa.BinaryArray:
+def tensors_to_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None = None) -> pa.BinaryArray:
     """Return tensors as an Arrow binary array over the same memory where it is contiguous.
 
     Parameters
     ----------
     values : numpy.ndarray
         Shape ``(rows, *shape)``.
+    valid : numpy.ndarray of bool, optional
+        One entry a row of the result: True takes the next tensor, False is null. By default there
+        is a row a tensor.
 
     Raises
     ------
@@ -122,15 +131,16 @@ def tensors_to_arrow(values: npt.NDArray[np.generic]) -> pa.BinaryArray:
         If they are more than 2 GiB together, Arrow's limit for one array.
     """
     rows = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    row_bytes = rows.nbytes // len(rows) if len(rows) else 0
     if rows.nbytes > MAX_BINARY_BYTES:
         raise SchemaError(
-            f"{len(rows)} tensors of {rows.nbytes // len(rows)} bytes pass Arrow's limit of 2 GiB a batch; "
-            "set spark.sql.execution.arrow.maxRecordsPerBatch lower"
+            f"{len(rows)} tensors of {row_bytes} bytes pass Arrow's limit of 2 GiB an array; cut them into pieces"
         )
-    row_bytes = rows.nbytes // len(rows) if len(rows) else 0
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * row_bytes
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(rows.reshape(-1).view(np.uint8))]
-    return pa.Array.from_buffers(pa.binary(), len(rows), buffers)
+    present = np.ones(len(rows), dtype=bool) if valid is None else valid
+    offsets = np.concatenate([[0], np.cumsum(present, dtype=np.int64)]) * row_bytes
+    bitmap = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    buffers = [bitmap, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(rows.reshape(-1).view(np.uint8))]
+    return pa.Array.from_buffers(pa.binary(), len(present), buffers)
 
 
 def as_torch(values: npt.NDArray[np.generic]) -> torch.Tensor:

@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
+from sparkwater.conversions.arrow import TensorRows, tensors_to_arrow
+from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, array_type, dtype_of, element_and_depth
 from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.values import NULL, Runs, pack_runs
 from sparkwater.errors import DataError, SchemaError
 
 if TYPE_CHECKING:
@@ -28,17 +33,9 @@ METADATA_KEY = "sparkwater.tensor"
 #: What a conversion gives per row: the tensor, or the reason why there is none.
 CHECKED_TENSOR = T.StructType([T.StructField("tensor", T.BinaryType()), T.StructField("problem", T.StringType())])
 
-_ELEMENT_TYPES: dict[str, T.DataType] = {
-    "bool": T.BooleanType(),
-    "uint8": T.ShortType(),
-    "int8": T.ByteType(),
-    "int16": T.ShortType(),
-    "int32": T.IntegerType(),
-    "int64": T.LongType(),
-    "float16": T.FloatType(),
-    "float32": T.FloatType(),
-    "float64": T.DoubleType(),
-}
+#: Executor functions work on as many rows at a time as give about this many bytes: far below
+#: Arrow's 2 GiB, and enough that the cost of a batch doesn't show.
+BATCH_BYTES = 64 * 1024 * 1024
 
 
 def tensor_spec(field: T.StructField) -> TensorSpec | None:
@@ -68,16 +65,16 @@ def find_field(schema: T.StructType, name: str) -> T.StructField:
 
 
 def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = False) -> Column:
-    """Return a column of arrays of numbers as tensor bytes.
+    """Return a column of flat arrays of numbers as tensor bytes.
 
     Attach the spec with `with_tensor_spec` to make the result a tensor column; the Transformers
-    do both.
+    do both, and take nested arrays as well.
 
     Parameters
     ----------
     column : pyspark.sql.Column
-        Arrays with ``spec.size`` values, row-major, cast to ``spec.dtype`` as NumPy does. Use
-        ``vector_to_array`` on ML vectors, ``array`` on numbers.
+        Arrays with ``spec.size`` values, row-major. Use ``vector_to_array`` on ML vectors, ``array``
+        on numbers.
     spec : TensorSpec
         What to make.
     channels_last : bool
@@ -86,30 +83,81 @@ def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = 
     Returns
     -------
     pyspark.sql.Column
-        Binary; null where the input is null. A row of another length, or one that holds a null,
-        fails the job, on the executor.
+        Binary; null where the input is null. A row of another length, one that holds a null, or a
+        number that the dtype has no place for, fails the job, on the executor.
     """
     holds_null = F.exists(column, lambda value: value.isNull())
     column = F.when(holds_null, F.raise_error(F.lit("the array holds a null value"))).otherwise(column)
-    return executor_function(_pack_or_raise(spec, channels_last), T.BinaryType())(column)
+    pack = _pack_or_raise(spec, channels_last)
+    return executor_function(pack, T.BinaryType(), row_bytes=spec.nbytes)(column)
 
 
-def from_tensor_column(column: Column, spec: TensorSpec) -> Column:
-    """Return a tensor column as arrays of numbers, row-major; null where it is null.
+def from_tensor_column(column: Column, spec: TensorSpec, *, flatten: bool = False) -> Column:
+    """Return a tensor column as arrays of numbers; null where it is null.
 
-    The element type is the smallest Spark type that holds every value of the dtype: uint8 comes
-    as short, float16 as float.
+    Parameters
+    ----------
+    column : pyspark.sql.Column
+        Tensor bytes.
+    spec : TensorSpec
+        What they hold.
+    flatten : bool
+        One array a row, row-major, in place of arrays as nested as the shape.
+
+    Returns
+    -------
+    pyspark.sql.Column
+        Arrays; plain numbers where the shape is ``()``. Their type is the smallest Spark type that
+        holds every value of the dtype: uint8 comes as short, float16 as float. A row of another
+        length than the spec's fails the job, on the executor.
     """
-    return executor_function(_unpack(spec), T.ArrayType(_ELEMENT_TYPES[spec.dtype]))(column)
+    shape = (spec.size,) if flatten else spec.shape
+    returns = array_type(spec.dtype, len(shape))
+    # Spark's smallest type for uint8 is twice, for float16 likewise.
+    return executor_function(_unpack(TensorSpec(spec.dtype, shape)), returns, row_bytes=2 * spec.nbytes)(column)
 
 
-def checked_tensors(column: Column, spec: TensorSpec, *, channels_last: bool = False) -> Column:
-    """Return numbers or arrays as `CHECKED_TENSOR`: like `to_tensor_column`, with reasons in place of errors."""
-    return executor_function(_pack_checked(spec, channels_last), CHECKED_TENSOR)(column)
+def checked_tensors(frame: DataFrame, name: str, spec: TensorSpec, *, channels_last: bool = False) -> Column:
+    """Return a column of numbers, arrays or vectors as `CHECKED_TENSOR`.
+
+    Arrays are flat, or as nested as the spec's shape.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        Has the column.
+    name : str
+        The column.
+    spec : TensorSpec
+        What to make.
+    channels_last : bool
+        Whether the values of a ``(channels, height, width)`` spec come as height, width, channels.
+
+    Raises
+    ------
+    SchemaError
+        If the column holds something else, or arrays of another depth.
+    """
+    column, data_type = F.col(f"`{name}`"), find_field(frame.schema, name).dataType
+    _, depth = element_and_depth(data_type)
+    if dtype_of(data_type) is None:
+        raise SchemaError(f"column {name!r} is {data_type.simpleString()}; accepted: {ACCEPTED_NUMBERS}")
+    if depth > 1 and depth != len(spec.shape):
+        raise SchemaError(f"column {name!r} is {data_type.simpleString()}; it makes no tensor {spec}: other depth")
+    problem = F.lit(None).cast("string")
+    if isinstance(data_type, VectorUDT):
+        values = F.when(column.isNotNull(), vector_to_array(column))
+    elif depth == 0:
+        values = F.when(column.isNotNull(), F.array(column))
+    else:
+        flat, problem = _flat_values(column, spec.shape[:depth])
+        values = F.when(problem.isNull(), flat)
+    pack = executor_function(_pack_checked(spec, channels_last), CHECKED_TENSOR, pd.DataFrame, spec.nbytes)
+    return pack(F.struct(values.alias("values"), problem.alias("problem")))
 
 
 def executor_function(
-    function: Callable[[Any], Any], returns: T.DataType, takes: type[Any] = pd.Series
+    function: Callable[[Any], Any], returns: T.DataType, takes: type[Any] = pd.Series, row_bytes: int = 0
 ) -> Callable[[Column], Column]:
     """Return a function of one pandas batch as a function of a column; it runs on the executors.
 
@@ -121,68 +169,25 @@ def executor_function(
         What it gives.
     takes : type
         ``pandas.DataFrame`` for a column of structs.
+    row_bytes : int
+        The bytes that a row of the result, or the work on it, takes: batches are cut so that they
+        take `BATCH_BYTES` together, or hold one row.
     """
     gives = pd.DataFrame if isinstance(returns, T.StructType) else pd.Series
+    rows = max(1, BATCH_BYTES // row_bytes) if row_bytes else None
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for start in range(0, len(batch), rows or max(1, len(batch))):
+                piece = batch if rows is None else batch.iloc[start : start + rows].reset_index(drop=True)
+                yield function(piece)
+
     # Spark reads the kind of function from its annotations, and doesn't take the typed pd.Series[Any].
-    function.__annotations__ = {function.__code__.co_varnames[0]: takes, "return": gives}
+    run.__annotations__ = {"batches": Iterator[takes], "return": Iterator[gives]}  # type: ignore[valid-type]
     # Spark pushes filters through deterministic functions and so evaluates them twice.
     as_udf: Any = pandas_udf  # its type knows annotated functions only
-    called: Callable[[Column], Column] = as_udf(function, returns).asNondeterministic()
+    called: Callable[[Column], Column] = as_udf(run, returns).asNondeterministic()
     return called
-
-
-def vector_values(frame: DataFrame, name: str) -> Column:
-    """Return a column of vectors (dense or sparse), arrays or numbers as arrays without nulls.
-
-    A row is null where it, or a number in it, is: pandas would show a null number as NaN.
-    """
-    column = F.col(f"`{name}`")
-    data_type = frame.schema[name].dataType
-    if isinstance(data_type, VectorUDT):
-        return F.when(column.isNotNull(), vector_to_array(column))
-    if isinstance(data_type, T.ArrayType):
-        return F.when(~F.exists(column, lambda value: value.isNull()), column)
-    return F.when(column.isNotNull(), F.array(column))
-
-
-def is_number_or_array(data_type: T.DataType) -> bool:
-    """Return whether values of this Spark type become a tensor without decoding."""
-    return (
-        isinstance(data_type, (VectorUDT, T.BooleanType))
-        or (isinstance(data_type, T.NumericType) and not isinstance(data_type, T.DecimalType))
-        or (isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.NumericType))
-    )
-
-
-def _pack(value: Any, spec: TensorSpec, channels_last: bool) -> bytes:
-    values = np.asarray(value)
-    if values.size != spec.size:
-        raise DataError(f"the row has {values.size} values where {spec} has {spec.size}")
-    if channels_last:
-        channels, height, width = spec.shape
-        values = values.reshape(height, width, channels).transpose(2, 0, 1)
-    return values.astype(spec.numpy_dtype).tobytes()
-
-
-def _pack_or_raise(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
-    def pack(column: pd.Series[Any]) -> pd.Series[Any]:
-        return pd.Series([None if _is_null(value) else _pack(value, spec, channels_last) for value in column])
-
-    return pack
-
-
-def _pack_checked(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.DataFrame]:
-    def pack(column: pd.Series[Any]) -> pd.DataFrame:
-        return checked_rows(column, lambda value: _pack(value, spec, channels_last))
-
-    return pack
-
-
-def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
-    def unpack(column: pd.Series[Any]) -> pd.Series[Any]:
-        return pd.Series([None if _is_null(value) else np.frombuffer(value, spec.numpy_dtype) for value in column])
-
-    return unpack
 
 
 def checked_rows(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> pd.DataFrame:
@@ -191,6 +196,110 @@ def checked_rows(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> pd.Dat
     return pd.DataFrame(
         {"tensor": [tensor for tensor, _ in pairs], "problem": [problem for _, problem in pairs]}, dtype=object
     )
+
+
+class _ArrowSeries(pd.Series):  # type: ignore[type-arg]
+    """A Series that goes back to Spark as the Arrow array it is.
+
+    Spark makes a Python list of each array in a Series, by ``apply``, before pyarrow takes the
+    whole. That costs more than all the rest, and there is nothing to do on an Arrow array.
+    """
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the Series as it is."""
+        del args, kwargs
+        return self
+
+
+def arrow_series(array: pa.Array) -> pd.Series[Any]:
+    """Return an Arrow array as a pandas Series over the same memory; it goes back to Spark as it is."""
+    return _ArrowSeries(pd.arrays.ArrowExtensionArray(array))  # type: ignore[attr-defined]
+
+
+def _flat_values(column: Column, shape: tuple[int, ...]) -> tuple[Column, Column]:
+    """Return nested arrays as flat ones, and what is wrong with those that can't be a tensor of the shape."""
+    flat, irregular = column, F.lit(False)
+    for position in range(1, len(shape)):
+        size = shape[position]
+        irregular = irregular | ~F.coalesce(F.forall(flat, _has_size(size)), F.lit(False))
+        flat = F.flatten(flat)
+    holds_null = F.coalesce(flat.isNull() | F.exists(flat, lambda value: value.isNull()), F.lit(False))
+    problem = (
+        F.when(column.isNull(), "the value is null")
+        .when(holds_null, "the array holds a null value")
+        .when(irregular, "the nested arrays don't have the lengths that the shape asks for")
+    )
+    return flat, problem
+
+
+def _has_size(size: int) -> Callable[[Column], Column]:
+    return lambda array: F.size(array) == size
+
+
+def _pack(column: pd.Series[Any], spec: TensorSpec, channels_last: bool) -> TensorRows:
+    if not channels_last:
+        return pack_runs(_runs(column), spec)
+    channels, height, width = spec.shape
+    rows = pack_runs(_runs(column), TensorSpec(spec.dtype, (height, width, channels)))
+    return TensorRows(rows.values.transpose(0, 3, 1, 2), rows.valid, rows.problems)
+
+
+def _runs(column: pd.Series[Any]) -> Runs:
+    rows = column.to_numpy()
+    lengths = np.fromiter((NULL if row is None else len(row) for row in rows), np.int64, len(rows))
+    given = [row for row in rows if row is not None]
+    return Runs(np.concatenate(given) if given else np.empty(0, np.uint8), lengths)
+
+
+def _pack_or_raise(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
+    def pack(column: pd.Series[Any]) -> pd.Series[Any]:
+        packed = _pack(column, spec, channels_last)
+        for row, problem in packed.problems.items():
+            if column.iloc[row] is not None:
+                raise DataError(problem)
+        return arrow_series(tensors_to_arrow(packed.values, packed.valid))
+
+    return pack
+
+
+def _pack_checked(spec: TensorSpec, channels_last: bool) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def pack(batch: pd.DataFrame) -> pd.DataFrame:
+        packed = _pack(batch["values"], spec, channels_last)
+        problems = np.array(batch["problem"], dtype=object)
+        for row, problem in packed.problems.items():
+            problems[row] = problems[row] if isinstance(problems[row], str) else problem
+        tensors = arrow_series(tensors_to_arrow(packed.values, packed.valid))
+        return pd.DataFrame({"tensor": tensors, "problem": pd.Series(problems, dtype=object)})
+
+    return pack
+
+
+def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
+    def unpack(column: pd.Series[Any]) -> pd.Series[Any]:
+        rows = column.to_numpy()
+        valid = np.fromiter((not _is_null(row) for row in rows), bool, len(rows))
+        given = rows[valid]
+        wrong = next((len(row) for row in given if len(row) != spec.nbytes), None)
+        if wrong is not None:
+            raise DataError(f"a tensor has {wrong} bytes where {spec} has {spec.nbytes}")
+        values = np.frombuffer(b"".join(given), spec.numpy_dtype)
+        return arrow_series(_nested_arrow(values, valid, spec))
+
+    return unpack
+
+
+def _nested_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], spec: TensorSpec) -> pa.Array:
+    """Return tensors, one after the other, as lists as nested as their shape; the rows that aren't valid are null."""
+    kind = {"uint8": np.int16, "float16": np.float32}.get(spec.dtype)
+    array = pa.array(values if kind is None else values.astype(kind))
+    for size in reversed(spec.shape[1:]):
+        array = pa.ListArray.from_arrays(np.arange(len(array) // size + 1, dtype=np.int32) * size, array)
+    if not spec.shape:
+        taken = np.where(valid, np.cumsum(valid) - 1, 0)
+        return array.take(pa.array(taken, mask=~valid)) if len(array) else pa.nulls(len(valid), array.type)
+    offsets = np.concatenate([[0], np.cumsum(valid)]) * spec.shape[0]
+    # A null offset makes its row null; the last one is an end only.
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32(), mask=np.append(~valid, False)), array)
 
 
 def _convert_each(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> Iterator[tuple[bytes | None, str | None]]:

@@ -54,6 +54,21 @@ class HasIdCol(Params):
         return self.getOrDefault(self.idCol) if self.isDefined(self.idCol) else None
 
 
+class HasDtype(Params):
+    """Mixin for ``dtype``: what the tensors hold."""
+
+    dtype: Param[str] = Param(
+        Params._dummy(),
+        "dtype",
+        "dtype of the tensors; without it the one that holds the input's numbers exactly",
+        typeConverter=TypeConverters.toString,
+    )
+
+    def getDtype(self) -> str | None:
+        """Return the value of ``dtype``, or None where it isn't set."""
+        return self.getOrDefault(self.dtype) if self.isDefined(self.dtype) else None
+
+
 class HasImageShape(Params):
     """Mixin for ``imageShape``: height, width and channels of the pictures."""
 

@@ -9,7 +9,7 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import find_field, with_tensor_spec
+from sparkwater.conversions.columns import find_field, tensor_spec, with_tensor_spec
 from sparkwater.conversions.invalid import resolve_invalid, row_name
 from sparkwater.conversions.params import HasHandleInvalid, HasIdCol
 from sparkwater.conversions.spec import TensorSpec
@@ -28,12 +28,17 @@ class ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCo
 
     _input_kwargs: dict[str, Any]
 
-    def _add_tensors(self, dataset: DataFrame, checked: Column, spec: TensorSpec) -> DataFrame:
+    def _add_tensors(
+        self, dataset: DataFrame, checked: Column, spec: TensorSpec, problem_col: str | None = None
+    ) -> DataFrame:
+        """Return the DataFrame with the tensors; with ``problem_col`` the reasons stay, too."""
         output = free_output(self, dataset)
         name = row_name(dataset, self.getInputCol(), self.getIdCol())
         frame = dataset.withColumn(_CHECKED, checked)
         frame = frame.withColumns({output: F.col(_CHECKED)["tensor"], _PROBLEM: F.col(_CHECKED)["problem"]})
         frame = with_tensor_spec(frame.drop(_CHECKED), output, spec)
+        if problem_col is not None:
+            return frame.withColumnRenamed(_PROBLEM, problem_col)
         return resolve_invalid(frame, [output], _PROBLEM, name, self.getHandleInvalid())
 
 
@@ -50,6 +55,21 @@ def input_field(stage: Any, dataset: DataFrame) -> T.StructField:
     if not stage.isDefined(stage.inputCol):
         raise ConfigurationError(f"{type(stage).__name__} needs inputCol, the column to read")
     return find_field(dataset.schema, stage.getInputCol())
+
+
+def input_spec(stage: Any, dataset: DataFrame) -> TensorSpec:
+    """Return what the tensor column that a stage reads holds.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column, or it is no tensor column.
+    """
+    field = input_field(stage, dataset)
+    spec = tensor_spec(field)
+    if spec is None:
+        raise SchemaError(f"column {field.name!r} is no tensor column; make one with ImageToTensor, ArrayToTensor, ...")
+    return spec
 
 
 def free_output(stage: Any, dataset: DataFrame) -> str:

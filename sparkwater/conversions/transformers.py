@@ -1,4 +1,4 @@
-"""Spark ML Transformers between the columns that users hold and tensor columns."""
+"""Spark ML Transformers between columns of numbers and tensor columns."""
 
 from __future__ import annotations
 
@@ -7,49 +7,34 @@ from typing import TYPE_CHECKING, Any
 from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import (
-    checked_tensors,
-    from_tensor_column,
-    is_number_or_array,
-    tensor_spec,
-    vector_values,
-)
-from sparkwater.conversions.params import with_setters
+from sparkwater.conversions.columns import checked_tensors, from_tensor_column
+from sparkwater.conversions.params import HasDtype, with_setters
+from sparkwater.conversions.shapes import find_shape
+from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.stages import StageReadable, StageWritable
-from sparkwater.conversions.tensor_stages import ToTensor, free_output, input_field
-from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.conversions.tensor_stages import ToTensor, free_output, input_field, input_spec
+from sparkwater.errors import SchemaError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@with_setters
-class VectorToTensor(ToTensor):
-    """Turn ML vectors, arrays of numbers or plain numbers into a tensor column.
-
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of vectors (dense or sparse), arrays or numbers, and the tensor column to add.
-    shape : list of int
-        Shape of one tensor; the values of a row fill it row-major.
-    dtype : str
-        Dtype of the tensors; values are cast to it as NumPy does. Default ``float32``.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null rows and rows of another length. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    """
+class _NumbersToTensor(ToTensor, HasDtype):
+    """What the Transformers from numbers have in common."""
 
     shape: Param[list[int]] = Param(
-        Params._dummy(), "shape", "shape of one tensor, filled row-major", typeConverter=TypeConverters.toListInt
+        Params._dummy(),
+        "shape",
+        "shape of one tensor, filled row-major; without it that of the first row",
+        typeConverter=TypeConverters.toListInt,
     )
-    dtype: Param[str] = Param(Params._dummy(), "dtype", "dtype of the tensors", typeConverter=TypeConverters.toString)
 
     @keyword_only
     def __init__(
@@ -58,36 +43,102 @@ class VectorToTensor(ToTensor):
         inputCol: str | None = None,
         outputCol: str | None = None,
         shape: list[int] | None = None,
-        dtype: str = "float32",
+        dtype: str | None = None,
         handleInvalid: str = "error",
         idCol: str | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(handleInvalid="error", dtype="float32")
+        self._setDefault(handleInvalid="error")
         self._set(**self._input_kwargs)
 
-    def getShape(self) -> list[int]:
-        """Return the value of ``shape``."""
-        return self.getOrDefault(self.shape)
-
-    def getDtype(self) -> str:
-        """Return the value of ``dtype``."""
-        return self.getOrDefault(self.dtype)
+    def getShape(self) -> list[int] | None:
+        """Return the value of ``shape``, or None where it isn't set."""
+        return self.getOrDefault(self.shape) if self.isDefined(self.shape) else None
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        if not self.isDefined(self.shape):
-            raise ConfigurationError("VectorToTensor needs shape, the shape of one tensor")
         field = input_field(self, dataset)
-        if not is_number_or_array(field.dataType):
+        own_dtype = dtype_of(field.dataType)
+        if own_dtype is None or not self._takes(field.dataType):
             raise SchemaError(
-                f"column {field.name!r} is {field.dataType.simpleString()}; accepted: vectors, numbers, arrays"
+                f"{type(self).__name__} can't read column {field.name!r} of {field.dataType.simpleString()}; "
+                f"accepted: {self._accepted}"
             )
-        spec = TensorSpec(self.getDtype(), self.getShape())
-        return self._add_tensors(dataset, checked_tensors(vector_values(dataset, field.name), spec), spec)
+        shape = self.getShape()
+        spec = TensorSpec(self.getDtype() or own_dtype, find_shape(dataset, field.name) if shape is None else shape)
+        return self._add_tensors(dataset, checked_tensors(dataset, field.name, spec), spec)
+
+    _accepted: str
+
+    def _takes(self, data_type: T.DataType) -> bool:
+        raise NotImplementedError
 
 
 @with_setters
-class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+class VectorToTensor(_NumbersToTensor):
+    """Turn ML vectors, dense or sparse, into a tensor column.
+
+    Parameters
+    ----------
+    inputCol, outputCol : str
+        The column of vectors, and the tensor column to add.
+    shape : list of int, optional
+        Shape of one tensor; the values of a row fill it row-major. By default the vector's length,
+        from the column's ML attributes or from the first row (one small Spark job).
+    dtype : str, optional
+        Dtype of the tensors; by default float64, which is what vectors hold. A row with a number
+        that the dtype has no place for can't be used: fractions, NaN and large numbers in integers,
+        finite numbers beyond a float's range. Floats round.
+    handleInvalid : {"error", "skip", "keep"}
+        What to do with null rows, rows of another length, and the like. Default ``error``.
+    idCol : str, optional
+        The column that names a row in errors.
+    """
+
+    _accepted = "ML vectors (ArrayToTensor takes arrays and plain numbers)"
+
+    def _takes(self, data_type: T.DataType) -> bool:
+        return isinstance(data_type, VectorUDT)
+
+
+@with_setters
+class ArrayToTensor(_NumbersToTensor):
+    """Turn arrays of numbers, nested ones too, or plain numbers into a tensor column.
+
+    Parameters
+    ----------
+    inputCol, outputCol : str
+        The column of arrays or numbers, and the tensor column to add.
+    shape : list of int, optional
+        Shape of one tensor. Flat arrays fill it row-major; nested ones must have its lengths. By
+        default the lengths in the first row (one small Spark job); ``[]``, a scalar, for numbers.
+    dtype : str, optional
+        Dtype of the tensors; by default the one that holds the same numbers. For others see
+        `VectorToTensor`.
+    handleInvalid : {"error", "skip", "keep"}
+        What to do with null rows, rows of other lengths, and the like. Default ``error``.
+    idCol : str, optional
+        The column that names a row in errors.
+    """
+
+    _accepted = f"{ACCEPTED_NUMBERS.rsplit(',', 1)[0]} (VectorToTensor takes ML vectors)"
+
+    def _takes(self, data_type: T.DataType) -> bool:
+        return not isinstance(data_type, VectorUDT)
+
+
+class _FromTensor(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+    """What the Transformers from tensors have in common."""
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(self, *, inputCol: str | None = None, outputCol: str | None = None) -> None:
+        super().__init__()
+        self._set(**self._input_kwargs)
+
+
+@with_setters
+class TensorToVector(_FromTensor):
     """Turn a tensor column into dense ML vectors, row-major; null stays null.
 
     Parameters
@@ -97,19 +148,23 @@ class TensorToVector(Transformer, HasInputCol, HasOutputCol, StageReadable, Stag
         beyond 2**53 are rounded.
     """
 
-    _input_kwargs: dict[str, Any]
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        column, spec = F.col(f"`{self.getInputCol()}`"), input_spec(self, dataset)
+        values = from_tensor_column(column, spec, flatten=True).cast("array<double>")
+        return dataset.withColumn(free_output(self, dataset), F.when(column.isNotNull(), array_to_vector(values)))
 
-    @keyword_only
-    def __init__(self, *, inputCol: str | None = None, outputCol: str | None = None) -> None:
-        super().__init__()
-        self._set(**self._input_kwargs)
+
+@with_setters
+class TensorToArray(_FromTensor):
+    """Turn a tensor column into arrays as nested as its shape; scalars into plain numbers; null stays null.
+
+    Parameters
+    ----------
+    inputCol, outputCol : str
+        The tensor column, and the column to add. uint8 comes as short and float16 as float, as
+        Spark has no such types.
+    """
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        field = input_field(self, dataset)
-        spec = tensor_spec(field)
-        if spec is None:
-            raise SchemaError(
-                f"column {field.name!r} is no tensor column; make one with ImageToTensor or VectorToTensor"
-            )
-        values = from_tensor_column(F.col(f"`{field.name}`"), spec).cast("array<double>")
-        return dataset.withColumn(free_output(self, dataset), F.when(values.isNotNull(), array_to_vector(values)))
+        column, spec = F.col(f"`{self.getInputCol()}`"), input_spec(self, dataset)
+        return dataset.withColumn(free_output(self, dataset), from_tensor_column(column, spec))

@@ -12,11 +12,10 @@ from pyspark.sql import types as T
 from sparkwater.conversions.columns import (
     checked_tensors,
     find_field,
-    is_number_or_array,
     tensor_spec,
-    vector_values,
 )
 from sparkwater.conversions.image_columns import checked_images, image_spec, is_image_field
+from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -72,7 +71,7 @@ def resolve_features(
     if spec is not None:
         _check_tensor(name, spec, image_shape)
         return FeatureColumn(field, "tensor", spec)
-    if is_number_or_array(field.dataType):
+    if dtype_of(field.dataType) is not None:
         if image_shape is None:
             raise ConfigurationError(
                 f"featuresCol={name!r} holds {field.dataType.simpleString()}; set imageShape=[height, width, channels] "
@@ -93,7 +92,7 @@ def checked_features(frame: DataFrame, column: FeatureColumn) -> Column:
     if column.kind == "image":
         return checked_images(column.field, column.spec)
     if column.kind == "vector":
-        return checked_tensors(vector_values(frame, column.field.name), column.spec, channels_last=True)
+        return checked_tensors(frame, column.field.name, column.spec, channels_last=True)
     no_problem = F.lit(None).cast("string").alias("problem")
     return F.struct(F.col(f"`{column.field.name}`").alias("tensor"), no_problem)
 

@@ -135,7 +135,7 @@ def test_no_rows_give_an_empty_array() -> None:
 
 
 def test_more_than_two_gibibytes_are_refused() -> None:
-    with pytest.raises(SchemaError, match="maxRecordsPerBatch"):
+    with pytest.raises(SchemaError, match="2 GiB"):
         tensors_to_arrow(np.zeros((2, 2**30), np.uint8))
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.errors import PySparkException
-from pyspark.ml.functions import vector_to_array
+from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.linalg import DenseVector, SparseVector, Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions import (
+    ArrayToTensor,
     TensorSpec,
     TensorToVector,
     VectorToTensor,
@@ -62,7 +63,7 @@ def vectors(spark: SparkSession, rows: list[tuple[int, Any]]) -> DataFrame:
 
 def test_dense_and_sparse_vectors_give_the_same_tensor(spark: SparkSession) -> None:
     frame = vectors(spark, [(0, DenseVector([1, 0, 0, 2.5])), (1, SparseVector(4, {0: 1.0, 3: 2.5}))])
-    found = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2, 2]).transform(frame)
+    found = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2, 2], dtype="float32").transform(frame)
     assert tensor_spec(found.schema["tensor"]) == TensorSpec("float32", (2, 2))
     assert tensors(found, "<f4") == [[1, 0, 0, 2.5]] * 2
 
@@ -73,7 +74,7 @@ def test_dense_and_sparse_vectors_give_the_same_tensor(spark: SparkSession) -> N
 )
 def test_arrays_of_numbers_become_tensors(spark: SparkSession, kind: str, dtype: str) -> None:
     frame = spark.createDataFrame([([0, 1, 2, 3, 4, 250],)], "a array<int>").select(F.col("a").cast(kind))
-    found = VectorToTensor(inputCol="a", outputCol="tensor", shape=[3, 2], dtype=dtype).transform(frame)
+    found = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[3, 2], dtype=dtype).transform(frame)
     assert tensors(found, dtype) == [[0, 1, 2, 3, 4, 250]]
 
 
@@ -81,14 +82,14 @@ def test_arrays_of_numbers_become_tensors(spark: SparkSession, kind: str, dtype:
 @pytest.mark.parametrize("shape", [[1], [1, 1, 1]])
 def test_plain_numbers_become_tensors(spark: SparkSession, kind: str, shape: list[int]) -> None:
     frame = spark.range(2).select(F.col("id").cast(kind).alias("number"))
-    found = VectorToTensor(inputCol="number", outputCol="tensor", shape=shape, dtype="float64").transform(frame)
+    found = ArrayToTensor(inputCol="number", outputCol="tensor", shape=shape, dtype="float64").transform(frame)
     assert tensors(found, "<f8") == [[0], [1]]
 
 
 def test_large_integers_are_not_rounded(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(2**53 + 1, [2**53 + 1, -(2**63)])], "number long, a array<long>")
-    one = VectorToTensor(inputCol="number", outputCol="one", shape=[1], dtype="int64")
-    two = VectorToTensor(inputCol="a", outputCol="two", shape=[2], dtype="int64")
+    one = ArrayToTensor(inputCol="number", outputCol="one", shape=[1], dtype="int64")
+    two = ArrayToTensor(inputCol="a", outputCol="two", shape=[2], dtype="int64")
     found = two.transform(one.transform(frame))
     assert tensors(found, "<i8", "one") == [[2**53 + 1]]
     assert tensors(found, "<i8", "two") == [[2**53 + 1, -(2**63)]]
@@ -105,14 +106,14 @@ WRONG = [
 
 
 def test_wrong_lengths_and_nulls_are_dropped_by_skip(spark: SparkSession) -> None:
-    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="skip")
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="skip")
     found = stage.transform(vectors(spark, WRONG))
     assert [row.id for row in found.collect()] == [0, 4]
     assert tensors(found, "<f4") == [[1, 2], [0, 0]]
 
 
 def test_wrong_lengths_and_nulls_have_no_tensor_under_keep(spark: SparkSession) -> None:
-    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="keep")
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="keep")
     found = stage.transform(vectors(spark, WRONG))
     assert [row.id for row in found.collect()] == [0, 1, 2, 3, 4, 5]
     assert tensors(found, "<f4") == [[1, 2], None, None, None, [0, 0], None]
@@ -123,7 +124,7 @@ def test_wrong_lengths_and_nulls_have_no_tensor_under_keep(spark: SparkSession) 
     [(1, r"invalid row 1: the row has 3 values where float32\[2\] has 2"), (2, "invalid row 2: the value is null")],
 )
 def test_a_wrong_length_or_a_null_is_named(spark: SparkSession, row: int, message: str) -> None:
-    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], idCol="id")
+    stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", idCol="id")
     with pytest.raises(PySparkException, match=message):
         stage.transform(vectors(spark, [WRONG[0], WRONG[row]])).collect()
 
@@ -132,7 +133,7 @@ def test_a_wrong_length_or_a_null_is_named(spark: SparkSession, row: int, messag
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 def test_a_null_number_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
     frame = spark.createDataFrame([(1,), (None,)], "number int").select(F.col("number").cast(kind)).coalesce(1)
-    stage = VectorToTensor(inputCol="number", outputCol="tensor", shape=[1], dtype=dtype, handleInvalid="keep")
+    stage = ArrayToTensor(inputCol="number", outputCol="tensor", shape=[1], dtype=dtype, handleInvalid="keep")
     assert tensors(stage.transform(frame), dtype) == [[1], None]
 
 
@@ -140,14 +141,14 @@ def test_a_null_number_is_an_unusable_row(spark: SparkSession, kind: str, dtype:
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 def test_a_null_in_an_array_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
     frame = spark.createDataFrame([([1, 2],), ([1, None],), (None,)], "a array<int>").select(F.col("a").cast(kind))
-    stage = VectorToTensor(inputCol="a", outputCol="tensor", shape=[2], dtype=dtype, handleInvalid="keep")
+    stage = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[2], dtype=dtype, handleInvalid="keep")
     assert tensors(stage.transform(frame.coalesce(1)), dtype) == [[1, 2], None, None]
 
 
 def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(float("nan"), [1.0, float("nan")])], "number double, a array<double>")
-    one = VectorToTensor(inputCol="number", outputCol="one", shape=[1])
-    two = VectorToTensor(inputCol="a", outputCol="two", shape=[2])
+    one = ArrayToTensor(inputCol="number", outputCol="one", shape=[1], dtype="float32")
+    two = ArrayToTensor(inputCol="a", outputCol="two", shape=[2], dtype="float32")
     found = two.transform(one.transform(frame)).first()
     assert np.isnan(np.frombuffer(found.one, "<f4")).all()
     assert np.isnan(np.frombuffer(found.two, "<f4")).tolist() == [False, True]
@@ -157,11 +158,11 @@ def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
     ("settings", "error", "message"),
     [
         ({"inputCol": "nothing"}, SchemaError, "no column 'nothing'"),
-        ({"inputCol": "text"}, SchemaError, "'text' is string"),
-        ({"inputCol": "words"}, SchemaError, "'words' is array<string>"),
-        ({"inputCol": "price"}, SchemaError, r"'price' is decimal"),
+        ({"inputCol": "text"}, SchemaError, "'text' of string"),
+        ({"inputCol": "words"}, SchemaError, "'words' of array<string>"),
+        ({"inputCol": "price"}, SchemaError, r"'price' of decimal"),
         ({"outputCol": "text"}, SchemaError, "outputCol='text'"),
-        ({"shape": None}, ConfigurationError, "shape"),
+        ({"inputCol": "vector"}, SchemaError, "VectorToTensor takes ML vectors"),
         ({"shape": [0]}, SchemaError, "positive integers"),
         ({"dtype": "uint16"}, SchemaError, "dtype='uint16'"),
         ({"handleInvalid": "ignore"}, ConfigurationError, "handleInvalid='ignore'"),
@@ -174,8 +175,9 @@ def test_what_cannot_work_is_refused_before_any_job(
     boom = F.raise_error(F.lit("a job ran"))
     kinds = {"a": "array<int>", "text": "string", "words": "array<string>", "price": "decimal(5,2)"}
     frame = spark.range(1).select(*(boom.cast(kind).alias(name) for name, kind in kinds.items()))
+    frame = frame.withColumn("vector", array_to_vector(F.array(F.lit(1.0))))
     accepted = {"inputCol": "a", "outputCol": "tensor", "shape": [2]}
-    stage = VectorToTensor(**{name: value for name, value in {**accepted, **settings}.items() if value is not None})
+    stage = ArrayToTensor(**{name: value for name, value in {**accepted, **settings}.items() if value is not None})
     with pytest.raises(error, match=message):
         stage.transform(frame)
 
@@ -191,7 +193,7 @@ def test_vectors_survive_the_way_to_tensors_and_back(spark: SparkSession) -> Non
 
 def test_null_tensors_stay_null_vectors(spark: SparkSession) -> None:
     frame = vectors(spark, [(0, Vectors.dense(1, 2)), (1, None), (2, Vectors.dense(3, 4))])
-    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], handleInvalid="keep")
+    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="keep")
     found = TensorToVector(inputCol="tensor", outputCol="again").transform(there.transform(frame)).collect()
     assert [row.again for row in found] == [Vectors.dense(1, 2), None, Vectors.dense(3, 4)]
 
@@ -213,7 +215,7 @@ def test_columns_of_every_dtype_come_back_unchanged(spark: SparkSession, dtype: 
     kind = f"array<{SPARK_TYPES[dtype]}>"
     frame = spark.createDataFrame([(VALUES[dtype],), (None,)], f"a {kind}").coalesce(1)
     packed = frame.select(to_tensor_column(F.col("a"), spec).alias("tensor"))
-    unpacked = packed.select("tensor", from_tensor_column(F.col("tensor"), spec).alias("a"))
+    unpacked = packed.select("tensor", from_tensor_column(F.col("tensor"), spec, flatten=True).alias("a"))
     assert unpacked.schema["a"].dataType.simpleString() == kind
     rows = unpacked.collect()
     assert bytes(rows[0].tensor) == np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
