@@ -64,7 +64,7 @@ def _graphviz(nodes: Sequence[Node], kind: str) -> bytes | None:
     command = [dot, f"-T{kind}"]
     try:
         done = subprocess.run(
-            command, input=_dot(nodes).encode(), capture_output=True, check=True, timeout=_GRAPHVIZ_SECONDS
+            command, input=graphviz_source(nodes).encode(), capture_output=True, check=True, timeout=_GRAPHVIZ_SECONDS
         )
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("Graphviz failed, the graph is drawn as one column: %s", error)
@@ -72,7 +72,7 @@ def _graphviz(nodes: Sequence[Node], kind: str) -> bytes | None:
     return done.stdout
 
 
-def _dot(nodes: Sequence[Node]) -> str:
+def graphviz_source(nodes: Sequence[Node]) -> str:
     """Return the graph in Graphviz's language."""
 
     def quoted(text: str) -> str:

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.networks import build_network, check_network, find_network, register_network, registry
+from sparkwater.gpu.networks import (
+    build_network,
+    check_network,
+    find_network,
+    register_network,
+    registry,
+    resolve_network,
+)
 
 
 @pytest.fixture
@@ -53,11 +62,28 @@ def test_pictures_that_are_too_small_are_refused_with_the_minimum(shape: tuple[i
 
 
 def test_an_unknown_network_is_refused_with_the_names_that_there_are(own_entries: None) -> None:
-    register_network("another", image_shape=(8, 8, 1))(lambda shape, classes: nn.Flatten())
-    with pytest.raises(ConfigurationError, match=r"network='resnet'.*another, lenet"):
-        find_network("resnet")
+    register_network("lemon", image_shape=(8, 8, 1))(lambda shape, classes: nn.Flatten())
+    with pytest.raises(ConfigurationError, match=r"network='transformer' is not registered; accepted: .*lemon, lenet"):
+        find_network("transformer")
     with pytest.raises(ConfigurationError, match="lenet"):
-        check_network("resnet", (1, 28, 28), 10)
+        check_network("transformer", (1, 28, 28), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet", "resnet50"),
+        ("ResNet-18", "resnet18"),
+        ("vgg19", "vgg1"),
+        ("LeNet5", "lenet"),
+        ("mobilenetv3", "mobilenet_v3_small"),
+    ],
+)
+def test_an_unknown_network_is_refused_with_the_nearest_names(name: str, near: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"network='{name}' is not registered; did you mean .*{near}.*Accepted"
+    ):
+        find_network(name)
 
 
 def test_a_registered_network_is_found_and_built(own_entries: None) -> None:
@@ -116,3 +142,80 @@ def test_weights_do_not_depend_on_torchs_generator() -> None:
     torch.manual_seed(2)
     second = build_network(find_network("lenet"), (1, 16, 16), 10, 7).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_lenets_initial_weights_are_those_of_earlier_versions() -> None:
+    state = build_network(find_network("lenet"), (1, 28, 28), 10, 7).state_dict()
+    values = b"".join(name.encode() + value.numpy().tobytes() for name, value in state.items())
+    assert hashlib.sha256(values).hexdigest() == "bc9fb2e2ac927c852056554d00b879ec650ed5094259e8d4082b9a790e06ffbb"
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        ((1, 16, 16), "lenet"), ((1, 28, 28), "lenet"), ((1, 32, 32), "lenet"), ((1, 16, 33), "convnet"),
+        ((1, 15, 28), "convnet"), ((3, 28, 28), "convnet"), ((1, 8, 8), "convnet"), ((3, 64, 64), "convnet"),
+        ((3, 65, 30), "resnet18"), ((1, 224, 224), "resnet18"), ((3, 7, 300), "mlp"), ((12,), "mlp"), ((5, 9), "mlp"),
+    ],
+)  # fmt: skip
+def test_auto_is_a_network_that_takes_the_input(shape: tuple[int, ...], name: str) -> None:
+    assert resolve_network("auto", shape) == name
+    check_network("auto", shape, 4)
+    with torch.device("meta"):
+        chosen, named = (find_network(entry).factory(shape, 4).state_dict() for entry in ("auto", name))
+    assert {key: value.shape for key, value in chosen.items()} == {key: value.shape for key, value in named.items()}
+
+
+def test_a_networks_own_name_is_resolved_to_itself_and_an_unknown_one_is_refused() -> None:
+    assert resolve_network("vgg11", (1, 28, 28)) == "vgg11"
+    with pytest.raises(ConfigurationError, match="did you mean"):
+        resolve_network("vgg", (1, 28, 28))
+
+
+def test_inputs_that_are_no_pictures_are_for_the_perceptron() -> None:
+    check_network("mlp", (12,), 3)
+    with pytest.raises(ConfigurationError, match=r"'resnet18' doesn't take tensors of shape \[12\].*'mlp'"):
+        check_network("resnet18", (12,), 3)
+
+
+def test_a_picture_that_is_too_small_is_refused_before_anything_is_built(own_entries: None) -> None:
+    @register_network("unbuilt", image_shape=(40, 40, 1), smallest=40)
+    def unbuilt(shape: tuple[int, ...], classes: int) -> nn.Module:
+        raise AssertionError("it was built")
+
+    with pytest.raises(ConfigurationError, match="'unbuilt' needs pictures of at least 40 x 40"):
+        check_network("unbuilt", (1, 39, 100), 10)
+
+
+def spread(network: nn.Module, layer: str) -> float:
+    weight = network.get_submodule(layer).weight
+    assert isinstance(weight, torch.Tensor)
+    return float(weight.detach().std())
+
+
+def test_weights_are_drawn_by_the_rule_that_is_asked_for() -> None:
+    lenet = find_network("lenet")
+    paper, he, xavier = (build_network(lenet, (1, 28, 28), 10, 1, rule) for rule in ("paper", "he", "xavier"))
+    # fc1 has 800 inputs and 500 outputs.
+    assert spread(paper, "fc1") == pytest.approx((1 / 3 / 800) ** 0.5, rel=0.01)
+    assert spread(he, "fc1") == pytest.approx((2 / 800) ** 0.5, rel=0.01)
+    assert spread(xavier, "fc1") == pytest.approx((2 / 1300) ** 0.5, rel=0.01)
+    for network in (he, xavier):
+        assert not network.get_submodule("fc1").bias.any()
+    again = build_network(lenet, (1, 28, 28), 10, 1, "he").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in he.state_dict().items())
+
+
+def test_an_unknown_rule_for_weights_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"initialization='zeros'.*paper, he, xavier"):
+        build_network(find_network("lenet"), (1, 28, 28), 10, 1, "zeros")
+
+
+def test_alexnet_begins_with_the_papers_weights() -> None:
+    network = build_network(find_network("alexnet"), (1, 15, 15), 2, 1)
+    assert spread(network, "conv3") == pytest.approx(0.01, rel=0.01)
+    biases = {name: set(layer.bias.tolist()) for name, layer in network.named_children() if hasattr(layer, "bias")}
+    ones = {name for name, values in biases.items() if values == {1.0}}
+    zeros = {name for name, values in biases.items() if values == {0.0}}
+    assert ones == {"conv2", "conv4", "conv5", "fc1", "fc2"}
+    assert zeros == {"conv1", "conv3", "fc3"}

@@ -1,0 +1,54 @@
+"""Networks with batch statistics and dropout on the training loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.data import RankRows, SkippedRows
+from sparkwater.gpu.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.train import EpochRecord, train
+from sparkwater.gpu.weights import digest, dump_weights
+
+SHAPE, CLASSES, ROWS = (1, 16, 16), 3, 45
+
+
+def striped_rows() -> RankRows:
+    """Noise of three classes, each with its own bright third."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(ROWS) % CLASSES
+    features = torch.randint(0, 120, (ROWS, *SHAPE), generator=generator, dtype=torch.uint8)
+    for row, label in enumerate(labels.tolist()):
+        features[row, :, 5 * label : 5 * label + 5] += 100
+    return RankRows(features, labels, SkippedRows())
+
+
+def trained(name: str, epochs: int) -> tuple[list[EpochRecord], TrainedNetwork]:
+    rows, scaling = striped_rows(), Scaling((80.0,), (50.0,))
+    network = build_network(find_network(name), SHAPE, CLASSES, 1)
+    config = TrainConfig(epochs, 9, "sgd", 0.02, 0.9, 0.0005, "cosine", 1)
+    history = train(network, rows, scaling, 0, [ROWS], config, LocalCommunicator())
+    weights = dump_weights(network)
+    return history, TrainedNetwork(find_network(name), SHAPE, CLASSES, scaling, weights, digest(weights))
+
+
+def test_a_network_with_batch_statistics_learns_and_scores_single_rows_by_them() -> None:
+    history, network = trained("convnet", 8)
+    assert history[-1].loss < history[0].loss / 4
+    rows = striped_rows()
+    scores = predict_logits(network, rows.features.numpy())
+    assert (scores.argmax(axis=1) == rows.labels.numpy()).mean() > 0.9
+    alone = np.concatenate([predict_logits(network, row[None]) for row in rows.features.numpy()])
+    np.testing.assert_allclose(alone, scores, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small"])
+def test_training_with_dropout_and_batch_statistics_gives_the_same_bits_again(name: str) -> None:
+    first, second = trained(name, 2), trained(name, 2)
+    assert first[1].weights_digest == second[1].weights_digest
+    assert [record.loss for record in first[0]] == [record.loss for record in second[0]]
