@@ -215,8 +215,8 @@ def _encoded(field: T.StructField) -> Column:
 
 
 def _parquet_options(fields: Sequence[PetastormField], row_group_bytes: int) -> dict[str, str]:
-    # Parquet looks at a row group's size every 100 rows at the earliest, unless told: large tensors pass it by far.
-    options = {"parquet.block.size": str(row_group_bytes), "parquet.block.size.row.check.min": "1"}
+    # Parquet looks at sizes, also at a row group's, every 100 rows at the earliest: large tensors would pass it by far.
+    options = {"parquet.block.size": str(row_group_bytes), "parquet.page.size.row.check.min": "1"}
     # A dictionary of tensors that hardly repeat costs memory and time until Parquet gives it up.
     return options | {f"parquet.enable.dictionary#{field.name}": "false" for field in fields if field.codec}
 

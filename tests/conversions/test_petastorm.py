@@ -245,8 +245,8 @@ def test_what_is_no_dataset_is_refused(spark: SparkSession, tmp_path: Path) -> N
 @needs_petastorm
 def test_tensor_columns_that_spark_wrote_are_read_in_batches(spark: SparkSession, tmp_path: Path) -> None:
     spec = TensorSpec("int64", (1, 1))
-    second = F.expr("cast(reverse(cast(id as binary)) as binary)")
-    frame = tensor_frame(spark, 7).withColumn("y", F.concat(second, F.lit(bytes(4))))
+    data = [(row, np.full(SPEC.shape, row, "<f4").tobytes(), np.full(1, row, "<i8").tobytes()) for row in range(7)]
+    frame = spark.createDataFrame(data, "id int, x binary, y binary")
     frame.write.parquet(str(tmp_path / "data"))
     found = read_batches((tmp_path / "data").as_uri(), {"x": SPEC, "y": spec})
     assert (found["x"].dtype, found["x"].shape) == (np.float32, (7, 2, 3))
