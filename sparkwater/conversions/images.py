@@ -75,10 +75,8 @@ def decode_image(
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > max_pixels:
-                raise DataError(
-                    f"the picture's header asks for {opened.width} x {opened.height} pixels; "
-                    f"at most {max_pixels} are accepted"
-                )
+                size = f"{opened.width} x {opened.height}"
+                raise DataError(f"the picture's header asks for too many pixels: {size}, at most {max_pixels}")
             _check_exif(opened.info.get("exif", b""))
             _draft(opened, height, width, channels)
             ImageOps.exif_transpose(opened, in_place=True)

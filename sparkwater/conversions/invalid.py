@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -13,6 +14,26 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 HANDLE_INVALID = ("error", "skip", "keep")
+
+
+@dataclass(frozen=True)
+class ProblemReport:
+    """What is wrong with the rows of a DataFrame.
+
+    Attributes
+    ----------
+    rows, invalid : int
+        All rows, and those that can't be used.
+    counts : dict of str to int
+        How many rows have each kind of problem - its text up to a colon - the most frequent first.
+    first : tuple of (str or None, str)
+        The first such rows: each row's name, and the whole reason.
+    """
+
+    rows: int
+    invalid: int
+    counts: dict[str, int]
+    first: tuple[tuple[str | None, str], ...]
 
 
 def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Column, mode: str) -> DataFrame:
@@ -63,3 +84,40 @@ def row_name(frame: DataFrame, column: str, id_column: str | None) -> Column:
     if "path" in frame.columns and isinstance(frame.schema["path"].dataType, T.StringType):
         return F.coalesce(F.col("path"), by_hash)
     return by_hash
+
+
+def report_problems(frame: DataFrame, problemCol: str, idCol: str | None = None, limit: int = 20) -> ProblemReport:
+    """Count the rows that can't be used, and list the first of them. Runs two jobs, on the driver.
+
+    Each job decodes the pictures anew unless the DataFrame is cached or was written and read.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        What ``ImageToTensor(handleInvalid="keep", problemCol=...)`` gave.
+    problemCol : str
+        Its string column of reasons, null in usable rows.
+    idCol : str, optional
+        The column that names a row. Default: ``path`` where there is one; else rows have no name.
+    limit : int
+        At most as many kinds of problems, and rows, are reported.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column.
+    """
+    find_field(frame.schema, problemCol)
+    name = idCol or ("path" if "path" in frame.columns else None)
+    if name is not None:
+        find_field(frame.schema, name)
+    reason = F.col(f"`{problemCol}`")
+    kinds = frame.groupBy(F.substring_index(reason, ":", 1).alias("kind")).count().orderBy(F.desc("count"), "kind")
+    counts = {row["kind"]: row["count"] for row in kinds.collect()}
+    usable = counts.pop(None, 0)
+    named = F.lit(None) if name is None else F.col(f"`{name}`")
+    first = frame.where(reason.isNotNull()).select(named.cast("string"), reason).take(limit)
+    invalid = sum(counts.values())
+    return ProblemReport(
+        usable + invalid, invalid, dict(list(counts.items())[:limit]), tuple((row[0], row[1]) for row in first)
+    )

@@ -12,8 +12,16 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkwater.conversions import ImageToTensor, TensorSpec, VectorToTensor, read_images, tensor_spec
-from sparkwater.conversions.images import decode_image
+from sparkwater.conversions import (
+    ImageToTensor,
+    ProblemReport,
+    TensorSpec,
+    VectorToTensor,
+    read_images,
+    report_problems,
+    tensor_spec,
+)
+from sparkwater.conversions.images import MAX_PIXELS, decode_image
 from sparkwater.errors import ConfigurationError, SchemaError, UnsafeLoadError
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (6, 5, 3), dtype=np.uint8)
@@ -188,6 +196,64 @@ def test_keep_and_skip_agree_over_partitions(spark: SparkSession) -> None:
     ]
 
 
+def test_pictures_are_resized_and_limited_as_asked(spark: SparkSession, tmp_path: Path) -> None:
+    wide = Image.fromarray(np.random.default_rng(4).integers(0, 256, (6, 10, 3), dtype=np.uint8))
+    wide.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    frame = (
+        spark.read.format("image")
+        .load(str(tmp_path))
+        .select("image", F.lit(str(tmp_path / "a.png")).alias("uri"), F.lit(bytearray(content)).alias("content"))
+    )
+    for column in ("image", "uri", "content"):
+        for resize in ("fit", "crop"):
+            stage = ImageToTensor(inputCol=column, outputCol=f"{column} {resize}", imageShape=[4, 4, 3], resize=resize)
+            frame = stage.transform(frame)
+    limited = ImageToTensor(
+        inputCol="content", outputCol="limited", imageShape=[4, 4, 3], maxPixels=59, handleInvalid="keep"
+    )
+    row = limited.setProblemCol("problem").transform(frame).first().asDict()
+    for column in ("image", "uri", "content"):
+        for resize in ("fit", "crop"):
+            assert bytes(row[f"{column} {resize}"]) == decode_image(content, 4, 4, 3, resize).tobytes()
+    assert row["limited"] is None
+    assert "10 x 6, at most 59" in row["problem"]
+
+
+def test_problems_are_counted_and_the_first_of_them_listed(spark: SparkSession) -> None:
+    stage = ImageToTensor(
+        inputCol="content",
+        outputCol="tensor",
+        imageShape=[2, 2, 1],
+        handleInvalid="keep",
+        problemCol="what is wrong",
+    )
+    found = stage.transform(mixed_frame(spark)).cache()
+    assert found.columns == ["id", "content", "name", "tensor", "what is wrong"]
+    assert [row.id for row in found.where("`what is wrong` is null").collect()] == [0, 3, 5, 6, 9, 10]
+    report = report_problems(found, "what is wrong", idCol="name", limit=4)
+    found.unpersist()
+    assert (report.rows, report.invalid) == (12, 6)
+    assert next(iter(report.counts.items())) == ("the picture can't be decoded", 2)
+    assert len(report.counts) == 4  # of five kinds
+    assert [name for name, _ in report.first] == ["name 1", "name 2", "name 4", "name 7"]
+    assert report.first[1][1] == "the picture has no bytes"
+
+
+def test_a_report_without_problems_is_empty(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(None, "a"), (None, "b")], "problem string, path string")
+    assert report_problems(frame, "problem") == ProblemReport(2, 0, {}, ())
+    with pytest.raises(SchemaError, match="no column 'problems'"):
+        report_problems(frame, "problems")
+
+
+def test_a_report_names_rows_by_their_path_and_counts_by_kind(spark: SparkSession) -> None:
+    rows = [("can't be read: a", "/a"), ("can't be read: b", "/b"), ("the value is null", "/c"), (None, "/d")]
+    report = report_problems(spark.createDataFrame(rows, "problem string, path string").coalesce(1), "problem")
+    assert report.counts == {"can't be read": 2, "the value is null": 1}
+    assert report.first == (("/a", "can't be read: a"), ("/b", "can't be read: b"), ("/c", "the value is null"))
+
+
 @pytest.mark.parametrize("mode", ["error", "skip", "keep"])
 def test_the_result_says_what_it_holds(spark: SparkSession, mode: str) -> None:
     stage = ImageToTensor(inputCol="content", outputCol="pixels", imageShape=[4, 6, 3], handleInvalid=mode)
@@ -218,6 +284,11 @@ def test_a_column_name_with_a_dot_works(spark: SparkSession) -> None:
         ({"imageShape": [28, 28]}, ConfigurationError, "imageShape"),
         ({"imageShape": []}, ConfigurationError, "imageShape"),
         ({"handleInvalid": "drop"}, ConfigurationError, "handleInvalid='drop'; accepted: error, skip, keep"),
+        ({"resize": "pad"}, ConfigurationError, "resize='pad'; accepted: stretch, fit, crop"),
+        ({"maxPixels": 0}, ConfigurationError, "maxPixels=0; accepted: 1 or more"),
+        ({"problemCol": "problem"}, ConfigurationError, "problemCol='problem' with handleInvalid='error'"),
+        ({"problemCol": "id", "handleInvalid": "keep"}, SchemaError, "problemCol='id'"),
+        ({"problemCol": "pixels", "handleInvalid": "keep"}, SchemaError, "problemCol='pixels'"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_job(
@@ -236,12 +307,25 @@ def test_a_tensor_column_is_no_column_of_pictures(spark: SparkSession) -> None:
         second.transform(first.transform(unread(spark)))
 
 
-@pytest.mark.parametrize("mode", ["error", "skip", "keep"])
-def test_an_unknown_scheme_fails_and_is_named(spark: SparkSession, mode: str) -> None:
-    frame = spark.createDataFrame([("nosuchscheme://bucket/a.png",)], "uri string")
-    stage = ImageToTensor(inputCol="uri", outputCol="tensor", imageShape=[2, 2, 1], handleInvalid=mode)
-    with pytest.raises(PySparkException, match=r"ConfigurationError.*nosuchscheme"):
+def test_an_unreadable_scheme_is_refused_before_the_job_and_its_package_named(spark: SparkSession) -> None:
+    stage = ImageToTensor(inputCol="uri", outputCol="tensor", imageShape=[2, 2, 1], handleInvalid="skip")
+    frame = spark.createDataFrame([(None,), ("/a.png",), ("oci://bucket/a.png",)], "uri string")
+    with pytest.raises(ConfigurationError, match=r"oci:// URIs: .*ocifs"):
+        stage.transform(frame)
+
+
+def test_an_unknown_scheme_further_down_fails_on_the_executor_and_is_named(spark: SparkSession) -> None:
+    rows = [(None,)] * 100 + [("nosuchscheme://bucket/a.png",)]
+    frame = spark.createDataFrame(rows, "uri string").coalesce(1)
+    stage = ImageToTensor(inputCol="uri", outputCol="tensor", imageShape=[2, 2, 1], handleInvalid="skip")
+    with pytest.raises(PySparkException, match=r"ConfigurationError: nothing here reads nosuchscheme://"):
         stage.transform(frame).collect()
+
+
+def test_a_stream_of_uris_is_not_looked_at(spark: SparkSession, tmp_path: Path) -> None:
+    stream = spark.readStream.format("text").load(str(tmp_path))
+    found = ImageToTensor(inputCol="value", outputCol="tensor", imageShape=[2, 2, 1]).transform(stream)
+    assert found.isStreaming
 
 
 def test_null_and_odd_uris_are_unusable_rows(spark: SparkSession) -> None:
@@ -262,7 +346,14 @@ def test_paths_that_spark_lists_can_be_read_as_uris(spark: SparkSession, tmp_pat
 
 def test_save_and_load_keep_the_parameters(spark: SparkSession, tmp_path: Path) -> None:
     stage = ImageToTensor(
-        inputCol="content", outputCol="pixels", imageShape=[4, 6, 3], handleInvalid="skip", idCol="id"
+        inputCol="content",
+        outputCol="pixels",
+        imageShape=[4, 6, 3],
+        resize="crop",
+        maxPixels=10**10,
+        handleInvalid="keep",
+        idCol="id",
+        problemCol="problem",
     )
     stage.save(str(tmp_path / "stage"))
     loaded = ImageToTensor.load(str(tmp_path / "stage"))
@@ -280,6 +371,8 @@ def test_unset_parameters_stay_unset_through_save_and_load(spark: SparkSession, 
     loaded = ImageToTensor.load(str(tmp_path / "stage"))
     assert loaded.getImageShape() is None
     assert loaded.getIdCol() is None
+    assert loaded.getProblemCol() is None
+    assert (loaded.getResize(), loaded.getMaxPixels()) == ("stretch", MAX_PIXELS)
     assert loaded.getHandleInvalid() == "error"
 
 
