@@ -38,6 +38,12 @@ def start_session(master: str, **settings: str) -> SparkSession:
     return builder.getOrCreate()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of one kind of session one after the other: a new session costs many seconds."""
+    sessions = ("cluster", "gpu_cluster")
+    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(sessions)])
+
+
 @pytest.fixture
 def spark() -> SparkSession:
     """A session with two slots."""
@@ -48,3 +54,19 @@ def spark() -> SparkSession:
 def cluster() -> SparkSession:
     """A session with two executor JVMs of one slot each."""
     return start_session("local-cluster[2,1,1024]")
+
+
+@pytest.fixture
+def gpu_cluster(tmp_path: Path) -> SparkSession:
+    """A session like `cluster`, where each executor claims to have a GPU."""
+    script = tmp_path / "gpus.sh"
+    script.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0"]}\'\n')
+    script.chmod(0o755)
+    settings = {
+        "spark.worker.resource.gpu.amount": "1",
+        "spark.worker.resource.gpu.discoveryScript": str(script),
+        "spark.executor.resource.gpu.amount": "1",
+        "spark.executor.resource.gpu.discoveryScript": str(script),
+        "spark.task.resource.gpu.amount": "1",
+    }
+    return start_session("local-cluster[2,1,1024]", **settings)

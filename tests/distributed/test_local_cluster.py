@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from conftest import start_session
+import pytest
 from digits import png_frame, tensor_frame
+from pyspark.sql import SparkSession
 
-from sparkwater.ml import ImageClassifier, confusion_matrix
+from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
 
 
-def test_two_executors_learn_the_same_as_two_threads(cluster):
-    def train():
-        from pyspark.sql import SparkSession
+def train(spark: SparkSession) -> ImageClassifierModel:
+    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2).fit(tensor_frame(spark, 120))
 
-        frame = tensor_frame(SparkSession.getActiveSession(), 120)
-        return ImageClassifier(epochs=2, batchSize=32, numWorkers=2).fit(frame)
 
-    there = train()
+@pytest.fixture
+def trained_by_two_threads(spark):
+    return train(spark)
+
+
+def test_two_executors_learn_the_same_as_two_threads(trained_by_two_threads, cluster):
+    there = train(cluster)
     assert there.summary.numWorkers == 2
     assert sum(there.summary.rowsPerRank) == 120
-    start_session("local[2]")
-    assert train().weights == there.weights
+    assert there.weights == trained_by_two_threads.weights
 
 
 def test_pictures_are_decoded_scored_and_counted_on_executors(cluster):
@@ -30,17 +33,6 @@ def test_pictures_are_decoded_scored_and_counted_on_executors(cluster):
     assert confusion_matrix(model.transform(frame), "label", "predictedLabel").error < 0.05
 
 
-def test_simulated_gpus_reach_the_ranks_and_auto_falls_back_to_the_cpu(tmp_path):
-    script = tmp_path / "gpus.sh"
-    script.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0"]}\'\n')
-    script.chmod(0o755)
-    gpus = {
-        "spark__worker__resource__gpu__amount": "1",
-        "spark__worker__resource__gpu__discoveryScript": str(script),
-        "spark__executor__resource__gpu__amount": "1",
-        "spark__executor__resource__gpu__discoveryScript": str(script),
-        "spark__task__resource__gpu__amount": "1",
-    }
-    spark = start_session("local-cluster[2,1,1024]", **gpus)
-    model = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(spark, 40))
+def test_simulated_gpus_reach_the_ranks_and_auto_falls_back_to_the_cpu(gpu_cluster):
+    model = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(gpu_cluster, 40))
     assert model.summary.device == "cpu"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from conftest import start_session
 from digits import tensor_frame
 from pyspark import cloudpickle
 
@@ -149,7 +149,7 @@ def test_rank_that_stands_still_fails_the_fit(cluster, collective):
     assert isinstance(outcome[0], RankFailure)
 
 
-def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster):
+def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster, caplog):
     frame = tensor_frame(cluster, 400).cache()
     frame.count()
     outcome: list[BaseException] = []
@@ -161,8 +161,9 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster)
             outcome.append(error)
 
     thread = threading.Thread(target=train)
-    thread.start()
-    time.sleep(12)
+    with caplog.at_level(logging.INFO, logger="sparkwater"):
+        thread.start()
+        assert eventually(lambda: "epoch 1/200" in caplog.text, seconds=60)
     running_executors()[0].kill()
     thread.join(timeout=90)
     assert not thread.is_alive()
@@ -199,7 +200,7 @@ def test_loss_that_is_not_a_number_stops_all_ranks_in_the_same_step(spark):
         ImageClassifier(numWorkers=2, learningRate=1e20, epochs=1, batchSize=16).fit(tensor_frame(spark, 100))
 
 
-def test_model_learns_after_all_of_that():
-    frame = tensor_frame(start_session("local[2]"), 100)
+def test_model_learns_after_all_of_that(cluster):
+    frame = tensor_frame(cluster, 100)
     model = ImageClassifier(epochs=4, batchSize=32, learningRate=0.02).fit(frame)
     assert confusion_matrix(model.transform(frame), "label", "prediction").error < 0.1

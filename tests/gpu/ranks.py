@@ -195,13 +195,19 @@ def training(
     folder: Path, rank: int, size: int, starts: list[int], corrupt: int | None = None, **changes: Any
 ) -> dict[str, Any]:
     """Train with the rows from ``starts[rank]`` to ``starts[rank + 1]``."""
+    folder.mkdir(exist_ok=True)
     batches = picture_batches(range(starts[rank], starts[rank + 1]), corrupt == rank)
     expected = changes.pop("expected_rows", starts[-1])
     outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
     return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}
 
 
-SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "training": training}
+def trainings(folder: Path, rank: int, size: int, jobs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Train several times, one after the other in the same process; report each under its name."""
+    return {name: training(folder / name, rank, size, **settings) for name, settings in jobs.items()}
+
+
+SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "trainings": trainings}
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import json
 import math
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -172,11 +171,30 @@ def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
     assert torch.get_num_threads() == 2
 
 
+Reports = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """What two ranks report of several trainings in the same two processes."""
+    halves = {"starts": [0, ROWS // 2, ROWS]}
+    tenth = {"starts": [0, ROWS // 10, ROWS]}
+    jobs: dict[str, dict[str, Any]] = {
+        "horovod": {**halves, "collective": "horovod", "batch_size": 100},
+        "torch": {**halves, "collective": "torch", "batch_size": 100},
+        "uneven": {**tenth, "collective": "torch", "epochs": 5, "momentum": 0.9, "learning_rate": 0.02},
+        "empty": {"starts": [0, 0, ROWS], "collective": "torch", "epochs": 2},
+        "corrupt": {**halves, "collective": "torch", "corrupt": 1},
+        "not finite": {**tenth, "collective": "horovod", "learning_rate": 1e30},
+    }
+    both = ranks.launch("trainings", tmp_path_factory.mktemp("ranks"), limit=120, jobs=jobs)
+    return {name: [report[name] for report in both] for name in jobs}
+
+
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_two_ranks_do_what_one_does(collective: str, tmp_path: Path) -> None:
-    settings = {"collective": collective, "batch_size": 100, "epochs": 4}
-    alone = train_alone(ranks.picture_batches(range(ROWS)), **settings)
-    halves = ranks.launch("training", tmp_path, starts=[0, ROWS // 2, ROWS], **settings)
+def test_two_ranks_do_what_one_does(reports: Reports, collective: str) -> None:
+    alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, epochs=4)
+    halves = reports[collective]
     assert alone.failure is None
     assert [half["failure"] for half in halves] == [None, None]
     assert halves[0]["weights_digest"] == halves[1]["weights_digest"]
@@ -194,36 +212,32 @@ def test_two_ranks_do_what_one_does(collective: str, tmp_path: Path) -> None:
             assert (ours["accuracy"], ours["rows"]) == (single.accuracy, single.rows)
 
 
-def test_ranks_with_a_tenth_and_nine_tenths_train_every_row(tmp_path: Path) -> None:
-    reports = ranks.launch(
-        "training", tmp_path, starts=[0, 6, ROWS], collective="torch", epochs=5, momentum=0.9, learning_rate=0.02
-    )
-    assert [report["failure"] for report in reports] == [None, None]
-    assert [report["rows"] for report in reports] == [6, 54]
-    assert {record["rows"] for report in reports for record in report["history"]} == {ROWS}
-    assert reports[0]["history"][-1]["loss"] < 0.5 * reports[0]["history"][0]["loss"]
-    assert reports[0]["weights_digest"] == reports[1]["weights_digest"]
+def test_ranks_with_a_tenth_and_nine_tenths_train_every_row(reports: Reports) -> None:
+    small, large = reports["uneven"]
+    assert (small["failure"], large["failure"]) == (None, None)
+    assert (small["rows"], large["rows"]) == (6, 54)
+    assert {record["rows"] for record in [*small["history"], *large["history"]]} == {ROWS}
+    assert small["history"][-1]["loss"] < 0.5 * small["history"][0]["loss"]
+    assert small["weights_digest"] == large["weights_digest"]
 
 
-def test_a_rank_without_rows_ends_with_the_same_weights(tmp_path: Path) -> None:
-    reports = ranks.launch("training", tmp_path, starts=[0, 0, ROWS], collective="torch", epochs=2)
-    assert [report["failure"] for report in reports] == [None, None]
-    assert [report["rows"] for report in reports] == [0, ROWS]
-    assert reports[0]["weights_digest"] == reports[1]["weights_digest"]
+def test_a_rank_without_rows_ends_with_the_same_weights(reports: Reports) -> None:
+    idle, busy = reports["empty"]
+    assert (idle["failure"], busy["failure"]) == (None, None)
+    assert (idle["rows"], busy["rows"]) == (0, ROWS)
+    assert idle["weights_digest"] == busy["weights_digest"]
 
 
-def test_a_rank_that_fails_before_the_ranks_connect_stops_the_other(tmp_path: Path) -> None:
-    reports = ranks.launch("training", tmp_path, starts=[0, 30, ROWS], corrupt=1, collective="torch", limit=40)
-    other, culprit = (report["failure"] for report in reports)
+def test_a_rank_that_fails_before_the_ranks_connect_stops_the_other(reports: Reports) -> None:
+    other, culprit = (report["failure"] for report in reports["corrupt"])
     assert (culprit["error_type"], culprit["first"]) == ("DataError", True)
     assert "row-30.png" in culprit["message"]
     assert other["first"] is False
     assert "rank 1" in other["message"]
 
 
-def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(tmp_path: Path) -> None:
-    reports = ranks.launch("training", tmp_path, starts=[0, 6, ROWS], collective="horovod", learning_rate=1e30)
-    failures = [report["failure"] for report in reports]
+def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(reports: Reports) -> None:
+    failures = [report["failure"] for report in reports["not finite"]]
     assert [failure["error_type"] for failure in failures] == ["DataError", "DataError"]
     assert len({(failure["epoch"], failure["step"]) for failure in failures}) == 1
     assert failures[0]["step"] is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -87,7 +88,6 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments", "cause"),
     [
-        ("train_image_classifier.py", ["--data", "/no/such/folder"], "ConfigurationError: there is no folder"),
         ("train_image_classifier.py", ["--data", "{tree}", "--workers", "3"], "ConfigurationError: numWorkers=3"),
         ("train_image_classifier.py", ["--data", "{tree}", "--image-shape", "8", "8", "1"], "at least 16 x 16 pixels"),
         ("train_image_classifier.py", ["--data", "{empty}"], "DataError: there are no pictures in"),
@@ -99,16 +99,27 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
         ),
     ],
 )
-def test_failure_exits_with_one_and_names_the_cause_last(tree, tmp_path, program, arguments, cause):
+@pytest.mark.usefixtures("spark")  # the session that the program finds, and stops
+def test_failure_exits_with_one_and_names_the_cause_last(
+    tree, tmp_path, monkeypatch, capsys, program, arguments, cause
+):
     empty, corrupt = tmp_path / "empty", tmp_path / "corrupt"
     (empty / "training").mkdir(parents=True)
     for part in ("training", "testing"):
         (corrupt / part / "a").mkdir(parents=True)
         (corrupt / part / "a" / "1.png").write_bytes(b"\x89PNG and nothing else")
     filled = [argument.format(tree=tree, empty=empty, corrupt=corrupt) for argument in arguments]
-    done = submit(program, *filled)
+    monkeypatch.setattr(sys, "argv", [program, *filled])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "jobs" / program), run_name="__main__")
+    assert ended.value.code == 1
+    assert cause in last_line(capsys.readouterr().err)
+
+
+def test_spark_submit_passes_exit_code_and_cause_on():
+    done = submit("train_image_classifier.py", "--data", "/no/such/folder")
     assert done.returncode == 1
-    assert cause in last_line(done.stdout)
+    assert "ConfigurationError: there is no folder" in last_line(done.stdout)
 
 
 @pytest.mark.parametrize("program", ["train_image_classifier.py", "score_images.py"])
