@@ -138,22 +138,45 @@ def checked_tensors(frame: DataFrame, name: str, spec: TensorSpec, *, channels_l
     SchemaError
         If the column holds something else, or arrays of another depth.
     """
+    values, problem = number_values(frame, name, spec.shape)
+    pack = executor_function(_pack_checked(spec, channels_last), CHECKED_TENSOR, pd.DataFrame, spec.nbytes)
+    return pack(F.struct(values.alias("values"), problem.alias("problem")))
+
+
+def number_values(frame: DataFrame, name: str, shape: tuple[int, ...]) -> tuple[Column, Column]:
+    """Return a column of numbers, arrays or vectors as flat arrays, and why a row has none.
+
+    Rows with a problem are null: pandas would show a null number as NaN, and so round others.
+
+    Raises
+    ------
+    SchemaError
+        If the column holds something else, or arrays of another depth than the shape's.
+    """
     column, data_type = F.col(f"`{name}`"), find_field(frame.schema, name).dataType
     _, depth = element_and_depth(data_type)
     if dtype_of(data_type) is None:
         raise SchemaError(f"column {name!r} is {data_type.simpleString()}; accepted: {ACCEPTED_NUMBERS}")
-    if depth > 1 and depth != len(spec.shape):
-        raise SchemaError(f"column {name!r} is {data_type.simpleString()}; it makes no tensor {spec}: other depth")
-    problem = F.lit(None).cast("string")
+    if depth > 1 and depth != len(shape):
+        raise SchemaError(
+            f"column {name!r} is {data_type.simpleString()}: arrays nested {depth} deep make no tensors of shape "
+            f"{list(shape)}"
+        )
+    is_null = F.when(column.isNull(), "the value is null")
     if isinstance(data_type, VectorUDT):
-        values = F.when(column.isNotNull(), vector_to_array(column))
-    elif depth == 0:
-        values = F.when(column.isNotNull(), F.array(column))
-    else:
-        flat, problem = _flat_values(column, spec.shape[:depth])
-        values = F.when(problem.isNull(), flat)
-    pack = executor_function(_pack_checked(spec, channels_last), CHECKED_TENSOR, pd.DataFrame, spec.nbytes)
-    return pack(F.struct(values.alias("values"), problem.alias("problem")))
+        return F.when(column.isNotNull(), vector_to_array(column)), is_null
+    if depth == 0:
+        return F.when(column.isNotNull(), F.array(column)), is_null
+    flat, problem = _flat_values(column, shape[:depth])
+    return F.when(problem.isNull(), flat), problem
+
+
+def series_runs(column: pd.Series[Any]) -> Runs:
+    """Return a pandas batch of flat arrays as runs; None is a null row."""
+    rows = column.to_numpy()
+    lengths = np.fromiter((NULL if row is None else len(row) for row in rows), np.int64, len(rows))
+    given = [row for row in rows if row is not None]
+    return Runs(np.concatenate(given) if given else np.empty(0, np.uint8), lengths)
 
 
 def executor_function(
@@ -238,17 +261,10 @@ def _has_size(size: int) -> Callable[[Column], Column]:
 
 def _pack(column: pd.Series[Any], spec: TensorSpec, channels_last: bool) -> TensorRows:
     if not channels_last:
-        return pack_runs(_runs(column), spec)
+        return pack_runs(series_runs(column), spec)
     channels, height, width = spec.shape
-    rows = pack_runs(_runs(column), TensorSpec(spec.dtype, (height, width, channels)))
+    rows = pack_runs(series_runs(column), TensorSpec(spec.dtype, (height, width, channels)))
     return TensorRows(rows.values.transpose(0, 3, 1, 2), rows.valid, rows.problems)
-
-
-def _runs(column: pd.Series[Any]) -> Runs:
-    rows = column.to_numpy()
-    lengths = np.fromiter((NULL if row is None else len(row) for row in rows), np.int64, len(rows))
-    given = [row for row in rows if row is not None]
-    return Runs(np.concatenate(given) if given else np.empty(0, np.uint8), lengths)
 
 
 def _pack_or_raise(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
@@ -264,14 +280,18 @@ def _pack_or_raise(spec: TensorSpec, channels_last: bool) -> Callable[[pd.Series
 
 def _pack_checked(spec: TensorSpec, channels_last: bool) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def pack(batch: pd.DataFrame) -> pd.DataFrame:
-        packed = _pack(batch["values"], spec, channels_last)
-        problems = np.array(batch["problem"], dtype=object)
-        for row, problem in packed.problems.items():
-            problems[row] = problems[row] if isinstance(problems[row], str) else problem
-        tensors = arrow_series(tensors_to_arrow(packed.values, packed.valid))
-        return pd.DataFrame({"tensor": tensors, "problem": pd.Series(problems, dtype=object)})
+        return checked_frame(_pack(batch["values"], spec, channels_last), batch["problem"])
 
     return pack
+
+
+def checked_frame(rows: TensorRows, problems: pd.Series[Any] | None = None) -> pd.DataFrame:
+    """Return tensors as the rows of `CHECKED_TENSOR`; problems that were known before go first."""
+    given = np.full(len(rows.valid), None, dtype=object) if problems is None else np.array(problems, dtype=object)
+    for row, problem in rows.problems.items():
+        given[row] = given[row] if isinstance(given[row], str) else problem
+    tensors = arrow_series(tensors_to_arrow(rows.values, rows.valid))
+    return pd.DataFrame({"tensor": tensors, "problem": pd.Series(given, dtype=object)})
 
 
 def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:

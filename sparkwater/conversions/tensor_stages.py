@@ -23,23 +23,34 @@ _CHECKED = "__sparkwater_checked"
 _PROBLEM = "__sparkwater_problem"
 
 
-class ToTensor(Transformer, HasInputCol, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
+class MakesTensors(Transformer, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
     """A Transformer that makes tensors, or a reason why there is none."""
 
     _input_kwargs: dict[str, Any]
+
+    def _first_input(self) -> str:
+        """Return the column that names rows where there is no ``idCol``."""
+        raise NotImplementedError
 
     def _add_tensors(
         self, dataset: DataFrame, checked: Column, spec: TensorSpec, problem_col: str | None = None
     ) -> DataFrame:
         """Return the DataFrame with the tensors; with ``problem_col`` the reasons stay, too."""
         output = free_output(self, dataset)
-        name = row_name(dataset, self.getInputCol(), self.getIdCol())
+        name = row_name(dataset, self._first_input(), self.getIdCol())
         frame = dataset.withColumn(_CHECKED, checked)
         frame = frame.withColumns({output: F.col(_CHECKED)["tensor"], _PROBLEM: F.col(_CHECKED)["problem"]})
         frame = with_tensor_spec(frame.drop(_CHECKED), output, spec)
         if problem_col is not None:
             return frame.withColumnRenamed(_PROBLEM, problem_col)
         return resolve_invalid(frame, [output], _PROBLEM, name, self.getHandleInvalid())
+
+
+class ToTensor(MakesTensors, HasInputCol):
+    """A Transformer that makes tensors from one column."""
+
+    def _first_input(self) -> str:
+        return self.getInputCol()
 
 
 def input_field(stage: Any, dataset: DataFrame) -> T.StructField:
