@@ -10,5 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "image_classifier": ("ImageClassifier", "ImageClassifierModel"),
         "confusion": ("ConfusionMatrix", "confusion_matrix"),
         "summary": ("TrainingSummary",),
+        "similarity": ("distance_matrix", "k_nearest"),
+        "similarity_stage": ("Similarity",),
     },
 )
