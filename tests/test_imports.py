@@ -18,6 +18,7 @@ WITHOUT_PYSPARK = [
     for name in MODULES
     if name.startswith("sparkwater.gpu")
     or name in {f"sparkwater.conversions.{part}" for part in ("spec", "arrow", "images", "uris", "idx")}
+    or name in {f"sparkwater.conversions.petastorm_{part}" for part in ("codecs", "pickle", "rows", "schema", "stream")}
 ]
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
 

@@ -17,6 +17,12 @@ FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("os", "system"), ("os", "popen"), ("np", "load")}
 
+#: Where one of them is needed, and why.
+ALLOWED = {
+    # petastorm's schema is a pickle: an unpickler that gives inert stand-ins for a fixed list of names.
+    "sparkwater/conversions/petastorm_pickle.py": ["pickle"],
+}
+
 
 def findings(source: str) -> list[str]:
     found = []
@@ -38,7 +44,7 @@ def findings(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_pickle_no_shell_no_eval(path: Path):
-    assert findings(path.read_text()) == []
+    assert findings(path.read_text()) == ALLOWED.get(path.relative_to(ROOT).as_posix(), [])
 
 
 def test_the_search_finds_what_it_looks_for():

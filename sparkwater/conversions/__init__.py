@@ -20,6 +20,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "image_columns": ("check_schemes",),
         "image_stages": ("ImageToTensor", "TensorToImage"),
         "invalid": ("ProblemReport", "report_problems"),
+        "petastorm": ("read_petastorm", "tensor_transform", "write_petastorm"),
+        "petastorm_rows": ("PetastormRows", "describe_petastorm"),
         "record_batches": ("torch_batches",),
         "transformers": ("ArrayToTensor", "TensorToArray", "TensorToVector", "VectorToTensor"),
     },
