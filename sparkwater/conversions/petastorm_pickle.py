@@ -193,28 +193,68 @@ _NAMED = {
 _DTYPE_NAMES = {"bool_": "bool", "str_": "str", "unicode_": "str", "unicode": "str", "bytes_": "bytes"}
 _DTYPE_NAMES |= {"string_": "bytes", "int": "int64", "long": "int64", "float": "float64"}
 
+#: Values of one opcode.
+_SIMPLE = {
+    *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "STRING", "BINSTRING"),
+    *("SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"),
+}
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+
 #: What a schema's pickle consists of, in protocols 0 to 4. Left out: persistent ids, extension
 #: codes, out-of-band buffers, calls by keyword, old-style instances, and what nobody's pickler writes.
 _OPCODES = {
-    *("PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2"),
-    *("LONG", "LONG1", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
-    *("BINBYTES", "SHORT_BINBYTES", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "LIST"),
-    *("APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE"),
-    *("NEWOBJ", "BUILD", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
+    *(*_SIMPLE, *_PUTS, *_GETS, "PROTO", "FRAME", "STOP", "MARK", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD"),
 }
 
 
 def _check_opcodes(pickled: bytes) -> None:
-    """Refuse opcodes that no schema needs, and arguments that make the unpickler reserve memory."""
-    tuples = 0
+    """Refuse opcodes that no schema needs, and pickles that take far more memory or time than they have bytes."""
+    tuples = _Tuples()
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name not in _OPCODES:
             raise UnsafeLoadError(f"the schema's pickle holds the opcode {opcode.name}, which no schema needs")
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(pickled):
+        if opcode.name in _PUTS and int(argument or 0) > len(pickled):
             raise UnsafeLoadError(f"the schema's pickle asks for {argument} places in its memo")
-        tuples += opcode.name.startswith("TUPLE")
-    if tuples > MAX_TUPLES:
-        raise UnsafeLoadError(f"the schema's pickle holds {tuples} tuples; at most {MAX_TUPLES} are read")
+        tuples.follow(opcode.name, argument)
+    if tuples.count > MAX_TUPLES:
+        raise UnsafeLoadError(f"the schema's pickle holds {tuples.count} tuples; at most {MAX_TUPLES} are read")
+
+
+class _Tuples:
+    """Which values in the memo are tuples: one that holds tuples may not be used twice.
+
+    Else sixty opcodes make a tuple of 2**60 parts, and whoever hashes it never ends. Shapes, which
+    are shared, hold numbers only.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._memo: dict[int, str] = {}
+        self._last = "other"  # the value on top of the stack: a "flat" or "deep" tuple, or something else
+        self._simple = 0  # how many of the values on top are no tuples, one opcode each
+        self._before = ""  # the opcode before those
+
+    def follow(self, opcode: str, argument: Any) -> None:
+        if opcode in _PUTS:
+            self._memo[len(self._memo) if argument is None else int(argument)] = self._last
+            return
+        self._last = "other"
+        if opcode in _GETS:
+            self._last = self._memo.get(int(argument), "other")
+        elif "TUPLE" in opcode:
+            self.count += 1
+            size = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}.get(opcode)
+            flat = self._before == "MARK" if size is None else self._simple >= size
+            self._last = "flat" if flat else "deep"
+        if opcode in _GETS and self._last == "deep":
+            raise UnsafeLoadError("the schema's pickle uses a tuple of tuples twice, which no schema needs")
+        if self._last == "other" and (opcode in _GETS or opcode in _SIMPLE):
+            self._simple += 1
+        else:
+            self._simple, self._before = 0, opcode
 
 
 class _SchemaUnpickler(pickle.Unpickler):

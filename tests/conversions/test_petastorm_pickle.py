@@ -206,8 +206,20 @@ def test_mutated_schemas_are_read_or_refused():
         b"Np4000000000\n0",
         b")" + b"\x85" * 100_000,
         b"(" * 200_000,
+        b"}" + b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60)) + b"Ns",
+        b"}" + b")\x85\x85" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60)) + b"Ns",
     ],
-    ids=["text", "bytes", "bytearray", "binary memo", "memo", "nested tuples", "marks"],
+    ids=[
+        "text",
+        "bytes",
+        "bytearray",
+        "binary memo",
+        "memo",
+        "nested tuples",
+        "marks",
+        "tuples of the same",
+        "deep tuples of the same",
+    ],
 )
 def test_a_small_pickle_takes_no_large_memory(opcodes):
     started = time.monotonic()
