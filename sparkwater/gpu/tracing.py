@@ -17,7 +17,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class LayerDescription:
-    """One layer, as often as it is called; or an operation that joins the outputs of several layers.
+    """One call of a layer, or an operation that joins the outputs of several layers.
 
     Attributes
     ----------

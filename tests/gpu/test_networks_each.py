@@ -70,7 +70,7 @@ def test_pictures_below_the_smallest_are_refused_with_the_minimum(name: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 63, 64), (4, 64, 64), (3, 300, 260)])
+@pytest.mark.parametrize("shape", [(4, 28, 63), (3, 300, 260)])
 def test_pictures_of_all_sizes_and_channels_are_taken(name: str, shape: tuple[int, ...]) -> None:
     check_network(name, shape, 7)
 
