@@ -185,8 +185,7 @@ def _horovod(world: World, meeting: Meeting) -> Iterator[Communicator]:
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(meeting.stall_timeout),
         "HOROVOD_STALL_CHECK_DISABLE": "1",  # see HorovodCommunicator
         # Milliseconds between Horovod's looks for work. Each look is a round of messages that takes the
-        # processor from the training: on two cores 2.5 reached 0.9 of silent processes, 1 (Horovod's
-        # default) 0.7, 0.1 only 0.6, and 5 waits too long for small batches.
+        # processor from the training, and until the next look finished gradients wait.
         "HOROVOD_CYCLE_TIME": os.environ.get("HOROVOD_CYCLE_TIME", "2.5"),
     }
     with environment(variables):
