@@ -92,7 +92,7 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
                 endpoints.put(server.endpoint)
         meeting = Meeting(endpoints.get(), LOOPBACK, 60)
         with open_communicator(collective, world, meeting, device) as communicator:
-            scaling = measure_scaling(data.features, communicator, device)
+            scaling = measure_scaling(data.blocks(), SHAPE[0], communicator, device)
             network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
             barrier.wait()
             history = train(network, data, scaling, rank, [rows] * RANKS, config, communicator)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class SparkwaterError(Exception):
     """Base class: ``except SparkwaterError`` catches all of them."""
@@ -62,3 +64,19 @@ class RankFailure(SparkwaterError, RuntimeError):
         self.step = step
         self.error_type = error_type
         self.remote_traceback = remote_traceback
+
+
+def raised_on_executor(error: Exception) -> SparkwaterError | None:
+    """Return the user's own mistake that a failed Spark job is about, as it was raised on the executor.
+
+    Spark hands over an executor's exception as text. None where the job failed for another reason.
+    """
+    text = str(error)
+    named = re.search(r"sparkwater\.errors\.(ConfigurationError|DataError|SchemaError): (.*)", text)
+    if named:
+        kind: type[SparkwaterError] = {kind.__name__: kind for kind in (ConfigurationError, DataError, SchemaError)}[
+            named[1]
+        ]
+        return kind(named[2])
+    raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
+    return DataError(raised[1]) if raised else None

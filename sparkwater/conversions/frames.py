@@ -21,7 +21,7 @@ from sparkwater.conversions.record_batches import ColumnReader, tensor_batches, 
 from sparkwater.conversions.shapes import find_shape
 from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
 from sparkwater.conversions.spec import TensorSpec
-from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError, raised_on_executor
 
 if TYPE_CHECKING:
     import torch
@@ -89,8 +89,8 @@ def iter_torch_batches(
     """Iterate over a DataFrame's rows as batches of torch tensors, on the driver.
 
     The rows stream: at most two partitions are on the driver at a time, the one that is read and
-    the next. Repartition a DataFrame whose partitions are too large for that. Rows come in the
-    order of the DataFrame.
+    the next, in its JVM. Repartition a DataFrame whose partitions are too large for that. Rows come
+    in the order of the DataFrame.
 
     Parameters
     ----------
@@ -109,6 +109,13 @@ def iter_torch_batches(
     -------
     iterator of dict of str to torch.Tensor
         Each of shape ``(rows, *shape)``; they may share memory, so copy before you write to them.
+
+    Raises
+    ------
+    DataError
+        From the iterator, for a row that can't be used.
+    ConfigurationError, SchemaError
+        At once, as `to_tensors`.
     """
     if batch_size < 1:
         raise ConfigurationError(f"batch_size={batch_size!r}; accepted: 1 or more")
@@ -253,9 +260,13 @@ def _collected(
         return _packed(tensor_batches(batches, readers, skip=skip))
 
     def collect() -> Iterator[pa.RecordBatch]:
-        for row in source.mapInArrow(pack, "batch binary").toLocalIterator(prefetchPartitions=True):
-            with pa.ipc.open_stream(row["batch"]) as reader:
-                yield from reader
+        packed = source.mapInArrow(pack, "batch binary")
+        try:
+            for row in packed.toLocalIterator(prefetchPartitions=True):
+                with pa.ipc.open_stream(row["batch"]) as reader:
+                    yield from reader
+        except Exception as error:
+            raise raised_on_executor(error) or error from error
 
     return collect(), {name: reader.spec for name, reader in readers.items()}
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
+import psutil
 import pyarrow as pa
 import torch
 
@@ -31,7 +32,7 @@ from sparkwater.gpu.collectives import (
     open_communicator,
 )
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import Classes, RankRows, load_rows
+from sparkwater.gpu.data import Classes, RankData, load_rows
 from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.networks import NetworkEntry, build_network
@@ -39,6 +40,7 @@ from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.scaling import measure_scaling
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.store import Store, StoredRows
 from sparkwater.gpu.train import EpochRecord, Position, train
 from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.gpu.world import World
@@ -87,6 +89,11 @@ class RankJob:
         As the estimator's Params.
     stall_timeout : int
         Seconds that one rank may keep the others waiting.
+    max_memory_mb : float
+        MiB of tensors that a rank holds in memory; 0 for half of what is free, shared by the ranks
+        of a host.
+    store : Store, optional
+        Where the rows come from, if not from whoever starts the ranks.
     """
 
     network: NetworkEntry
@@ -98,6 +105,8 @@ class RankJob:
     collective: str
     device: str
     stall_timeout: int
+    max_memory_mb: float = 0.0
+    store: Store | None = None
 
 
 class _PeerFailed(SparkwaterError):
@@ -109,7 +118,7 @@ class _Prepared:
     """What a rank has before it knows the others."""
 
     device: torch.device
-    data: RankRows
+    data: RankData
     address: str
 
     def report(self, job: RankJob, world: World) -> dict[str, Any]:
@@ -182,7 +191,7 @@ def _run(
     data, device = prepared.data, prepared.device
     addresses = [str(report["address"]) for report in reports]
     with _connected(peers, addresses, job, device) as communicator:
-        scaling = measure_scaling(data.features, communicator, device)
+        scaling = measure_scaling(data.blocks(), job.spec.shape[0], communicator, device)
         network = build_network(
             job.network, job.spec.shape, len(job.classes), derive_seed(job.config.seed, "weights")
         ).to(device)
@@ -208,8 +217,14 @@ def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers) -> _
     if refusal:
         raise ConfigurationError(refusal)
     device = select_device(job.device, peers.gpu_addresses, world.local_rank, world.local_size)
-    data = load_rows(batches, job.spec, job.classes, job.handle_invalid)
-    return _Prepared(device, data, own_address(world.hosts, world.rank))
+    return _Prepared(device, _rows(batches, job, world), own_address(world.hosts, world.rank))
+
+
+def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World) -> RankData:
+    if job.store is not None:
+        return StoredRows(job.store, job.classes, world.rank, world.size)
+    limit = job.max_memory_mb * 2**20 or psutil.virtual_memory().available / 2 / world.local_size
+    return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(limit))
 
 
 def _exchange(peers: Peers, make: Callable[[], T], describe: Callable[[T], Any]) -> tuple[T, list[Any]]:

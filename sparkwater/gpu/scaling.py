@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from sparkwater.gpu.collectives import Communicator
-
-#: Rows that are looked at together; bounds the float64 copy.
-_BLOCK = 1024
 
 #: Some hundred times float64's precision.
 _ROUNDING = 1e-13
@@ -34,18 +32,30 @@ class Scaling:
         return batch.to(torch.float32, copy=True).sub_(mean).mul_(factor)
 
 
-def measure_scaling(features: torch.Tensor, communicator: Communicator, device: torch.device) -> Scaling:
+def measure_scaling(
+    blocks: Iterable[torch.Tensor], channels: int, communicator: Communicator, device: torch.device
+) -> Scaling:
     """Return the scaling of the rows of all ranks.
 
     Whole numbers are added up exactly, so the ranks' split of the rows can't be seen.
+
+    Parameters
+    ----------
+    blocks : iterable of torch.Tensor
+        This rank's rows, each block ``(rows, channels, ...)``; there may be none.
+    channels : int
+        How many channels there are.
+    communicator : Communicator
+        Open.
+    device : torch.device
+        Where the communicator adds.
     """
-    channels = features.shape[1]
     sums = torch.zeros(2 * channels + 1, dtype=torch.float64)
-    for start in range(0, len(features), _BLOCK):
-        block = features[start : start + _BLOCK].double().transpose(0, 1).reshape(channels, -1)
-        sums[:channels] += block.sum(dim=1)
-        sums[channels:-1] += block.square().sum(dim=1)
-        sums[-1] += block.shape[1]
+    for block in blocks:
+        values = block.cpu().double().transpose(0, 1).reshape(channels, -1)
+        sums[:channels] += values.sum(dim=1)
+        sums[channels:-1] += values.square().sum(dim=1)
+        sums[-1] += values.shape[1]
     total = sums.to(device)
     communicator.all_reduce_(total)
     sums = total.cpu()

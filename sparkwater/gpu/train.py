@@ -14,9 +14,9 @@ from torch.nn import functional
 from sparkwater.errors import DataError, SparkwaterError
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
-from sparkwater.gpu.data import RankRows
+from sparkwater.gpu.data import RankData
 from sparkwater.gpu.parameters import FlatParameters
-from sparkwater.gpu.plan import EpochPlan, plan_epoch
+from sparkwater.gpu.plan import plan_epoch
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
 
@@ -60,7 +60,7 @@ class LedgerError(SparkwaterError, RuntimeError):
 
 def train(
     network: nn.Module,
-    data: RankRows,
+    data: RankData,
     scaling: Scaling,
     rank: int,
     rows: Sequence[int],
@@ -77,7 +77,7 @@ def train(
     ----------
     network : torch.nn.Module
         On the device to use; all ranks get rank 0's weights at the start.
-    data : RankRows
+    data : RankData
         The rows of this rank; there may be none.
     scaling : Scaling
         How features become the network's input.
@@ -103,7 +103,7 @@ def train(
     """
     position = position if position is not None else Position()
     device = next(network.parameters()).device
-    features, labels = data.features.to(device), data.labels.to(device)
+    data = data.on(device)
     flat = FlatParameters(network, extra=3)
     communicator.broadcast_(flat.values.data)
     optimizer = make_optimizer(config, [flat.values])
@@ -117,11 +117,12 @@ def train(
         plan = plan_epoch(rows, config.batch_size, config.seed, epoch)
         started = time.perf_counter()
         sums = torch.zeros(3, dtype=torch.float64)
-        for position.step, (batch, size) in enumerate(_batches(plan, rank)):
+        sizes = plan.global_batches().tolist()
+        for position.step, (features, labels) in enumerate(data.batches(plan, rank)):
             flat.clear()
-            if len(batch):
-                inputs = scaling.apply(features[batch.to(device)])
-                flat.extra.copy_(_backward(network, inputs, labels[batch.to(device)], size))
+            if len(labels):
+                inputs = scaling.apply(features.to(device))
+                flat.extra.copy_(_backward(network, inputs, labels.to(device), sizes[position.step]))
             communicator.all_reduce_(flat.message)
             step_sums = flat.extra.cpu().double()
             _check_loss(float(step_sums[0]), epoch, position.step)
@@ -132,13 +133,6 @@ def train(
         history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
         on_epoch(history[-1])
     return history
-
-
-def _batches(plan: EpochPlan, rank: int) -> list[tuple[torch.Tensor, int]]:
-    """Return for each step this rank's row numbers and the size of the global batch."""
-    order = torch.from_numpy(plan.order(rank))
-    parts = torch.split(order, torch.from_numpy(plan.bounds(rank)).diff().tolist())
-    return list(zip(parts, plan.global_batches().tolist(), strict=True))
 
 
 def _backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, global_batch: int) -> torch.Tensor:

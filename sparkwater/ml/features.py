@@ -15,7 +15,7 @@ from sparkwater.conversions.columns import (
     tensor_spec,
 )
 from sparkwater.conversions.image_columns import checked_images, image_spec, is_image_field
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
+from sparkwater.conversions.spark_types import dtype_of
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
 

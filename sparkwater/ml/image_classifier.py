@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.util import MLReadable, MLWritable
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
+from sparkwater.conversions.image_columns import check_schemes
 from sparkwater.conversions.invalid import row_name
 from sparkwater.conversions.params import with_setters
+from sparkwater.conversions.petastorm import read_petastorm
+from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.networks import check_network, find_network
 from sparkwater.gpu.rank import RankJob
+from sparkwater.gpu.store import Store
 from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features
 from sparkwater.ml.fitted import FittedNetwork
-from sparkwater.ml.labels import check_label_type, find_labels, label_values
+from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_ranks
 from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
@@ -31,6 +37,8 @@ from sparkwater.ml.summary import TrainingSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from sparkwater.conversions.spec import TensorSpec
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +103,10 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         Seconds to wait for executors that are still starting. Default 60.
     stallTimeout : int
         Seconds that one worker may keep the others waiting in training. Default 120.
+    maxMemoryInMB : float
+        MiB of tensors that a worker holds in memory; more of them go to a mapped file on the
+        executor's local disk, which is gone after the fit. Default 0: half of the memory that is
+        free, shared by the workers of a host.
     allowPlaintext : bool
         Train although Spark's own traffic is protected and the workers' isn't. Default False.
     """
@@ -128,6 +140,7 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         idCol: str | None = None,
         startTimeout: int = 60,
         stallTimeout: int = 120,
+        maxMemoryInMB: float = 0.0,
         allowPlaintext: bool = False,
     ) -> None:
         super().__init__()
@@ -153,19 +166,55 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             handleInvalid="error",
             startTimeout=60,
             stallTimeout=120,
+            maxMemoryInMB=0.0,
             allowPlaintext=False,
         )
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
-        started = time.monotonic()
         features = self._refuse(dataset)
+        if isinstance(features.field.dataType, StringType):
+            check_schemes(dataset, features.field.name)
         labels = find_labels(dataset, self.getLabelCol())
+        return self._train(self._rank_frame(dataset, features), features.spec, labels)
+
+    def fitPetastorm(self, url: str) -> ImageClassifierModel:
+        """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
+
+        Each worker reads its share from storage in every epoch, and shuffles it within windows of
+        about 128 MiB. Rows that can't be used are errors. `write_petastorm` writes such datasets.
+
+        Parameters
+        ----------
+        url : str
+            The dataset's folder, on a filesystem that both Spark and the workers reach.
+            ``featuresCol`` is a field of pictures, channels first; ``labelCol`` a scalar.
+
+        Raises
+        ------
+        ConfigurationError, DataError, SchemaError, RankFailure
+            As ``fit``.
+        """
+        spark = SparkSession.active()
+        columns = [self.getFeaturesCol(), self.getLabelCol()]
+        frame = read_petastorm(spark, url, columns)
+        features = self._refuse(frame)
+        if features.kind != "tensor":
+            raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
+        labels = find_labels(frame, self.getLabelCol())
+        workers = self.getNumWorkers()
+        store = Store(describe_petastorm(url, columns), *columns)
+        return self._train(spark.range(0, workers, 1, workers), features.spec, labels, store)
+
+    def _train(
+        self, frame: DataFrame, spec: TensorSpec, labels: LabelColumn, store: Store | None = None
+    ) -> ImageClassifierModel:
+        started = time.monotonic()
         entry = find_network(self.getNetwork())
-        check_network(self.getNetwork(), features.spec.shape, len(labels.classes))
+        check_network(self.getNetwork(), spec.shape, len(labels.classes))
         job = RankJob(
             network=entry,
-            spec=features.spec,
+            spec=spec,
             classes=labels.classes,
             expected_rows=labels.rows,
             config=self.train_config(),
@@ -173,6 +222,8 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             collective=self.getCollective(),
             device=self.getDevice(),
             stall_timeout=self.getStallTimeout(),
+            max_memory_mb=self.getMaxMemoryInMB(),
+            store=store,
         )
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
@@ -182,15 +233,15 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             self.getNumWorkers(),
             self.getCollective() if self.getNumWorkers() > 1 else "no collective needed",
         )
-        outcomes = run_ranks(self._rank_frame(dataset, features), job, self.getNumWorkers())
+        outcomes = run_ranks(frame, job, self.getNumWorkers())
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
-            entry, features.spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
+            entry, spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
         )
         summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
         model = ImageClassifierModel()
-        model.fitted = FittedNetwork(trained, features.spec, labels.classes, summary)
+        model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
         return self._copyValues(model._resetUid(self.uid))
 
     def _refuse(self, dataset: DataFrame) -> FeatureColumn:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparkwater import errors
-from sparkwater.errors import RankFailure, SparkwaterError
+from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.data import KEY
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
@@ -69,7 +69,8 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        The columns that `sparkwater.gpu.data.load_rows` reads.
+        The columns that `sparkwater.gpu.data.load_rows` reads; for a job with a store, any
+        DataFrame with a partition a rank.
     job : RankJob
         What the ranks do.
     num_workers : int
@@ -88,7 +89,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
         Of the same class as on the rank, where it is the user's to mend: data or configuration.
     """
     # The key is a hash of the row's content, so its partition follows from the content as well.
-    sharded = frame.repartition(num_workers, KEY)
+    sharded = frame if job.store else frame.repartition(num_workers, KEY)
     with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
         program = _program(job, address)
         try:
@@ -169,14 +170,9 @@ def _first_cause(failures: list[Outcome]) -> SparkwaterError:
 def _lost(error: Exception) -> SparkwaterError:
     """Return the exception for a stage that Spark ended."""
     text = str(error)
-    # Raised by a conversion that ran before the ranks: Spark only hands over its text.
-    named = re.search(r"sparkwater\.errors\.(ConfigurationError|DataError|SchemaError): (.*)", text)
-    if named:
-        kind: type[SparkwaterError] = getattr(errors, named[1])
-        return kind(named[2])
-    raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
-    if raised:
-        return errors.DataError(raised[1])
+    mistake = raised_on_executor(error)  # by a conversion that ran before the ranks
+    if mistake is not None:
+        return mistake
     stalled = re.search(r"StallError: (rank \d+ waited .* in epoch (\w+), step (\w+))", text)
     if stalled:
         epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[1:])

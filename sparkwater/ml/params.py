@@ -88,6 +88,12 @@ class TrainingParams(HasSeed):
     stallTimeout: Param[int] = _param(
         "stallTimeout", "seconds that one worker may keep the others waiting in training (>= 1)", TypeConverters.toInt
     )
+    maxMemoryInMB: Param[float] = _param(
+        "maxMemoryInMB",
+        "MiB of tensors that a worker holds in memory (>= 0); more go to a mapped file on the executor's local disk; "
+        "0 for half of the memory that is free, shared by the workers of a host",
+        TypeConverters.toFloat,
+    )
     allowPlaintext: Param[bool] = _param(
         "allowPlaintext",
         "let workers exchange gradients in plain text although Spark's own traffic is authenticated or encrypted",
@@ -142,6 +148,10 @@ class TrainingParams(HasSeed):
         """Return the value of ``stallTimeout``."""
         return self.getOrDefault(self.stallTimeout)
 
+    def getMaxMemoryInMB(self) -> float:
+        """Return the value of ``maxMemoryInMB``."""
+        return self.getOrDefault(self.maxMemoryInMB)
+
     def getAllowPlaintext(self) -> bool:
         """Return the value of ``allowPlaintext``."""
         return self.getOrDefault(self.allowPlaintext)
@@ -172,6 +182,7 @@ class TrainingParams(HasSeed):
         self._refuse_unless("learningRate", lambda value: 0 < value < float("inf"), "numbers above 0")
         self._refuse_unless("momentum", lambda value: 0 <= value < 1, "numbers from 0 up to, not including, 1")
         self._refuse_unless("weightDecay", lambda value: 0 <= value < float("inf"), "numbers from 0 up")
+        self._refuse_unless("maxMemoryInMB", lambda value: 0 <= value < float("inf"), "numbers from 0 up")
         for name, accepted in (
             ("optimizer", OPTIMIZERS),
             ("learningRateSchedule", SCHEDULES),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import DataError
-from sparkwater.gpu.data import MAX_LISTED, Classes, RankRows, load_rows
+from sparkwater.gpu.data import BLOCK_ROWS, MAX_LISTED, Classes, RankRows, load_rows
+from sparkwater.gpu.plan import plan_epoch
 
 SPEC = TensorSpec("uint8", (1, 4, 5))
 CLASSES = (0.0, 1.0, 2.0, 5.0)
@@ -26,8 +28,12 @@ def pictures(ids: list[int]) -> np.ndarray:
     return values.reshape(-1, *SPEC.shape)
 
 
+def canonical(rows: RankRows) -> tuple[torch.Tensor, torch.Tensor]:
+    return rows.take(torch.arange(len(rows)))
+
+
 def ids_of(rows: RankRows) -> list[int]:
-    flat = rows.features.numpy().reshape(len(rows), -1)
+    flat = canonical(rows)[0].numpy().reshape(len(rows), -1)
     return np.ascontiguousarray(flat[:, :4]).view(np.uint32).reshape(-1).tolist()
 
 
@@ -47,7 +53,7 @@ def batch_of(ids: list[int], **columns: Any) -> pa.RecordBatch:
 
 
 def same(one: RankRows, other: RankRows) -> bool:
-    return torch.equal(one.features, other.features) and torch.equal(one.labels, other.labels)
+    return len(one) == len(other) and all(map(torch.equal, canonical(one), canonical(other)))
 
 
 def test_image_and_label_stay_paired() -> None:
@@ -57,8 +63,8 @@ def test_image_and_label_stay_paired() -> None:
     ids = ids_of(rows)
     assert len(rows) == 1000
     assert sorted(ids) == list(range(1000))
-    assert sum(row % 4 != label for row, label in zip(ids, rows.labels.tolist(), strict=True)) == 0
-    assert np.array_equal(rows.features.numpy(), pictures(ids))
+    assert sum(row % 4 != label for row, label in zip(ids, canonical(rows)[1].tolist(), strict=True)) == 0
+    assert np.array_equal(canonical(rows)[0].numpy(), pictures(ids))
     assert (rows.features.dtype, rows.labels.dtype) == (torch.uint8, torch.int64)
     assert rows.features.shape == (1000, 1, 4, 5)
 
@@ -90,7 +96,7 @@ def test_rows_of_the_same_content_and_different_labels_have_one_order_too() -> N
         for labels in orders
     ]
     assert same(*loaded)
-    assert loaded[0].labels.tolist() == [0, 1, 3]
+    assert canonical(loaded[0])[1].tolist() == [0, 1, 3]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "bool"])
@@ -132,7 +138,7 @@ def test_a_batch_without_one_usable_row_is_skipped_whole(dtype: str) -> None:
 )
 def test_labels_become_positions_in_the_classes(classes: Classes, labels: pa.Array, positions: list[int]) -> None:
     rows = load_rows([batch_of([0, 1, 2], label=labels)], SPEC, classes, "error")
-    found = dict(zip(ids_of(rows), rows.labels.tolist(), strict=True))
+    found = dict(zip(ids_of(rows), canonical(rows)[1].tolist(), strict=True))
     assert [found[row] for row in range(3)] == positions
 
 
@@ -199,3 +205,32 @@ def test_all_skipped_rows_are_counted_and_the_first_are_listed() -> None:
     assert MAX_LISTED == 20
     assert [name for name, _ in rows.skipped.listed] == [f"row-{row}" for row in range(1, 41, 2)]
     assert sorted(ids_of(rows)) == list(range(0, 60, 2))
+
+
+@pytest.mark.parametrize("memory_limit", [0, 150 * SPEC.nbytes])
+def test_rows_beyond_the_memory_limit_are_the_same_from_a_file(
+    memory_limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
+    batches = [batch_of(list(range(start, start + 100))) for start in range(0, 400, 100)]
+    expected = load_rows(batches, SPEC, CLASSES, "error")
+    rows = load_rows(batches, SPEC, CLASSES, "error", memory_limit)
+    assert same(rows, expected)
+    plan = plan_epoch([400], 64, 3, 1)
+    for one, other in zip(rows.batches(plan, 0), expected.batches(plan, 0), strict=True):
+        assert all(map(torch.equal, one, other))
+    assert list(tmp_path.iterdir()) == []  # the file has no name, so nothing can be left
+
+
+def test_an_epoch_visits_each_row_once_with_its_label() -> None:
+    rows = load_rows([batch_of(list(range(100)))], SPEC, CLASSES, "error")
+    plan = plan_epoch([100], 30, 7, 0)
+    visited = [RankRows(features, labels) for features, labels in rows.batches(plan, 0)]
+    assert [len(batch) for batch in visited] == plan.global_batches().tolist()
+    found = {row: label for batch in visited for row, label in zip(ids_of(batch), batch.labels.tolist(), strict=True)}
+    assert found == {row: row % 4 for row in range(100)}
+
+
+def test_blocks_are_all_rows_once() -> None:
+    rows = load_rows([batch_of(list(range(BLOCK_ROWS + 5)))], SPEC, CLASSES, "error")
+    assert torch.equal(torch.cat(list(rows.blocks())), canonical(rows)[0])

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 
 def measure(features: torch.Tensor) -> Scaling:
-    return measure_scaling(features, LocalCommunicator(), CPU)
+    return measure_scaling(features.split(1024), features.shape[1], LocalCommunicator(), CPU)
 
 
 def random_pixels(rows: int, channels: int = 3) -> torch.Tensor:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkwater.conversions.buffer import TensorBuffer, local_directory
+from sparkwater.conversions.spec import DTYPES, TensorSpec
+from sparkwater.errors import ConfigurationError
+
+
+@given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.lists(st.integers(1, 3), max_size=3),
+    sizes=st.lists(st.integers(0, 5), max_size=6),
+    limit=st.one_of(st.none(), st.integers(0, 200)),
+)
+def test_what_goes_in_comes_out_bit_for_bit(dtype: str, shape: list[int], sizes: list[int], limit: int | None) -> None:
+    spec = TensorSpec(dtype, shape)
+    rows = sum(sizes)
+    raw = np.random.default_rng(rows).integers(0, 2 if dtype == "bool" else 256, rows * spec.nbytes, dtype=np.uint8)
+    values = raw.view(spec.numpy_dtype).reshape(rows, *spec.shape)
+    buffer = TensorBuffer(spec, limit)
+    for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+        buffer.append(values[start : start + size])
+    assert len(buffer) == rows
+    found = buffer.tensors()
+    assert found.shape == values.shape
+    assert found.tobytes() == values.tobytes()
+    assert len(buffer) == 0
+
+
+def test_the_limit_decides_where_tensors_are(tmp_path: Path) -> None:
+    spec = TensorSpec("uint8", (100,))
+    buffer = TensorBuffer(spec, 250, str(tmp_path))
+    buffer.append(np.zeros((2, 100), np.uint8))
+    assert buffer.in_memory
+    buffer.append(np.ones((1, 100), np.uint8))
+    assert not buffer.in_memory
+    values = buffer.tensors()
+    assert values[:, 0].tolist() == [0, 0, 1]
+    assert not values.flags.writeable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_ends_with_its_tensors(tmp_path: Path) -> None:
+    spec = TensorSpec("uint8", (1 << 20,))
+    buffer = TensorBuffer(spec, 0, str(tmp_path))
+    buffer.append(np.zeros((4, 1 << 20), np.uint8))
+    values = buffer.tensors()
+    assert mapped_files(tmp_path) == 1
+    assert values[3].sum() == 0  # readable while it is held
+    del values
+    assert mapped_files(tmp_path) == 0
+
+
+def mapped_files(folder: Path) -> int:
+    return sum(str(folder) in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_growing_needs_no_second_copy() -> None:
+    spec = TensorSpec("uint8", (1 << 20,))
+    buffer = TensorBuffer(spec)
+    part = np.ones((16, 1 << 20), np.uint8)
+    before = high_water()
+    for _ in range(16):
+        buffer.append(part)
+    grown = high_water() - before
+    assert len(buffer) == 256
+    assert grown < 1.15 * 256 * 2**20
+
+
+def high_water() -> int:
+    """Peak resident bytes so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    if not os.access("/dev/full", os.W_OK):
+        pytest.skip("there is no device that is always full")
+    buffer = TensorBuffer(TensorSpec("uint8", (8,)), 0, str(tmp_path))
+    buffer._file = Path("/dev/full").open("wb")  # noqa: SIM115 - the buffer closes it
+    with pytest.raises(ConfigurationError, match="No space left"):
+        buffer.append(np.zeros((1, 8), np.uint8))
+
+
+def test_spark_s_local_directory_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/one,/two")
+    assert local_directory() == "/one"

@@ -1,0 +1,49 @@
+"""Training on a petastorm dataset that the ranks stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits import tensor_frame
+from pyspark.sql import SparkSession
+
+from sparkwater.conversions import write_petastorm
+from sparkwater.errors import DataError, SchemaError
+from sparkwater.ml import ImageClassifier
+
+pytest.importorskip("petastorm.unischema", exc_type=(ImportError, AttributeError), reason="writing needs petastorm")
+
+ROWS = 400
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from conftest import start_session
+
+    url = str(tmp_path_factory.mktemp("petastorm") / "digits")
+    # One row group: fewer than ranks.
+    write_petastorm(tensor_frame(start_session("local[2]"), ROWS).coalesce(1), url)
+    return url
+
+
+def test_two_workers_stream_every_row_once_an_epoch(spark: SparkSession, dataset: str) -> None:
+    estimator = ImageClassifier(epochs=4, batchSize=50, numWorkers=2, network="lenet", seed=1)
+    model = estimator.fitPetastorm(dataset)
+    assert [record.rows for record in model.summary.records] == [ROWS] * 4
+    assert model.summary.rowsPerRank == (ROWS // 2, ROWS // 2)
+    assert model.summary.records[-1].accuracy > 0.9
+    found = model.transform(tensor_frame(spark, 80, seed=9)).select("prediction", "label").collect()
+    assert np.mean([row.prediction == row.label for row in found]) > 0.9
+    assert estimator.fitPetastorm(dataset).weights == model.weights
+
+
+def test_what_is_no_dataset_of_pictures_is_refused(spark: SparkSession, dataset: str, tmp_path: Path) -> None:
+    tensor_frame(spark, 4).write.parquet(str(tmp_path / "plain"))
+    with pytest.raises(DataError, match="petastorm"):
+        ImageClassifier().fitPetastorm(str(tmp_path / "plain"))
+    with pytest.raises(SchemaError, match="pixels"):
+        ImageClassifier(featuresCol="pixels").fitPetastorm(dataset)
+    with pytest.raises(SchemaError, match="int"):
+        ImageClassifier(featuresCol="id").fitPetastorm(dataset)
