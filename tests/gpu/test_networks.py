@@ -212,7 +212,7 @@ def test_an_unknown_rule_for_weights_is_refused_with_those_that_there_are() -> N
 
 
 def test_alexnet_begins_with_the_papers_weights() -> None:
-    network = build_network(find_network("alexnet"), (1, 15, 15), 2, 1)
+    network = build_network(find_network("alexnet"), (1, 64, 64), 2, 1)
     assert spread(network, "conv3") == pytest.approx(0.01, rel=0.01)
     biases = {name: set(layer.bias.tolist()) for name, layer in network.named_children() if hasattr(layer, "bias")}
     ones = {name for name, values in biases.items() if values == {1.0}}

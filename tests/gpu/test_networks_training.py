@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from sparkwater.gpu.collectives import LocalCommunicator
@@ -38,8 +37,8 @@ def trained(name: str, epochs: int) -> tuple[list[EpochRecord], TrainedNetwork]:
 
 
 def test_a_network_with_batch_statistics_learns_and_scores_single_rows_by_them() -> None:
-    history, network = trained("convnet", 8)
-    assert history[-1].loss < history[0].loss / 4
+    history, network = trained("convnet", 6)
+    assert history[-1].loss < history[0].loss / 3
     rows = striped_rows()
     scores = predict_logits(network, rows.features.numpy())
     assert (scores.argmax(axis=1) == rows.labels.numpy()).mean() > 0.9
@@ -47,8 +46,7 @@ def test_a_network_with_batch_statistics_learns_and_scores_single_rows_by_them()
     np.testing.assert_allclose(alone, scores, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small"])
-def test_training_with_dropout_and_batch_statistics_gives_the_same_bits_again(name: str) -> None:
-    first, second = trained(name, 2), trained(name, 2)
+def test_training_with_dropout_and_batch_statistics_gives_the_same_bits_again() -> None:
+    first, second = (trained("mobilenet_v3_small", 2) for _ in range(2))
     assert first[1].weights_digest == second[1].weights_digest
     assert [record.loss for record in first[0]] == [record.loss for record in second[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from sparkwater.gpu.networks.initialization import initialize
 from sparkwater.gpu.networks.layers import is_small, named
 from sparkwater.gpu.networks.registry import register_network
 
@@ -20,7 +21,10 @@ def alexnet(shape: tuple[int, ...], classes: int) -> nn.Module:
     Networks, 2012, whose initial weights it has; with the layers of Krizhevsky, One Weird Trick for
     Parallelizing Convolutional Neural Networks, 2014: no grouped convolutions and no response
     normalisation. Below 64 pixels the first convolution is 5 x 5 with stride 1 in place of 11 x 11
-    with stride 4. ``fc1`` sees up to 6 x 6 positions: fewer in small pictures, means in large ones.
+    with stride 4, and initial weights are Glorot's: the paper's fixed deviation, made for layers with
+    thousands of inputs, would let the signal fade. ``fc1`` sees up to 6 x 6 positions: fewer in small
+    pictures, means in large ones. The paper begins with a learning rate of 0.01; no layer is
+    normalised, so that larger ones may diverge.
     """
     channels, height, width = shape
     small = is_small(shape)
@@ -49,7 +53,7 @@ def alexnet(shape: tuple[int, ...], classes: int) -> nn.Module:
         relu7=nn.ReLU(),
         fc3=nn.Linear(4096, classes),
     )
-    return _initialized(network)
+    return initialize(network, "xavier") if small else _initialized(network)
 
 
 def _positions(size: int, small: bool) -> int:
