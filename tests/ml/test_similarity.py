@@ -102,8 +102,8 @@ def test_sparse_and_dense_vectors_arrays_and_tensors_hold_the_same_numbers(spark
     dense = arrays.withColumn("features", array_to_vector("features"))
     rows = [(row, SparseVector(6, dict(enumerate(map(float, value))))) for row, value in enumerate(REFERENCES)]
     sparse = spark.createDataFrame(rows, ["id", "features"])
-    tensor = VectorToTensor(inputCol="numbers", outputCol="features", shape=[2, 3]).transform(
-        arrays.withColumnRenamed("features", "numbers")
+    tensor = VectorToTensor(inputCol="vector", outputCol="features", shape=[2, 3]).transform(
+        dense.withColumnRenamed("features", "vector")
     )
     queries = frame(spark, QUERIES[:3])
     results = [as_rows(k_nearest(queries, references, 4, "inner")) for references in (arrays, dense, sparse, tensor)]
