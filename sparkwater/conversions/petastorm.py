@@ -34,8 +34,8 @@ from sparkwater.conversions.columns import (
     tensor_spec,
     with_tensor_spec,
 )
+from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.petastorm_codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
-from sparkwater.conversions.petastorm_files import count_row_groups, read_file, replacing, write_file
 from sparkwater.conversions.petastorm_pickle import dump_unischema, petastorm_is_missing
 from sparkwater.conversions.petastorm_schema import (
     COMMON_METADATA,
@@ -105,9 +105,9 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
     with replacing(spark, url, mode == "overwrite") as beside:
         writer = frame.select([_encoded(field) for field in frame.schema]).write
         writer.options(**_parquet_options(fields, row_group_bytes)).parquet(beside)
-        groups = json.dumps(count_row_groups(spark, beside)).encode()
+        groups = json.dumps(_count_row_groups(spark, beside)).encode()
         metadata = {UNISCHEMA_KEY: pickled, ROW_GROUPS_KEY: groups}
-        write_file(spark, f"{beside}/{COMMON_METADATA}", _parquet_metadata(frame.schema, metadata))
+        write_bytes(spark, f"{beside}/{COMMON_METADATA}", _parquet_metadata(frame.schema, metadata))
 
 
 def read_petastorm(
@@ -144,7 +144,7 @@ def read_petastorm(
         If the stored schema is anything but a schema.
     """
     shapes = shapes or {}
-    stored = read_common_metadata(read_file(spark, f"{url.rstrip('/')}/{COMMON_METADATA}"))
+    stored = _stored_schema(spark, url)
     fields = choose_fields(stored, columns, shapes)
     specs = {field.name: field.tensor_spec(shapes.get(field.name)) for field in fields}
     frame = spark.read.parquet(url)
@@ -152,6 +152,24 @@ def read_petastorm(
     for name, spec in specs.items():
         frame = with_tensor_spec(frame, name, spec) if spec else frame
     return frame
+
+
+def _stored_schema(spark: SparkSession, url: str) -> tuple[PetastormField, ...]:
+    try:
+        stored = read_bytes(spark, f"{url.rstrip('/')}/{COMMON_METADATA}", DataError)
+    except DataError as error:
+        raise DataError(f"{url!r} is no petastorm dataset: {error}") from error
+    return read_common_metadata(stored)
+
+
+def _count_row_groups(spark: SparkSession, url: str) -> dict[str, int]:
+    """Return the row groups in each Parquet file of a folder, from the footers; read by the JVM, several at a time."""
+    jvm: Any = spark._jvm
+    folder = jvm.org.apache.hadoop.fs.Path(url)
+    filesystem = folder.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    reader = jvm.org.apache.parquet.hadoop.ParquetFileReader
+    footers = reader.readAllFootersInParallel(filesystem.getConf(), filesystem.getFileStatus(folder), False)
+    return {footer.getFile().getName(): footer.getParquetMetadata().getBlocks().size() for footer in footers}
 
 
 def tensor_transform(specs: Mapping[str, TensorSpec]) -> Any:

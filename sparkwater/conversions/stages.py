@@ -40,16 +40,21 @@ class StageReader(DefaultParamsReader[Any]):
         UnsafeLoadError
             If the saved metadata names another class.
         """
-        metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
-        check_saved_class(metadata, self._stage, path)
-        instance = self._stage()
-        instance._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(instance, metadata)
-        return instance
+        return restore(self._stage, DefaultParamsReader.loadMetadata(path, self.sparkSession), path)
 
 
-def check_saved_class(metadata: dict[str, Any], stage: type[Any], path: str) -> None:
-    """Refuse metadata that names another class than the one that was asked for."""
+def restore(stage: type[Any], metadata: dict[str, Any], path: str) -> Any:
+    """Return an instance of a class with the uid and the Params that were saved.
+
+    Raises
+    ------
+    UnsafeLoadError
+        If the metadata names another class than the one that was asked for.
+    """
     expected = f"{stage.__module__}.{stage.__name__}"
     if metadata.get("class") != expected:
         raise UnsafeLoadError(f"{path!r} was saved as {metadata.get('class')!r}; {expected!r} was asked to load it")
+    instance = stage()
+    instance._resetUid(metadata["uid"])
+    DefaultParamsReader.getAndSetParams(instance, metadata)
+    return instance

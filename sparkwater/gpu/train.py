@@ -15,6 +15,7 @@ from sparkwater.errors import DataError, SparkwaterError
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
 from sparkwater.gpu.data import RankData
+from sparkwater.gpu.normalization import average_buffers, stored_statistics
 from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.plan import plan_epoch
 from sparkwater.gpu.scaling import Scaling
@@ -122,7 +123,8 @@ def train(
             flat.clear()
             if len(labels):
                 inputs = scaling.apply(features.to(device))
-                flat.extra.copy_(_backward(network, inputs, labels.to(device), sizes[position.step]))
+                with stored_statistics(network, len(labels) == 1):
+                    flat.extra.copy_(_backward(network, inputs, labels.to(device), sizes[position.step]))
             communicator.all_reduce_(flat.message)
             step_sums = flat.extra.cpu().double()
             _check_loss(float(step_sums[0]), epoch, position.step)
@@ -130,6 +132,7 @@ def train(
             optimizer.step()
             schedule.step()
         position.step = None
+        average_buffers(network, rows[rank], communicator)
         history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
         on_epoch(history[-1])
     return history

@@ -9,14 +9,14 @@ from pyspark.errors import AnalysisException
 from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
+from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.spec import TensorSpec
-from sparkwater.conversions.stages import check_saved_class
+from sparkwater.conversions.stages import restore
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.inference import TrainedNetwork, ready_network
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.weights import digest
-from sparkwater.ml.files import read_bytes, replacing, write_bytes
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.summary import TrainingSummary
 
@@ -65,12 +65,10 @@ class ModelReader(MLReader[Any]):
             metadata = DefaultParamsReader.loadMetadata(path, spark)
         except (AnalysisException, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{path!r} holds no saved model: {error}") from error
-        check_saved_class(metadata, self._model, path)
-        model = self._model()
-        model._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(model, metadata)
-        weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}")
-        model.fitted = _restore(read_bytes(spark, f"{path}/{MODEL_FILE}"), weights, model.getNetwork(), path)
+        model = restore(self._model, metadata, path)
+        weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
+        described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
+        model.fitted = _restore(described, weights, model.getNetwork(), path)
         return model
 
 

@@ -12,10 +12,10 @@ from pyspark.ml.param.shared import HasFeaturesCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.files import replacing
 from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, with_setters
 from sparkwater.conversions.stages import StageReader
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
-from sparkwater.ml.files import replacing
 from sparkwater.ml.similarity import neighbor_lists
 from sparkwater.ml.similarity_blocks import vector_column
 from sparkwater.ml.similarity_measures import MEASURES

@@ -87,7 +87,9 @@ def test_what_cannot_be_assembled_is_refused_before_any_job(
     spark: SparkSession, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     boom = F.raise_error(F.lit("a job ran"))
-    frame = spark.range(1).select(boom.cast("string").alias("c"), boom.cast("double").alias("x"), boom.cast("long").alias("big"))
+    frame = spark.range(1).select(
+        boom.cast("string").alias("c"), boom.cast("double").alias("x"), boom.cast("long").alias("big")
+    )
     given = {"inputCols": ["x"], "outputCol": "t", **settings}
     stage = TensorAssembler(**{name: value for name, value in given.items() if value is not None})
     with pytest.raises(error, match=message):

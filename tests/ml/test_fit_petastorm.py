@@ -10,7 +10,7 @@ from digits import tensor_frame
 from pyspark.sql import SparkSession
 
 from sparkwater.conversions import write_petastorm
-from sparkwater.errors import DataError, SchemaError
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import ImageClassifier
 
 pytest.importorskip("petastorm.unischema", exc_type=(ImportError, AttributeError), reason="writing needs petastorm")
@@ -41,9 +41,9 @@ def test_two_workers_stream_every_row_once_an_epoch(spark: SparkSession, dataset
 
 def test_what_is_no_dataset_of_pictures_is_refused(spark: SparkSession, dataset: str, tmp_path: Path) -> None:
     tensor_frame(spark, 4).write.parquet(str(tmp_path / "plain"))
-    with pytest.raises(DataError, match="petastorm"):
+    with pytest.raises(DataError, match="is no petastorm dataset"):
         ImageClassifier().fitPetastorm(str(tmp_path / "plain"))
     with pytest.raises(SchemaError, match="pixels"):
         ImageClassifier(featuresCol="pixels").fitPetastorm(dataset)
-    with pytest.raises(SchemaError, match="int"):
+    with pytest.raises(ConfigurationError, match="'id' holds int"):
         ImageClassifier(featuresCol="id").fitPetastorm(dataset)

@@ -1,4 +1,7 @@
-"""Files of a saved model, on any filesystem that Spark knows."""
+"""Small files and whole folders on any filesystem that Spark knows: written beside, read back, swapped in.
+
+Driver side.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
 
-from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,13 +32,13 @@ def write_bytes(spark: SparkSession, path: str, content: bytes) -> None:
         stream.close()
 
 
-def read_bytes(spark: SparkSession, path: str) -> bytes:
+def read_bytes(spark: SparkSession, path: str, failure: type[SparkwaterError]) -> bytes:
     """Return the content of a file.
 
     Raises
     ------
-    CheckpointError
-        If it isn't there or can't be read.
+    SparkwaterError
+        Of the class ``failure``, if it isn't there or can't be read.
     """
     filesystem, target = _resolve(spark, path)
     try:
@@ -45,7 +48,7 @@ def read_bytes(spark: SparkSession, path: str) -> bytes:
         finally:
             stream.close()
     except Py4JJavaError as error:
-        raise CheckpointError(f"{path!r} can't be read: {error.java_exception.toString()}") from error
+        raise failure(f"{path!r} can't be read: {error.java_exception.toString()}") from error
 
 
 @contextmanager
@@ -66,7 +69,9 @@ def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
     """
     filesystem, target = _resolve(spark, path)
     if filesystem.exists(target) and not overwrite:
-        raise ConfigurationError(f"{path!r} exists already; use write().overwrite().save(path) to replace it")
+        raise ConfigurationError(
+            f"{path!r} exists already; write().overwrite().save(path) or mode='overwrite' replaces it"
+        )
     beside = f"{path.rstrip('/')}.writing-{uuid.uuid4().hex}"
     _, written = _resolve(spark, beside)
     try:
