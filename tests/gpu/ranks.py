@@ -127,8 +127,9 @@ def rank_job(expected_rows: int, **changes: Any) -> RankJob:
         "weight_decay": 0.0, "schedule": "constant", "seed": 42,
     }  # fmt: skip
     collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
+    network = find_network(changes.pop("network", "lenet"))
     config = TrainConfig(**{**settings, **changes})
-    return RankJob(find_network("lenet"), SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20)
+    return RankJob(network, SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20)
 
 
 def meeting_of(stack: ExitStack, folder: Path, rank: int, stall_timeout: int) -> Meeting:

@@ -183,6 +183,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         "horovod": {**halves, "collective": "horovod", "batch_size": 100},
         "torch": {**halves, "collective": "torch", "batch_size": 100},
         "uneven": {**tenth, "collective": "torch", "epochs": 5, "momentum": 0.9, "learning_rate": 0.02},
+        "normalised": {**tenth, "collective": "horovod", "network": "convnet", "epochs": 2},
         "empty": {"starts": [0, 0, ROWS], "collective": "torch", "epochs": 2},
         "corrupt": {**halves, "collective": "torch", "corrupt": 1},
         "not finite": {**tenth, "collective": "horovod", "learning_rate": 1e30},
@@ -218,6 +219,12 @@ def test_ranks_with_a_tenth_and_nine_tenths_train_every_row(reports: Reports) ->
     assert (small["rows"], large["rows"]) == (6, 54)
     assert {record["rows"] for record in [*small["history"], *large["history"]]} == {ROWS}
     assert small["history"][-1]["loss"] < 0.5 * small["history"][0]["loss"]
+    assert small["weights_digest"] == large["weights_digest"]
+
+
+def test_ranks_end_with_the_same_statistics_of_batch_normalisation(reports: Reports) -> None:
+    small, large = reports["normalised"]
+    assert (small["failure"], large["failure"]) == (None, None)
     assert small["weights_digest"] == large["weights_digest"]
 
 
