@@ -164,7 +164,10 @@ def number_values(frame: DataFrame, name: str, shape: tuple[int, ...]) -> tuple[
         )
     is_null = F.when(column.isNull(), "the value is null")
     if isinstance(data_type, VectorUDT):
-        return F.when(column.isNotNull(), vector_to_array(column)), is_null
+        # vector_to_array makes an object of each number, where a dense vector holds them as they are.
+        stored = F.unwrap_udt(column)
+        numbers = F.when(stored["type"] == 1, stored["values"]).otherwise(vector_to_array(column))
+        return F.when(column.isNotNull(), numbers), is_null
     if depth == 0:
         return F.when(column.isNotNull(), F.array(column)), is_null
     flat, problem = _flat_values(column, shape[:depth])
