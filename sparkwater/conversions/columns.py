@@ -6,7 +6,7 @@ Everything here is built on the driver and runs on the executors; nothing starts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -216,14 +216,6 @@ def executor_function(
     return called
 
 
-def checked_rows(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> pd.DataFrame:
-    """Return the rows of `CHECKED_TENSOR`: each row's tensor bytes, or why it has none."""
-    pairs = list(_convert_each(rows, convert))
-    return pd.DataFrame(
-        {"tensor": [tensor for tensor, _ in pairs], "problem": [problem for _, problem in pairs]}, dtype=object
-    )
-
-
 class _ArrowSeries(pd.Series):  # type: ignore[type-arg]
     """A Series that goes back to Spark as the Arrow array it is.
 
@@ -323,17 +315,6 @@ def _nested_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_],
     offsets = np.concatenate([[0], np.cumsum(valid)]) * spec.shape[0]
     # A null offset makes its row null; the last one is an end only.
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32(), mask=np.append(~valid, False)), array)
-
-
-def _convert_each(rows: Iterable[Any], convert: Callable[[Any], bytes]) -> Iterator[tuple[bytes | None, str | None]]:
-    for row in rows:
-        if _is_null(row):
-            yield None, "the value is null"
-            continue
-        try:
-            yield convert(row), None
-        except DataError as error:
-            yield None, str(error)
 
 
 def _is_null(value: Any) -> bool:
