@@ -7,7 +7,7 @@ export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
 PYTEST := -m pytest -q --durations=10
 
-.PHONY: help demo test test-latest lint type format bench-fit clean
+.PHONY: help demo test test-latest lint type format bench-fit bench-conversions bench-similarity clean
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
@@ -39,6 +39,14 @@ type: $(PINNED)
 
 bench-fit: $(PINNED)
 	.venv/bin/python benchmarks/bench_fit.py
+
+bench-conversions: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_petastorm.py $(if $(MNIST),--data $(MNIST))
+	.venv/bin/python benchmarks/bench_vectors.py
+	.venv/bin/python benchmarks/bench_images.py
+
+bench-similarity: $(PINNED)
+	.venv/bin/python benchmarks/bench_similarity.py
 
 clean:
 	rm -rf build .venv .venv-latest *.egg-info
