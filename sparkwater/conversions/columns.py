@@ -48,7 +48,9 @@ def tensor_spec(field: T.StructField) -> TensorSpec | None:
 
 def with_tensor_spec(frame: DataFrame, name: str, spec: TensorSpec) -> DataFrame:
     """Return the DataFrame with a spec attached to one of its binary columns."""
-    return frame.withMetadata(name, {**frame.schema[name].metadata, METADATA_KEY: spec.to_json()})
+    metadata = {**frame.schema[name].metadata, METADATA_KEY: spec.to_json()}
+    # Spark's own withMetadata takes a dot in the name for a field of a struct.
+    return frame.withColumn(name, F.col(f"`{name}`").alias(name, metadata=metadata))
 
 
 def find_field(schema: T.StructType, name: str) -> T.StructField:

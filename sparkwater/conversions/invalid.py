@@ -61,7 +61,7 @@ def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Co
         for result in results:
             metadata = frame.schema[result].metadata
             checked = F.when(reason.isNull(), F.col(f"`{result}`")).otherwise(F.raise_error(message))
-            frame = frame.withColumn(result, checked).withMetadata(result, metadata)
+            frame = frame.withColumn(result, checked.alias(result, metadata=metadata))
     return frame.drop(problem)
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.client import HTTPException
 from pathlib import Path
 from threading import Lock
@@ -69,7 +69,7 @@ def read_uri(uri: str) -> bytes:
 
 
 def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterator[Callable[[], bytes] | None]:
-    """Read files in threads, a bounded number ahead of the one that is asked for.
+    """Read remote files in threads, a bounded number ahead of the one that is asked for; local ones when asked.
 
     Parameters
     ----------
@@ -86,7 +86,12 @@ def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterato
     pending: deque[Callable[[], bytes] | None] = deque()
     with ThreadPoolExecutor(in_flight) as pool:
         for uri in uris:
-            pending.append(pool.submit(read_uri, uri).result if isinstance(uri, str) else None)
+            if not isinstance(uri, str):
+                pending.append(None)
+            elif _scheme(uri) in ("", "file"):  # a local disk doesn't make up for a change of threads
+                pending.append(partial(read_uri, uri))
+            else:
+                pending.append(pool.submit(read_uri, uri).result)
             if len(pending) == in_flight:
                 yield pending.popleft()
         yield from pending

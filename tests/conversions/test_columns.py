@@ -266,3 +266,12 @@ def test_the_spec_is_read_from_the_field_and_survives_parquet(spark: SparkSessio
     read = spark.read.parquet(str(tmp_path / "data"))
     assert tensor_spec(read.schema["tensor"]) == spec
     assert tensor_spec(with_tensor_spec(frame, "text", spec).schema["text"]) is None
+
+
+def test_names_with_dots_and_spaces_are_names(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([([1, 2], 3)], ["a.b c", "n"])
+    found = ArrayToTensor(inputCol="a.b c", outputCol="t.x y").transform(frame)
+    assert tensor_spec(found.schema["t.x y"]) == TensorSpec("int64", (2,))
+    back = TensorToVector(inputCol="t.x y", outputCol="v.w").transform(found)
+    assert back.schema.names == ["a.b c", "n", "t.x y", "v.w"]
+    assert back.collect()[0]["v.w"] == Vectors.dense(1, 2)

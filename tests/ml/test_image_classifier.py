@@ -58,6 +58,11 @@ def test_same_rows_in_any_order_and_partitioning_give_the_same_weights(spark):
     assert quick(epochs=2, seed=43).fit(frame).weights != quick(epochs=2).fit(frame).weights
 
 
+def test_tensors_in_a_mapped_file_train_the_same_weights(spark, fitted):
+    # 200 pictures of 256 bytes are 0.05 MiB.
+    assert quick(maxMemoryInMB=0.01).fit(tensor_frame(spark, 200)).weights == fitted.weights
+
+
 def test_transform_gives_what_spark_classifiers_give(spark, fitted):
     frame = tensor_frame(spark, 40, seed=2).withColumn("kept", F.col("id") * 2)
     scored = fitted.transform(frame)
@@ -105,7 +110,9 @@ def test_vector_tensor_and_picture_columns_of_the_same_pixels_agree(spark):
         (Vectors.dense(image.ravel().astype(float)), int(label)) for image, label in zip(images, labels, strict=True)
     ]
     vectors = spark.createDataFrame(spark_rows, ["features", "label"])
-    assembled = VectorToTensor(inputCol="features", outputCol="t", shape=[1, 16, 16]).transform(vectors)
+    assembled = VectorToTensor(inputCol="features", outputCol="t", shape=[1, 16, 16], dtype="float32").transform(
+        vectors
+    )
     from_vectors = quick(imageShape=[16, 16, 1]).fit(vectors)
     from_tensors = quick(featuresCol="t").fit(assembled)
     assert from_vectors.weights == from_tensors.weights
