@@ -34,8 +34,9 @@ METADATA_KEY = "sparkwater.tensor"
 CHECKED_TENSOR = T.StructType([T.StructField("tensor", T.BinaryType()), T.StructField("problem", T.StringType())])
 
 #: Executor functions work on as many rows at a time as give about this many bytes: far below
-#: Arrow's 2 GiB, and enough that the cost of a batch doesn't show.
-BATCH_BYTES = 64 * 1024 * 1024
+#: Arrow's 2 GiB, enough that the cost of a batch doesn't show, and little enough that the C library
+#: keeps the memory from batch to batch. Blocks above 32 MiB come from the kernel each time.
+BATCH_BYTES = 16 * 1024 * 1024
 
 
 def tensor_spec(field: T.StructField) -> TensorSpec | None:

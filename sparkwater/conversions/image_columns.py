@@ -28,11 +28,6 @@ _STRUCT_FIELDS = ("height", "width", "nChannels", "mode", "data")
 _OPENCV_CHANNELS = {0: 1, 16: 3, 24: 4}
 _OPENCV_MODES = {1: 0, 3: 16}
 
-#: What a row is counted as when batches are cut, in tensors: the picture is decoded, taken apart and
-#: kept. With 3 the tensors of a batch take 21 MiB; beyond 32 MiB the C library asks the system for
-#: new pages for each batch, which costs a fifth of the decoding.
-_WORK = 3
-
 _Pixels = npt.NDArray[np.uint8]
 
 
@@ -81,12 +76,10 @@ def checked_images(
     size: dict[str, Any] = {"height": height, "width": width, "channels": channels, "resize": resize}
     if isinstance(field.dataType, T.StructType):
         from_pixels = partial(pixels_to_tensor, **size)
-        return executor_function(_decode_structs(from_pixels, spec), CHECKED_TENSOR, pd.DataFrame, _WORK * spec.nbytes)(
-            column
-        )
+        return executor_function(_decode_structs(from_pixels, spec), CHECKED_TENSOR, pd.DataFrame, spec.nbytes)(column)
     decode = partial(decode_image, **size, max_pixels=max_pixels)
     kind = _decode_uris if isinstance(field.dataType, T.StringType) else _decode_bytes
-    return executor_function(kind(decode, spec), CHECKED_TENSOR, row_bytes=_WORK * spec.nbytes)(column)
+    return executor_function(kind(decode, spec), CHECKED_TENSOR, row_bytes=spec.nbytes)(column)
 
 
 def check_schemes(frame: DataFrame, name: str) -> None:
