@@ -18,12 +18,12 @@ from sparkwater.conversions.casting import common_dtype
 from sparkwater.conversions.columns import (
     CHECKED_TENSOR,
     checked_frame,
-    executor_function,
     find_field,
     number_values,
     series_runs,
     tensor_spec,
 )
+from sparkwater.conversions.executor_functions import executor_function
 from sparkwater.conversions.params import HasDtype, with_setters
 from sparkwater.conversions.shapes import find_shape
 from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of, element_and_depth

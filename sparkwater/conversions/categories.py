@@ -12,7 +12,8 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import CHECKED_TENSOR, checked_frame, executor_function, find_field
+from sparkwater.conversions.columns import CHECKED_TENSOR, checked_frame, find_field
+from sparkwater.conversions.executor_functions import executor_function
 from sparkwater.conversions.params import with_setters
 from sparkwater.conversions.record_batches import category_numbers
 from sparkwater.conversions.spec import TensorSpec

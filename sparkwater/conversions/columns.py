@@ -6,7 +6,7 @@ Everything here is built on the driver and runs on the executors; nothing starts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.functions import pandas_udf
 
 from sparkwater.conversions.arrow import TensorRows, tensors_to_arrow
+from sparkwater.conversions.executor_functions import arrow_series, executor_function
 from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, array_type, dtype_of, element_and_depth
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.values import NULL, Runs, pack_runs
@@ -32,11 +32,6 @@ METADATA_KEY = "sparkwater.tensor"
 
 #: What a conversion gives per row: the tensor, or the reason why there is none.
 CHECKED_TENSOR = T.StructType([T.StructField("tensor", T.BinaryType()), T.StructField("problem", T.StringType())])
-
-#: Executor functions work on as many rows at a time as give about this many bytes: far below
-#: Arrow's 2 GiB, enough that the cost of a batch doesn't show, and little enough that the C library
-#: keeps the memory from batch to batch. Blocks above 32 MiB come from the kernel each time.
-BATCH_BYTES = 16 * 1024 * 1024
 
 
 def tensor_spec(field: T.StructField) -> TensorSpec | None:
@@ -183,58 +178,6 @@ def series_runs(column: pd.Series[Any]) -> Runs:
     lengths = np.fromiter((NULL if row is None else len(row) for row in rows), np.int64, len(rows))
     given = [row for row in rows if row is not None]
     return Runs(np.concatenate(given) if given else np.empty(0, np.uint8), lengths)
-
-
-def executor_function(
-    function: Callable[[Any], Any], returns: T.DataType, takes: type[Any] = pd.Series, row_bytes: int = 0
-) -> Callable[[Column], Column]:
-    """Return a function of one pandas batch as a function of a column; it runs on the executors.
-
-    Parameters
-    ----------
-    function : callable
-        From a batch, a Series, to as many rows: a DataFrame where ``returns`` is a struct, else a Series.
-    returns : pyspark.sql.types.DataType
-        What it gives.
-    takes : type
-        ``pandas.DataFrame`` for a column of structs.
-    row_bytes : int
-        The bytes that a row of the result, or the work on it, takes: batches are cut so that they
-        take `BATCH_BYTES` together, or hold one row.
-    """
-    gives = pd.DataFrame if isinstance(returns, T.StructType) else pd.Series
-    rows = max(1, BATCH_BYTES // row_bytes) if row_bytes else None
-
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
-            for start in range(0, len(batch), rows or max(1, len(batch))):
-                piece = batch if rows is None else batch.iloc[start : start + rows].reset_index(drop=True)
-                yield function(piece)
-
-    # Spark reads the kind of function from its annotations, and doesn't take the typed pd.Series[Any].
-    run.__annotations__ = {"batches": Iterator[takes], "return": Iterator[gives]}  # type: ignore[valid-type]
-    # Spark pushes filters through deterministic functions and so evaluates them twice.
-    as_udf: Any = pandas_udf  # its type knows annotated functions only
-    called: Callable[[Column], Column] = as_udf(run, returns).asNondeterministic()
-    return called
-
-
-class _ArrowSeries(pd.Series):  # type: ignore[type-arg]
-    """A Series that goes back to Spark as the Arrow array it is.
-
-    Spark makes a Python list of each array in a Series, by ``apply``, before pyarrow takes the
-    whole. That costs more than all the rest, and there is nothing to do on an Arrow array.
-    """
-
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the Series as it is."""
-        del args, kwargs
-        return self
-
-
-def arrow_series(array: pa.Array) -> pd.Series[Any]:
-    """Return an Arrow array as a pandas Series over the same memory; it goes back to Spark as it is."""
-    return _ArrowSeries(pd.arrays.ArrowExtensionArray(array))  # type: ignore[attr-defined]
 
 
 def _flat_values(column: Column, shape: tuple[int, ...]) -> tuple[Column, Column]:

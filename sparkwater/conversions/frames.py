@@ -14,7 +14,8 @@ from pyspark.sql import types as T
 from sparkwater.conversions.arrow import as_torch, tensors_to_arrow
 from sparkwater.conversions.buffer import TensorBuffer
 from sparkwater.conversions.categories import check_categories
-from sparkwater.conversions.columns import BATCH_BYTES, find_field, tensor_spec, with_tensor_spec
+from sparkwater.conversions.columns import find_field, tensor_spec, with_tensor_spec
+from sparkwater.conversions.executor_functions import BATCH_BYTES
 from sparkwater.conversions.image_columns import is_image_field
 from sparkwater.conversions.image_stages import ImageToTensor
 from sparkwater.conversions.record_batches import ColumnReader, tensor_batches, torch_batches
@@ -266,7 +267,10 @@ def _collected(
                 with pa.ipc.open_stream(row["batch"]) as reader:
                     yield from reader
         except Exception as error:
-            raise raised_on_executor(error) or error from error
+            mistake = raised_on_executor(error)
+            if mistake is None:
+                raise
+            raise mistake from error
 
     return collect(), {name: reader.spec for name, reader in readers.items()}
 

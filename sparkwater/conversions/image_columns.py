@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.columns import CHECKED_TENSOR, arrow_series, executor_function, tensor_spec
+from sparkwater.conversions.columns import CHECKED_TENSOR, tensor_spec
+from sparkwater.conversions.executor_functions import arrow_series, executor_function
 from sparkwater.conversions.images import MAX_PIXELS, decode_image, pixels_to_tensor
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.uris import read_ahead, reader_of

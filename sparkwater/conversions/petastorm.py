@@ -27,13 +27,8 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
 from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.columns import (
-    METADATA_KEY,
-    arrow_series,
-    executor_function,
-    tensor_spec,
-    with_tensor_spec,
-)
+from sparkwater.conversions.columns import METADATA_KEY, tensor_spec, with_tensor_spec
+from sparkwater.conversions.executor_functions import arrow_series, executor_function
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.petastorm_codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
 from sparkwater.conversions.petastorm_pickle import dump_unischema, petastorm_is_missing

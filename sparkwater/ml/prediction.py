@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.arrow import usable_tensors
-from sparkwater.conversions.columns import executor_function
+from sparkwater.conversions.executor_functions import executor_function
 from sparkwater.conversions.invalid import resolve_invalid, row_name
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import SchemaError
