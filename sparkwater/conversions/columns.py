@@ -20,7 +20,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.arrow import TensorRows, tensors_to_arrow
 from sparkwater.conversions.executor_functions import arrow_series, executor_function
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, array_type, dtype_of, element_and_depth
+from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, array_type, dtype_of, element_and_depth, stored_dtype
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.values import NULL, Runs, pack_runs
 from sparkwater.errors import DataError, SchemaError
@@ -162,14 +162,19 @@ def number_values(frame: DataFrame, name: str, shape: tuple[int, ...]) -> tuple[
         )
     is_null = F.when(column.isNull(), "the value is null")
     if isinstance(data_type, VectorUDT):
-        # vector_to_array makes an object of each number, where a dense vector holds them as they are.
-        stored = F.unwrap_udt(column)
-        numbers = F.when(stored["type"] == 1, stored["values"]).otherwise(vector_to_array(column))
-        return F.when(column.isNotNull(), numbers), is_null
+        return vector_numbers(column), is_null
     if depth == 0:
         return F.when(column.isNotNull(), F.array(column)), is_null
     flat, problem = _flat_values(column, shape[:depth])
     return F.when(problem.isNull(), flat), problem
+
+
+def vector_numbers(column: Column) -> Column:
+    """Return a column of ML vectors, dense or sparse, as arrays of double; null where it is null."""
+    # vector_to_array makes an object of each number, where a dense vector holds them as they are.
+    stored = F.unwrap_udt(column)
+    numbers = F.when(stored["type"] == 1, stored["values"]).otherwise(vector_to_array(column))
+    return F.when(column.isNotNull(), numbers)
 
 
 def series_runs(column: pd.Series[Any]) -> Runs:
@@ -251,8 +256,7 @@ def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
 
 def _nested_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], spec: TensorSpec) -> pa.Array:
     """Return tensors, one after the other, as lists as nested as their shape; the rows that aren't valid are null."""
-    kind = {"uint8": np.int16, "float16": np.float32}.get(spec.dtype)
-    array = pa.array(values if kind is None else values.astype(kind))
+    array = pa.array(values.astype(stored_dtype(spec.dtype), copy=False))
     for size in reversed(spec.shape[1:]):
         array = pa.ListArray.from_arrays(np.arange(len(array) // size + 1, dtype=np.int32) * size, array)
     if not spec.shape:

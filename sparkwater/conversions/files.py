@@ -23,7 +23,7 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 def write_bytes(spark: SparkSession, path: str, content: bytes) -> None:
     """Write a new file."""
-    filesystem, target = _resolve(spark, path)
+    filesystem, target = resolve(spark, path)
     stream = filesystem.create(target, False)
     try:
         for start in range(0, len(content), _CHUNK_BYTES):
@@ -40,7 +40,7 @@ def read_bytes(spark: SparkSession, path: str, failure: type[SparkwaterError]) -
     SparkwaterError
         Of the class ``failure``, if it isn't there or can't be read.
     """
-    filesystem, target = _resolve(spark, path)
+    filesystem, target = resolve(spark, path)
     try:
         stream = filesystem.open(target)
         try:
@@ -67,13 +67,13 @@ def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
     ConfigurationError
         If something is at the path and may not be overwritten.
     """
-    filesystem, target = _resolve(spark, path)
+    filesystem, target = resolve(spark, path)
     if filesystem.exists(target) and not overwrite:
         raise ConfigurationError(
             f"{path!r} exists already; write().overwrite().save(path) or mode='overwrite' replaces it"
         )
     beside = f"{path.rstrip('/')}.writing-{uuid.uuid4().hex}"
-    _, written = _resolve(spark, beside)
+    _, written = resolve(spark, beside)
     try:
         yield beside
         _swap(spark, filesystem, written, target, path)
@@ -87,7 +87,7 @@ def _swap(spark: SparkSession, filesystem: Any, written: Any, target: Any, path:
     if not filesystem.exists(target):
         _rename(filesystem, written, target)
         return
-    _, replaced = _resolve(spark, f"{path.rstrip('/')}.replaced-{uuid.uuid4().hex}")
+    _, replaced = resolve(spark, f"{path.rstrip('/')}.replaced-{uuid.uuid4().hex}")
     _rename(filesystem, target, replaced)
     try:
         _rename(filesystem, written, target)
@@ -102,7 +102,8 @@ def _rename(filesystem: Any, source: Any, target: Any) -> None:
         raise CheckpointError(f"{source.toString()} could not be renamed to {target.toString()}")
 
 
-def _resolve(spark: SparkSession, path: str) -> tuple[Any, Any]:
+def resolve(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Return the Hadoop filesystem of a path, and the path as Hadoop takes it."""
     target = _jvm(spark).org.apache.hadoop.fs.Path(path)
     return target.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf()), target
 

@@ -20,7 +20,7 @@ from sparkwater.conversions.image_columns import is_image_field
 from sparkwater.conversions.image_stages import ImageToTensor
 from sparkwater.conversions.record_batches import ColumnReader, tensor_batches, torch_batches
 from sparkwater.conversions.shapes import find_shape
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
+from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of, stored_dtype
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError, raised_on_executor
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _DECODED = "__sparkwater_decoded"
-
-#: A column of one number a row needs no tensor column where Spark has the type.
-_PLAIN_TYPES = ("bool", "int8", "int16", "int32", "int64", "float32", "float64")
 
 
 def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: Any) -> DataFrame:
@@ -181,7 +178,8 @@ def from_numpy(spark: SparkSession, arrays: Mapping[str, npt.NDArray[np.generic]
 
 
 def _is_plain(spec: TensorSpec) -> bool:
-    return spec.shape == () and spec.dtype in _PLAIN_TYPES
+    # A column of one number a row needs no tensor column where Spark has the type.
+    return spec.shape == () and stored_dtype(spec.dtype) == spec.dtype
 
 
 def _arrow_column(array: npt.NDArray[np.generic], spec: TensorSpec) -> pa.ChunkedArray:

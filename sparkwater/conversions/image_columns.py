@@ -12,9 +12,9 @@ import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.columns import CHECKED_TENSOR, tensor_spec
-from sparkwater.conversions.executor_functions import arrow_series, executor_function
+from sparkwater.conversions.arrow import TensorRows
+from sparkwater.conversions.columns import CHECKED_TENSOR, checked_frame, tensor_spec
+from sparkwater.conversions.executor_functions import executor_function
 from sparkwater.conversions.images import MAX_PIXELS, decode_image, pixels_to_tensor
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.uris import read_ahead, reader_of
@@ -169,8 +169,8 @@ def _checked_rows(rows: Iterable[Any], count: int, decode: Callable[[Any], _Pixe
         except DataError as error:
             problems[-1] = str(error)
     valid = np.array([problem is None for problem in problems], dtype=bool)
-    packed = arrow_series(tensors_to_arrow(tensors[:usable], valid))
-    return pd.DataFrame({"tensor": packed, "problem": pd.Series(problems, dtype=object)})
+    known = {row: problem for row, problem in enumerate(problems) if problem is not None}
+    return checked_frame(TensorRows(tensors[:usable], valid, known))
 
 
 def _interleave(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:

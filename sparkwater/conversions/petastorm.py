@@ -29,7 +29,7 @@ from pyspark.sql.pandas.types import to_arrow_type
 from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.columns import METADATA_KEY, tensor_spec, with_tensor_spec
 from sparkwater.conversions.executor_functions import arrow_series, executor_function
-from sparkwater.conversions.files import read_bytes, replacing, write_bytes
+from sparkwater.conversions.files import read_bytes, replacing, resolve, write_bytes
 from sparkwater.conversions.petastorm_codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
 from sparkwater.conversions.petastorm_pickle import dump_unischema, petastorm_is_missing
 from sparkwater.conversions.petastorm_schema import (
@@ -159,9 +159,8 @@ def _stored_schema(spark: SparkSession, url: str) -> tuple[PetastormField, ...]:
 
 def _count_row_groups(spark: SparkSession, url: str) -> dict[str, int]:
     """Return the row groups in each Parquet file of a folder, from the footers; read by the JVM, several at a time."""
+    filesystem, folder = resolve(spark, url)
     jvm: Any = spark._jvm
-    folder = jvm.org.apache.hadoop.fs.Path(url)
-    filesystem = folder.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
     reader = jvm.org.apache.parquet.hadoop.ParquetFileReader
     footers = reader.readAllFootersInParallel(filesystem.getConf(), filesystem.getFileStatus(folder), False)
     return {footer.getFile().getName(): footer.getParquetMetadata().getBlocks().size() for footer in footers}

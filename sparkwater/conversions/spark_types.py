@@ -45,6 +45,11 @@ def dtype_of(data_type: T.DataType) -> str | None:
     return DTYPE_OF.get(type(inner))
 
 
+def stored_dtype(dtype: str) -> str:
+    """Return the dtype of the Spark type that holds a dtype: int16 for uint8, float32 for float16, else its own."""
+    return DTYPE_OF[type(SPARK_TYPE_OF[dtype])]
+
+
 def element_and_depth(data_type: T.DataType) -> tuple[T.DataType, int]:
     """Return what arrays of arrays hold in the end, and how many of them there are around it."""
     depth = 0

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.arrow import finite_rows, usable_tensors
-from sparkwater.conversions.columns import find_field, tensor_spec
+from sparkwater.conversions.casting import widens_exactly
+from sparkwater.conversions.columns import find_field, tensor_spec, vector_numbers
+from sparkwater.conversions.spark_types import dtype_of
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.similarity_measures import Block, Matrix
@@ -41,8 +42,6 @@ _ID_TYPES = (
     T.TimestampNTZType,
     T.FractionalType,
 )
-_FLOAT32_TENSORS = ("bool", "uint8", "int8", "int16", "float16", "float32")
-_FLOAT32_ELEMENTS = (T.ByteType, T.ShortType, T.FloatType)
 
 
 #: What ``mapInArrow`` runs on the executors.
@@ -71,10 +70,8 @@ class VectorColumn:
     @property
     def dtype(self) -> str:
         """``float32`` where that holds every value of the column's type, else ``float64``."""
-        if self.spec is not None:
-            return "float32" if self.spec.dtype in _FLOAT32_TENSORS else "float64"
-        element = getattr(self.field.dataType, "elementType", None)
-        return "float32" if isinstance(element, _FLOAT32_ELEMENTS) else "float64"
+        own = dtype_of(self.field.dataType) if self.spec is None else self.spec.dtype
+        return "float32" if own is not None and widens_exactly(own, "float32") else "float64"
 
 
 def vector_column(frame: DataFrame, id_column: str, column: str) -> VectorColumn:
@@ -179,7 +176,7 @@ def _dense(side: VectorColumn, dtype: str) -> Column:
     if side.spec is not None:
         return column
     if isinstance(side.field.dataType, VectorUDT):
-        return F.when(column.isNotNull(), vector_to_array(column))
+        return vector_numbers(column)
     return column.cast(T.ArrayType(T.FloatType() if dtype == "float32" else T.DoubleType()))
 
 
