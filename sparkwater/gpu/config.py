@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-
-import torch
-
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -22,12 +15,20 @@ class TrainConfig:
         Passes over the rows.
     batch_size : int
         Rows of a global batch, all ranks together.
-    optimizer : {"sgd", "adam", "adamw"}
-        As torch defines them.
-    learning_rate, momentum, weight_decay : float
-        Momentum is SGD's only.
-    schedule : {"constant", "cosine"}
-        How the learning rate goes from step to step.
+    optimizer : str
+        One of `sparkwater.gpu.optimizers.OPTIMIZERS`.
+    learning_rate, weight_decay : float
+        As torch's optimizers take them.
+    momentum, momentum_start, momentum_ramp, nesterov : float, float, float, bool
+        Of SGD: see `sparkwater.gpu.schedules.momentum`.
+    schedule : str
+        One of `sparkwater.gpu.schedules.SCHEDULES`: how the learning rate goes from step to step.
+    warmup_epochs, annealing, decay_epochs, decay_factor : float
+        See `sparkwater.gpu.schedules.learning_rate`.
+    l1, max_norm, clip_norm, clip_value : float
+        See `sparkwater.gpu.regularization`; 0 for none.
+    label_smoothing : float
+        See `sparkwater.gpu.loss`.
     seed : int
         What initial weights, order and everything else random follow from.
     """
@@ -40,26 +41,15 @@ class TrainConfig:
     weight_decay: float
     schedule: str
     seed: int
-
-
-def make_optimizer(config: TrainConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the torch optimizer that a configuration names."""
-    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "sgd": partial(torch.optim.SGD, momentum=config.momentum),
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
-    return makers[config.optimizer](parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def make_schedule(
-    config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return torch's schedule over a number of steps.
-
-    ``cosine`` goes from the learning rate to zero along half a cosine (Loshchilov and Hutter,
-    SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, without restarts).
-    """
-    if config.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    nesterov: bool = False
+    momentum_start: float = 0.0
+    momentum_ramp: float = 0.0
+    warmup_epochs: float = 0.0
+    annealing: float = 1e-6
+    decay_epochs: float = 10.0
+    decay_factor: float = 0.1
+    l1: float = 0.0
+    max_norm: float = 0.0
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    label_smoothing: float = 0.0

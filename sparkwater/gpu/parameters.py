@@ -28,6 +28,8 @@ class FlatParameters:
         The gradients and then the extra slots: what the ranks add up.
     extra : torch.Tensor
         The extra slots, a view of `message`.
+    kernels : list of torch.nn.Parameter
+        The network's own parameters of two or more dimensions, views of the vector.
     """
 
     def __init__(self, network: nn.Module, extra: int) -> None:
@@ -45,6 +47,7 @@ class FlatParameters:
             parameter.data = value.view(parameter.shape)
             parameter.grad = gradient.view(parameter.shape)
         self.values.grad = gradients
+        self.kernels = [parameter for parameter in parameters if parameter.dim() > 1]
 
     def clear(self) -> None:
         """Set the gradients and the extra slots to zero; backward passes add to them."""

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from sparkwater.errors import DataError, SparkwaterError
 from sparkwater.gpu.collectives import Communicator
-from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
+from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankData
+from sparkwater.gpu.loss import row_losses
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
+from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.plan import plan_epoch
+from sparkwater.gpu.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
 
 
@@ -109,7 +112,7 @@ def train(
     communicator.broadcast_(flat.values.data)
     optimizer = make_optimizer(config, [flat.values])
     steps = plan_epoch(rows, config.batch_size, config.seed, 0).steps
-    schedule = make_schedule(config, optimizer, steps * config.epochs)
+    length = Length(sum(rows), steps, steps * config.epochs)
     history = []
     network.train()
     for epoch in range(config.epochs):
@@ -124,13 +127,17 @@ def train(
             if len(labels):
                 inputs = scaling.apply(features.to(device))
                 with stored_statistics(network, len(labels) == 1):
-                    flat.extra.copy_(_backward(network, inputs, labels.to(device), sizes[position.step]))
+                    losses = _backward(network, inputs, labels.to(device), sizes[position.step], config)
+                    flat.extra.copy_(losses)
             communicator.all_reduce_(flat.message)
             step_sums = flat.extra.cpu().double()
             _check_loss(float(step_sums[0]), epoch, position.step)
             sums += step_sums
+            done = epoch * steps + position.step
+            set_step(optimizer, learning_rate(config, length, done), momentum(config, length, done))
+            shape_gradients(flat, config)
             optimizer.step()
-            schedule.step()
+            limit_norms(flat, config)
         position.step = None
         average_buffers(network, rows[rank], communicator)
         history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
@@ -138,10 +145,12 @@ def train(
     return history
 
 
-def _backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, global_batch: int) -> torch.Tensor:
+def _backward(
+    network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, global_batch: int, config: TrainConfig
+) -> torch.Tensor:
     """Add the gradients of this rank's share of a step; return its sums of loss, hits and rows."""
     outputs = network(inputs)
-    loss = functional.cross_entropy(outputs, labels, reduction="sum")
+    loss = row_losses(outputs, labels, config.label_smoothing).sum()
     (loss / global_batch).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         hits = (outputs.argmax(dim=1) == labels).sum()

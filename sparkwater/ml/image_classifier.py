@@ -76,16 +76,34 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         Passes over the rows. Default 10.
     batchSize : int
         Rows of a global batch, all workers together. Default 128.
-    optimizer : {"sgd", "adam", "adamw"}
-        Default ``sgd``.
+    optimizer : {"sgd", "adam", "adamw", "adadelta", "rmsprop"}
+        torch's. Default ``sgd``.
     learningRate : float
         Never scaled by the number of workers. Default 0.05.
-    learningRateSchedule : {"constant", "cosine"}
-        Default ``cosine``.
-    momentum : float
-        Of sgd. Default 0.9.
+    learningRateSchedule : {"constant", "step", "cosine", "oneCycle", "annealing"}
+        How it goes from step to step; see `sparkwater.gpu.schedules.learning_rate`. Default ``cosine``.
+    warmupEpochs : float
+        Epochs in which it rises linearly, before the schedule begins. Default 0.
+    learningRateAnnealing : float
+        Of ``annealing``: rate / (1 + learningRateAnnealing * rows visited). Default 1e-6.
+    decayEpochs, decayFactor : float
+        Of ``step``: after so many epochs the rate is multiplied by the factor. Default 10 and 0.1.
+    momentum, momentumStart, momentumRamp : float
+        Of sgd: ``momentum``, or from ``momentumStart`` up to it over ``momentumRamp`` rows, where
+        that isn't 0. Default 0.9, 0 and 0.
+    nesterov : bool
+        Nesterov's momentum, for sgd. Default False.
     weightDecay : float
-        Default 0.0005.
+        Of all parameters. Default 0.0005.
+    l1 : float
+        L1 penalty on weights, not on biases. Default 0.
+    maxNorm : float
+        Largest Euclidean norm of a unit's incoming weights; H2O's ``max_w2`` is its square.
+        Default 0: no limit.
+    clipNorm, clipValue : float
+        Largest norm of all gradients together, largest absolute value of each. Default 0: no limit.
+    labelSmoothing : float
+        Share of each target that is spread over all classes. Default 0.
     seed : int
         What initial weights, order and everything else random follow from. Default 42.
     numWorkers : int
@@ -130,8 +148,20 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         optimizer: str = "sgd",
         learningRate: float = 0.05,
         learningRateSchedule: str = "cosine",
+        warmupEpochs: float = 0.0,
+        learningRateAnnealing: float = 1e-6,
+        decayEpochs: float = 10.0,
+        decayFactor: float = 0.1,
         momentum: float = 0.9,
+        momentumStart: float = 0.0,
+        momentumRamp: float = 0.0,
+        nesterov: bool = False,
         weightDecay: float = 0.0005,
+        l1: float = 0.0,
+        maxNorm: float = 0.0,
+        clipNorm: float = 0.0,
+        clipValue: float = 0.0,
+        labelSmoothing: float = 0.0,
         seed: int = 42,
         numWorkers: int = 1,
         device: str = "auto",
@@ -157,8 +187,20 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             optimizer="sgd",
             learningRate=0.05,
             learningRateSchedule="cosine",
+            warmupEpochs=0.0,
+            learningRateAnnealing=1e-6,
+            decayEpochs=10.0,
+            decayFactor=0.1,
             momentum=0.9,
+            momentumStart=0.0,
+            momentumRamp=0.0,
+            nesterov=False,
             weightDecay=0.0005,
+            l1=0.0,
+            maxNorm=0.0,
+            clipNorm=0.0,
+            clipValue=0.0,
+            labelSmoothing=0.0,
             seed=42,
             numWorkers=1,
             device="auto",

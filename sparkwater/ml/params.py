@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param import Param, TypeConverters
 from pyspark.ml.param.shared import (
     HasFeaturesCol,
     HasLabelCol,
@@ -15,14 +13,11 @@ from pyspark.ml.param.shared import (
 )
 
 from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape
-from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collectives import COLLECTIVES
-from sparkwater.gpu.config import OPTIMIZERS, SCHEDULES, TrainConfig
+from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.device import DEVICES
-
-
-def _param(name: str, doc: str, converter: Any) -> Param[Any]:
-    return Param(Params._dummy(), name, doc, typeConverter=converter)
+from sparkwater.ml.declared import at_least, declare, refuse_unless
+from sparkwater.ml.recipe_params import RecipeParams
 
 
 class PredictorParams(
@@ -37,10 +32,10 @@ class PredictorParams(
 ):
     """Params that an estimator and its model share."""
 
-    predictedLabelCol: Param[str] = _param(
+    predictedLabelCol: Param[str] = declare(
         "predictedLabelCol", "column for the predicted label where labels are strings", TypeConverters.toString
     )
-    network: Param[str] = _param("network", "name of a registered network, such as 'lenet'", TypeConverters.toString)
+    network: Param[str] = declare("network", "name of a registered network, such as 'lenet'", TypeConverters.toString)
 
     def getPredictedLabelCol(self) -> str:
         """Return the value of ``predictedLabelCol``."""
@@ -51,50 +46,37 @@ class PredictorParams(
         return self.getOrDefault(self.network)
 
 
-class TrainingParams(HasSeed):
+class TrainingParams(RecipeParams, HasSeed):
     """Params of a training."""
 
-    epochs: Param[int] = _param("epochs", "passes over the rows (>= 1)", TypeConverters.toInt)
-    batchSize: Param[int] = _param(
+    epochs: Param[int] = declare("epochs", "passes over the rows (>= 1)", TypeConverters.toInt)
+    batchSize: Param[int] = declare(
         "batchSize",
         "rows of a global batch, all workers together (>= 1); what is learned doesn't depend on the number of workers",
         TypeConverters.toInt,
     )
-    optimizer: Param[str] = _param("optimizer", f"one of {', '.join(OPTIMIZERS)}", TypeConverters.toString)
-    learningRate: Param[float] = _param(
-        "learningRate", "step size (> 0); never scaled by the number of workers", TypeConverters.toFloat
-    )
-    learningRateSchedule: Param[str] = _param(
-        "learningRateSchedule",
-        f"one of {', '.join(SCHEDULES)}; cosine falls to 0 over the training",
-        TypeConverters.toString,
-    )
-    momentum: Param[float] = _param("momentum", "momentum of sgd (in [0, 1))", TypeConverters.toFloat)
-    weightDecay: Param[float] = _param(
-        "weightDecay", "weight decay, as torch's optimizers (>= 0)", TypeConverters.toFloat
-    )
-    numWorkers: Param[int] = _param(
+    numWorkers: Param[int] = declare(
         "numWorkers", "ranks, each one Spark task; all run at the same time (>= 1)", TypeConverters.toInt
     )
-    device: Param[str] = _param("device", f"one of {', '.join(DEVICES)}", TypeConverters.toString)
-    collective: Param[str] = _param(
+    device: Param[str] = declare("device", f"one of {', '.join(DEVICES)}", TypeConverters.toString)
+    collective: Param[str] = declare(
         "collective",
         f"what adds up gradients: one of {', '.join(COLLECTIVES)}; a single worker needs none",
         TypeConverters.toString,
     )
-    startTimeout: Param[int] = _param(
+    startTimeout: Param[int] = declare(
         "startTimeout", "seconds to wait until the cluster has numWorkers slots (>= 1)", TypeConverters.toInt
     )
-    stallTimeout: Param[int] = _param(
+    stallTimeout: Param[int] = declare(
         "stallTimeout", "seconds that one worker may keep the others waiting in training (>= 1)", TypeConverters.toInt
     )
-    maxMemoryInMB: Param[float] = _param(
+    maxMemoryInMB: Param[float] = declare(
         "maxMemoryInMB",
         "MiB of tensors that a worker holds in memory (>= 0); more go to a mapped file on the executor's local disk; "
         "0 for half of the memory that is free, shared by the workers of a host",
         TypeConverters.toFloat,
     )
-    allowPlaintext: Param[bool] = _param(
+    allowPlaintext: Param[bool] = declare(
         "allowPlaintext",
         "let workers exchange gradients in plain text although Spark's own traffic is authenticated or encrypted",
         TypeConverters.toBoolean,
@@ -107,26 +89,6 @@ class TrainingParams(HasSeed):
     def getBatchSize(self) -> int:
         """Return the value of ``batchSize``."""
         return self.getOrDefault(self.batchSize)
-
-    def getOptimizer(self) -> str:
-        """Return the value of ``optimizer``."""
-        return self.getOrDefault(self.optimizer)
-
-    def getLearningRate(self) -> float:
-        """Return the value of ``learningRate``."""
-        return self.getOrDefault(self.learningRate)
-
-    def getLearningRateSchedule(self) -> str:
-        """Return the value of ``learningRateSchedule``."""
-        return self.getOrDefault(self.learningRateSchedule)
-
-    def getMomentum(self) -> float:
-        """Return the value of ``momentum``."""
-        return self.getOrDefault(self.momentum)
-
-    def getWeightDecay(self) -> float:
-        """Return the value of ``weightDecay``."""
-        return self.getOrDefault(self.weightDecay)
 
     def getNumWorkers(self) -> int:
         """Return the value of ``numWorkers``."""
@@ -159,14 +121,7 @@ class TrainingParams(HasSeed):
     def train_config(self) -> TrainConfig:
         """Return the hyperparameters as the ranks take them."""
         return TrainConfig(
-            epochs=self.getEpochs(),
-            batch_size=self.getBatchSize(),
-            optimizer=self.getOptimizer(),
-            learning_rate=self.getLearningRate(),
-            momentum=self.getMomentum(),
-            weight_decay=self.getWeightDecay(),
-            schedule=self.getLearningRateSchedule(),
-            seed=self.getSeed(),
+            epochs=self.getEpochs(), batch_size=self.getBatchSize(), seed=self.getSeed(), **self.recipe()
         )
 
     def check_training_params(self) -> None:
@@ -178,20 +133,8 @@ class TrainingParams(HasSeed):
             With the parameter, its value and what is accepted.
         """
         for name in ("epochs", "batchSize", "numWorkers", "startTimeout", "stallTimeout"):
-            self._refuse_unless(name, lambda value: value >= 1, "integers from 1 up")
-        self._refuse_unless("learningRate", lambda value: 0 < value < float("inf"), "numbers above 0")
-        self._refuse_unless("momentum", lambda value: 0 <= value < 1, "numbers from 0 up to, not including, 1")
-        self._refuse_unless("weightDecay", lambda value: 0 <= value < float("inf"), "numbers from 0 up")
-        self._refuse_unless("maxMemoryInMB", lambda value: 0 <= value < float("inf"), "numbers from 0 up")
-        for name, accepted in (
-            ("optimizer", OPTIMIZERS),
-            ("learningRateSchedule", SCHEDULES),
-            ("device", DEVICES),
-            ("collective", COLLECTIVES),
-        ):
-            self._refuse_unless(name, accepted.__contains__, ", ".join(accepted))
-
-    def _refuse_unless(self, name: str, accepts: Any, accepted: str) -> None:
-        value = self.getOrDefault(name)
-        if not accepts(value):
-            raise ConfigurationError(f"{name}={value!r}; accepted: {accepted}")
+            refuse_unless(self, name, at_least(1), "integers from 1 up")
+        refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")
+        for name, accepted in (("device", DEVICES), ("collective", COLLECTIVES)):
+            refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
+        self.check_recipe()

@@ -121,15 +121,18 @@ def _picture(row: int) -> np.ndarray:
     return picture
 
 
-def rank_job(expected_rows: int, **changes: Any) -> RankJob:
+def train_config(**changes: Any) -> TrainConfig:
     settings: dict[str, Any] = {
         "epochs": 4, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.0,
         "weight_decay": 0.0, "schedule": "constant", "seed": 42,
     }  # fmt: skip
+    return TrainConfig(**{**settings, **changes})
+
+
+def rank_job(expected_rows: int, **changes: Any) -> RankJob:
     collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
     network = find_network(changes.pop("network", "lenet"))
-    config = TrainConfig(**{**settings, **changes})
-    return RankJob(network, SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20)
+    return RankJob(network, SPEC, CLASSES, expected_rows, train_config(**changes), invalid, collective, "cpu", 20)
 
 
 def meeting_of(stack: ExitStack, folder: Path, rank: int, stall_timeout: int) -> Meeting:

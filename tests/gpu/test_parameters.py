@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import copy
 
-import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from sparkwater.gpu.config import TrainConfig, make_optimizer, make_schedule
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.parameters import FlatParameters
 
@@ -97,49 +95,3 @@ def test_frozen_parameters_stay_out_of_the_vector() -> None:
     with torch.no_grad():
         flat.values.zero_()
     assert all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize(
-    ("optimizer", "momentum", "weight_decay"),
-    [("sgd", 0.0, 0.0), ("sgd", 0.9, 0.01), ("adam", 0.0, 0.0), ("adam", 0.0, 0.01), ("adamw", 0.0, 0.01)],
-)
-def test_an_optimizer_on_the_vector_does_what_torchs_does_on_each_parameter(
-    optimizer: str, momentum: float, weight_decay: float, schedule: str
-) -> None:
-    config = TrainConfig(1, 12, optimizer, 0.01, momentum, weight_decay, schedule, 1)
-    network, plain = small_network(), small_network()
-    flat = FlatParameters(network, extra=1)
-    makers = {
-        "sgd": lambda values: torch.optim.SGD(values, lr=0.01, momentum=momentum, weight_decay=weight_decay),
-        "adam": lambda values: torch.optim.Adam(values, lr=0.01, weight_decay=weight_decay),
-        "adamw": lambda values: torch.optim.AdamW(values, lr=0.01, weight_decay=weight_decay),
-    }
-    ours, theirs = make_optimizer(config, [flat.values]), makers[optimizer](plain.parameters())
-    ours_rate, theirs_rate = make_schedule(config, ours, 5), make_schedule(config, theirs, 5)
-    start = flat.values.data.clone()
-    for step in range(5):
-        flat.clear()
-        backward(network, step)
-        ours.step()
-        ours_rate.step()
-        theirs.zero_grad()
-        backward(plain, step)
-        theirs.step()
-        theirs_rate.step()
-    assert (flat.values.data - start).abs().max() > 1e-3
-    for (name, value), expected in zip(network.state_dict().items(), plain.state_dict().values(), strict=True):
-        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-7, msg=name)
-
-
-def test_the_cosine_schedule_goes_from_the_learning_rate_to_zero() -> None:
-    config = TrainConfig(1, 12, "sgd", 0.5, 0.0, 0.0, "cosine", 1)
-    optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(3))])
-    schedule = make_schedule(config, optimizer, 4)
-    rates = []
-    for _ in range(4):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    assert rates == pytest.approx([0.5, 0.25 + 0.125 * 2**0.5, 0.25, 0.25 - 0.125 * 2**0.5])
-    assert schedule.get_last_lr()[0] == pytest.approx(0.0, abs=1e-12)

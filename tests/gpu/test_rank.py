@@ -76,8 +76,7 @@ def test_the_weights_of_an_outcome_give_the_trained_network() -> None:
     assert float(hits.float().mean()) > 0.9
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize(("optimizer", "schedule"), [("sgd", "cosine"), ("adamw", "oneCycle"), ("rmsprop", "step")])
 def test_the_same_rows_in_another_order_give_the_same_weights(optimizer: str, schedule: str) -> None:
     settings = {"optimizer": optimizer, "schedule": schedule, "learning_rate": 0.003, "epochs": 2}
     batches = ranks.picture_batches(range(ROWS))

@@ -1,0 +1,37 @@
+"""torch's optimizers by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+
+from sparkwater.gpu.config import TrainConfig
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "adadelta", "rmsprop")
+
+
+def make_optimizer(config: TrainConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the torch optimizer that a configuration names, with torch's own settings beside the configured ones."""
+    if config.optimizer == "sgd":
+        # torch refuses Nesterov's step without momentum, which a ramp may begin with.
+        optimizer = torch.optim.SGD(
+            parameters, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        optimizer.param_groups[0]["nesterov"] = config.nesterov
+        return optimizer
+    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adadelta": torch.optim.Adadelta,
+        "rmsprop": torch.optim.RMSprop,
+    }
+    return makers[config.optimizer](parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def set_step(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
+    """Set the learning rate of the next step, and its momentum where the optimizer is SGD."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if isinstance(optimizer, torch.optim.SGD):
+            group["momentum"] = momentum
