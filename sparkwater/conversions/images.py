@@ -126,7 +126,8 @@ def _converted(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert(_MODES[channels])
+    # Pillow copies a picture that has the mode already, which costs half as much as decoding it.
+    return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
 
 
 def _resized(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
