@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from sparkwater.conversions.filesystems import open_filesystem
 from sparkwater.conversions.petastorm_schema import (
     COMMON_METADATA,
     PetastormField,
@@ -23,10 +21,7 @@ from sparkwater.conversions.petastorm_schema import (
     read_common_metadata,
 )
 from sparkwater.conversions.spec import DTYPES, TensorSpec
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
-
-#: URI schemes that pyarrow reads, and what it calls them.
-_PYARROW_SCHEMES = {"hdfs": "hdfs", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+from sparkwater.errors import DataError, SchemaError
 
 #: Footers that are read at once; most of the time goes into waiting for storage.
 _READERS = 8
@@ -161,33 +156,6 @@ def describe_petastorm(
     schema = footers[0].schema.to_arrow_schema()
     chosen = choose_fields(stored, columns, shapes)
     return PetastormRows(url, tuple(_column(field, schema, shapes.get(field.name)) for field in chosen), groups)
-
-
-def open_filesystem(url: str) -> tuple[fs.FileSystem, str]:
-    """Return the filesystem of a folder, and the folder's path on it.
-
-    Raises
-    ------
-    ConfigurationError
-        If nothing here reads the scheme; the message names the package to install.
-    """
-    url = url.rstrip("/")
-    scheme = url.partition(":")[0] if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:/", url) else ""
-    if scheme in ("", "file", "dbfs"):
-        path = re.sub("^/+", "/", url.removeprefix(f"{scheme}:"))
-        path = f"/dbfs{path}" if scheme == "dbfs" else path
-        # Spark writes names without escapes.
-        return fs.LocalFileSystem(), path if Path(path).exists() else unquote(path)
-    if scheme in _PYARROW_SCHEMES:
-        opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(_PYARROW_SCHEMES[scheme] + url[len(scheme) :])
-        return opened
-    import fsspec
-
-    try:
-        own, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:  # fsspec's own words name the package, or the scheme
-        raise ConfigurationError(f"no reader for {url!r}: {error}") from error
-    return fs.PyFileSystem(fs.FSSpecHandler(own)), path
 
 
 def _data_files(filesystem: fs.FileSystem, root: str) -> list[str]:

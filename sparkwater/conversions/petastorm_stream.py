@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from sparkwater.conversions.arrow import finite_rows
+from sparkwater.conversions.filesystems import open_filesystem
 from sparkwater.conversions.petastorm_codecs import decode_tensors
-from sparkwater.conversions.petastorm_rows import PetastormColumn, PetastormRows, RowGroup, open_filesystem
+from sparkwater.conversions.petastorm_rows import PetastormColumn, PetastormRows, RowGroup
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, DataError
 

@@ -10,12 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from http.client import HTTPException
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, unquote
 from urllib.request import urlopen
 
+from sparkwater.conversions.filesystems import (
+    LOCAL_SCHEMES,
+    check_fsspec,
+    is_pyarrows,
+    local_path,
+    pyarrow_filesystem,
+    scheme_of,
+    split_authority,
+)
 from sparkwater.errors import ConfigurationError, DataError
 
 #: Reads in flight in one task. A remote read waits, some 20-100 ms; a decode takes about one.
@@ -23,20 +31,6 @@ READS_IN_FLIGHT = 32
 
 #: Seconds that an HTTP server may stay silent.
 HTTP_TIMEOUT = 60
-
-#: URI schemes that pyarrow reads where it was built for them: what it calls them, and its class.
-_PYARROW_SCHEMES = {
-    "hdfs": ("hdfs", "HadoopFileSystem"),
-    "s3": ("s3", "S3FileSystem"),
-    "s3a": ("s3", "S3FileSystem"),
-    "gs": ("gs", "GcsFileSystem"),
-    "gcs": ("gs", "GcsFileSystem"),
-    "abfs": ("abfs", "AzureFileSystem"),
-    "abfss": ("abfss", "AzureFileSystem"),
-}
-
-#: What fsspec calls a scheme that it doesn't know without the package that reads it.
-_FSSPEC_NAMES = {"abfss": "abfs"}
 
 _lock = Lock()
 
@@ -88,7 +82,7 @@ def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterato
         for uri in uris:
             if not isinstance(uri, str):
                 pending.append(None)
-            elif _scheme(uri) in ("", "file"):  # a local disk doesn't make up for a change of threads
+            elif scheme_of(uri) in ("", "file"):  # a local disk doesn't make up for a change of threads
                 pending.append(partial(read_uri, uri))
             else:
                 pending.append(pool.submit(read_uri, uri).result)
@@ -105,37 +99,19 @@ def reader_of(uri: str) -> Callable[[str], bytes]:
     ConfigurationError
         If there is none; the message says what to install.
     """
-    scheme = _scheme(uri)
-    if scheme in ("", "file", "dbfs"):
+    scheme = scheme_of(uri)
+    if scheme in LOCAL_SCHEMES:
         return _read_local
     if scheme in ("http", "https"):
         return _read_http
-    if scheme in _PYARROW_SCHEMES:
-        from pyarrow import fs
-
-        if _PYARROW_SCHEMES[scheme][1] in dir(fs):
-            return _read_with_pyarrow
-    return _fsspec_reader(scheme)
-
-
-def _scheme(uri: str) -> str:
-    return uri.partition(":")[0].lower() if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:/", uri) else ""
-
-
-def _authority(uri: str) -> tuple[str, str]:
-    """Return the host (or bucket) of a URI, and the name of the file there."""
-    rest = uri.partition(":")[2]
-    authority, _, name = rest.removeprefix("//").partition("/")
-    return authority, name
+    if is_pyarrows(scheme):
+        return _read_with_pyarrow
+    check_fsspec(scheme)
+    return _read_with_fsspec
 
 
 def _read_local(uri: str) -> bytes:
-    path = re.sub("^/+", "/", uri.removeprefix("file:"))
-    if path.startswith("dbfs:"):
-        path = "/" + path.removeprefix("dbfs:").lstrip("/")
-        path = path if path.startswith("/Volumes/") else f"/dbfs{path}"
-    literal = Path(path)
-    return (literal if literal.exists() else Path(unquote(path))).read_bytes()
+    return local_path(uri).read_bytes()
 
 
 def _read_http(uri: str) -> bytes:
@@ -147,9 +123,9 @@ def _read_http(uri: str) -> bytes:
 def _read_with_pyarrow(uri: str) -> bytes:
     # A question mark may be part of a name; what pyarrow takes after one are settings.
     plain, _, settings = uri.partition("?") if re.search(r"\?\w+=[^/]*$", uri) else (uri, "", "")
-    authority, name = _authority(plain)
+    authority, name = split_authority(plain)
     with _lock:
-        filesystem, root = _pyarrow_filesystem(_scheme(uri), authority, settings)
+        filesystem, root = pyarrow_filesystem(scheme_of(uri), authority, settings)
     path = f"{root.rstrip('/')}/{name}"
     try:
         stream = filesystem.open_input_stream(path)
@@ -161,39 +137,9 @@ def _read_with_pyarrow(uri: str) -> bytes:
         return bytes(stream.read())
 
 
-@lru_cache(maxsize=64)
-def _pyarrow_filesystem(scheme: str, authority: str, settings: str) -> tuple[Any, str]:
-    """Return a filesystem, and how paths on it begin. To open one may take requests: S3 looks for the region."""
-    from pyarrow import fs
-
-    try:
-        opened: tuple[Any, str] = fs.FileSystem.from_uri(
-            f"{_PYARROW_SCHEMES[scheme][0]}://{authority}/{'?' if settings else ''}{settings}"
-        )
-    except OSError as error:
-        hint = "; install Hadoop's native libhdfs and set CLASSPATH to `hadoop classpath --glob`"
-        raise ConfigurationError(
-            f"{scheme}://{authority} can't be opened: {error}{hint if scheme == 'hdfs' else ''}"
-        ) from error
-    return opened
-
-
-def _fsspec_reader(scheme: str) -> Callable[[str], bytes]:
-    import fsspec
-    from fsspec.registry import known_implementations
-
-    try:
-        fsspec.get_filesystem_class(scheme)
-    except (ImportError, ValueError) as error:
-        known = known_implementations.get(_FSSPEC_NAMES.get(scheme, scheme), {})
-        hint = known.get("err") or f"{error}; install the fsspec package that reads it"
-        raise ConfigurationError(f"nothing here reads {scheme}:// URIs: {hint}") from error
-    return _read_with_fsspec
-
-
 def _read_with_fsspec(uri: str) -> bytes:
     with _lock:
-        filesystem, turn = _fsspec_filesystem(_scheme(uri), _authority(uri)[0])
+        filesystem, turn = _fsspec_filesystem(scheme_of(uri), split_authority(uri)[0])
     with turn:
         try:
             return bytes(filesystem.cat_file(uri))
