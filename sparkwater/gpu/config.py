@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparkwater.gpu.augmentation import Step
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -29,6 +31,8 @@ class TrainConfig:
         See `sparkwater.gpu.regularization`; 0 for none.
     label_smoothing : float
         See `sparkwater.gpu.loss`.
+    augmentation : tuple
+        Steps of `sparkwater.gpu.augmentation`; none by default.
     seed : int
         What initial weights, order and everything else random follow from.
     """
@@ -53,3 +57,4 @@ class TrainConfig:
     clip_norm: float = 0.0
     clip_value: float = 0.0
     label_smoothing: float = 0.0
+    augmentation: tuple[Step, ...] = ()

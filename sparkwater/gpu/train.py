@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sparkwater.errors import DataError, SparkwaterError
+from sparkwater.gpu.augmentation import augment
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankData
@@ -125,7 +126,7 @@ def train(
         for position.step, (features, labels) in enumerate(data.batches(plan, rank)):
             flat.clear()
             if len(labels):
-                inputs = scaling.apply(features.to(device))
+                inputs = scaling.apply(_augmented(features.to(device), config, epoch, rank, position.step))
                 with stored_statistics(network, len(labels) == 1):
                     losses = _backward(network, inputs, labels.to(device), sizes[position.step], config)
                     flat.extra.copy_(losses)
@@ -143,6 +144,14 @@ def train(
         history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
         on_epoch(history[-1])
     return history
+
+
+def _augmented(features: torch.Tensor, config: TrainConfig, epoch: int, rank: int, step: int) -> torch.Tensor:
+    if not config.augmentation:
+        return features
+    # A generator for each step: nothing to keep between steps, and torch's own stays as it is.
+    seed = derive_seed(config.seed, "augmentation", epoch, rank, step)
+    return augment(features, config.augmentation, torch.Generator().manual_seed(seed))
 
 
 def _backward(

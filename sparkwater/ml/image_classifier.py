@@ -104,6 +104,11 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         Largest norm of all gradients together, largest absolute value of each. Default 0: no limit.
     labelSmoothing : float
         Share of each target that is spread over all classes. Default 0.
+    augmentation : list of dict, or its JSON
+        Random changes of the training pictures, never of others. Each step has a ``name`` and
+        arguments: ``shift`` (pixels), ``rotation`` (degrees), ``scale`` (factor), ``crop`` (area),
+        ``flip`` (axis, probability), ``colour`` (brightness, contrast, saturation), ``erase`` (area,
+        probability); see `sparkwater.gpu.augmentation`. Default none.
     seed : int
         What initial weights, order and everything else random follow from. Default 42.
     numWorkers : int
@@ -162,6 +167,7 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         clipNorm: float = 0.0,
         clipValue: float = 0.0,
         labelSmoothing: float = 0.0,
+        augmentation: list[dict[str, Any]] | str = "[]",
         seed: int = 42,
         numWorkers: int = 1,
         device: str = "auto",
@@ -201,6 +207,7 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             clipNorm=0.0,
             clipValue=0.0,
             labelSmoothing=0.0,
+            augmentation=[],
             seed=42,
             numWorkers=1,
             device="auto",

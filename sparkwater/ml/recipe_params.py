@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.augmentation import parse_augmentation
 from sparkwater.gpu.optimizers import OPTIMIZERS
 from sparkwater.gpu.schedules import SCHEDULES
 from sparkwater.ml.declared import at_least, declare, in_range, refuse_unless
+
+
+def _to_steps(value: Any) -> Any:
+    if not isinstance(value, str):
+        return list(value)
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ConfigurationError(f"augmentation={value!r} is no JSON: {error}") from error
 
 
 class RecipeParams(Params):
@@ -74,6 +86,13 @@ class RecipeParams(Params):
     )
     labelSmoothing: Param[float] = declare(
         "labelSmoothing", "share of each target that is spread over all classes (in [0, 1))", TypeConverters.toFloat
+    )
+
+    augmentation: Param[list[dict[str, Any]]] = declare(
+        "augmentation",
+        "random changes of the training pictures: a list of steps, or its JSON, such as "
+        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]',
+        _to_steps,
     )
 
     def getOptimizer(self) -> str:
@@ -144,6 +163,10 @@ class RecipeParams(Params):
         """Return the value of ``labelSmoothing``."""
         return self.getOrDefault(self.labelSmoothing)
 
+    def getAugmentation(self) -> list[dict[str, Any]]:
+        """Return the value of ``augmentation``."""
+        return self.getOrDefault(self.augmentation)
+
     def recipe(self) -> dict[str, Any]:
         """Return the recipe as the fields of `sparkwater.gpu.config.TrainConfig`."""
         return {
@@ -164,6 +187,7 @@ class RecipeParams(Params):
             "clip_norm": self.getClipNorm(),
             "clip_value": self.getClipValue(),
             "label_smoothing": self.getLabelSmoothing(),
+            "augmentation": parse_augmentation(self.getAugmentation()),
         }
 
     def check_recipe(self) -> None:
@@ -183,6 +207,7 @@ class RecipeParams(Params):
             refuse_unless(self, name, in_range(0, 1), "numbers from 0 up to, not including, 1")
         for name in _FROM_ZERO:
             refuse_unless(self, name, at_least(0), "numbers from 0 up")
+        parse_augmentation(self.getAugmentation())
 
 
 _FROM_ZERO = (

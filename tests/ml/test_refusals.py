@@ -43,6 +43,7 @@ def no_jobs(spark):
         ({"labelSmoothing": 1.0}, "labelSmoothing=1.0; accepted: numbers from 0 up to, not including, 1"),
         ({"maxNorm": -1.0}, "maxNorm=-1.0"),
         ({"clipNorm": float("inf")}, "clipNorm=inf"),
+        ({"augmentation": '[{"name": "shift"}]'}, "augmentation: 'shift' needs 'pixels'"),
         ({"device": "tpu"}, "device='tpu'"),
         ({"collective": "mpi"}, "collective='mpi'; accepted: horovod, torch"),
         ({"handleInvalid": "ignore"}, "handleInvalid='ignore'; accepted: error, skip, keep"),
