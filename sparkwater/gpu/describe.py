@@ -120,9 +120,10 @@ def describe_network(network: nn.Module | str, shape: Sequence[int], classes: in
     shape = tuple(shape)
     if isinstance(network, str):
         name = resolve_network(network, shape)
-        check_network(name, shape, classes)
+        entry = find_network(name)
+        check_network(entry, shape, classes)
         with torch.device("meta"):
-            module = find_network(name).factory(shape, classes)
+            module = entry.factory(shape, classes)
     else:
         name, module = type(network).__name__, network
     try:

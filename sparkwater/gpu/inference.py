@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from sparkwater.conversions.arrow import as_torch
-from sparkwater.gpu.networks import NetworkEntry
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.networks import NetworkEntry, find_network
+from sparkwater.gpu.networks.sources import InstanceFactory, class_path
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.weights import load_weights
 
@@ -52,17 +54,57 @@ class TrainedNetwork:
 
 
 def ready_network(trained: TrainedNetwork) -> nn.Module:
-    """Return the network with its weights; built once in a process for the same weights."""
-    if trained.weights_digest not in _ready:
+    """Return the network with its weights; built once in a process for the same network and weights."""
+    key = f"{trained.weights_digest} {trained.entry.key}"
+    if key not in _ready:
         with torch.random.fork_rng(devices=[]):
             network = trained.entry.factory(trained.shape, trained.classes)
         load_weights(network, trained.weights)
         network.eval()
-        _ready[trained.weights_digest] = network
+        _ready[key] = network
         while len(_ready) > _MAX_READY:
             _ready.popitem(last=False)
-    _ready.move_to_end(trained.weights_digest)
-    return _ready[trained.weights_digest]
+    _ready.move_to_end(key)
+    return _ready[key]
+
+
+def portable_entry(trained: TrainedNetwork) -> NetworkEntry:
+    """Return an entry that a file can hold: a registered name, or an import path, and arguments.
+
+    An instance has one where its class can be imported and, called with the entry's arguments, gives a
+    network that takes its weights and computes the same.
+
+    Raises
+    ------
+    ConfigurationError
+        If the instance has none, with what to do.
+    """
+    entry = trained.entry
+    if not isinstance(entry.factory, InstanceFactory):
+        return entry
+    path = class_path(type(entry.factory.network))
+    remedy = "train with network='package.module:factory', a function in an importable module that builds it"
+    if path is None:
+        raise ConfigurationError(f"a model of {entry.name!r} can't be saved: its class can't be imported; {remedy}")
+    try:
+        rebuilt = find_network(path, entry.arguments)
+        same = _compute_the_same(trained, replace(trained, entry=rebuilt))
+        reason = "computes something else"
+    except Exception as error:  # the class may raise anything
+        same, reason = False, f"doesn't fit ({type(error).__name__}: {error})"
+    if not same:
+        raise ConfigurationError(
+            f"a model of {entry.name!r} can't be saved: what its class builds with networkArguments="
+            f"{dict(entry.arguments)!r} {reason}; give the arguments that it was made with, or {remedy}"
+        )
+    return rebuilt
+
+
+def _compute_the_same(one: TrainedNetwork, other: TrainedNetwork) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.rand((4, *one.shape), generator=generator)
+    with torch.inference_mode():
+        return torch.equal(ready_network(one)(rows), ready_network(other)(rows))
 
 
 def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:

@@ -30,14 +30,18 @@ def average_buffers(network: nn.Module, rows: int, communicator: Communicator) -
     buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     if buffers:
         weight = torch.ones(1, dtype=torch.float64, device=buffers[0].device)
-        message = torch.cat([*(buffer.reshape(-1).double() for buffer in buffers), weight]) * rows
+        message = torch.cat([*(buffer.reshape(-1).double() for buffer in buffers), weight])
+        # Not times 0: masks hold infinities.
+        message = message * rows if rows else torch.zeros_like(message)
         communicator.all_reduce_(message)
         means = torch.split(message[:-1] / message[-1], [buffer.numel() for buffer in buffers])
         for buffer, mean in zip(buffers, means, strict=True):
             buffer.copy_(mean.view_as(buffer))
     for buffer in network.buffers():
         if not buffer.is_floating_point():
-            communicator.broadcast_(buffer)
+            numbers = buffer.to(torch.int64)  # masks are bool, which not every collective takes
+            communicator.broadcast_(numbers)
+            buffer.copy_(numbers)
 
 
 @contextmanager

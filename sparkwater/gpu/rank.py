@@ -94,6 +94,8 @@ class RankJob:
         of a host.
     store : Store, optional
         Where the rows come from, if not from whoever starts the ranks.
+    initialization : str
+        How the first weights are drawn, as `build_network` describes.
     """
 
     network: NetworkEntry
@@ -107,6 +109,7 @@ class RankJob:
     stall_timeout: int
     max_memory_mb: float = 0.0
     store: Store | None = None
+    initialization: str = "paper"
 
 
 class _PeerFailed(SparkwaterError):
@@ -192,9 +195,8 @@ def _run(
     addresses = [str(report["address"]) for report in reports]
     with _connected(peers, addresses, job, device) as communicator:
         scaling = measure_scaling(data.blocks(), job.spec.shape[0], communicator, device)
-        network = build_network(
-            job.network, job.spec.shape, len(job.classes), derive_seed(job.config.seed, "weights")
-        ).to(device)
+        seed = derive_seed(job.config.seed, "weights")
+        network = build_network(job.network, job.spec.shape, len(job.classes), seed, job.initialization).to(device)
         history = train(network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position)
         weights = dump_weights(network)
     return Outcome(

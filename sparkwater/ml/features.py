@@ -43,7 +43,7 @@ class FeatureColumn:
 
 
 def resolve_features(
-    schema: T.StructType, name: str, image_shape: Sequence[int] | None, network_shape: Sequence[int]
+    schema: T.StructType, name: str, image_shape: Sequence[int] | None, network_shape: Sequence[int] | None
 ) -> FeatureColumn:
     """Return what a features column holds.
 
@@ -55,16 +55,16 @@ def resolve_features(
         The features column.
     image_shape : sequence of int or None
         Height, width and channels as the user gave them; needed for vectors.
-    network_shape : sequence of int
-        Height, width and channels that the network was made for; what pictures are resized to
-        where the user gave nothing.
+    network_shape : sequence of int or None
+        Height, width and channels that the network was made for, where that is known; what pictures are
+        resized to where the user gave nothing.
 
     Raises
     ------
     SchemaError
         If there is no such column, or it holds something else.
     ConfigurationError
-        If vectors come without an ``imageShape``.
+        If vectors come without an ``imageShape``, or pictures for a network that has no shape of its own.
     """
     field = find_field(schema, name)
     spec = tensor_spec(field)
@@ -80,7 +80,12 @@ def resolve_features(
         height, width, channels = image_shape
         return FeatureColumn(field, "vector", TensorSpec("float32", (channels, height, width)))
     if is_image_field(field):
-        return FeatureColumn(field, "image", image_spec(*(image_shape or network_shape)))
+        if image_shape is None and network_shape is None:
+            raise ConfigurationError(
+                f"featuresCol={name!r} holds pictures; set imageShape=[height, width, channels] to say what your "
+                "network takes"
+            )
+        return FeatureColumn(field, "image", image_spec(*(image_shape or network_shape or ())))
     raise SchemaError(
         f"featuresCol={name!r} is {field.dataType.simpleString()}; accepted: a tensor column, pictures (URI, encoded "
         "bytes or image struct), or vectors and arrays of numbers with imageShape"

@@ -19,16 +19,18 @@ from sparkwater.conversions.params import with_setters
 from sparkwater.conversions.petastorm import read_petastorm
 from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
-from sparkwater.errors import SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.gpu.inference import TrainedNetwork
-from sparkwater.gpu.networks import check_network, find_network
+from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.store import Store
+from sparkwater.ml.consent import NetworkStageReader
 from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_ranks
+from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
 from sparkwater.ml.prediction import add_predictions, free_outputs
@@ -37,6 +39,7 @@ from sparkwater.ml.summary import TrainingSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from torch import nn
 
     from sparkwater.conversions.spec import TensorSpec
 
@@ -44,7 +47,9 @@ logger = logging.getLogger(__name__)
 
 
 @with_setters
-class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, TrainingParams, StageReadable, StageWritable):
+class ImageClassifier(
+    Estimator["ImageClassifierModel"], PredictorParams, NetworkParams, TrainingParams, StageReadable, StageWritable
+):
     """Train a network to classify pictures, on ``numWorkers`` Spark tasks at once.
 
     ``fit`` runs two Spark jobs: one counts the labels, the other decodes the pictures where that is
@@ -70,8 +75,15 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
     imageShape : list of int, optional
         ``[height, width, channels]``. Pictures are resized to it (default: the network's own shape);
         vectors are read as pixels row by row, channels last.
-    network : str
-        Name of a registered network. Default ``lenet``.
+    network : str or torch.nn.Module
+        Name of a registered network, ``auto`` for one that suits the pictures; an import path
+        ``package.module:factory`` (see `sparkwater.gpu.networks.sources.ImportedFactory` for how it is called);
+        or a network, of which a copy is trained from its present weights on. Default ``lenet``.
+    networkArguments : dict, optional
+        Keyword arguments for the network's factory; values that JSON holds. For a network that is an
+        instance: with what its class is called, so that the model can be saved.
+    initialization : {"paper", "he", "xavier"}
+        How the first weights are drawn; ``paper`` is the network's own way. Default ``paper``.
     epochs : int
         Passes over the rows. Default 10.
     batchSize : int
@@ -147,7 +159,9 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         rawPredictionCol: str = "rawPrediction",
         predictedLabelCol: str = "predictedLabel",
         imageShape: list[int] | None = None,
-        network: str = "lenet",
+        network: str | nn.Module = "lenet",
+        networkArguments: dict[str, Any] | None = None,
+        initialization: str = "paper",
         epochs: int = 10,
         batchSize: int = 128,
         optimizer: str = "sgd",
@@ -188,6 +202,7 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             rawPredictionCol="rawPrediction",
             predictedLabelCol="predictedLabel",
             network="lenet",
+            initialization="paper",
             epochs=10,
             batchSize=128,
             optimizer="sgd",
@@ -220,12 +235,33 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         )
         self._set(**self._input_kwargs)
 
+    @classmethod
+    def read(cls) -> NetworkStageReader:
+        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
+        return NetworkStageReader(cls)
+
+    def write(self) -> Any:
+        """Return a writer.
+
+        Raises
+        ------
+        ConfigurationError
+            If ``network`` is an instance: an estimator is saved as its Params, which hold no weights.
+        """
+        network = self.getNetwork()
+        if not isinstance(network, str):
+            raise ConfigurationError(
+                f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
+                "network='package.module:factory'"
+            )
+        return super().write()
+
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
-        features = self._refuse(dataset)
+        features, network = self._refuse(dataset)
         if isinstance(features.field.dataType, StringType):
             check_schemes(dataset, features.field.name)
         labels = find_labels(dataset, self.getLabelCol())
-        return self._train(self._rank_frame(dataset, features), features.spec, labels)
+        return self._train(self._rank_frame(dataset, features), network, features.spec, labels)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
         """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
@@ -247,22 +283,26 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         spark = SparkSession.active()
         columns = [self.getFeaturesCol(), self.getLabelCol()]
         frame = read_petastorm(spark, url, columns)
-        features = self._refuse(frame)
+        features, network = self._refuse(frame)
         if features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
         labels = find_labels(frame, self.getLabelCol())
         workers = self.getNumWorkers()
         store = Store(describe_petastorm(url, columns), *columns)
-        return self._train(spark.range(0, workers, 1, workers), features.spec, labels, store)
+        return self._train(spark.range(0, workers, 1, workers), network, features.spec, labels, store)
 
     def _train(
-        self, frame: DataFrame, spec: TensorSpec, labels: LabelColumn, store: Store | None = None
+        self,
+        frame: DataFrame,
+        network: NetworkEntry,
+        spec: TensorSpec,
+        labels: LabelColumn,
+        store: Store | None = None,
     ) -> ImageClassifierModel:
         started = time.monotonic()
-        entry = find_network(self.getNetwork())
-        check_network(self.getNetwork(), spec.shape, len(labels.classes))
+        check_network(network, spec.shape, len(labels.classes))
         job = RankJob(
-            network=entry,
+            network=network,
             spec=spec,
             classes=labels.classes,
             expected_rows=labels.rows,
@@ -273,10 +313,11 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             stall_timeout=self.getStallTimeout(),
             max_memory_mb=self.getMaxMemoryInMB(),
             store=store,
+            initialization=self.getInitialization(),
         )
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
-            self.getNetwork(),
+            network.name,
             labels.rows,
             len(labels.classes),
             self.getNumWorkers(),
@@ -286,20 +327,24 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
-            entry, spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
+            network, spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
         )
         summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
         model = ImageClassifierModel()
         model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
-        return self._copyValues(model._resetUid(self.uid))
+        self._copyValues(model._resetUid(self.uid))
+        return model if network.kind == "instance" else model._set(network=network.name)
 
-    def _refuse(self, dataset: DataFrame) -> FeatureColumn:
+    def _refuse(self, dataset: DataFrame) -> tuple[FeatureColumn, NetworkEntry]:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
+        self.check_network_params()
         self.getHandleInvalid()
-        entry = find_network(self.getNetwork())
-        features = resolve_features(dataset.schema, self.getFeaturesCol(), self.getImageShape(), entry.image_shape)
-        check_network(self.getNetwork(), features.spec.shape, 2)
+        network = find_network(self.getNetwork(), self.getNetworkArguments())
+        features = resolve_features(dataset.schema, self.getFeaturesCol(), self.getImageShape(), network.image_shape)
+        if network.name == AUTO:
+            network = find_network(resolve_network(AUTO, features.spec.shape), self.getNetworkArguments())
+        check_network(network, features.spec.shape, None)
         check_label_type(dataset.schema, self.getLabelCol())
         check_cluster(
             dataset.sparkSession,
@@ -308,7 +353,7 @@ class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, Traini
             self.getStartTimeout(),
             self.getAllowPlaintext(),
         )
-        return features
+        return features, network
 
     def _rank_frame(self, dataset: DataFrame, features: FeatureColumn) -> DataFrame:
         """Return what the ranks read: tensors, labels, names, and a hash of each row's content."""
@@ -371,7 +416,7 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
 
     @classmethod
     def read(cls) -> ModelReader:
-        """Return a reader."""
+        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
         return ModelReader(cls)
 
     def copy(self, extra: dict | None = None) -> ImageClassifierModel:  # type: ignore[type-arg]

@@ -17,6 +17,7 @@ from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.device import DEVICES
 from sparkwater.ml.declared import at_least, declare, refuse_unless
+from sparkwater.ml.network_params import HasNetwork
 from sparkwater.ml.recipe_params import RecipeParams
 
 
@@ -29,21 +30,17 @@ class PredictorParams(
     HasHandleInvalid,
     HasIdCol,
     HasImageShape,
+    HasNetwork,
 ):
     """Params that an estimator and its model share."""
 
     predictedLabelCol: Param[str] = declare(
         "predictedLabelCol", "column for the predicted label where labels are strings", TypeConverters.toString
     )
-    network: Param[str] = declare("network", "name of a registered network, such as 'lenet'", TypeConverters.toString)
 
     def getPredictedLabelCol(self) -> str:
         """Return the value of ``predictedLabelCol``."""
         return self.getOrDefault(self.predictedLabelCol)
-
-    def getNetwork(self) -> str:
-        """Return the value of ``network``."""
-        return self.getOrDefault(self.network)
 
 
 class TrainingParams(RecipeParams, HasSeed):

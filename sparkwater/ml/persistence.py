@@ -13,10 +13,11 @@ from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.conversions.stages import restore
 from sparkwater.errors import CheckpointError
-from sparkwater.gpu.inference import TrainedNetwork, ready_network
+from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.weights import digest
+from sparkwater.ml.consent import AllowsNetworks
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.summary import TrainingSummary
 
@@ -33,16 +34,28 @@ class ModelWriter(MLWriter):
         self._fitted = fitted
 
     def save(self, path: str) -> None:
-        """Write the model; driver side."""
+        """Write the model; driver side.
+
+        Raises
+        ------
+        ConfigurationError
+            If its network is an instance that can't be built again from what a file may hold.
+        """
         spark = self.sparkSession
+        described = _describe(self._fitted).encode()
+        # The description says which network it is; the Param may hold an instance.
+        params = {param.name: value for param, value in self._model._paramMap.items() if param.name != "network"}
         with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(self._model, folder, spark)
-            write_bytes(spark, f"{folder}/{MODEL_FILE}", _describe(self._fitted).encode())
+            DefaultParamsWriter.saveMetadata(self._model, folder, spark, paramMap=params)
+            write_bytes(spark, f"{folder}/{MODEL_FILE}", described)
             write_bytes(spark, f"{folder}/{WEIGHTS_FILE}", self._fitted.trained.weights)
 
 
-class ModelReader(MLReader[Any]):
-    """Reads what `ModelWriter` wrote; nothing in the files is executed."""
+class ModelReader(AllowsNetworks, MLReader[Any]):
+    """Reads what `ModelWriter` wrote; nothing in the files is executed.
+
+    A network of the user's own is imported by its path, which needs consent: `allowing`.
+    """
 
     def __init__(self, model: type[Any]) -> None:
         super().__init__()
@@ -56,9 +69,9 @@ class ModelReader(MLReader[Any]):
         CheckpointError
             If a file is missing or damaged.
         UnsafeLoadError
-            If the folder holds another class.
+            If the folder holds another class, or names an import path that nobody allowed.
         ConfigurationError
-            If its network is not registered here.
+            If its network is not registered here, or can't be imported.
         """
         spark = self.sparkSession
         try:
@@ -68,13 +81,17 @@ class ModelReader(MLReader[Any]):
         model = restore(self._model, metadata, path)
         weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
         described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
-        model.fitted = _restore(described, weights, model.getNetwork(), path)
-        return model
+        fields = _parse(described, path)
+        self.check_allowed(spark, fields["network"]["name"], path)
+        model.fitted = _restore(fields, weights, path)
+        return model._set(network=model.fitted.trained.entry.name)
 
 
 def _describe(fitted: FittedNetwork) -> str:
+    network = portable_entry(fitted.trained)
     return json.dumps(
         {
+            "network": {"name": network.name, "arguments": dict(network.arguments)},
             "spec": json.loads(fitted.spec.to_json()),
             "classes": list(fitted.classes),
             "mean": fitted.trained.scaling.mean,
@@ -86,18 +103,26 @@ def _describe(fitted: FittedNetwork) -> str:
     )
 
 
-def _restore(description: bytes, weights: bytes, network: str, path: str) -> FittedNetwork:
+def _parse(description: bytes, path: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(description)
-        spec = TensorSpec(fields["spec"]["dtype"], fields["spec"]["shape"])
-        classes = tuple(fields["classes"])
-        scaling = Scaling(tuple(fields["mean"]), tuple(fields["deviation"]))
-        expected = fields["weightsSha256"]
-        summary = TrainingSummary.from_dict(fields["summary"])
+        return {
+            "network": {"name": str(fields["network"]["name"]), "arguments": dict(fields["network"]["arguments"])},
+            "spec": TensorSpec(fields["spec"]["dtype"], fields["spec"]["shape"]),
+            "classes": tuple(fields["classes"]),
+            "scaling": Scaling(tuple(fields["mean"]), tuple(fields["deviation"])),
+            "digest": fields["weightsSha256"],
+            "summary": TrainingSummary.from_dict(fields["summary"]),
+        }
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}/{MODEL_FILE} is damaged: {error!r}") from error
-    if digest(weights) != expected:
+
+
+def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork:
+    if digest(weights) != fields["digest"]:
         raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
-    trained = TrainedNetwork(find_network(network), spec.shape, len(classes), scaling, weights, expected)
+    entry = find_network(fields["network"]["name"], fields["network"]["arguments"])
+    spec, classes = fields["spec"], fields["classes"]
+    trained = TrainedNetwork(entry, spec.shape, len(classes), fields["scaling"], weights, fields["digest"])
     ready_network(trained)  # weights of another network fail here, not in the first job
-    return FittedNetwork(trained, spec, classes, summary)
+    return FittedNetwork(trained, spec, classes, fields["summary"])

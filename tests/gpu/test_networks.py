@@ -48,7 +48,7 @@ def test_lenet_layers_give_the_published_shapes() -> None:
     ("shape", "classes"), [((3, 32, 32), 10), ((1, 16, 16), 2), ((1, 16, 40), 7), ((4, 29, 31), 1000)]
 )
 def test_lenet_takes_other_pictures(shape: tuple[int, int, int], classes: int) -> None:
-    check_network("lenet", shape, classes)
+    check_network(find_network("lenet"), shape, classes)
     network = build_network(find_network("lenet"), shape, classes, 1)
     outputs = network(torch.rand(3, *shape))
     assert outputs.shape == (3, classes)
@@ -58,7 +58,7 @@ def test_lenet_takes_other_pictures(shape: tuple[int, int, int], classes: int) -
 @pytest.mark.parametrize("shape", [(1, 15, 15), (1, 15, 40), (3, 40, 15), (1, 1, 1)])
 def test_pictures_that_are_too_small_are_refused_with_the_minimum(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ConfigurationError, match="at least 16 x 16 pixels"):
-        check_network("lenet", shape, 10)
+        check_network(find_network("lenet"), shape, 10)
 
 
 def test_an_unknown_network_is_refused_with_the_names_that_there_are(own_entries: None) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_network_is_refused_with_the_names_that_there_are(own_entries
     with pytest.raises(ConfigurationError, match=r"network='transformer' is not registered; accepted: .*lemon, lenet"):
         find_network("transformer")
     with pytest.raises(ConfigurationError, match="lenet"):
-        check_network("transformer", (1, 28, 28), 10)
+        check_network(find_network("transformer"), (1, 28, 28), 10)
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,22 @@ def test_a_registered_network_is_found_and_built(own_entries: None) -> None:
     entry = find_network("linear")
     assert entry.factory is linear
     assert (entry.image_shape, entry.smallest) == ((4, 4, 1), 4)
-    check_network("linear", (1, 4, 4), 3)
+    check_network(find_network("linear"), (1, 4, 4), 3)
     assert count_weights(build_network(entry, (1, 4, 4), 3, 1)) == 51
     with pytest.raises(ConfigurationError, match="at least 4 x 4"):
-        check_network("linear", (1, 3, 4), 3)
+        check_network(find_network("linear"), (1, 3, 4), 3)
 
 
 def test_a_network_with_a_wrong_output_is_refused_with_both_shapes(own_entries: None) -> None:
     register_network("flat", image_shape=(4, 4, 1))(lambda shape, classes: nn.Flatten())
     with pytest.raises(ConfigurationError, match=r"\[16\].*\[3\]"):
-        check_network("flat", (1, 4, 4), 3)
+        check_network(find_network("flat"), (1, 4, 4), 3)
 
 
 def test_a_network_that_cannot_take_the_pictures_is_refused_with_the_reason(own_entries: None) -> None:
     register_network("grey", image_shape=(8, 8, 1))(lambda shape, classes: nn.Conv2d(1, classes, 3))
     with pytest.raises(ConfigurationError, match=r"grey.*imageShape=\[8, 8, 3\]"):
-        check_network("grey", (3, 8, 8), 3)
+        check_network(find_network("grey"), (3, 8, 8), 3)
 
 
 def test_checking_a_network_takes_no_memory_for_its_weights(own_entries: None) -> None:
@@ -119,7 +119,7 @@ def test_checking_a_network_takes_no_memory_for_its_weights(own_entries: None) -
             nn.Flatten(), nn.Linear(1_000_000, 1_000_000), nn.Linear(1_000_000, classes)
         )
     )
-    check_network("huge", (1, 1000, 1000), 10)
+    check_network(find_network("huge"), (1, 1000, 1000), 10)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
@@ -160,7 +160,7 @@ def test_lenets_initial_weights_are_those_of_earlier_versions() -> None:
 )  # fmt: skip
 def test_auto_is_a_network_that_takes_the_input(shape: tuple[int, ...], name: str) -> None:
     assert resolve_network("auto", shape) == name
-    check_network("auto", shape, 4)
+    check_network(find_network("auto"), shape, 4)
     with torch.device("meta"):
         chosen, named = (find_network(entry).factory(shape, 4).state_dict() for entry in ("auto", name))
     assert {key: value.shape for key, value in chosen.items()} == {key: value.shape for key, value in named.items()}
@@ -173,9 +173,9 @@ def test_a_networks_own_name_is_resolved_to_itself_and_an_unknown_one_is_refused
 
 
 def test_inputs_that_are_no_pictures_are_for_the_perceptron() -> None:
-    check_network("mlp", (12,), 3)
+    check_network(find_network("mlp"), (12,), 3)
     with pytest.raises(ConfigurationError, match=r"'resnet18' doesn't take tensors of shape \[12\].*'mlp'"):
-        check_network("resnet18", (12,), 3)
+        check_network(find_network("resnet18"), (12,), 3)
 
 
 def test_a_picture_that_is_too_small_is_refused_before_anything_is_built(own_entries: None) -> None:
@@ -184,7 +184,7 @@ def test_a_picture_that_is_too_small_is_refused_before_anything_is_built(own_ent
         raise AssertionError("it was built")
 
     with pytest.raises(ConfigurationError, match="'unbuilt' needs pictures of at least 40 x 40"):
-        check_network("unbuilt", (1, 39, 100), 10)
+        check_network(find_network("unbuilt"), (1, 39, 100), 10)
 
 
 def spread(network: nn.Module, layer: str) -> float:

@@ -63,16 +63,16 @@ def test_every_weight_gets_a_gradient_and_weights_come_back_for_scoring(name: st
 def test_pictures_below_the_smallest_are_refused_with_the_minimum(name: str) -> None:
     size = find_network(name).smallest
     for shape in ((1, size, size), (3, size, 90), (2, 70, size)):
-        check_network(name, shape, CLASSES)
+        check_network(find_network(name), shape, CLASSES)
     for shape in ((1, size - 1, size), (3, 90, size - 1)):
         with pytest.raises(ConfigurationError, match=f"'{name}' needs pictures of at least {size} x {size} pixels"):
-            check_network(name, shape, CLASSES)
+            check_network(find_network(name), shape, CLASSES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(4, 28, 63), (3, 300, 260)])
 def test_pictures_of_all_sizes_and_channels_are_taken(name: str, shape: tuple[int, ...]) -> None:
-    check_network(name, shape, 7)
+    check_network(find_network(name), shape, 7)
 
 
 @pytest.mark.parametrize("name", NAMES)

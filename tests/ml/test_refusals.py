@@ -10,6 +10,7 @@ import pytest
 from conftest import start_session
 from digits import png_frame, tensor_frame
 from pyspark.sql import functions as F
+from torch import nn
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import ImageClassifier
@@ -48,6 +49,12 @@ def no_jobs(spark):
         ({"collective": "mpi"}, "collective='mpi'; accepted: horovod, torch"),
         ({"handleInvalid": "ignore"}, "handleInvalid='ignore'; accepted: error, skip, keep"),
         ({"network": "lenett"}, "network='lenett' is not registered; did you mean lenet"),
+        ({"initialization": "zeros"}, "initialization='zeros'; accepted: paper, he, xavier"),
+        ({"network": "no_such_module:net"}, "no_such_module can't be imported"),
+        ({"network": "math:pi"}, "is a float; it must be a function or a class"),
+        ({"network": "torch.nn:Identity"}, r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
+        ({"network": nn.Conv2d(3, 2, 1)}, r"doesn't take imageShape=\[16, 16, 1\]: RuntimeError"),
+        ({"network": "lenet", "networkArguments": {"depth": 3}}, "unexpected keyword argument 'depth'"),
         ({"imageShape": [28, 28]}, r"imageShape=\[28, 28\]"),
         ({"imageShape": [28, 28, 2]}, r"channels 1 or 3"),
     ],
@@ -56,6 +63,20 @@ def no_jobs(spark):
 def test_param_out_of_range(spark, params, message):
     with pytest.raises(ConfigurationError, match=message):
         ImageClassifier(**params).fit(tensor_frame(spark, 4))
+
+
+@pytest.mark.parametrize(
+    "params", [{"network": 3}, {"networkArguments": ["width"]}, {"networkArguments": {"width": (1, 2)}}]
+)
+def test_param_of_another_type(spark, params):
+    with pytest.raises(TypeError, match=f"{next(iter(params))}=.*; accepted: "):
+        ImageClassifier(**params)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_pictures_for_a_network_of_ones_own_need_a_shape(spark):
+    with pytest.raises(ConfigurationError, match=r"set imageShape=\[height, width, channels\]"):
+        ImageClassifier(featuresCol="content", network=nn.Flatten()).fit(png_frame(spark, 4))
 
 
 @pytest.mark.usefixtures("no_jobs")

@@ -1,13 +1,15 @@
-"""The networks that there are by name, and how to add yours.
+"""The networks that there are by name, and how to bring yours.
 
-A registered network is a function of the shape of one input and a number of classes. Importing this
+A registered network is a function of the shape of one input and a number of classes; `find_network` takes
+import paths and instances as well. Importing this
 package fills the registry. Layers have names, by which a network can be cut open.
 """
 
 from __future__ import annotations
 
 from sparkwater.gpu.networks.alexnet import alexnet
-from sparkwater.gpu.networks.auto import auto, resolve_network
+from sparkwater.gpu.networks.auto import AUTO, auto, resolve_network
+from sparkwater.gpu.networks.building import build_network, check_network
 from sparkwater.gpu.networks.convnet import convnet
 from sparkwater.gpu.networks.googlenet import googlenet
 from sparkwater.gpu.networks.inception_bn import inception_bn
@@ -15,19 +17,13 @@ from sparkwater.gpu.networks.initialization import INITIALIZATIONS
 from sparkwater.gpu.networks.lenet import lenet
 from sparkwater.gpu.networks.mlp import mlp
 from sparkwater.gpu.networks.mobilenet import mobilenet_v3_small
-from sparkwater.gpu.networks.registry import (
-    NetworkEntry,
-    NetworkFactory,
-    build_network,
-    check_network,
-    find_network,
-    register_network,
-    registered_networks,
-)
+from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, register_network, registered_networks
 from sparkwater.gpu.networks.resnet import resnet18, resnet34, resnet50
+from sparkwater.gpu.networks.sources import find_network, is_import_path
 from sparkwater.gpu.networks.vgg import vgg11, vgg16
 
 __all__ = [
+    "AUTO",
     "INITIALIZATIONS",
     "NetworkEntry",
     "NetworkFactory",
@@ -39,6 +35,7 @@ __all__ = [
     "find_network",
     "googlenet",
     "inception_bn",
+    "is_import_path",
     "lenet",
     "mlp",
     "mobilenet_v3_small",

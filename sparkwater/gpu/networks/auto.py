@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sparkwater.gpu.networks.registry import find_network, register_network
+from sparkwater.gpu.networks.registry import find_registered, register_network
 
 AUTO = "auto"
 
@@ -29,7 +29,7 @@ def resolve_network(name: str, shape: tuple[int, ...]) -> str:
         If no network has this name.
     """
     if name != AUTO:
-        find_network(name)
+        find_registered(name)
         return name
     if len(shape) != 3 or min(shape[1:]) < 8:
         return "mlp"
@@ -42,4 +42,4 @@ def resolve_network(name: str, shape: tuple[int, ...]) -> str:
 @register_network(AUTO, image_shape=(224, 224, 3))
 def auto(shape: tuple[int, ...], classes: int) -> nn.Module:
     """Build the network that suits an input: see `resolve_network`."""
-    return find_network(resolve_network(AUTO, shape)).factory(shape, classes)
+    return find_registered(resolve_network(AUTO, shape)).factory(shape, classes)

@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import torch
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.networks.initialization import check_initialization, initialize
 
-#: Builds a network for pictures of (channels, height, width) and a number of classes.
-NetworkFactory = Callable[[tuple[int, ...], int], nn.Module]
+#: Builds a network from the shape of one input, ``(channels, height, width)`` for pictures, and a number of classes.
+NetworkFactory = Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """One network of the registry.
+    """One network: a registered one, or one of the user's own.
 
     Attributes
     ----------
     factory : callable
-        Builds it from the shape of one input, ``(channels, height, width)``, and the number of classes.
-    image_shape : tuple of int
-        Height, width and channels of the pictures that it was made for.
+        Builds it from the shape of one input, ``(channels, height, width)`` for pictures, and the number of
+        classes.
+    image_shape : tuple of int or None
+        Height, width and channels of the pictures that it was made for; None where that isn't known.
     smallest : int
         Height and width below which pictures are refused: its layers would shrink them to nothing.
+    name : str
+        Its registered name, its import path, or the class of the instance that it is.
+    arguments : mapping of str to Any
+        What the factory gets besides.
+    kind : {"registered", "imported", "instance"}
+        Where it comes from.
+    takes_classes : bool
+        Whether its factory makes as many outputs as there are classes; otherwise their number is its own.
+    identity : str
+        What tells two instances of the same class apart.
     """
 
     factory: NetworkFactory
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] | None
     smallest: int
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "registered"
+    takes_classes: bool = True
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """What is the same for entries that build the same network."""
+        return json.dumps([self.kind, self.name, dict(self.arguments), self.identity], sort_keys=True)
 
 
 _REGISTRY: dict[str, NetworkEntry] = {}
@@ -44,7 +65,7 @@ def register_network(
     """Return a decorator that enters a factory into the registry under a name."""
 
     def register(factory: NetworkFactory) -> NetworkFactory:
-        _REGISTRY[name] = NetworkEntry(factory, image_shape, smallest)
+        _REGISTRY[name] = NetworkEntry(factory, image_shape, smallest, name)
         return factory
 
     return register
@@ -55,7 +76,7 @@ def registered_networks() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def find_network(name: str) -> NetworkEntry:
+def find_registered(name: str) -> NetworkEntry:
     """Return a registered network.
 
     Raises
@@ -66,67 +87,8 @@ def find_network(name: str) -> NetworkEntry:
     if name not in _REGISTRY:
         near = difflib.get_close_matches(name.lower(), _REGISTRY)
         hint = f"did you mean {' or '.join(near)}? Accepted" if near else "accepted"
-        raise ConfigurationError(f"network={name!r} is not registered; {hint}: {', '.join(registered_networks())}")
+        raise ConfigurationError(
+            f"network={name!r} is not registered; {hint}: {', '.join(registered_networks())}; "
+            "or an import path 'package.module:factory'; or a torch.nn.Module"
+        )
     return _REGISTRY[name]
-
-
-def build_network(
-    entry: NetworkEntry, shape: tuple[int, ...], classes: int, seed: int, initialization: str = "paper"
-) -> nn.Module:
-    """Build a network with the initial weights that follow from a seed; torch's own generator is left as it was.
-
-    Parameters
-    ----------
-    entry : NetworkEntry
-        What to build.
-    shape : tuple of int
-        Shape of one input, ``(channels, height, width)`` for pictures.
-    classes : int
-        Number of outputs.
-    seed : int
-        The same seed gives the same weights, bit for bit.
-    initialization : {"paper", "he", "xavier"}
-        How the weights are drawn: as the network's own factory does, which follows the network's paper,
-        or as `initialize` describes.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such initialization.
-    """
-    check_initialization(initialization)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = entry.factory(shape, classes)
-        return network if initialization == "paper" else initialize(network, initialization)
-
-
-def check_network(name: str, shape: tuple[int, ...], classes: int) -> None:
-    """Refuse an input shape that a network can't take, without computing anything.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such network, the pictures are too small for it, or it doesn't give one value a class.
-    """
-    entry = find_network(name)
-    if len(shape) == 3 and min(shape[1:]) < entry.smallest:
-        raise ConfigurationError(
-            f"network={name!r} needs pictures of at least {entry.smallest} x {entry.smallest} pixels; {_given(shape)}"
-        )
-    try:
-        with torch.device("meta"):
-            output = entry.factory(shape, classes)(torch.empty((2, *shape)))
-    except (RuntimeError, ValueError) as error:
-        raise ConfigurationError(f"network={name!r} doesn't take {_given(shape)}: {error}") from error
-    if tuple(output.shape) != (2, classes):
-        raise ConfigurationError(
-            f"network={name!r} gives a tensor of shape {list(output.shape[1:])} a row; it must be [{classes}]"
-        )
-
-
-def _given(shape: tuple[int, ...]) -> str:
-    if len(shape) != 3:
-        return f"tensors of shape {list(shape)}, which are no pictures (network='mlp' takes any shape)"
-    channels, height, width = shape
-    return f"imageShape=[{height}, {width}, {channels}]"

@@ -1,0 +1,54 @@
+"""Networks as users bring them: tests name them by import path, and give this file to the executors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+not_callable = 3
+
+
+def small(shape: tuple[int, ...], classes: int, width: int = 4) -> nn.Module:
+    """A factory that follows the convention."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), width), nn.ReLU(), nn.Linear(width, classes))
+
+
+class Net(nn.Module):
+    """A class that asks for the classes as torchvision's do, and for nothing else."""
+
+    def __init__(self, num_classes: int, slope: float = 0.0) -> None:
+        super().__init__()
+        self.fc1 = nn.LazyLinear(8) if slope < 0 else nn.Linear(256, 8)
+        self.fc2 = nn.Linear(8, num_classes)
+        self.slope = slope
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.fc2(nn.functional.leaky_relu(self.fc1(pictures.flatten(1)), self.slope))
+
+    @classmethod
+    def of(cls, num_classes: int) -> Net:
+        return cls(num_classes)
+
+
+def fixed(outputs: int = 5) -> nn.Module:
+    """A factory that asks for nothing."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(256, outputs))
+
+
+def no_module(**_: Any) -> str:
+    return "a network"
+
+
+def broken(classes: int) -> nn.Module:
+    raise OSError("no such architecture")
+
+
+def pair() -> nn.Module:
+    class Pair(nn.Module):
+        def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return pictures, pictures
+
+    return Pair()
