@@ -60,7 +60,7 @@ def cluster() -> SparkSession:
 
 @pytest.fixture
 def gpu_cluster(tmp_path: Path) -> SparkSession:
-    """A session like `cluster`, where each executor claims to have a GPU."""
+    """A session like `cluster`, where each executor claims to have a GPU and tasks ask for none."""
     script = tmp_path / "gpus.sh"
     script.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0"]}\'\n')
     script.chmod(0o755)
@@ -69,6 +69,5 @@ def gpu_cluster(tmp_path: Path) -> SparkSession:
         "spark.worker.resource.gpu.discoveryScript": str(script),
         "spark.executor.resource.gpu.amount": "1",
         "spark.executor.resource.gpu.discoveryScript": str(script),
-        "spark.task.resource.gpu.amount": "1",
     }
     return start_session("local-cluster[2,1,1024]", **settings)

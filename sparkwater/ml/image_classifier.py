@@ -350,6 +350,7 @@ class ImageClassifier(
             dataset.sparkSession,
             self.getNumWorkers(),
             self.getCollective(),
+            self.getDevice(),
             self.getStartTimeout(),
             self.getAllowPlaintext(),
         )

@@ -22,6 +22,7 @@ from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.world import World
 from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
+from sparkwater.ml.scheduling import rank_profile
 
 if TYPE_CHECKING:
     from pyspark import BarrierTaskContext
@@ -93,7 +94,8 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
         program = _program(job, address)
         try:
-            rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True).collect()
+            profile = rank_profile(frame.sparkSession, job.device)
+            rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
         except Exception as error:
             raise _lost(error) from error
     outcomes = _join(rows)

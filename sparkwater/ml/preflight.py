@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collectives import missing_collective
+from sparkwater.ml.scheduling import rank_profile, running_slots
 
 if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
     from pyspark.sql import SparkSession
 
 #: The first Spark whose mapInArrow takes a resource profile.
@@ -20,7 +22,12 @@ _PROTECTED = ("spark.authenticate", "spark.network.crypto.enabled", "spark.ssl.e
 
 
 def check_cluster(
-    spark: SparkSession, num_workers: int, collective: str, start_timeout: int, allow_plaintext: bool
+    spark: SparkSession,
+    num_workers: int,
+    collective: str,
+    device: str,
+    start_timeout: int,
+    allow_plaintext: bool,
 ) -> None:
     """Refuse a training that this cluster can't run.
 
@@ -32,6 +39,8 @@ def check_cluster(
         Ranks; all of them must run at the same time.
     collective : str
         How they add up gradients.
+    device : str
+        What they compute on.
     start_timeout : int
         Seconds to wait for executors that are still starting.
     allow_plaintext : bool
@@ -49,7 +58,7 @@ def check_cluster(
         refusal = missing_collective(collective, num_workers)
         if refusal:
             raise ConfigurationError(refusal)
-    _check_slots(spark, num_workers, start_timeout)
+    _check_slots(spark, num_workers, rank_profile(spark, device), start_timeout)
 
 
 def check_spark_version(version: str) -> None:
@@ -75,19 +84,25 @@ def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool
         )
 
 
-def _check_slots(spark: SparkSession, num_workers: int, start_timeout: int) -> None:
+def _check_slots(spark: SparkSession, num_workers: int, profile: ResourceProfile | None, start_timeout: int) -> None:
     deadline = time.monotonic() + start_timeout
-    while (running := _running_slots(spark)) < num_workers:
-        promised = promised_slots(_master(spark), running)
+    while (running := running_slots(spark, profile)) < num_workers:
+        promised = promised_slots(_master(spark), running) if profile is None else None
         hopeless = promised is not None and promised < num_workers
         if hopeless or time.monotonic() > deadline:
             waited = "" if hopeless else f" after startTimeout={start_timeout} seconds"
             raise ConfigurationError(
                 f"numWorkers={num_workers}, but the cluster runs {promised if hopeless else running} tasks at a time"
-                f"{waited} (spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}); lower numWorkers, or give Spark "
-                "more cores or executors"
+                f"{waited} ({_task_needs(spark, profile)}); lower numWorkers, or give Spark more cores or executors"
             )
         time.sleep(0.1)
+
+
+def _task_needs(spark: SparkSession, profile: ResourceProfile | None) -> str:
+    if profile is None:
+        return f"spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}"
+    cores = int(profile.taskResources["cpus"].amount)
+    return f"each with a GPU and {cores} cores; device='cpu' trains without GPUs"
 
 
 def promised_slots(master: str, running: int) -> int | None:
@@ -103,12 +118,6 @@ def promised_slots(master: str, running: int) -> int | None:
     if match := re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*]", master):
         return int(match[1]) * int(match[2])
     return running if master.startswith("local") else None
-
-
-def _running_slots(spark: SparkSession) -> int:
-    context = spark.sparkContext._jsc.sc()
-    profile = context.resourceProfileManager().defaultResourceProfile()
-    return int(context.maxNumConcurrentTasks(profile))
 
 
 def _master(spark: SparkSession) -> str:

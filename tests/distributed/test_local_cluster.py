@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from digits import png_frame, tensor_frame
 from pyspark.sql import SparkSession
 
+from sparkwater.errors import ConfigurationError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
+from sparkwater.ml.scheduling import rank_profile
 
 
 def train(spark: SparkSession) -> ImageClassifierModel:
@@ -33,6 +36,21 @@ def test_pictures_are_decoded_scored_and_counted_on_executors(cluster):
     assert confusion_matrix(model.transform(frame), "label", "predictedLabel").error < 0.05
 
 
-def test_simulated_gpus_reach_the_ranks_and_auto_falls_back_to_the_cpu(gpu_cluster):
+def test_each_rank_asks_for_a_gpu_of_its_own_where_executors_have_some(gpu_cluster):
+    def addresses(batches):
+        from pyspark import TaskContext
+
+        resources = TaskContext.get().resources()
+        yield pa.RecordBatch.from_pydict({"gpu": [",".join(resources["gpu"].addresses) if resources else ""]})
+
+    def given(device):
+        frame = gpu_cluster.range(0, 2, 1, 2)
+        profile = rank_profile(gpu_cluster, device)
+        return [row.gpu for row in frame.mapInArrow(addresses, "gpu string", True, profile).collect()]
+
+    assert given("auto") == ["0", "0"]  # each executor's own
+    assert given("cpu") == ["", ""]
     model = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(gpu_cluster, 40))
-    assert model.summary.device == "cpu"
+    assert model.summary.device == "cpu"  # there is no GPU behind the address
+    with pytest.raises(ConfigurationError, match=r"numWorkers=3, .* runs 2 tasks .*a GPU and 1 cores; device='cpu'"):
+        ImageClassifier(numWorkers=3, startTimeout=1).fit(tensor_frame(gpu_cluster, 40))

@@ -1,0 +1,50 @@
+"""What a task of the training's stage asks of the cluster: one GPU a rank, where the executors have some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def rank_profile(spark: SparkSession, device: str) -> ResourceProfile | None:
+    """Return the resources of one rank, or None where the session's own settings for tasks hold.
+
+    Where executors have GPUs and the session doesn't say how many of them a task gets, a rank asks
+    for one GPU, and for its share of the executor's cores: all of them run on GPUs that no other
+    rank uses, while the session's other tasks go on as they were.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session to run in.
+    device : str
+        The estimator's ``device``; ``cpu`` asks for nothing.
+    """
+    gpus = int(spark.conf.get("spark.executor.resource.gpu.amount", "0") or 0)
+    if device == "cpu" or not gpus or spark.conf.get("spark.task.resource.gpu.amount", None) is not None:
+        return None
+    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    own = int(spark.conf.get("spark.task.cpus", "1") or 1)
+    requests = TaskResourceRequests().cpus(max(own, cores // gpus)).resource("gpu", 1)
+    return _known(spark, ResourceProfileBuilder().require(requests).build)
+
+
+def _known(spark: SparkSession, profile: ResourceProfile) -> ResourceProfile:
+    """Return a profile that Spark's scheduler knows: the one of an earlier call where there was one."""
+    manager = spark.sparkContext._jsc.sc().resourceProfileManager()
+    earlier = manager.getEquivalentProfile(profile._java_resource_profile)
+    if earlier.isDefined():
+        return ResourceProfile(_java_resource_profile=earlier.get())
+    manager.addResourceProfile(profile._java_resource_profile)
+    return profile
+
+
+def running_slots(spark: SparkSession, profile: ResourceProfile | None) -> int:
+    """Return how many tasks of a profile the executors that there are now run at the same time."""
+    context = spark.sparkContext._jsc.sc()
+    own = context.resourceProfileManager().defaultResourceProfile()
+    return int(context.maxNumConcurrentTasks(profile._java_resource_profile if profile else own))
