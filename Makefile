@@ -5,7 +5,8 @@ LATEST := .venv-latest/.ready
 export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
 export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
-PYTEST := -m pytest -q --durations=10
+# Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
+PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
 .PHONY: help demo test test-latest lint type format bench-fit bench-conversions bench-similarity clean
 
