@@ -249,12 +249,12 @@ def _unpack(spec: TensorSpec) -> Callable[[pd.Series[Any]], pd.Series[Any]]:
         if wrong is not None:
             raise DataError(f"a tensor has {wrong} bytes where {spec} has {spec.nbytes}")
         values = np.frombuffer(b"".join(given), spec.numpy_dtype)
-        return arrow_series(_nested_arrow(values, valid, spec))
+        return arrow_series(nested_arrow(values, valid, spec))
 
     return unpack
 
 
-def _nested_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], spec: TensorSpec) -> pa.Array:
+def nested_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_], spec: TensorSpec) -> pa.Array:
     """Return tensors, one after the other, as lists as nested as their shape; the rows that aren't valid are null."""
     array = pa.array(values.astype(stored_dtype(spec.dtype), copy=False))
     for size in reversed(spec.shape[1:]):

@@ -5,7 +5,7 @@ They are made on the driver and run on the executors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -63,12 +63,33 @@ class _ArrowSeries(pd.Series):  # type: ignore[type-arg]
     whole. That costs more than all the rest, and there is nothing to do on an Arrow array.
     """
 
+    @property
+    def _constructor(self) -> type[_ArrowSeries]:
+        return _ArrowSeries  # Spark renames the columns of a frame
+
     def apply(self, *args: Any, **kwargs: Any) -> Any:
         """Return the Series as it is."""
         del args, kwargs
         return self
 
 
+class _ArrowFrame(pd.DataFrame):
+    """A DataFrame whose columns go back to Spark as the Arrow arrays they are."""
+
+    @property
+    def _constructor(self) -> type[_ArrowFrame]:
+        return _ArrowFrame
+
+    @property
+    def _constructor_sliced(self) -> type[_ArrowSeries]:
+        return _ArrowSeries
+
+
 def arrow_series(array: pa.Array) -> pd.Series[Any]:
     """Return an Arrow array as a pandas Series over the same memory; it goes back to Spark as it is."""
     return _ArrowSeries(pd.arrays.ArrowExtensionArray(array))  # type: ignore[attr-defined]
+
+
+def arrow_frame(columns: Mapping[str, pa.Array]) -> pd.DataFrame:
+    """Return Arrow arrays as a pandas DataFrame over the same memory; they go back to Spark as they are."""
+    return _ArrowFrame({name: arrow_series(array) for name, array in columns.items()})

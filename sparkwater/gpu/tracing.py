@@ -61,19 +61,25 @@ def record_layers(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[Lay
     RuntimeError, ValueError, TypeError
         As the network does where it can't take such inputs, or needs their values.
     """
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    weightless = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    state = weightless(network)
     row = torch.empty((1, *shape), device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"), _evaluating(network):
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"), evaluating(network):
         recorder = _Recorder(network, counter.get_total_flops)
         recorder.produced(row, (INPUT,))
         with recorder.hooked(), recorder:
-            torch.func.functional_call(network, weightless, (row,))
+            torch.func.functional_call(network, state, (row,))
     return tuple(recorder.layers), counter.get_total_flops() // 2
 
 
+def weightless(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return stand-ins for a network's state that have shapes but no values."""
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+
+
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode for a while; each of its modules gets its own mode back."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:

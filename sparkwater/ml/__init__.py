@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "image_classifier": ("ImageClassifier", "ImageClassifierModel"),
+        "deep_features": ("DeepFeatures",),
         "confusion": ("ConfusionMatrix", "confusion_matrix"),
         "summary": ("TrainingSummary",),
         "similarity": ("distance_matrix", "k_nearest"),

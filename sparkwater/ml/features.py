@@ -92,6 +92,21 @@ def resolve_features(
     )
 
 
+def trained_features(schema: T.StructType, name: str, spec: TensorSpec) -> FeatureColumn:
+    """Return what a features column holds for a network that was trained on tensors of a spec.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column, or it gives other tensors.
+    """
+    channels, height, width = spec.shape
+    features = resolve_features(schema, name, [height, width, channels], None)
+    if features.spec != spec:
+        raise SchemaError(f"featuresCol={name!r} gives tensors {features.spec}; this model was trained on {spec}")
+    return features
+
+
 def checked_features(frame: DataFrame, column: FeatureColumn) -> Column:
     """Return the column as `CHECKED_TENSOR`: the tensor of each row, or why it has none."""
     if column.kind == "image":

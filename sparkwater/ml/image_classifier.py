@@ -22,18 +22,20 @@ from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.gpu.inference import TrainedNetwork
+from sparkwater.gpu.layers import PENULTIMATE
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.store import Store
 from sparkwater.ml.consent import NetworkStageReader
-from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features
+from sparkwater.ml.deep_features import DeepFeatures
+from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features, trained_features
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_ranks
 from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
-from sparkwater.ml.prediction import add_predictions, free_outputs
+from sparkwater.ml.prediction import add_predictions
 from sparkwater.ml.preflight import check_cluster
 from sparkwater.ml.summary import TrainingSummary
 
@@ -420,6 +422,18 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
         return ModelReader(cls)
 
+    def deepFeatures(self, layer: str | int | list[str | int] = PENULTIMATE, **params: Any) -> DeepFeatures:
+        """Return a stage that gives what layers of the network give.
+
+        Parameters
+        ----------
+        layer : str, int or list of these
+            Which layers; see `DeepFeatures`.
+        **params
+            Its other Params, such as ``outputCol`` and ``pooling``.
+        """
+        return DeepFeatures(model=self, layer=layer, **params)
+
     def copy(self, extra: dict | None = None) -> ImageClassifierModel:  # type: ignore[type-arg]
         """Return a copy with other Params; the network is shared."""
         copied: ImageClassifierModel = super().copy(extra)
@@ -427,15 +441,5 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         return copied
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        free_outputs(dataset, self, isinstance(self.fitted.classes[0], str))
-        column, height_width_channels = self.getFeaturesCol(), self._trained_shape()
-        features = resolve_features(dataset.schema, column, height_width_channels, height_width_channels)
-        if features.spec != self.fitted.spec:
-            raise SchemaError(
-                f"featuresCol={column!r} gives tensors {features.spec}; this model was trained on {self.fitted.spec}"
-            )
+        features = trained_features(dataset.schema, self.getFeaturesCol(), self.fitted.spec)
         return add_predictions(dataset, features, self.fitted, self)
-
-    def _trained_shape(self) -> list[int]:
-        channels, height, width = self.fitted.spec.shape
-        return [height, width, channels]

@@ -21,14 +21,16 @@ from sparkwater.ml.network_params import HasNetwork
 from sparkwater.ml.recipe_params import RecipeParams
 
 
+class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
+    """Params of all that puts rows through a network."""
+
+
 class PredictorParams(
-    HasFeaturesCol,
+    ScoringParams,
     HasLabelCol,
     HasPredictionCol,
     HasProbabilityCol,
     HasRawPredictionCol,
-    HasHandleInvalid,
-    HasIdCol,
     HasImageShape,
     HasNetwork,
 ):

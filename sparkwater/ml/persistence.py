@@ -84,7 +84,9 @@ class ModelReader(AllowsNetworks, MLReader[Any]):
         fields = _parse(described, path)
         self.check_allowed(spark, fields["network"]["name"], path)
         model.fitted = _restore(fields, weights, path)
-        return model._set(network=model.fitted.trained.entry.name)
+        if model.hasParam("network"):
+            model._set(network=model.fitted.trained.entry.name)
+        return model
 
 
 def _describe(fitted: FittedNetwork) -> str:
