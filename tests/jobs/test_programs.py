@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
+from conftest import ROOT, start_session
 from digits import pictures, png
 
 SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
@@ -85,6 +85,31 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
     assert sum(right) / len(right) > 0.9
 
 
+def run_here(monkeypatch, program: str, *arguments: str) -> int:
+    """Run a program in this process, in a session that it finds and stops, and return its exit code."""
+    start_session("local[2]")
+    monkeypatch.setattr(sys, "argv", [program, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "jobs" / program), run_name="__main__")
+    return ended.value.code
+
+
+def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, trained, tmp_path, monkeypatch, capsys):
+    features, similar = str(tmp_path / "features"), str(tmp_path / "similar")
+    pictures = ["--model", str(trained[1]), "--images", str(tree / "testing"), "--output", features]
+    assert run_here(monkeypatch, "extract_features.py", *pictures, "--layers", "fc1", "2") == 0
+    said = f"extract_features: wrote 40 rows to {features}, 0 of them without features"
+    assert last_line(capsys.readouterr().out) == said
+    assert pq.read_schema(next(Path(features).glob("*.parquet"))).names == ["path", "fc1", "2"]
+    columns = ["--id-col", "path", "--features-col", "fc1", "--k", "2"]
+    sides = ["--queries", features, "--references", features, "--output", similar]
+    assert run_here(monkeypatch, "find_similar.py", *sides, *columns) == 0
+    nearest = [row for row in pq.read_table(similar).to_pylist() if row["rank"] == 2]  # the first is the picture itself
+    assert len(nearest) == 40
+    kinds = [[Path(row[side]).parent for side in ("queryId", "referenceId")] for row in nearest]
+    assert sum(query == reference for query, reference in kinds) > 36
+
+
 @pytest.mark.parametrize(
     ("program", "arguments", "cause"),
     [
@@ -97,22 +122,23 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
             ["--model", "/no/model", "--images", "{tree}/testing", "--output", "{empty}/out"],
             "score_images failed",
         ),
+        (
+            "extract_features.py",
+            ["--model", "{model}", "--images", "{tree}/testing", "--layers", "fc9", "--output", "{empty}/out"],
+            "extract_features failed: ConfigurationError: layer='fc9' is no layer",
+        ),
     ],
 )
-@pytest.mark.usefixtures("spark")  # the session that the program finds, and stops
 def test_failure_exits_with_one_and_names_the_cause_last(
-    tree, tmp_path, monkeypatch, capsys, program, arguments, cause
+    tree, trained, tmp_path, monkeypatch, capsys, program, arguments, cause
 ):
     empty, corrupt = tmp_path / "empty", tmp_path / "corrupt"
     (empty / "training").mkdir(parents=True)
     for part in ("training", "testing"):
         (corrupt / part / "a").mkdir(parents=True)
         (corrupt / part / "a" / "1.png").write_bytes(b"\x89PNG and nothing else")
-    filled = [argument.format(tree=tree, empty=empty, corrupt=corrupt) for argument in arguments]
-    monkeypatch.setattr(sys, "argv", [program, *filled])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "jobs" / program), run_name="__main__")
-    assert ended.value.code == 1
+    places = {"tree": tree, "empty": empty, "corrupt": corrupt, "model": trained[1]}
+    assert run_here(monkeypatch, program, *(argument.format(**places) for argument in arguments)) == 1
     assert cause in last_line(capsys.readouterr().err)
 
 
@@ -122,7 +148,7 @@ def test_spark_submit_passes_exit_code_and_cause_on():
     assert "ConfigurationError: there is no folder" in last_line(done.stdout)
 
 
-@pytest.mark.parametrize("program", ["train_image_classifier.py", "score_images.py"])
+@pytest.mark.parametrize("program", ["train_image_classifier.py", "score_images.py", "extract_features.py"])
 def test_help_can_be_followed(program):
     done = subprocess.run(
         [sys.executable, ROOT / "jobs" / program, "--help"], capture_output=True, text=True, check=True
