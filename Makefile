@@ -8,7 +8,7 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo test test-latest lint type format bench-fit bench-conversions bench-similarity clean
+.PHONY: help demo test test-latest lint type format bench-fit bench-conversions bench-similarity bench-transform clean
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
@@ -46,8 +46,12 @@ bench-conversions: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_vectors.py
 	.venv/bin/python benchmarks/bench_images.py
 
-bench-similarity: $(PINNED)
+bench-similarity: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_similarity.py
+	.venv/bin/python benchmarks/bench_deep_features.py
+
+bench-transform: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_transform.py
 
 clean:
 	rm -rf build .venv .venv-latest *.egg-info
