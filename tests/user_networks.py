@@ -52,3 +52,32 @@ def pair() -> nn.Module:
             return pictures, pictures
 
     return Pair()
+
+
+class Gru(nn.Module):
+    """Classes of token sequences: its shape is ``(length,)``, its input int64."""
+
+    def __init__(self, classes: int, vocabulary: int = 16) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 8)
+        self.gru = nn.GRU(8, 16, batch_first=True)
+        self.fc = nn.Linear(16, classes)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        states, _ = self.gru(self.embedding(tokens))
+        return self.fc(states.mean(dim=1))
+
+
+class PictureAndTable(nn.Module):
+    """Classes of a picture beside a row of numbers."""
+
+    def __init__(self, shape: tuple[tuple[int, ...], ...], classes: int) -> None:
+        super().__init__()
+        (channels, height, width), (numbers,) = shape
+        self.picture = nn.Linear(channels * height * width, 16)
+        self.table = nn.Linear(numbers, 16)
+        self.fc = nn.Linear(32, classes)
+
+    def forward(self, picture: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        both = torch.cat([self.picture(picture.flatten(1)), self.table(numbers)], dim=1)
+        return self.fc(both.relu())

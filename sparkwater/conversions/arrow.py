@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.spec import PackedSpec, TensorSpec
 from sparkwater.errors import DataError, SchemaError
 
 if TYPE_CHECKING:
@@ -92,12 +92,18 @@ def readable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
 
 def usable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
     """Return the tensors that a network can use: `readable_tensors` without those that hold a NaN or an infinity."""
-    return finite_tensors(readable_tensors(array, spec))
+    return finite_tensors(readable_tensors(array, spec), spec)
 
 
-def finite_tensors(rows: TensorRows) -> TensorRows:
-    """Return the rows without those that hold a NaN or an infinity, which become problems."""
-    finite = finite_rows(rows.values)
+def finite_tensors(rows: TensorRows, spec: TensorSpec | None = None) -> TensorRows:
+    """Return the rows without those that hold a NaN or an infinity, which become problems.
+
+    The spec is needed where it is a packed one.
+    """
+    if isinstance(spec, PackedSpec):
+        finite = np.all([finite_rows(part) for part in split_parts(rows.values, spec)], axis=0)
+    else:
+        finite = finite_rows(rows.values)
     if finite.all():
         return rows
     positions = np.flatnonzero(rows.valid)
@@ -112,6 +118,23 @@ def finite_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     if values.dtype.kind != "f":
         return np.ones(len(values), dtype=bool)
     return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+
+
+def split_parts(values: npt.NDArray[np.generic], spec: PackedSpec) -> list[npt.NDArray[np.generic]]:
+    """Return the tensors of packed rows, part by part, each ``(rows, *part.shape)``; copies.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of uint8
+        Shape ``(rows, spec.nbytes)``.
+    spec : PackedSpec
+        What they hold.
+    """
+    return [
+        # A copy, because a part's bytes may begin anywhere, where its numbers may not.
+        np.ascontiguousarray(values[:, start:stop]).view(part.numpy_dtype).reshape(len(values), *part.shape)
+        for part, (start, stop) in zip(spec.parts, spec.bounds, strict=True)
+    ]
 
 
 def tensors_to_arrow(values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None = None) -> pa.BinaryArray:

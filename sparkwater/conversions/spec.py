@@ -79,3 +79,34 @@ class TensorSpec:
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True, init=False)
+class PackedSpec(TensorSpec):
+    """Several tensors a row that travel as one: their bytes, one tensor after the other.
+
+    Parameters
+    ----------
+    parts : sequence of TensorSpec
+        What each of them is. The row itself is a uint8 tensor of all their bytes.
+    """
+
+    parts: tuple[TensorSpec, ...]
+
+    def __init__(self, parts: Sequence[TensorSpec]) -> None:
+        super().__init__("uint8", (sum(part.nbytes for part in parts),))
+        object.__setattr__(self, "parts", tuple(parts))
+
+    @property
+    def bounds(self) -> list[tuple[int, int]]:
+        """The first byte of each part, and the one after its last."""
+        ends = np.cumsum([part.nbytes for part in self.parts]).tolist()
+        return list(zip([0, *ends], ends, strict=False))
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.parts))
+
+
+def parts_of(spec: TensorSpec) -> tuple[TensorSpec, ...]:
+    """Return the tensors of one row: the spec itself, or the parts of a packed one."""
+    return spec.parts if isinstance(spec, PackedSpec) else (spec,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ from torch import nn
 
 from sparkwater.conversions.arrow import as_torch
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.inputs import Inputs, forward
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.networks.sources import InstanceFactory, class_path
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.scaling import AnyScaling, PackedScaling, scalings_in
 from sparkwater.gpu.weights import load_weights
 
 #: Rows that go through a network together: few enough for the processor's cache.
@@ -34,11 +36,11 @@ class TrainedNetwork:
     entry : NetworkEntry
         How to build the network.
     shape : tuple of int
-        Shape of one input.
+        Shape of one input; for several inputs a tuple of their shapes.
     classes : int
         Number of outputs.
-    scaling : Scaling
-        How an input is scaled.
+    scaling : Scaling or PackedScaling
+        How rows become inputs.
     weights : bytes
         Safetensors.
     weights_digest : str
@@ -46,9 +48,9 @@ class TrainedNetwork:
     """
 
     entry: NetworkEntry
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     classes: int
-    scaling: Scaling
+    scaling: AnyScaling
     weights: bytes
     weights_digest: str
 
@@ -101,10 +103,22 @@ def portable_entry(trained: TrainedNetwork) -> NetworkEntry:
 
 
 def _compute_the_same(one: TrainedNetwork, other: TrainedNetwork) -> bool:
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.rand((4, *one.shape), generator=generator)
+    rows = _random_rows(one)
     with torch.inference_mode():
-        return torch.equal(ready_network(one)(rows), ready_network(other)(rows))
+        return torch.equal(forward(ready_network(one), rows), forward(ready_network(other), rows))
+
+
+def _random_rows(trained: TrainedNetwork) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+    packed = isinstance(trained.scaling, PackedScaling)
+    shapes = trained.shape if packed else (trained.shape,)
+    rows = tuple(
+        torch.rand((4, *shape), generator=generator)
+        if scaling.mean
+        else torch.randint(0, 2, (4, *shape), generator=generator)  # ids that every vocabulary has
+        for shape, scaling in zip(shapes, scalings_in(trained.scaling), strict=True)
+    )
+    return rows if packed else rows[0]
 
 
 def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -115,7 +129,7 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
     trained : TrainedNetwork
         What to score with.
     tensors : numpy.ndarray
-        Shape ``(rows, *trained.shape)``.
+        Rows as they came: ``(rows, *trained.shape)``, or packed.
 
     Returns
     -------
@@ -128,17 +142,17 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
     with torch.inference_mode():
         blocks = torch.split(as_torch(tensors), BATCH_ROWS)
         try:
-            outputs = [network(_channels_last(trained.scaling.apply(block))) for block in blocks]
+            outputs = [forward(network, _channels_last(trained.scaling.apply(block))) for block in blocks]
         except RuntimeError:  # a network that views its tensors needs them row-major
-            outputs = [network(trained.scaling.apply(block)) for block in blocks]
+            outputs = [forward(network, trained.scaling.apply(block)) for block in blocks]
     return np.asarray(torch.cat(outputs).numpy())
 
 
-def _channels_last(batch: torch.Tensor) -> torch.Tensor:
+def _channels_last(batch: Inputs) -> Inputs:
     """Return pictures in the memory layout in which processors convolve faster, up to twice; else the batch.
 
     A single channel's strides say nothing of the layout unless they are made for it.
     """
-    if batch.dim() != 4:
+    if isinstance(batch, tuple) or batch.dim() != 4:
         return batch
     return torch.empty_like(batch, memory_format=torch.channels_last).copy_(batch)

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.conversions.spec import PackedSpec, TensorSpec
+from sparkwater.gpu.scaling import AnyScaling, PackedScaling, Scaling
 from sparkwater.gpu.train import EpochRecord
 
 
@@ -54,7 +55,7 @@ class Outcome:
     skipped: int = 0
     skipped_listed: list[tuple[str, str]] = field(default_factory=list)
     history: list[EpochRecord] = field(default_factory=list)
-    scaling: Scaling | None = None
+    scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""
 
@@ -74,8 +75,19 @@ class Outcome:
         return cls(
             **fields,
             failure=Failure(**failure) if failure else None,
-            scaling=Scaling(tuple(scaling["mean"]), tuple(scaling["deviation"])) if scaling else None,
+            scaling=_scaling(scaling) if scaling else None,
             history=history,
             skipped_listed=listed,
             weights=weights,
         )
+
+
+def _scaling(fields: dict[str, Any]) -> AnyScaling:
+    if "parts" not in fields:
+        return _channels(fields)
+    spec = PackedSpec([TensorSpec(part["dtype"], part["shape"]) for part in fields["spec"]["parts"]])
+    return PackedScaling(spec, tuple(map(_channels, fields["parts"])))
+
+
+def _channels(fields: dict[str, Any]) -> Scaling:
+    return Scaling(tuple(fields["mean"]), tuple(fields["deviation"]))

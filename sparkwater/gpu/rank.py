@@ -35,10 +35,11 @@ from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Classes, RankData, load_rows
 from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
+from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.scaling import measure_scaling
+from sparkwater.gpu.scaling import measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.store import Store, StoredRows
 from sparkwater.gpu.train import EpochRecord, Position, train
@@ -78,7 +79,7 @@ class RankJob:
     network : NetworkEntry
         What to train.
     spec : TensorSpec
-        What a row's tensor is.
+        What a row's tensor is; a packed one where there are several.
     classes : tuple
         The labels, sorted.
     expected_rows : int
@@ -194,9 +195,11 @@ def _run(
     data, device = prepared.data, prepared.device
     addresses = [str(report["address"]) for report in reports]
     with _connected(peers, addresses, job, device) as communicator:
-        scaling = measure_scaling(data.blocks(), job.spec.shape[0], communicator, device)
+        scaling = measure_rows(data.blocks, job.spec, communicator, device)
         seed = derive_seed(job.config.seed, "weights")
-        network = build_network(job.network, job.spec.shape, len(job.classes), seed, job.initialization).to(device)
+        network = build_network(job.network, network_shape(job.spec), len(job.classes), seed, job.initialization).to(
+            device
+        )
         history = train(network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position)
         weights = dump_weights(network)
     return Outcome(

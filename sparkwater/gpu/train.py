@@ -15,13 +15,14 @@ from sparkwater.gpu.augmentation import augment
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankData
+from sparkwater.gpu.inputs import Inputs, forward
 from sparkwater.gpu.loss import row_losses
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
 from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.plan import plan_epoch
 from sparkwater.gpu.regularization import limit_norms, shape_gradients
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.scaling import AnyScaling
 from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
 
@@ -66,7 +67,7 @@ class LedgerError(SparkwaterError, RuntimeError):
 def train(
     network: nn.Module,
     data: RankData,
-    scaling: Scaling,
+    scaling: AnyScaling,
     rank: int,
     rows: Sequence[int],
     config: TrainConfig,
@@ -84,7 +85,7 @@ def train(
         On the device to use; all ranks get rank 0's weights at the start.
     data : RankData
         The rows of this rank; there may be none.
-    scaling : Scaling
+    scaling : Scaling or PackedScaling
         How features become the network's input.
     rank : int
         This rank.
@@ -155,10 +156,10 @@ def _augmented(features: torch.Tensor, config: TrainConfig, epoch: int, rank: in
 
 
 def _backward(
-    network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, global_batch: int, config: TrainConfig
+    network: nn.Module, inputs: Inputs, labels: torch.Tensor, global_batch: int, config: TrainConfig
 ) -> torch.Tensor:
     """Add the gradients of this rank's share of a step; return its sums of loss, hits and rows."""
-    outputs = network(inputs)
+    outputs = forward(network, inputs)
     loss = row_losses(outputs, labels, config.label_smoothing).sum()
     (loss / global_batch).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():

@@ -12,10 +12,11 @@ from pyspark.ml.param.shared import HasOutputCol, HasOutputCols
 from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inference import ready_network
 from sparkwater.gpu.layers import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
+from sparkwater.gpu.scaling import is_scaled
 from sparkwater.ml.declared import declare, refuse_unless
 from sparkwater.ml.features import trained_features
 from sparkwater.ml.params import ScoringParams
@@ -181,7 +182,10 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
             refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
         self.getHandleInvalid()
         trained, pooling = self.fitted.trained, self.getPooling()
-        features = trained_features(dataset.schema, self.getFeaturesCol(), self.fitted.spec)
+        spec = self.fitted.spec
+        if isinstance(spec, PackedSpec) or not is_scaled(spec):
+            raise ConfigurationError(f"the network was trained on {spec}; deep features are of one column of no ids")
+        features = trained_features(dataset.schema, [self.getFeaturesCol()], spec)
         layer = self.getLayer()
         layers = layer if isinstance(layer, list) else [layer]
         names = self._output_names(len(layers))

@@ -1,4 +1,4 @@
-"""What a features column holds, and how it becomes tensors for a network of pictures."""
+"""What features columns hold, and how they become the tensors of a row."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -16,7 +17,7 @@ from sparkwater.conversions.columns import (
 )
 from sparkwater.conversions.image_columns import checked_images, image_spec, is_image_field
 from sparkwater.conversions.spark_types import dtype_of
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -25,36 +26,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """A features column.
+    """A features column, or several whose tensors travel as one.
 
     Attributes
     ----------
     field : pyspark.sql.types.StructField
-        The column.
-    kind : {"tensor", "vector", "image"}
-        Tensors as they are; vectors and arrays of numbers; pictures to decode.
+        The column; the first of several.
+    kind : {"tensor", "vector", "image", "packed"}
+        Tensors as they are; vectors and arrays of numbers; pictures to decode; several columns.
     spec : TensorSpec
-        The tensor of one row, channels first.
+        The tensor of one row; pictures are channels first.
+    parts : tuple of FeatureColumn
+        The columns, where there are several.
     """
 
     field: T.StructField
     kind: str
     spec: TensorSpec
+    parts: tuple[FeatureColumn, ...] = ()
 
 
 def resolve_features(
-    schema: T.StructType, name: str, image_shape: Sequence[int] | None, network_shape: Sequence[int] | None
+    schema: T.StructType, names: Sequence[str], image_shape: Sequence[int] | None, network_shape: Sequence[int] | None
 ) -> FeatureColumn:
-    """Return what a features column holds.
+    """Return what features columns hold, for a network that is to be trained on them.
 
     Parameters
     ----------
     schema : pyspark.sql.types.StructType
         Of the DataFrame.
-    name : str
-        The features column.
+    names : sequence of str
+        The features columns: one, or several in the order of the network's inputs.
     image_shape : sequence of int or None
-        Height, width and channels as the user gave them; needed for vectors.
+        Height, width and channels of pictures as the user gave them. A single column of vectors holds pictures
+        where it is given.
     network_shape : sequence of int or None
         Height, width and channels that the network was made for, where that is known; what pictures are
         resized to where the user gave nothing.
@@ -64,64 +69,134 @@ def resolve_features(
     SchemaError
         If there is no such column, or it holds something else.
     ConfigurationError
-        If vectors come without an ``imageShape``, or pictures for a network that has no shape of its own.
+        If nothing says of what shape vectors or pictures are.
     """
-    field = find_field(schema, name)
-    spec = tensor_spec(field)
-    if spec is not None:
-        _check_tensor(name, spec, image_shape)
-        return FeatureColumn(field, "tensor", spec)
-    if dtype_of(field.dataType) is not None:
-        if image_shape is None:
-            raise ConfigurationError(
-                f"featuresCol={name!r} holds {field.dataType.simpleString()}; set imageShape=[height, width, channels] "
-                "to say how its values make a picture (row by row, channels last)"
-            )
-        height, width, channels = image_shape
-        return FeatureColumn(field, "vector", TensorSpec("float32", (channels, height, width)))
-    if is_image_field(field):
-        if image_shape is None and network_shape is None:
-            raise ConfigurationError(
-                f"featuresCol={name!r} holds pictures; set imageShape=[height, width, channels] to say what your "
-                "network takes"
-            )
-        return FeatureColumn(field, "image", image_spec(*(image_shape or network_shape or ())))
-    raise SchemaError(
-        f"featuresCol={name!r} is {field.dataType.simpleString()}; accepted: a tensor column, pictures (URI, encoded "
-        "bytes or image struct), or vectors and arrays of numbers with imageShape"
-    )
+    if len(names) == 1:
+        column = _resolve(schema, names[0], image_shape, image_shape or network_shape)
+        _check_shape(names[0], column, image_shape)
+        return column
+    return _packed([_resolve(schema, name, None, image_shape or network_shape) for name in names])
 
 
-def trained_features(schema: T.StructType, name: str, spec: TensorSpec) -> FeatureColumn:
-    """Return what a features column holds for a network that was trained on tensors of a spec.
+def trained_features(schema: T.StructType, names: Sequence[str], spec: TensorSpec) -> FeatureColumn:
+    """Return what features columns hold, for a network that was trained on rows of a spec.
 
     Raises
     ------
     SchemaError
-        If there is no such column, or it gives other tensors.
+        If there is no such column, or it can't give such tensors.
     """
-    channels, height, width = spec.shape
-    features = resolve_features(schema, name, [height, width, channels], None)
-    if features.spec != spec:
-        raise SchemaError(f"featuresCol={name!r} gives tensors {features.spec}; this model was trained on {spec}")
-    return features
+    parts = parts_of(spec)
+    if len(names) != len(parts):
+        raise SchemaError(f"this model was trained on {len(parts)} features columns; there are {len(names)}: {names}")
+    columns = [_trained(schema, name, part) for name, part in zip(names, parts, strict=True)]
+    return _packed(columns) if isinstance(spec, PackedSpec) else columns[0]
 
 
 def checked_features(frame: DataFrame, column: FeatureColumn) -> Column:
     """Return the column as `CHECKED_TENSOR`: the tensor of each row, or why it has none."""
+    if column.kind == "packed":
+        return _checked_parts(frame, column.parts)
     if column.kind == "image":
         return checked_images(column.field, column.spec)
     if column.kind == "vector":
-        return checked_tensors(frame, column.field.name, column.spec, channels_last=True)
+        is_picture = len(column.spec.shape) == 3
+        return checked_tensors(frame, column.field.name, column.spec, channels_last=is_picture)
     no_problem = F.lit(None).cast("string").alias("problem")
     return F.struct(F.col(f"`{column.field.name}`").alias("tensor"), no_problem)
 
 
-def _check_tensor(name: str, spec: TensorSpec, image_shape: Sequence[int] | None) -> None:
-    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3):
-        raise SchemaError(f"featuresCol={name!r} holds tensors {spec}; pictures are [channels, height, width]")
-    if image_shape is not None and spec.shape != image_spec(*image_shape).shape:
+def _checked_parts(frame: DataFrame, parts: Sequence[FeatureColumn]) -> Column:
+    tensors, problems = [], []
+    for part in parts:
+        checked = checked_features(frame, part)
+        tensor, size = checked["tensor"], part.spec.nbytes
+        wrong_length = F.concat(
+            F.lit("the tensor has "), F.octet_length(tensor), F.lit(f" bytes where {part.spec} has {size}")
+        )
+        problem = F.coalesce(
+            checked["problem"],
+            F.when(tensor.isNull(), "the tensor is null"),
+            # Two wrong lengths may make a right one together.
+            F.when(F.octet_length(tensor) != size, wrong_length),
+        )
+        problems.append(F.concat(F.lit(f"{part.field.name}: "), problem))
+        tensors.append(tensor)
+    problem = F.coalesce(*problems)
+    return F.struct(
+        F.when(problem.isNull(), F.concat(*tensors)).alias("tensor"),
+        problem.alias("problem"),
+    )
+
+
+def _packed(columns: Sequence[FeatureColumn]) -> FeatureColumn:
+    return FeatureColumn(columns[0].field, "packed", PackedSpec([column.spec for column in columns]), tuple(columns))
+
+
+def _resolve(
+    schema: T.StructType, name: str, vector_shape: Sequence[int] | None, picture_shape: Sequence[int] | None
+) -> FeatureColumn:
+    field = find_field(schema, name)
+    spec = tensor_spec(field)
+    if spec is not None:
+        return FeatureColumn(field, "tensor", spec)
+    if dtype_of(field.dataType) is not None:
+        return FeatureColumn(field, "vector", _vector_spec(field, vector_shape))
+    if is_image_field(field):
+        if picture_shape is None:
+            raise ConfigurationError(
+                f"column {name!r} holds pictures; set imageShape=[height, width, channels] to say what your network "
+                "takes"
+            )
+        return FeatureColumn(field, "image", image_spec(*picture_shape))
+    raise _no_features(field)
+
+
+def _vector_spec(field: T.StructField, image_shape: Sequence[int] | None) -> TensorSpec:
+    if image_shape is not None:
+        height, width, channels = image_shape
+        return TensorSpec("float32", (channels, height, width))
+    size = field.metadata.get("ml_attr", {}).get("num_attrs")  # as VectorAssembler writes it
+    if isinstance(field.dataType, VectorUDT) and size:
+        return TensorSpec("float32", (size,))
+    raise ConfigurationError(
+        f"column {field.name!r} holds {field.dataType.simpleString()}; set imageShape=[height, width, channels] to say "
+        "how its values make a picture (row by row, channels last), or make a tensor column with VectorToTensor or "
+        "TensorAssembler"
+    )
+
+
+def _trained(schema: T.StructType, name: str, spec: TensorSpec) -> FeatureColumn:
+    field = find_field(schema, name)
+    given = tensor_spec(field)
+    if given is not None:
+        if given != spec:
+            raise SchemaError(f"column {name!r} holds tensors {given}; this model was trained on {spec}")
+        return FeatureColumn(field, "tensor", spec)
+    if dtype_of(field.dataType) is not None:
+        kind, needed = "vector", "float32"
+    elif is_image_field(field):
+        kind, needed = "image", "uint8"
+    else:
+        raise _no_features(field)
+    if spec.dtype != needed or (kind == "image" and len(spec.shape) != 3):
         raise SchemaError(
-            f"featuresCol={name!r} holds tensors {spec} (channels, height, width); imageShape={list(image_shape)} "
-            "(height, width, channels) is another shape"
+            f"column {name!r} is {field.dataType.simpleString()}, which gives {needed} tensors; this model was trained "
+            f"on {spec}"
+        )
+    return FeatureColumn(field, kind, spec)
+
+
+def _no_features(field: T.StructField) -> SchemaError:
+    return SchemaError(
+        f"column {field.name!r} is {field.dataType.simpleString()}; accepted as features: a tensor column, pictures "
+        "(URI, encoded bytes or image struct), or vectors and arrays of numbers"
+    )
+
+
+def _check_shape(name: str, column: FeatureColumn, image_shape: Sequence[int] | None) -> None:
+    if image_shape is not None and column.spec.shape != image_spec(*image_shape).shape:
+        raise SchemaError(
+            f"featuresCol={name!r} holds tensors {column.spec} (channels, height, width); imageShape="
+            f"{list(image_shape)} (height, width, channels) is another shape"
         )

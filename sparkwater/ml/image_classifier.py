@@ -22,6 +22,7 @@ from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.gpu.inference import TrainedNetwork
+from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.layers import PENULTIMATE
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.rank import RankJob
@@ -59,13 +60,20 @@ class ImageClassifier(
     stage. Every row is trained once an epoch. The same rows, seed and number of workers give the
     same weights on CPUs, bit for bit, however the DataFrame is ordered or partitioned.
 
-    Inputs are scaled to mean 0 and deviation 1 by channel; the model keeps both.
+    Inputs are scaled to mean 0 and deviation 1 by channel, the first dimension; the model keeps both.
+    Whole numbers other than uint8 in tensors of one or two dimensions are ids, such as tokens: the network
+    gets them unscaled, as int64.
 
     Parameters
     ----------
     featuresCol : str
         A tensor column (channels first); pictures as URIs, encoded bytes or image structs, which are
         decoded and resized; or vectors and arrays of numbers with ``imageShape``. Default ``features``.
+        Tensors that are no pictures are for networks that take them, such as ``mlp``.
+    featuresCols : list of str, optional
+        In place of ``featuresCol``, several such columns: the arguments of your network's ``forward``, in
+        this order. Its factory's ``shape`` is then the tuple of their shapes. Vectors need a known size, as
+        VectorAssembler gives them, or `VectorToTensor`.
     labelCol : str
         Strings, booleans, or numbers 0, 1, 2, ... Default ``label``.
     predictionCol, probabilityCol, rawPredictionCol : str
@@ -155,6 +163,7 @@ class ImageClassifier(
         self,
         *,
         featuresCol: str = "features",
+        featuresCols: list[str] | None = None,
         labelCol: str = "label",
         predictionCol: str = "prediction",
         probabilityCol: str = "probability",
@@ -260,8 +269,9 @@ class ImageClassifier(
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
         features, network = self._refuse(dataset)
-        if isinstance(features.field.dataType, StringType):
-            check_schemes(dataset, features.field.name)
+        for column in features.parts or (features,):
+            if isinstance(column.field.dataType, StringType):
+                check_schemes(dataset, column.field.name)
         labels = find_labels(dataset, self.getLabelCol())
         return self._train(self._rank_frame(dataset, features), network, features.spec, labels)
 
@@ -283,7 +293,12 @@ class ImageClassifier(
             As ``fit``.
         """
         spark = SparkSession.active()
-        columns = [self.getFeaturesCol(), self.getLabelCol()]
+        if len(self.getFeaturesCols()) > 1:
+            raise ConfigurationError(
+                f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
+                "fit on its DataFrame for several (read_petastorm)"
+            )
+        columns = [*self.getFeaturesCols(), self.getLabelCol()]
         frame = read_petastorm(spark, url, columns)
         features, network = self._refuse(frame)
         if features.kind != "tensor":
@@ -302,7 +317,7 @@ class ImageClassifier(
         store: Store | None = None,
     ) -> ImageClassifierModel:
         started = time.monotonic()
-        check_network(network, spec.shape, len(labels.classes))
+        check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
         job = RankJob(
             network=network,
             spec=spec,
@@ -329,7 +344,7 @@ class ImageClassifier(
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
-            network, spec.shape, len(labels.classes), first.scaling, first.weights, first.weights_digest
+            network, network_shape(spec), len(labels.classes), first.scaling, first.weights, first.weights_digest
         )
         summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
         model = ImageClassifierModel()
@@ -343,10 +358,12 @@ class ImageClassifier(
         self.check_network_params()
         self.getHandleInvalid()
         network = find_network(self.getNetwork(), self.getNetworkArguments())
-        features = resolve_features(dataset.schema, self.getFeaturesCol(), self.getImageShape(), network.image_shape)
+        features = resolve_features(dataset.schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)
         if network.name == AUTO:
-            network = find_network(resolve_network(AUTO, features.spec.shape), self.getNetworkArguments())
-        check_network(network, features.spec.shape, None)
+            network = find_network(resolve_network(AUTO, network_shape(features.spec)), self.getNetworkArguments())
+        if self.getAugmentation() and len(features.spec.shape) != 3:
+            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {features.spec}")
+        check_network(network, network_shape(features.spec), None, zero_inputs(features.spec))
         check_label_type(dataset.schema, self.getLabelCol())
         check_cluster(
             dataset.sparkSession,
@@ -441,5 +458,5 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         return copied
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        features = trained_features(dataset.schema, self.getFeaturesCol(), self.fitted.spec)
+        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
         return add_predictions(dataset, features, self.fitted, self)

@@ -40,6 +40,17 @@ class PredictorParams(
         "predictedLabelCol", "column for the predicted label where labels are strings", TypeConverters.toString
     )
 
+    featuresCols: Param[list[str]] = declare(
+        "featuresCols",
+        "several features columns, in the order of the arguments of the network's forward; in place of featuresCol",
+        TypeConverters.toListString,
+    )
+
+    def getFeaturesCols(self) -> list[str]:
+        """Return the features columns: ``featuresCols``, or the one of ``featuresCol`` where it isn't set."""
+        several: list[str] = self.getOrDefault(self.featuresCols) if self.isDefined(self.featuresCols) else []
+        return several or [self.getFeaturesCol()]
+
     def getPredictedLabelCol(self) -> str:
         """Return the value of ``predictedLabelCol``."""
         return self.getOrDefault(self.predictedLabelCol)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -10,12 +11,13 @@ from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.conversions.stages import restore
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
+from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import find_network
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.scaling import Scaling, scaling_of, scalings_in
 from sparkwater.gpu.weights import digest
 from sparkwater.ml.consent import AllowsNetworks
 from sparkwater.ml.fitted import FittedNetwork
@@ -94,10 +96,11 @@ def _describe(fitted: FittedNetwork) -> str:
     return json.dumps(
         {
             "network": {"name": network.name, "arguments": dict(network.arguments)},
-            "spec": json.loads(fitted.spec.to_json()),
+            "inputs": [
+                {"dtype": part.dtype, "shape": part.shape, **asdict(scaling)}
+                for part, scaling in zip(parts_of(fitted.spec), scalings_in(fitted.trained.scaling), strict=True)
+            ],
             "classes": list(fitted.classes),
-            "mean": fitted.trained.scaling.mean,
-            "deviation": fitted.trained.scaling.deviation,
             "weightsSha256": fitted.trained.weights_digest,
             "summary": fitted.summary.to_dict(),
         },
@@ -110,9 +113,9 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(description)
         return {
             "network": {"name": str(fields["network"]["name"]), "arguments": dict(fields["network"]["arguments"])},
-            "spec": TensorSpec(fields["spec"]["dtype"], fields["spec"]["shape"]),
+            "specs": [TensorSpec(part["dtype"], part["shape"]) for part in fields["inputs"]],
             "classes": tuple(fields["classes"]),
-            "scaling": Scaling(tuple(fields["mean"]), tuple(fields["deviation"])),
+            "scalings": [Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in fields["inputs"]],
             "digest": fields["weightsSha256"],
             "summary": TrainingSummary.from_dict(fields["summary"]),
         }
@@ -124,7 +127,9 @@ def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork
     if digest(weights) != fields["digest"]:
         raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
     entry = find_network(fields["network"]["name"], fields["network"]["arguments"])
-    spec, classes = fields["spec"], fields["classes"]
-    trained = TrainedNetwork(entry, spec.shape, len(classes), fields["scaling"], weights, fields["digest"])
+    specs, classes = fields["specs"], fields["classes"]
+    spec = specs[0] if len(specs) == 1 else PackedSpec(specs)
+    scaling = scaling_of(fields["scalings"], spec)
+    trained = TrainedNetwork(entry, network_shape(spec), len(classes), scaling, weights, fields["digest"])
     ready_network(trained)  # weights of another network fail here, not in the first job
     return FittedNetwork(trained, spec, classes, fields["summary"])

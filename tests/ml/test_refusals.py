@@ -94,7 +94,7 @@ def test_columns_that_do_not_fit(spark):
         ImageClassifier(labelCol="missing").fit(frame)
     with pytest.raises(SchemaError, match="labelCol='label' is array"):
         ImageClassifier().fit(frame.withColumn("label", F.array("label")))
-    with pytest.raises(SchemaError, match="featuresCol='when' is date"):
+    with pytest.raises(SchemaError, match="column 'when' is date"):
         ImageClassifier(featuresCol="when").fit(frame.withColumn("when", F.current_date()))
     with pytest.raises(ConfigurationError, match="set imageShape"):
         ImageClassifier(featuresCol="numbers").fit(frame.withColumn("numbers", F.array(F.lit(1.0))))

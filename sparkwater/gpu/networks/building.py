@@ -10,12 +10,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.inputs import Inputs, forward
 from sparkwater.gpu.networks.initialization import check_initialization, initialize
 from sparkwater.gpu.networks.registry import NetworkEntry
 
 
 def build_network(
-    entry: NetworkEntry, shape: tuple[int, ...], classes: int, seed: int, initialization: str = "paper"
+    entry: NetworkEntry, shape: tuple[Any, ...], classes: int, seed: int, initialization: str = "paper"
 ) -> nn.Module:
     """Build a network with the initial weights that follow from a seed; torch's own generator is left as it was.
 
@@ -24,7 +25,7 @@ def build_network(
     entry : NetworkEntry
         What to build.
     shape : tuple of int
-        Shape of one input, ``(channels, height, width)`` for pictures.
+        Shape of one input, ``(channels, height, width)`` for pictures; for several inputs a tuple of their shapes.
     classes : int
         Number of outputs.
     seed : int
@@ -45,7 +46,9 @@ def build_network(
         return network if initialization == "paper" else initialize(network, initialization)
 
 
-def check_network(entry: NetworkEntry, shape: tuple[int, ...], classes: int | None) -> None:
+def check_network(
+    entry: NetworkEntry, shape: tuple[Any, ...], classes: int | None, inputs: Inputs | None = None
+) -> None:
     """Refuse an input shape that a network can't take, and outputs that are no classes.
 
     Registered networks are tried without computing anything; the user's own on two rows of zeros.
@@ -55,9 +58,11 @@ def check_network(entry: NetworkEntry, shape: tuple[int, ...], classes: int | No
     entry : NetworkEntry
         What to try.
     shape : tuple of int
-        Shape of one input.
+        Shape of one input; for several inputs a tuple of their shapes.
     classes : int or None
         Number of classes; None while it isn't known.
+    inputs : torch.Tensor or tuple of torch.Tensor, optional
+        Two rows as the network gets them; zeros of float32 by default.
 
     Raises
     ------
@@ -65,14 +70,14 @@ def check_network(entry: NetworkEntry, shape: tuple[int, ...], classes: int | No
         If the pictures are too small for it, it can't be built or take them, or it doesn't give one value
         a class.
     """
-    if len(shape) == 3 and min(shape[1:]) < entry.smallest:
+    if _is_picture(shape) and min(shape[1:]) < entry.smallest:
         raise ConfigurationError(
             f"network={entry.name!r} needs pictures of at least {entry.smallest} x {entry.smallest} pixels; "
             f"{_given(shape)}"
         )
     tried = 2 if classes is None else classes
     network = _try(entry, shape, lambda: _built(entry, shape, tried))
-    output = _try(entry, shape, lambda: _outputs(network, shape))
+    output = _try(entry, shape, lambda: _outputs(network, torch.zeros((2, *shape)) if inputs is None else inputs))
     if not isinstance(output, torch.Tensor):
         raise ConfigurationError(f"network={entry.name!r} gives a {type(output).__name__}; it must give one tensor")
     unknown = classes is None and not entry.takes_classes
@@ -83,7 +88,7 @@ def check_network(entry: NetworkEntry, shape: tuple[int, ...], classes: int | No
         )
 
 
-def _built(entry: NetworkEntry, shape: tuple[int, ...], classes: int) -> nn.Module:
+def _built(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Module:
     if entry.kind == "registered":
         with torch.device("meta"):
             return entry.factory(shape, classes)
@@ -93,13 +98,14 @@ def _built(entry: NetworkEntry, shape: tuple[int, ...], classes: int) -> nn.Modu
     return network.eval()
 
 
-def _outputs(network: nn.Module, shape: tuple[int, ...]) -> Any:
-    device = next((parameter.device for parameter in network.parameters()), None)
-    with torch.no_grad(), torch.device(device or "cpu"):
-        return network(torch.zeros((2, *shape)))
+def _outputs(network: nn.Module, inputs: Inputs) -> Any:
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    moved = tuple(tensor.to(device) for tensor in inputs) if isinstance(inputs, tuple) else inputs.to(device)
+    with torch.no_grad(), device:
+        return forward(network, moved)
 
 
-def _try(entry: NetworkEntry, shape: tuple[int, ...], action: Callable[[], Any]) -> Any:
+def _try(entry: NetworkEntry, shape: tuple[Any, ...], action: Callable[[], Any]) -> Any:
     """Return what an action gives; the user's own code may raise anything."""
     try:
         return action()
@@ -111,8 +117,14 @@ def _try(entry: NetworkEntry, shape: tuple[int, ...], action: Callable[[], Any])
         ) from error
 
 
-def _given(shape: tuple[int, ...]) -> str:
-    if len(shape) != 3:
-        return f"tensors of shape {list(shape)}, which are no pictures (network='mlp' takes any shape)"
-    channels, height, width = shape
-    return f"imageShape=[{height}, {width}, {channels}]"
+def _is_picture(shape: tuple[Any, ...]) -> bool:
+    return len(shape) == 3 and all(isinstance(size, int) for size in shape)
+
+
+def _given(shape: tuple[Any, ...]) -> str:
+    if _is_picture(shape):
+        channels, height, width = shape
+        return f"imageShape=[{height}, {width}, {channels}]"
+    if shape and isinstance(shape[0], tuple):
+        return f"{len(shape)} inputs of shapes {', '.join(str(list(part)) for part in shape)}"
+    return f"tensors of shape {list(shape)}, which are no pictures (network='mlp' takes any shape)"
