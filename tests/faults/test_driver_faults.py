@@ -1,0 +1,123 @@
+"""Drivers that die or cancel, and many fits in one session: nothing stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from digits import tensor_frame
+from pyspark.errors import PySparkException
+
+from sparkwater.errors import RankFailure
+from sparkwater.ml import ImageClassifier
+
+TESTS = Path(__file__).parents[1]
+
+DRIVER = """
+import logging
+from conftest import start_session
+from digits import tensor_frame
+from sparkwater.ml import ImageClassifier
+logging.basicConfig(level=logging.INFO)
+ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(tensor_frame(start_session("local[2]"), 100))
+"""
+
+
+def test_workers_are_gone_soon_after_their_driver_is_killed():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True
+    ) as driver:
+        for line in driver.stderr:
+            if "epoch 1/" in line:
+                break
+        started = psutil.Process(driver.pid).children(recursive=True)
+        # The JVM, the daemon and two ranks.
+        assert len(started) >= 4
+        driver.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(started, timeout=30)
+        for process in alive:
+            process.kill()
+        assert alive == []
+
+
+def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
+    frame = tensor_frame(spark, 100)
+    outcome: list[BaseException] = []
+
+    def train() -> None:
+        spark.sparkContext.setJobGroup("to be cancelled", "a fit that never ends")
+        try:
+            ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(frame)
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=train)
+    with caplog.at_level(logging.INFO, logger="sparkwater"):
+        thread.start()
+        deadline = time.monotonic() + 60
+        while "epoch 1/" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    spark.sparkContext.cancelJobGroup("to be cancelled")
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert isinstance(outcome[0], RankFailure)
+    assert "cancel" in str(outcome[0])
+    assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 100
+
+
+def python_processes() -> list[psutil.Process]:
+    """Return this process and the Python workers of its session."""
+    found = [psutil.Process()]
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [process] if process.name().startswith("python") else []
+    return found
+
+
+def usage(process: psutil.Process) -> dict[str, int]:
+    return {"file descriptors": process.num_fds(), "threads": process.num_threads()}
+
+
+def files() -> set[Path]:
+    return {*Path("/dev/shm").iterdir(), *Path(tempfile.gettempdir()).glob("sparkwater*")}
+
+
+def test_fits_transforms_and_failing_fits_leave_nothing_behind(spark):
+    frame = tensor_frame(spark, 60).cache()
+    good = ImageClassifier(numWorkers=2, epochs=1, batchSize=32)
+    failing = ImageClassifier(numWorkers=2, epochs=1, batchSize=32, learningRate=1e30, momentum=0.0)
+
+    def once() -> None:
+        good.fit(frame).transform(frame).count()
+        with pytest.raises((RankFailure, ValueError, PySparkException)):
+            failing.fit(frame)
+
+    rounds = 20
+    for _ in range(4):
+        once()
+    gc.collect()
+    processes, left = python_processes(), files()
+    before = {process: (usage(process), process.memory_info().rss) for process in processes}
+    for _ in range(rounds):
+        once()
+    gc.collect()
+    assert files() <= left
+    now = {process: usage(process) for process in python_processes()}
+    assert now == {process: counts for process, (counts, _) in before.items() if process in now}
+    for process in python_processes():
+        counts, memory = before[process]  # the same workers as before
+        assert usage(process) == counts
+        assert process.memory_info().rss - memory < rounds * 2**20
