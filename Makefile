@@ -8,11 +8,12 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo test test-latest lint type format bench-fit bench-conversions bench-similarity bench-transform clean
+.PHONY: help demo test test-faults test-latest lint type format bench-fit bench-conversions bench-similarity bench-transform clean
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
-	@echo "make test         run every test on the pinned set of dependencies"
+	@echo "make test         run the tests on the pinned set of dependencies"
+	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make lint type    check style and types; make format mends style"
 	@echo "make bench-fit    the training loop against plain PyTorch"
@@ -22,11 +23,14 @@ demo: $(PINNED) build/mnist_png
 		jobs/train_image_classifier.py --data $(DATA) --workers 2 --save build/lenet
 
 test: $(PINNED)
-	.venv/bin/python $(PYTEST) tests
+	.venv/bin/python $(PYTEST) --ignore tests/faults tests
+
+test-faults: $(PINNED)
+	.venv/bin/python $(PYTEST) tests/faults
 
 test-latest: $(LATEST)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
-		.venv-latest/bin/python $(PYTEST) tests
+		.venv-latest/bin/python $(PYTEST) --ignore tests/faults tests
 
 lint: $(PINNED)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . || { echo "'make format' mends most of this"; exit 1; }
