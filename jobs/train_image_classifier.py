@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10, help="passes over the training pictures (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=128, help="of all workers together (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.05, help="(%(default)s)")
-    parser.add_argument("--network", default="lenet", help="name of a registered network (%(default)s)")
+    parser.add_argument("--network", default="lenet", help="registered name or package.module:factory (%(default)s)")
     parser.add_argument(
         "--image-shape",
         type=int,

@@ -33,6 +33,8 @@ class TrainConfig:
         See `sparkwater.gpu.loss`.
     augmentation : tuple
         Steps of `sparkwater.gpu.augmentation`; none by default.
+    head_multiplier : float
+        Of the learning rate, for the layer that gives the classes.
     seed : int
         What initial weights, order and everything else random follow from.
     """
@@ -58,3 +60,4 @@ class TrainConfig:
     clip_value: float = 0.0
     label_smoothing: float = 0.0
     augmentation: tuple[Step, ...] = ()
+    head_multiplier: float = 1.0

@@ -15,6 +15,7 @@ from sparkwater.conversions.arrow import as_torch
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inputs import Inputs, forward
 from sparkwater.gpu.networks import NetworkEntry, find_network
+from sparkwater.gpu.networks.heads import HeadReplaced, with_head
 from sparkwater.gpu.networks.sources import InstanceFactory, class_path
 from sparkwater.gpu.scaling import AnyScaling, PackedScaling, scalings_in
 from sparkwater.gpu.weights import load_weights
@@ -82,14 +83,15 @@ def portable_entry(trained: TrainedNetwork) -> NetworkEntry:
         If the instance has none, with what to do.
     """
     entry = trained.entry
-    if not isinstance(entry.factory, InstanceFactory):
+    made_by = entry.factory.factory if isinstance(entry.factory, HeadReplaced) else entry.factory
+    if not isinstance(made_by, InstanceFactory):
         return entry
-    path = class_path(type(entry.factory.network))
+    path = class_path(type(made_by.network))
     remedy = "train with network='package.module:factory', a function in an importable module that builds it"
     if path is None:
         raise ConfigurationError(f"a model of {entry.name!r} can't be saved: its class can't be imported; {remedy}")
     try:
-        rebuilt = find_network(path, entry.arguments)
+        rebuilt = with_head(find_network(path, entry.arguments), entry.head)
         same = _compute_the_same(trained, replace(trained, entry=rebuilt))
         reason = "computes something else"
     except Exception as error:  # the class may raise anything

@@ -18,6 +18,14 @@ def forward(network: nn.Module, inputs: Inputs) -> Any:
     return network(*inputs) if isinstance(inputs, tuple) else network(inputs)
 
 
+def try_forward(network: nn.Module, inputs: Inputs) -> Any:
+    """Return what a network gives for inputs, on its own device and without gradients."""
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    moved = tuple(tensor.to(device) for tensor in inputs) if isinstance(inputs, tuple) else inputs.to(device)
+    with torch.no_grad(), device:
+        return forward(network, moved)
+
+
 def network_shape(spec: TensorSpec) -> tuple[Any, ...]:
     """Return the shape of one input, as factories get it: for several inputs a tuple of their shapes."""
     return tuple(part.shape for part in spec.parts) if isinstance(spec, PackedSpec) else spec.shape

@@ -6,6 +6,8 @@ vectors are plain contiguous memory, whatever layout the weights have.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -19,6 +21,8 @@ class FlatParameters:
         Its parameters are moved into the vector: they stay parameters, and their values stay too.
     extra : int
         Slots after the gradients, for sums that travel in the same call.
+    head : str, optional
+        A layer whose parameters come last, so that they can have a learning rate of their own.
 
     Attributes
     ----------
@@ -32,8 +36,14 @@ class FlatParameters:
         The network's own parameters of two or more dimensions, views of the vector.
     """
 
-    def __init__(self, network: nn.Module, extra: int) -> None:
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    def __init__(self, network: nn.Module, extra: int, head: str = "") -> None:
+        own = list(network.get_submodule(head).parameters()) if head else []
+        apart = {id(parameter) for parameter in own}
+        parameters = [
+            parameter for parameter in network.parameters() if parameter.requires_grad and id(parameter) not in apart
+        ]
+        self._backbone = sum(parameter.numel() for parameter in parameters)
+        parameters += [parameter for parameter in own if parameter.requires_grad]
         sizes = [parameter.numel() for parameter in parameters]
         device = parameters[0].device
         self.values = nn.Parameter(torch.empty(sum(sizes), device=device))
@@ -52,3 +62,15 @@ class FlatParameters:
     def clear(self) -> None:
         """Set the gradients and the extra slots to zero; backward passes add to them."""
         self.message.zero_()
+
+    def groups(self, head_multiplier: float) -> list[dict[str, Any]]:
+        """Return the vector as an optimizer takes it: in two parts where the head has a rate of its own."""
+        if head_multiplier == 1 or not 0 < self._backbone < len(self.values):
+            return [{"params": [self.values], "multiplier": 1.0 if self._backbone else head_multiplier}]
+        parts = []
+        for part, multiplier in ((slice(self._backbone), 1.0), (slice(self._backbone, None), head_multiplier)):
+            values = nn.Parameter(self.values.data[part])
+            assert self.values.grad is not None  # a view of the message
+            values.grad = self.values.grad[part]
+            parts.append({"params": [values], "multiplier": multiplier})
+        return parts

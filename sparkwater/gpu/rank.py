@@ -12,7 +12,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
@@ -37,9 +37,10 @@ from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import NetworkEntry, build_network
+from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.scaling import measure_rows
+from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.store import Store, StoredRows
 from sparkwater.gpu.train import EpochRecord, Position, train
@@ -95,8 +96,10 @@ class RankJob:
         of a host.
     store : Store, optional
         Where the rows come from, if not from whoever starts the ranks.
-    initialization : str
-        How the first weights are drawn, as `build_network` describes.
+    beginning : Beginning
+        With which weights the training begins.
+    scalings : tuple of Scaling or None
+        One a tensor of a row: what is given in place of measuring it. Empty to measure all.
     """
 
     network: NetworkEntry
@@ -110,7 +113,8 @@ class RankJob:
     stall_timeout: int
     max_memory_mb: float = 0.0
     store: Store | None = None
-    initialization: str = "paper"
+    beginning: Beginning = field(default_factory=Beginning)
+    scalings: tuple[Scaling | None, ...] = ()
 
 
 class _PeerFailed(SparkwaterError):
@@ -195,12 +199,19 @@ def _run(
     data, device = prepared.data, prepared.device
     addresses = [str(report["address"]) for report in reports]
     with _connected(peers, addresses, job, device) as communicator:
-        scaling = measure_rows(data.blocks, job.spec, communicator, device)
+        scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
         seed = derive_seed(job.config.seed, "weights")
-        network = build_network(job.network, network_shape(job.spec), len(job.classes), seed, job.initialization).to(
-            device
+        network = build_network(
+            job.network, network_shape(job.spec), len(job.classes), seed, job.beginning.initialization
         )
-        history = train(network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position)
+        job.beginning.apply(network)
+        history = []
+        if job.config.epochs:
+            network.to(device)
+            head = job.beginning.head
+            history = train(
+                network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position, head
+            )
         weights = dump_weights(network)
     return Outcome(
         rank=world.rank,

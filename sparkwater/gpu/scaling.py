@@ -96,7 +96,11 @@ def scalings_in(scaling: AnyScaling) -> tuple[Scaling, ...]:
 
 
 def measure_rows(
-    blocks: Callable[[], Iterable[torch.Tensor]], spec: TensorSpec, communicator: Communicator, device: torch.device
+    blocks: Callable[[], Iterable[torch.Tensor]],
+    spec: TensorSpec,
+    communicator: Communicator,
+    device: torch.device,
+    given: Sequence[Scaling | None] = (),
 ) -> AnyScaling:
     """Return the scaling of the rows of all ranks, whether they hold one tensor or several.
 
@@ -110,10 +114,15 @@ def measure_rows(
         Open.
     device : torch.device
         Where the communicator adds.
+    given : sequence of Scaling or None
+        One a tensor: what is known already.
     """
     scalings = []
     for place, part in enumerate(parts_of(spec)):
-        if is_scaled(part):
+        known = given[place] if given else None
+        if known is not None:
+            scalings.append(known)
+        elif is_scaled(part):
             tensors = (_part(block, spec, place) for block in blocks())
             scalings.append(measure_scaling(tensors, part.shape[0] if part.shape else 1, communicator, device))
         else:

@@ -74,6 +74,7 @@ def train(
     communicator: Communicator,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     position: Position | None = None,
+    head: str = "",
 ) -> list[EpochRecord]:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
@@ -99,6 +100,8 @@ def train(
         Called after each epoch.
     position : Position, optional
         Kept up to date.
+    head : str
+        The layer that ``config.head_multiplier`` is for.
 
     Raises
     ------
@@ -110,9 +113,9 @@ def train(
     position = position if position is not None else Position()
     device = next(network.parameters()).device
     data = data.on(device)
-    flat = FlatParameters(network, extra=3)
+    flat = FlatParameters(network, 3, head)
     communicator.broadcast_(flat.values.data)
-    optimizer = make_optimizer(config, [flat.values])
+    optimizer = make_optimizer(config, flat.groups(config.head_multiplier))
     steps = plan_epoch(rows, config.batch_size, config.seed, 0).steps
     length = Length(sum(rows), steps, steps * config.epochs)
     history = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
@@ -24,15 +25,16 @@ from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.layers import PENULTIMATE
-from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
+from sparkwater.gpu.networks import check_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.store import Store
 from sparkwater.ml.consent import NetworkStageReader
 from sparkwater.ml.deep_features import DeepFeatures
-from sparkwater.ml.features import FeatureColumn, checked_features, resolve_features, trained_features
+from sparkwater.ml.features import FeatureColumn, checked_features, trained_features
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_ranks
+from sparkwater.ml.network_choice import NetworkChoice, choose_network
 from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from torch import nn
 
-    from sparkwater.conversions.spec import TensorSpec
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,20 @@ class ImageClassifier(
         instance: with what its class is called, so that the model can be saved.
     initialization : {"paper", "he", "xavier"}
         How the first weights are drawn; ``paper`` is the network's own way. Default ``paper``.
+    weights : str, optional
+        File of weights to begin with, on any filesystem that Spark reaches: safetensors, or a state dict by
+        ``torch.save``. All names and shapes must be the network's (prefixes of wrappers, such as ``module.``,
+        are dropped), but for the layer that gives the classes: one of another size is made anew.
+    freeze : str
+        ``none``; ``backbone`` for all but the layer that gives the classes; or the name of a layer, for
+        all up to it and it. Frozen batch normalisation keeps its statistics. Default ``none``.
+    headLearningRateMultiplier : float
+        The learning rate of the layer that gives the classes, relative to the others'. Default 1.
+    inputMean, inputStd : list of float, optional
+        By channel, what the network's inputs were scaled by, in place of measuring it: of pixels from 0 to 1,
+        as torchvision states them. Pictures of uint8 are divided by 255 first, other dtypes are taken as they are.
     epochs : int
-        Passes over the rows. Default 10.
+        Passes over the rows; 0 gives the network as it begins. Default 10.
     batchSize : int
         Rows of a global batch, all workers together. Default 128.
     optimizer : {"sgd", "adam", "adamw", "adadelta", "rmsprop"}
@@ -173,6 +186,11 @@ class ImageClassifier(
         network: str | nn.Module = "lenet",
         networkArguments: dict[str, Any] | None = None,
         initialization: str = "paper",
+        weights: str | None = None,
+        freeze: str = "none",
+        headLearningRateMultiplier: float = 1.0,
+        inputMean: list[float] | None = None,
+        inputStd: list[float] | None = None,
         epochs: int = 10,
         batchSize: int = 128,
         optimizer: str = "sgd",
@@ -214,6 +232,8 @@ class ImageClassifier(
             predictedLabelCol="predictedLabel",
             network="lenet",
             initialization="paper",
+            freeze="none",
+            headLearningRateMultiplier=1.0,
             epochs=10,
             batchSize=128,
             optimizer="sgd",
@@ -268,12 +288,13 @@ class ImageClassifier(
         return super().write()
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
-        features, network = self._refuse(dataset)
+        choice = self._refuse(dataset)
+        features = choice.features
         for column in features.parts or (features,):
             if isinstance(column.field.dataType, StringType):
                 check_schemes(dataset, column.field.name)
         labels = find_labels(dataset, self.getLabelCol())
-        return self._train(self._rank_frame(dataset, features), network, features.spec, labels)
+        return self._train(self._rank_frame(dataset, features), choice, labels)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
         """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
@@ -300,37 +321,38 @@ class ImageClassifier(
             )
         columns = [*self.getFeaturesCols(), self.getLabelCol()]
         frame = read_petastorm(spark, url, columns)
-        features, network = self._refuse(frame)
-        if features.kind != "tensor":
+        choice = self._refuse(frame)
+        if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
         labels = find_labels(frame, self.getLabelCol())
         workers = self.getNumWorkers()
         store = Store(describe_petastorm(url, columns), *columns)
-        return self._train(spark.range(0, workers, 1, workers), network, features.spec, labels, store)
+        return self._train(spark.range(0, workers, 1, workers), choice, labels, store)
 
     def _train(
         self,
         frame: DataFrame,
-        network: NetworkEntry,
-        spec: TensorSpec,
+        choice: NetworkChoice,
         labels: LabelColumn,
         store: Store | None = None,
     ) -> ImageClassifierModel:
         started = time.monotonic()
+        network, spec = choice.network, choice.features.spec
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
         job = RankJob(
             network=network,
             spec=spec,
             classes=labels.classes,
             expected_rows=labels.rows,
-            config=self.train_config(),
+            config=replace(self.train_config(), head_multiplier=self.getHeadLearningRateMultiplier()),
             handle_invalid=self.getHandleInvalid(),
             collective=self.getCollective(),
             device=self.getDevice(),
             stall_timeout=self.getStallTimeout(),
             max_memory_mb=self.getMaxMemoryInMB(),
             store=store,
-            initialization=self.getInitialization(),
+            beginning=choice.beginning,
+            scalings=choice.scalings,
         )
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
@@ -352,18 +374,15 @@ class ImageClassifier(
         self._copyValues(model._resetUid(self.uid))
         return model if network.kind == "instance" else model._set(network=network.name)
 
-    def _refuse(self, dataset: DataFrame) -> tuple[FeatureColumn, NetworkEntry]:
+    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        network = find_network(self.getNetwork(), self.getNetworkArguments())
-        features = resolve_features(dataset.schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)
-        if network.name == AUTO:
-            network = find_network(resolve_network(AUTO, network_shape(features.spec)), self.getNetworkArguments())
-        if self.getAugmentation() and len(features.spec.shape) != 3:
-            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {features.spec}")
-        check_network(network, network_shape(features.spec), None, zero_inputs(features.spec))
+        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
+        spec = choice.features.spec
+        if self.getAugmentation() and len(spec.shape) != 3:
+            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
         check_label_type(dataset.schema, self.getLabelCol())
         check_cluster(
             dataset.sparkSession,
@@ -373,7 +392,7 @@ class ImageClassifier(
             self.getStartTimeout(),
             self.getAllowPlaintext(),
         )
-        return features, network
+        return choice
 
     def _rank_frame(self, dataset: DataFrame, features: FeatureColumn) -> DataFrame:
         """Return what the ranks read: tensors, labels, names, and a hash of each row's content."""

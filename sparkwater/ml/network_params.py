@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
 from torch import nn
 
+from sparkwater.conversions.spec import TensorSpec, parts_of
+from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import INITIALIZATIONS
+from sparkwater.gpu.scaling import Scaling
 from sparkwater.ml.declared import declare, refuse_unless
 
 
@@ -64,6 +68,53 @@ class NetworkParams(HasNetwork):
         TypeConverters.toString,
     )
 
+    weights: Param[str] = declare(
+        "weights",
+        "file of weights to begin with, on any filesystem that Spark reaches: safetensors, or torch.save's state dict",
+        TypeConverters.toString,
+    )
+    freeze: Param[str] = declare(
+        "freeze",
+        "what stays as it is: 'none', 'backbone' for all but the layer that gives the classes, or the name of a layer, "
+        "for all up to it",
+        TypeConverters.toString,
+    )
+    headLearningRateMultiplier: Param[float] = declare(
+        "headLearningRateMultiplier",
+        "the learning rate of the layer that gives the classes, relative to the others' (> 0)",
+        TypeConverters.toFloat,
+    )
+    inputMean: Param[list[float]] = declare(
+        "inputMean",
+        "mean of each channel that the network was trained with, of pixels from 0 to 1; measured where it isn't set",
+        TypeConverters.toListFloat,
+    )
+    inputStd: Param[list[float]] = declare(
+        "inputStd",
+        "standard deviation of each channel that the network was trained with, of pixels from 0 to 1 (> 0)",
+        TypeConverters.toListFloat,
+    )
+
+    def getWeights(self) -> str | None:
+        """Return the value of ``weights``, or None where it isn't set."""
+        return self.getOrDefault(self.weights) if self.isDefined(self.weights) else None
+
+    def getFreeze(self) -> str:
+        """Return the value of ``freeze``."""
+        return self.getOrDefault(self.freeze)
+
+    def getHeadLearningRateMultiplier(self) -> float:
+        """Return the value of ``headLearningRateMultiplier``."""
+        return self.getOrDefault(self.headLearningRateMultiplier)
+
+    def getInputMean(self) -> list[float] | None:
+        """Return the value of ``inputMean``, or None where it isn't set."""
+        return self.getOrDefault(self.inputMean) if self.isDefined(self.inputMean) else None
+
+    def getInputStd(self) -> list[float] | None:
+        """Return the value of ``inputStd``, or None where it isn't set."""
+        return self.getOrDefault(self.inputStd) if self.isDefined(self.inputStd) else None
+
     def getInitialization(self) -> str:
         """Return the value of ``initialization``."""
         return self.getOrDefault(self.initialization)
@@ -77,3 +128,37 @@ class NetworkParams(HasNetwork):
             With the parameter, its value and what is accepted.
         """
         refuse_unless(self, "initialization", INITIALIZATIONS.__contains__, ", ".join(INITIALIZATIONS))
+        refuse_unless(self, "headLearningRateMultiplier", lambda value: 0 < value < math.inf, "numbers above 0")
+        mean, deviation = self.getInputMean(), self.getInputStd()
+        if (mean is None) != (deviation is None):
+            raise ConfigurationError(f"inputMean={mean!r} and inputStd={deviation!r}; give both, or neither")
+        if mean is not None and not all(map(math.isfinite, mean)):
+            raise ConfigurationError(f"inputMean={mean!r}; accepted: a finite number a channel")
+        if deviation is not None and not all(0 < value < math.inf for value in deviation):
+            raise ConfigurationError(f"inputStd={deviation!r}; accepted: a number above 0 a channel")
+
+    def given_scalings(self, spec: TensorSpec) -> tuple[Scaling | None, ...]:
+        """Return the scaling that the user gave for the pictures of a row; None for what is measured.
+
+        Raises
+        ------
+        ConfigurationError
+            If it has another number of channels, or there are no pictures.
+        """
+        mean, deviation = self.getInputMean(), self.getInputStd()
+        if mean is None or deviation is None:
+            return ()
+        parts = parts_of(spec)
+        if not any(len(part.shape) == 3 for part in parts):
+            raise ConfigurationError(f"inputMean={mean!r} is for pictures; the features are {spec}")
+        return tuple(_scaling(mean, deviation, part) if len(part.shape) == 3 else None for part in parts)
+
+
+def _scaling(mean: list[float], deviation: list[float], spec: TensorSpec) -> Scaling:
+    if {len(mean), len(deviation)} != {spec.shape[0]}:
+        raise ConfigurationError(
+            f"inputMean={mean!r} and inputStd={deviation!r}; pictures {spec} need {spec.shape[0]} numbers each"
+        )
+    # Pixels of uint8 go from 0 to 255; other dtypes are as the user made them.
+    unit = 255.0 if spec.dtype == "uint8" else 1.0
+    return Scaling(tuple(value * unit for value in mean), tuple(value * unit for value in deviation))

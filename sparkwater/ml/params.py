@@ -59,7 +59,9 @@ class PredictorParams(
 class TrainingParams(RecipeParams, HasSeed):
     """Params of a training."""
 
-    epochs: Param[int] = declare("epochs", "passes over the rows (>= 1)", TypeConverters.toInt)
+    epochs: Param[int] = declare(
+        "epochs", "passes over the rows (>= 0; 0 leaves the weights as they begin)", TypeConverters.toInt
+    )
     batchSize: Param[int] = declare(
         "batchSize",
         "rows of a global batch, all workers together (>= 1); what is learned doesn't depend on the number of workers",
@@ -142,7 +144,8 @@ class TrainingParams(RecipeParams, HasSeed):
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        for name in ("epochs", "batchSize", "numWorkers", "startTimeout", "stallTimeout"):
+        refuse_unless(self, "epochs", at_least(0), "integers from 0 up")
+        for name in ("batchSize", "numWorkers", "startTimeout", "stallTimeout"):
             refuse_unless(self, name, at_least(1), "integers from 1 up")
         refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")
         for name, accepted in (("device", DEVICES), ("collective", COLLECTIVES)):

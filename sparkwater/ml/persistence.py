@@ -17,6 +17,7 @@ from sparkwater.errors import CheckpointError
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.networks.heads import with_head
 from sparkwater.gpu.scaling import Scaling, scaling_of, scalings_in
 from sparkwater.gpu.weights import digest
 from sparkwater.ml.consent import AllowsNetworks
@@ -84,7 +85,7 @@ class ModelReader(AllowsNetworks, MLReader[Any]):
         weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
         described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
         fields = _parse(described, path)
-        self.check_allowed(spark, fields["network"]["name"], path)
+        self.check_allowed(spark, fields["name"], path)
         model.fitted = _restore(fields, weights, path)
         if model.hasParam("network"):
             model._set(network=model.fitted.trained.entry.name)
@@ -95,7 +96,7 @@ def _describe(fitted: FittedNetwork) -> str:
     network = portable_entry(fitted.trained)
     return json.dumps(
         {
-            "network": {"name": network.name, "arguments": dict(network.arguments)},
+            "network": {"name": network.name, "arguments": dict(network.arguments), "head": network.head},
             "inputs": [
                 {"dtype": part.dtype, "shape": part.shape, **asdict(scaling)}
                 for part, scaling in zip(parts_of(fitted.spec), scalings_in(fitted.trained.scaling), strict=True)
@@ -112,7 +113,9 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(description)
         return {
-            "network": {"name": str(fields["network"]["name"]), "arguments": dict(fields["network"]["arguments"])},
+            "name": str(fields["network"]["name"]),
+            "arguments": dict(fields["network"]["arguments"]),
+            "head": str(fields["network"]["head"]),
             "specs": [TensorSpec(part["dtype"], part["shape"]) for part in fields["inputs"]],
             "classes": tuple(fields["classes"]),
             "scalings": [Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in fields["inputs"]],
@@ -126,7 +129,7 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
 def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork:
     if digest(weights) != fields["digest"]:
         raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
-    entry = find_network(fields["network"]["name"], fields["network"]["arguments"])
+    entry = with_head(find_network(fields["name"], fields["arguments"]), fields["head"])
     specs, classes = fields["specs"], fields["classes"]
     spec = specs[0] if len(specs) == 1 else PackedSpec(specs)
     scaling = scaling_of(fields["scalings"], spec)

@@ -116,6 +116,8 @@ def test_wrong_columns_are_refused_before_any_job(spark, both):
         ImageClassifier(featuresCol="numbers").fit(frame)
     with pytest.raises(ConfigurationError, match="augmentation is for one column of pictures"):
         ImageClassifier(**BOTH, augmentation=[{"name": "flip"}]).fit(frame)
+    with pytest.raises(ConfigurationError, match="deep features are of one column"):
+        both.deepFeatures("fc").transform(frame)
     with pytest.raises(SchemaError, match="there is no column 'absent'"):
         ImageClassifier(featuresCols=["content", "absent"]).fit(png_frame(spark, 4))
     assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("inputs")) == []

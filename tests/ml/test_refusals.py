@@ -12,7 +12,7 @@ from digits import png_frame, tensor_frame
 from pyspark.sql import functions as F
 from torch import nn
 
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
 from sparkwater.ml import ImageClassifier
 from sparkwater.ml.preflight import check_spark_version, promised_slots
 
@@ -29,7 +29,17 @@ def no_jobs(spark):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"epochs": 0}, "epochs=0; accepted: integers from 1 up"),
+        ({"epochs": -1}, "epochs=-1; accepted: integers from 0 up"),
+        (
+            {"freeze": "conv3"},
+            r"freeze='conv3'; did you mean conv\d.*Accepted: none, backbone, or a layer: conv1, pool1",
+        ),
+        ({"freeze": "fc2"}, "freeze='fc2' leaves nothing to train"),
+        ({"weights": "/no/such/file.safetensors"}, "'/no/such/file.safetensors' can't be read"),
+        ({"headLearningRateMultiplier": 0.0}, "headLearningRateMultiplier=0.0; accepted: numbers above 0"),
+        ({"inputMean": [0.5]}, r"inputMean=\[0.5\] and inputStd=None; give both"),
+        ({"inputMean": [0.5], "inputStd": [0.0]}, r"inputStd=\[0.0\]; accepted: a number above 0 a channel"),
+        ({"inputMean": [0.5] * 3, "inputStd": [0.2] * 3}, r"pictures uint8\[1, 16, 16\] need 1 numbers each"),
         ({"batchSize": 0}, "batchSize=0"),
         ({"numWorkers": 0}, "numWorkers=0"),
         ({"learningRate": 0.0}, "learningRate=0.0"),
@@ -61,7 +71,7 @@ def no_jobs(spark):
 )
 @pytest.mark.usefixtures("no_jobs")
 def test_param_out_of_range(spark, params, message):
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises((ConfigurationError, CheckpointError), match=message):
         ImageClassifier(**params).fit(tensor_frame(spark, 4))
 
 

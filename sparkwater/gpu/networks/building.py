@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inputs import Inputs, forward
+from sparkwater.gpu.inputs import Inputs, try_forward
 from sparkwater.gpu.networks.initialization import check_initialization, initialize
 from sparkwater.gpu.networks.registry import NetworkEntry
+
+T = TypeVar("T")
 
 
 def build_network(
@@ -76,8 +78,10 @@ def check_network(
             f"{_given(shape)}"
         )
     tried = 2 if classes is None else classes
-    network = _try(entry, shape, lambda: _built(entry, shape, tried))
-    output = _try(entry, shape, lambda: _outputs(network, torch.zeros((2, *shape)) if inputs is None else inputs))
+    network = build_to_try(entry, shape, tried)
+    output = try_network(
+        entry, shape, lambda: try_forward(network, torch.zeros((2, *shape)) if inputs is None else inputs)
+    )
     if not isinstance(output, torch.Tensor):
         raise ConfigurationError(f"network={entry.name!r} gives a {type(output).__name__}; it must give one tensor")
     unknown = classes is None and not entry.takes_classes
@@ -86,6 +90,17 @@ def check_network(
         raise ConfigurationError(
             f"network={entry.name!r} gives a tensor of shape {list(output.shape[1:])} a row; it must be {wanted}"
         )
+
+
+def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Module:
+    """Return a network for one forward pass: a registered one without values, the user's own in evaluation mode.
+
+    Raises
+    ------
+    ConfigurationError
+        If it can't be built.
+    """
+    return try_network(entry, shape, lambda: _built(entry, shape, classes))
 
 
 def _built(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Module:
@@ -98,15 +113,14 @@ def _built(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Modu
     return network.eval()
 
 
-def _outputs(network: nn.Module, inputs: Inputs) -> Any:
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    moved = tuple(tensor.to(device) for tensor in inputs) if isinstance(inputs, tuple) else inputs.to(device)
-    with torch.no_grad(), device:
-        return forward(network, moved)
+def try_network(entry: NetworkEntry, shape: tuple[Any, ...], action: Callable[[], T]) -> T:
+    """Return what an action with a network gives.
 
-
-def _try(entry: NetworkEntry, shape: tuple[Any, ...], action: Callable[[], Any]) -> Any:
-    """Return what an action gives; the user's own code may raise anything."""
+    Raises
+    ------
+    ConfigurationError
+        If it raises anything, as the user's own code may.
+    """
     try:
         return action()
     except ConfigurationError:

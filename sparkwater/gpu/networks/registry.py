@@ -37,6 +37,8 @@ class NetworkEntry:
         Where it comes from.
     takes_classes : bool
         Whether its factory makes as many outputs as there are classes; otherwise their number is its own.
+    head : str
+        The layer that is made anew for the classes, where the factory's is of another size.
     identity : str
         What tells two instances of the same class apart.
     """
@@ -48,12 +50,13 @@ class NetworkEntry:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "registered"
     takes_classes: bool = True
+    head: str = ""
     identity: str = ""
 
     @property
     def key(self) -> str:
         """What is the same for entries that build the same network."""
-        return json.dumps([self.kind, self.name, dict(self.arguments), self.identity], sort_keys=True)
+        return json.dumps([self.kind, self.name, dict(self.arguments), self.head, self.identity], sort_keys=True)
 
 
 _REGISTRY: dict[str, NetworkEntry] = {}

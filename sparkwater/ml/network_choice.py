@@ -1,0 +1,77 @@
+"""Which network a fit trains, on which features, and with which weights it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparkwater.conversions.files import read_bytes
+from sparkwater.errors import CheckpointError
+from sparkwater.gpu.inputs import network_shape, zero_inputs
+from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
+from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
+from sparkwater.gpu.networks.state_files import read_state
+from sparkwater.gpu.scaling import Scaling
+from sparkwater.ml.features import FeatureColumn, resolve_features
+from sparkwater.ml.network_params import NetworkParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """What a fit trains.
+
+    Attributes
+    ----------
+    features : FeatureColumn
+        On what.
+    network : NetworkEntry
+        Which network.
+    beginning : Beginning
+        With which weights it begins.
+    scalings : tuple of Scaling or None
+        One an input: what was given in place of measuring it. Empty where nothing was.
+    """
+
+    features: FeatureColumn
+    network: NetworkEntry
+    beginning: Beginning
+    scalings: tuple[Scaling | None, ...]
+
+
+def choose_network(
+    frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
+) -> NetworkChoice:
+    """Return what a fit trains; it reads the schema and, where there is one, the file of weights. No job runs.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights can't be read, or belong to another network.
+    ConfigurationError
+        If there is no such network, or it doesn't take the features.
+    SchemaError
+        If the columns hold no features.
+    """
+    arguments = params.getNetworkArguments()
+    network = find_network(params.getNetwork(), arguments)
+    features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
+    spec = features.spec
+    shape, inputs = network_shape(spec), zero_inputs(spec)
+    if network.name == AUTO:
+        network = find_network(resolve_network(AUTO, shape), arguments)
+    rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
+    beginning = Beginning(rule)
+    if source or freeze != "none" or params.getHeadLearningRateMultiplier() != 1:
+        state = None
+        if source:
+            state = read_state(read_bytes(frame.sparkSession, source, CheckpointError), source)
+        network, beginning = plan_beginning(
+            network, shape, inputs, state, source or "", freeze, beginning.initialization
+        )
+    check_network(network, shape, None, inputs)
+    return NetworkChoice(features, network, beginning, params.given_scalings(spec))
