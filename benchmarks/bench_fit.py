@@ -95,8 +95,8 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
             scaling = measure_scaling(data.blocks(), SHAPE[0], communicator, device)
             network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
             barrier.wait()
-            history = train(network, data, scaling, rank, [rows] * RANKS, config, communicator)
-    results.put(history[-1].seconds)
+            state = train(network, data, scaling, CLASSES, rank, [rows] * RANKS, config, communicator)
+    results.put(state.history[-1].seconds)
 
 
 def plain_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:

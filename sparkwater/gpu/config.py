@@ -13,8 +13,8 @@ class TrainConfig:
 
     Parameters
     ----------
-    epochs : int
-        Passes over the rows.
+    epochs : float
+        Passes over the rows; the last may be a fraction of one.
     batch_size : int
         Rows of a global batch, all ranks together.
     optimizer : str
@@ -35,11 +35,25 @@ class TrainConfig:
         Steps of `sparkwater.gpu.augmentation`; none by default.
     head_multiplier : float
         Of the learning rate, for the layer that gives the classes.
+    weighted : bool
+        Whether rows have weights.
+    class_weights : tuple of float
+        Of each class, above 0; none by default.
+    validation : bool
+        Whether rows are held out to validate on.
+    stopping_metric, stopping_rounds, stopping_tolerance : str, int, float
+        See `sparkwater.gpu.stopping.has_converged`.
+    keep_best : bool
+        Whether the network becomes what it was after its best epoch by the stopping metric.
+    max_runtime_secs : float
+        Seconds after which no further step begins; 0 for no limit.
+    top_k : int
+        See `sparkwater.gpu.metrics.Metrics`.
     seed : int
         What initial weights, order and everything else random follow from.
     """
 
-    epochs: int
+    epochs: float
     batch_size: int
     optimizer: str
     learning_rate: float
@@ -61,3 +75,12 @@ class TrainConfig:
     label_smoothing: float = 0.0
     augmentation: tuple[Step, ...] = ()
     head_multiplier: float = 1.0
+    weighted: bool = False
+    class_weights: tuple[float, ...] = ()
+    validation: bool = False
+    stopping_metric: str = "logloss"
+    stopping_rounds: int = 0
+    stopping_tolerance: float = 0.0
+    keep_best: bool = False
+    max_runtime_secs: float = 0.0
+    top_k: int = 5

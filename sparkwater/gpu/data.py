@@ -6,9 +6,9 @@ DataFrame nor the order in which batches arrive can be seen in anything that fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,19 @@ from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import DataError
 from sparkwater.gpu.plan import EpochPlan
 
-#: Columns of the record batches that ranks read.
-TENSOR, PROBLEM, LABEL, NAME, KEY = "tensor", "problem", "label", "name", "key"
+#: Columns of the record batches that ranks read; the last two need not be there.
+TENSOR, PROBLEM, LABEL, NAME, KEY, WEIGHT, HELD_OUT = "tensor", "problem", "label", "name", "key", "weight", "held_out"
 
 #: Skipped rows that are listed one by one; all are counted.
 MAX_LISTED = 20
 
-_POSITION = TensorSpec("int64", ())
+_POSITION, _WEIGHT, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
 
 #: Rows that are looked at together outside of training.
 BLOCK_ROWS = 1024
+
+#: Rows that are scored together outside of training.
+_SCORED_ROWS = 256
 
 Classes = tuple[float, ...] | tuple[str, ...]
 
@@ -50,15 +53,38 @@ class SkippedRows:
             self.listed.append((name, reason))
 
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+class Batch(NamedTuple):
+    """Some rows.
+
+    Attributes
+    ----------
+    features : torch.Tensor
+        ``(rows, *spec.shape)``.
+    labels : torch.Tensor
+        int64, positions in the list of classes.
+    weights : torch.Tensor or None
+        float64; None where all are 1.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None = None
 
 
 class RankData(Protocol):
-    """The rows of one rank, wherever they are."""
+    """The rows of one rank, wherever they are; `len` counts those to train on."""
 
     @property
     def skipped(self) -> SkippedRows:
         """What was left out."""
+
+    @property
+    def weightless(self) -> int:
+        """How many rows were left out because their weight is 0."""
+
+    @property
+    def held_out(self) -> RankRows | None:
+        """The rows to validate on, or None where there can't be any."""
 
     def __len__(self) -> int: ...
 
@@ -68,8 +94,11 @@ class RankData(Protocol):
     def blocks(self) -> Iterator[torch.Tensor]:
         """Iterate over all features once, in canonical order, each block ``(rows, *spec.shape)``."""
 
-    def batches(self, plan: EpochPlan, rank: int) -> Iterator[Batch]:
-        """Iterate over one epoch: for each step this rank's features and its labels, int64 class positions."""
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
+        """Iterate over one epoch: for each step this rank's rows; they have weights, or none do."""
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Return for each step what this rank's rows weigh together, float64, each times its class's weight."""
 
 
 @dataclass(frozen=True)
@@ -86,38 +115,74 @@ class RankRows:
         What was left out.
     order : torch.Tensor, optional
         int64: where each row is, in canonical order; by default they came in that order.
+    weights : torch.Tensor, optional
+        float64, above 0; by default all are 1.
+    held_out_order : torch.Tensor, optional
+        int64: where each row to validate on is, in canonical order.
+    weightless : int
+        How many rows were left out because their weight is 0.
     """
 
     features: torch.Tensor
     labels: torch.Tensor
     skipped: SkippedRows = field(default_factory=SkippedRows)
     order: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+    held_out_order: torch.Tensor | None = None
+    weightless: int = 0
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.labels if self.order is None else self.order)
+
+    @property
+    def held_out(self) -> RankRows | None:
+        """The rows to validate on; they share their memory with the others."""
+        if self.held_out_order is None:
+            return None
+        return replace(self, order=self.held_out_order, held_out_order=None)
 
     def take(self, rows: torch.Tensor) -> Batch:
-        """Return the features and labels of rows by their numbers in canonical order; a copy."""
+        """Return rows by their numbers in canonical order; a copy."""
         stored = rows if self.order is None else self.order[rows]
-        return self.features[stored], self.labels[stored]
+        weights = None if self.weights is None else self.weights[stored]
+        return Batch(self.features[stored], self.labels[stored], weights)
 
     def on(self, device: torch.device) -> RankRows:
         """Return the rows on a device where half its free memory takes them, else where they are."""
         if device.type != "cuda" or 2 * self.features.nbytes > torch.cuda.mem_get_info(device)[0]:
             return self
-        order = None if self.order is None else self.order.to(device)
-        return RankRows(self.features.to(device), self.labels.to(device), self.skipped, order)
+        names = ("features", "labels", "order", "weights", "held_out_order")
+        tensors = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
 
     def blocks(self) -> Iterator[torch.Tensor]:
         """Iterate over all features once, in canonical order."""
-        for rows in torch.split(torch.arange(len(self)), BLOCK_ROWS):
-            yield self.take(rows)[0]
+        for batch in self.scan(BLOCK_ROWS):
+            yield batch.features
 
-    def batches(self, plan: EpochPlan, rank: int) -> Iterator[Batch]:
+    def scan(self, rows_a_batch: int = _SCORED_ROWS) -> Iterator[Batch]:
+        """Iterate over all rows once, in canonical order."""
+        for rows in torch.split(torch.arange(len(self), device=self.features.device), rows_a_batch):
+            if len(rows):
+                yield self.take(rows)
+
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
         """Iterate over one epoch."""
-        order = torch.from_numpy(plan.order(rank)).to(self.features.device)
-        for rows in torch.split(order, np.diff(plan.bounds(rank)).tolist()):
+        for rows in self._steps(plan, rank):
             yield self.take(rows)
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Return for each step what this rank's rows weigh together."""
+        weights = torch.ones_like(self.labels, dtype=torch.float64) if self.weights is None else self.weights
+        if class_weights is not None:
+            weights = weights * class_weights.to(weights)[self.labels]
+        if self.order is not None:
+            weights = weights[self.order]
+        return torch.stack([weights[rows].sum() for rows in self._steps(plan, rank)])
+
+    def _steps(self, plan: EpochPlan, rank: int) -> tuple[torch.Tensor, ...]:
+        order = torch.from_numpy(plan.order(rank)).to(self.features.device)
+        return torch.split(order, np.diff(plan.bounds(rank)).tolist())
 
 
 def load_rows(
@@ -134,6 +199,8 @@ def load_rows(
     batches : iterable of pyarrow.RecordBatch
         Columns `TENSOR` (binary), `PROBLEM` (string: why a row has no tensor), `LABEL` (double or
         string, as `classes`), `NAME` (string, for messages) and `KEY` (long, hash of the content).
+        Also, in all batches or in none, `WEIGHT` (double, from 0 up) and `HELD_OUT` (boolean, whether a row is to
+        validate on).
     spec : TensorSpec
         What each tensor is.
     classes : tuple
@@ -146,24 +213,40 @@ def load_rows(
     Returns
     -------
     RankRows
-        Beside its tensors, peak memory is one batch and 24 bytes a row.
+        Without the rows of weight 0. Beside its tensors, peak memory is one batch and 24 to 33 bytes a row.
 
     Raises
     ------
     DataError
         For a row that can't be used, with its name and the reason.
     """
-    skipped = SkippedRows()
+    skipped, weightless = SkippedRows(), 0
     features = TensorBuffer(spec, memory_limit)
     labels, keys = TensorBuffer(_POSITION), TensorBuffer(_POSITION)
+    weights, held_out = TensorBuffer(_WEIGHT), TensorBuffer(_FLAG)
     for batch in batches:
         usable = _read_batch(batch, spec, classes, handle_invalid, skipped)
         features.append(usable.tensors)
         labels.append(usable.labels)
         keys.append(usable.keys)
-    positions = labels.tensors()
-    order = np.lexsort((positions, keys.tensors()))
-    return RankRows(as_torch(features.tensors()), as_torch(positions), skipped, torch.from_numpy(order))
+        if usable.weights is not None:
+            weights.append(usable.weights)
+        if usable.held_out is not None:
+            held_out.append(usable.held_out)
+        weightless += usable.weightless
+    positions, given, flags = labels.tensors(), weights.tensors(), held_out.tensors()
+    flagged = np.asarray(flags if len(flags) else np.zeros(len(positions)), bool)
+    # Equal rows of different weights have one order too.
+    order = np.lexsort((given if len(given) else positions, positions, keys.tensors()))
+    return RankRows(
+        features=as_torch(features.tensors()),
+        labels=as_torch(positions),
+        skipped=skipped,
+        order=torch.from_numpy(order[~flagged[order]]),
+        weights=as_torch(given) if len(given) else None,
+        held_out_order=torch.from_numpy(order[flagged[order]]),
+        weightless=weightless,
+    )
 
 
 @dataclass(frozen=True)
@@ -173,6 +256,9 @@ class _Usable:
     tensors: npt.NDArray[np.generic]
     labels: npt.NDArray[np.int64]
     keys: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64] | None
+    held_out: npt.NDArray[np.bool_] | None
+    weightless: int
 
 
 def _read_batch(
@@ -180,15 +266,32 @@ def _read_batch(
 ) -> _Usable:
     tensors = usable_tensors(batch.column(TENSOR), spec)
     positions = class_positions(batch.column(LABEL), classes)
-    usable = tensors.valid & (positions >= 0)
+    usable = tensors.valid & (positions >= 0) & np.asarray(pc.is_null(batch.column(PROBLEM)).to_numpy(False))
     for row in np.flatnonzero(~usable):
         name, reason = _describe(batch, int(row), tensors.problems)
         if handle_invalid == "error":
             raise DataError(f"row {name}: {reason}; handleInvalid='skip' trains without such rows")
         skipped.add(name, reason)
-    kept = usable[tensors.valid]
-    values = tensors.values if kept.all() else tensors.values[kept]
-    return _Usable(values, positions[usable], np.asarray(batch.column(KEY).to_numpy())[usable])
+    weights, held_out = _optional(batch, WEIGHT), _optional(batch, HELD_OUT)
+    used = usable if weights is None else usable & (weights != 0)
+    kept = used[tensors.valid]
+    return _Usable(
+        tensors=tensors.values if kept.all() else tensors.values[kept],
+        labels=positions[used],
+        keys=np.asarray(batch.column(KEY).to_numpy())[used],
+        weights=None if weights is None else weights[used],
+        held_out=None if held_out is None else held_out[used],
+        weightless=int(usable.sum() - used.sum()),
+    )
+
+
+def _optional(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any] | None:
+    """Return a column that need not be there; what it holds in rows that can't be used means nothing."""
+    if name not in batch.schema.names:
+        return None
+    column = batch.column(name)
+    filler: bool | float = False if pa.types.is_boolean(column.type) else 0.0
+    return np.asarray(pc.fill_null(column, filler).to_numpy(zero_copy_only=False))
 
 
 def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.networks.heads import HeadReplaced, with_head
 from sparkwater.gpu.networks.sources import InstanceFactory, class_path
 from sparkwater.gpu.scaling import AnyScaling, PackedScaling, scalings_in
+from sparkwater.gpu.weighting import prior_shift
 from sparkwater.gpu.weights import load_weights
 
 #: Rows that go through a network together: few enough for the processor's cache.
@@ -46,6 +47,8 @@ class TrainedNetwork:
         Safetensors.
     weights_digest : str
         SHA-256 of the weights.
+    class_weights : tuple of float
+        Those that it was trained with, if any; outputs are corrected for them.
     """
 
     entry: NetworkEntry
@@ -54,6 +57,7 @@ class TrainedNetwork:
     scaling: AnyScaling
     weights: bytes
     weights_digest: str
+    class_weights: tuple[float, ...] = ()
 
 
 def ready_network(trained: TrainedNetwork) -> nn.Module:
@@ -147,7 +151,8 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
             outputs = [forward(network, _channels_last(trained.scaling.apply(block))) for block in blocks]
         except RuntimeError:  # a network that views its tensors needs them row-major
             outputs = [forward(network, trained.scaling.apply(block)) for block in blocks]
-    return np.asarray(torch.cat(outputs).numpy())
+        scores = torch.cat(outputs) - prior_shift(trained.class_weights, torch.device("cpu"))
+    return np.asarray(scores.numpy())
 
 
 def _channels_last(batch: Inputs) -> Inputs:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sparkwater.conversions.spec import PackedSpec, TensorSpec
+from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.scaling import AnyScaling, PackedScaling, Scaling
-from sparkwater.gpu.train import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,15 @@ class Outcome:
     ----------
     failure : Failure or None
         None where it trained to the end.
-    rows, skipped : int
-        Rows trained in each epoch, and rows left out.
+    rows, held_out, weightless, skipped : int
+        Rows trained in each epoch, rows to validate on, rows left out for their weight of 0, and rows
+        that couldn't be used.
     skipped_listed : list of (str, str)
         The first rows left out: name and reason.
+    stopped_by : str or None
+        What ended the training; see `sparkwater.gpu.state`.
+    best_epoch : int or None
+        The epoch whose weights these are, where the best were kept.
     weights : bytes
         Safetensors; rank 0's only.
     weights_digest : str
@@ -52,9 +57,13 @@ class Outcome:
     failure: Failure | None = None
     device: str = ""
     rows: int = 0
+    held_out: int = 0
+    weightless: int = 0
     skipped: int = 0
     skipped_listed: list[tuple[str, str]] = field(default_factory=list)
     history: list[EpochRecord] = field(default_factory=list)
+    stopped_by: str | None = None
+    best_epoch: int | None = None
     scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""
@@ -70,7 +79,7 @@ class Outcome:
         """Return the outcome that `to_json` wrote, with its weights."""
         fields: dict[str, Any] = json.loads(text)
         failure, scaling = fields.pop("failure"), fields.pop("scaling")
-        history = [EpochRecord(**record) for record in fields.pop("history")]
+        history = [EpochRecord.from_dict(record) for record in fields.pop("history")]
         listed = [(name, reason) for name, reason in fields.pop("skipped_listed")]
         return cls(
             **fields,

@@ -39,11 +39,13 @@ from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.gpu.outcome import Failure, Outcome
+from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.state import EPOCHS
 from sparkwater.gpu.store import Store, StoredRows
-from sparkwater.gpu.train import EpochRecord, Position, train
+from sparkwater.gpu.train import train
 from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.gpu.world import World
 
@@ -140,6 +142,8 @@ class _Prepared:
                 "device": self.device.type,
             },
             "rows": len(self.data),
+            "held_out": len(self.data.held_out or ()),
+            "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
             "address": self.address,
         }
@@ -201,16 +205,24 @@ def _run(
     with _connected(peers, addresses, job, device) as communicator:
         scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
         seed = derive_seed(job.config.seed, "weights")
-        network = build_network(
-            job.network, network_shape(job.spec), len(job.classes), seed, job.beginning.initialization
-        )
+        shape, classes = network_shape(job.spec), len(job.classes)
+        network = build_network(job.network, shape, classes, seed, job.beginning.initialization)
         job.beginning.apply(network)
-        history = []
+        state = None
         if job.config.epochs:
             network.to(device)
-            head = job.beginning.head
-            history = train(
-                network, data, scaling, world.rank, rows, job.config, communicator, on_epoch, position, head
+            state = train(
+                network,
+                data,
+                scaling,
+                classes,
+                world.rank,
+                rows,
+                job.config,
+                communicator,
+                on_epoch,
+                position,
+                job.beginning.head,
             )
         weights = dump_weights(network)
     return Outcome(
@@ -218,9 +230,13 @@ def _run(
         host=socket.gethostname(),
         device=str(device),
         rows=len(data),
+        held_out=len(data.held_out or ()),
+        weightless=data.weightless,
         skipped=data.skipped.count,
         skipped_listed=data.skipped.listed,
-        history=history,
+        history=state.history if state else [],
+        stopped_by=state.stopped_by if state else EPOCHS,
+        best_epoch=state.best.epoch if state and state.best else None,
         scaling=scaling,
         weights=weights if world.rank == 0 else b"",
         weights_digest=digest(weights),
@@ -266,14 +282,20 @@ def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
         if report["parts"] != reports[0]["parts"]:
             raise ConfigurationError(f"ranks differ: 0 has {reports[0]['parts']}, {rank} has {report['parts']}")
     rows = [int(report["rows"]) for report in reports]
-    skipped = sum(int(report["skipped"]) for report in reports)
-    if sum(rows) + skipped != job.expected_rows:
+    held_out, weightless, skipped = (
+        sum(int(report[kind]) for report in reports) for kind in ("held_out", "weightless", "skipped")
+    )
+    read = sum(rows) + held_out + weightless + skipped
+    if read != job.expected_rows:
         raise DataError(
-            f"the DataFrame gave {job.expected_rows} rows when it was counted and {sum(rows) + skipped} when it was "
+            f"the DataFrame gave {job.expected_rows} rows when it was counted and {read} when it was "
             "read: its plan gives other rows at each evaluation; write it to a table or cache it first"
         )
     if not sum(rows):
-        raise DataError(f"there are no rows to train on: {skipped} were read and all of them were skipped")
+        others = f"; {held_out} are to validate on, {weightless} have the weight 0" if held_out or weightless else ""
+        raise DataError(f"there are no rows to train on: {read} were read, {skipped} of them were skipped{others}")
+    if job.config.validation and not held_out:
+        raise DataError(f"there are no rows to validate on: validationIndicatorCol is false in all {sum(rows)} rows")
     return rows
 
 

@@ -30,6 +30,17 @@ class Length:
     steps_an_epoch: int
     steps: int
 
+    @classmethod
+    def of(cls, rows: int, batch_size: int, epochs: float) -> Length:
+        """Return the length of a training; a fraction of an epoch is that share of its steps, rounded up."""
+        steps = math.ceil(rows / batch_size)
+        # Rounded first: 0.1 epochs of 30 steps are 3 steps, not 3.0000000000000004.
+        return cls(rows, steps, math.ceil(round(epochs * steps, 6)))
+
+    def steps_of(self, epoch: int) -> int:
+        """Return the steps of an epoch: all of them, those of a fraction, or none after the end."""
+        return max(0, min(self.steps_an_epoch, self.steps - epoch * self.steps_an_epoch))
+
     def samples(self, step: int) -> float:
         """Return how many rows the steps before a step visited; exact where an epoch begins."""
         return step * self.rows / self.steps_an_epoch
@@ -44,7 +55,6 @@ def _constant(config: TrainConfig, length: Length, step: int) -> float:  # noqa:
 
 
 def _stairs(config: TrainConfig, length: Length, step: int) -> float:
-    # Rounded first: 0.1 epochs of 30 steps are 3 steps, not 3.0000000000000004.
     stair = max(round(config.decay_epochs * length.steps_an_epoch), 1)
     return config.decay_factor ** (step // stair)
 

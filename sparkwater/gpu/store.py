@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 
 from sparkwater.conversions.petastorm_rows import PetastormRows
 from sparkwater.conversions.petastorm_stream import rank_rows, stream
-from sparkwater.errors import DataError
+from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.gpu.data import BLOCK_ROWS, Batch, Classes, SkippedRows, class_positions
 from sparkwater.gpu.plan import EpochPlan
 
@@ -55,6 +55,8 @@ class StoredRows:
     rank: int
     size: int
     skipped: SkippedRows = field(default_factory=SkippedRows)
+    weightless = 0
+    held_out = None
 
     def __len__(self) -> int:
         return len(rank_rows(self.store.dataset.rows, self.rank, self.size))
@@ -71,7 +73,7 @@ class StoredRows:
         for batch in stream(self.store.dataset, self.rank, self.size, 0, 0, sizes):
             yield torch.from_numpy(batch[self.store.features_column])
 
-    def batches(self, plan: EpochPlan, rank: int) -> Iterator[Batch]:
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
         """Iterate over one epoch.
 
         Raises
@@ -81,7 +83,13 @@ class StoredRows:
         """
         sizes = np.diff(plan.bounds(rank)).tolist()
         for batch in stream(self.store.dataset, rank, self.size, plan.epoch, plan.seed, sizes):
-            yield torch.from_numpy(batch[self.store.features_column]), self._positions(batch[self.store.label_column])
+            features = torch.from_numpy(batch[self.store.features_column])
+            yield Batch(features, self._positions(batch[self.store.label_column]))
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Refuse: labels are known only once they are read."""
+        del plan, rank, class_weights
+        raise ConfigurationError("rows that are streamed have no weights")
 
     def _positions(self, labels: npt.NDArray[np.generic]) -> torch.Tensor:
         kind = pa.string() if isinstance(self.classes[0], str) else pa.float64()

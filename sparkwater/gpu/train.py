@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -14,50 +17,23 @@ from sparkwater.errors import DataError, SparkwaterError
 from sparkwater.gpu.augmentation import augment
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import RankData
-from sparkwater.gpu.inputs import Inputs, forward
+from sparkwater.gpu.data import Batch, RankData
+from sparkwater.gpu.inputs import forward
 from sparkwater.gpu.loss import row_losses
+from sparkwater.gpu.metrics import Metrics, ScoreSums, larger_is_better
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
 from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.parameters import FlatParameters
-from sparkwater.gpu.plan import plan_epoch
+from sparkwater.gpu.plan import EpochPlan, plan_epoch
+from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.scaling import AnyScaling
 from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What happened in one epoch, over all ranks.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted from 0.
-    loss : float
-        Mean cross entropy over the rows, each by the weights at its own step, in nats.
-    accuracy : float
-        Share of the rows that were classified right, likewise.
-    rows : int
-        Rows trained.
-    seconds : float
-        Wall time on rank 0.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    rows: int
-    seconds: float
-
-
-@dataclass
-class Position:
-    """Where a training is; whoever catches an error can say so."""
-
-    epoch: int | None = None
-    step: int | None = None
+from sparkwater.gpu.state import EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
+from sparkwater.gpu.stopping import Best, has_converged
+from sparkwater.gpu.validation import score_rows
+from sparkwater.gpu.weighting import prior_shift
 
 
 class LedgerError(SparkwaterError, RuntimeError):
@@ -68,6 +44,7 @@ def train(
     network: nn.Module,
     data: RankData,
     scaling: AnyScaling,
+    classes: int,
     rank: int,
     rows: Sequence[int],
     config: TrainConfig,
@@ -75,10 +52,10 @@ def train(
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     position: Position | None = None,
     head: str = "",
-) -> list[EpochRecord]:
+) -> TrainingState:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
-    The gradient of a step is the mean over its global batch, whichever ranks its rows are on.
+    The gradient of a step is the weighted mean over its global batch, whichever ranks its rows are on.
 
     Parameters
     ----------
@@ -88,10 +65,12 @@ def train(
         The rows of this rank; there may be none.
     scaling : Scaling or PackedScaling
         How features become the network's input.
+    classes : int
+        How many there are.
     rank : int
         This rank.
     rows : sequence of int
-        The rows that each rank holds.
+        The rows that each rank holds to train on.
     config : TrainConfig
         What to do.
     communicator : Communicator
@@ -103,82 +82,188 @@ def train(
     head : str
         The layer that ``config.head_multiplier`` is for.
 
+    Returns
+    -------
+    TrainingState
+        At the end.
+
     Raises
     ------
     DataError
         When the loss is no longer finite: on all ranks, in the same step.
     LedgerError
-        When an epoch trained another number of rows than there are.
+        When an epoch trained another number of rows than it has.
     """
-    position = position if position is not None else Position()
     device = next(network.parameters()).device
-    data = data.on(device)
     flat = FlatParameters(network, 3, head)
     communicator.broadcast_(flat.values.data)
     optimizer = make_optimizer(config, flat.groups(config.head_multiplier))
-    steps = plan_epoch(rows, config.batch_size, config.seed, 0).steps
-    length = Length(sum(rows), steps, steps * config.epochs)
-    history = []
-    network.train()
-    for epoch in range(config.epochs):
-        position.epoch = epoch
-        torch.manual_seed(derive_seed(config.seed, "noise", epoch, rank))
-        plan = plan_epoch(rows, config.batch_size, config.seed, epoch)
+    scores = ScoreSums(classes, config.top_k, device)
+    state = TrainingState(flat, optimizer, scores, position if position is not None else Position())
+    limited = config.max_runtime_secs and rank == 0
+    loop = _Loop(
+        network=network,
+        data=data.on(device),
+        scaling=scaling,
+        rank=rank,
+        rows=tuple(rows),
+        config=config,
+        communicator=communicator,
+        device=device,
+        length=Length.of(sum(rows), config.batch_size, config.epochs),
+        class_weights=torch.tensor(config.class_weights, device=device) if config.class_weights else None,
+        shift=prior_shift(config.class_weights, device),
+        deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
+    )
+    loop.run(state, on_epoch)
+    return state
+
+
+class _Moment(NamedTuple):
+    """A step, by its number in its epoch."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """What stays the same during a training."""
+
+    network: nn.Module
+    data: RankData
+    scaling: AnyScaling
+    rank: int
+    rows: tuple[int, ...]
+    config: TrainConfig
+    communicator: Communicator
+    device: torch.device
+    length: Length
+    class_weights: torch.Tensor | None
+    shift: torch.Tensor
+    deadline: float
+
+    def run(self, state: TrainingState, on_epoch: Callable[[EpochRecord], None]) -> None:
+        """Train until something ends it."""
+        self.network.train()
+        while state.stopped_by is None:
+            epoch = len(state.history)
+            if not self.length.steps_of(epoch):
+                state.stopped_by = EPOCHS
+                break
+            state.begin_epoch(epoch)
+            state.history.append(self._epoch(state, epoch))
+            on_epoch(state.history[-1])
+            self._judge(state)
+        if state.best is not None:
+            state.best.restore(self.network, state.flat.values.data)
+
+    def _epoch(self, state: TrainingState, epoch: int) -> EpochRecord:
+        torch.manual_seed(derive_seed(self.config.seed, "noise", epoch, self.rank))
+        plan = plan_epoch(self.rows, self.config.batch_size, self.config.seed, epoch)
+        steps, sizes, weights = self.length.steps_of(epoch), plan.global_batches(), self._step_weights(plan)
         started = time.perf_counter()
-        sums = torch.zeros(3, dtype=torch.float64)
-        sizes = plan.global_batches().tolist()
-        for position.step, (features, labels) in enumerate(data.batches(plan, rank)):
-            flat.clear()
-            if len(labels):
-                inputs = scaling.apply(_augmented(features.to(device), config, epoch, rank, position.step))
-                with stored_statistics(network, len(labels) == 1):
-                    losses = _backward(network, inputs, labels.to(device), sizes[position.step], config)
-                    flat.extra.copy_(losses)
-            communicator.all_reduce_(flat.message)
-            step_sums = flat.extra.cpu().double()
-            _check_loss(float(step_sums[0]), epoch, position.step)
-            sums += step_sums
-            done = epoch * steps + position.step
-            set_step(optimizer, learning_rate(config, length, done), momentum(config, length, done))
-            shape_gradients(flat, config)
-            optimizer.step()
-            limit_norms(flat, config)
-        position.step = None
-        average_buffers(network, rows[rank], communicator)
-        history.append(_record(epoch, sums, sum(rows), time.perf_counter() - started))
-        on_epoch(history[-1])
-    return history
+        done = 0
+        with closing(self.data.batches(plan, self.rank)) as batches:
+            for step, batch in enumerate(islice(batches, steps)):
+                state.position.step, done = step, step + 1
+                if self._step(state, batch, _Moment(epoch, step), float(weights[step])):
+                    state.stopped_by = MAX_RUNTIME
+                    break
+        state.position.step = None
+        seconds = time.perf_counter() - started
+        expected = int(sizes[:done].sum())
+        if state.rows != expected:
+            raise LedgerError(f"epoch {epoch} trained {state.rows} rows where there are {expected}")
+        average_buffers(self.network, self.rows[self.rank], self.communicator)
+        training = self._add_up(state.scores)
+        rate = learning_rate(self.config, self.length, epoch * self.length.steps_an_epoch + done - 1)
+        loss = state.loss / float(weights[:done].sum())
+        return EpochRecord(epoch, loss, 1 - training.error, expected, seconds, rate, training, self._validate(state))
+
+    def _step_weights(self, plan: EpochPlan) -> torch.Tensor:
+        """Return what the rows of each step weigh together, on all ranks."""
+        if not self.config.weighted and not self.config.class_weights:
+            return torch.from_numpy(plan.global_batches())
+        weights = self.data.step_weights(plan, self.rank, self.class_weights).to(self.device)
+        self.communicator.all_reduce_(weights)
+        return weights.cpu()
+
+    def _step(self, state: TrainingState, batch: Batch, moment: _Moment, global_weight: float) -> bool:
+        """Take one step; return whether there is no time for another."""
+        config, flat = self.config, state.flat
+        flat.clear()
+        if len(batch.labels):
+            with stored_statistics(self.network, len(batch.labels) == 1):
+                flat.extra[0] = self._backward(state, batch, moment, global_weight)
+        flat.extra[1] = len(batch.labels)
+        flat.extra[2] = time.monotonic() > self.deadline
+        self.communicator.all_reduce_(flat.message)
+        loss, rows, overtime = flat.extra.tolist()
+        _check_loss(loss, moment)
+        state.loss += loss
+        state.rows += round(rows)
+        done = moment.epoch * self.length.steps_an_epoch + moment.step
+        set_step(state.optimizer, learning_rate(config, self.length, done), momentum(config, self.length, done))
+        shape_gradients(flat, config)
+        state.optimizer.step()
+        limit_norms(flat, config)
+        return overtime > 0
+
+    def _backward(self, state: TrainingState, batch: Batch, moment: _Moment, global_weight: float) -> torch.Tensor:
+        """Add the gradients of this rank's share of a step, and its scores; return its sum of losses."""
+        config = self.config
+        inputs = self.scaling.apply(self._augmented(batch.features.to(self.device), moment))
+        labels = batch.labels.to(self.device)
+        outputs = forward(self.network, inputs)
+        losses = row_losses(outputs, labels, config.label_smoothing)
+        weights = None if batch.weights is None else batch.weights.to(self.device)
+        if weights is not None:
+            losses = losses * weights.float()
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[labels]
+        loss = losses.sum()
+        (loss / global_weight).backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            state.scores.add(outputs - self.shift, labels, weights)
+        return loss.detach()
+
+    def _augmented(self, features: torch.Tensor, moment: _Moment) -> torch.Tensor:
+        if not self.config.augmentation:
+            return features
+        # A generator for each step: nothing to keep between steps, and torch's own stays as it is.
+        seed = derive_seed(self.config.seed, "augmentation", moment.epoch, self.rank, moment.step)
+        return augment(features, self.config.augmentation, torch.Generator().manual_seed(seed))
+
+    def _validate(self, state: TrainingState) -> Metrics | None:
+        held_out = self.data.held_out
+        if not self.config.validation or held_out is None:
+            return None
+        sums = state.scores.emptied()
+        score_rows(self.network, held_out, self.scaling, self.shift, sums)
+        return self._add_up(sums)
+
+    def _add_up(self, sums: ScoreSums) -> Metrics:
+        self.communicator.all_reduce_(sums.values)
+        return sums.metrics()
+
+    def _judge(self, state: TrainingState) -> None:
+        """Keep the network if it is the best so far; stop if it gets no better."""
+        config, name = self.config, self.config.stopping_metric
+        values = [getattr(record.judged, name) for record in state.history]
+        if (config.keep_best or config.stopping_rounds) and not isinstance(values[-1], float):
+            raise DataError(f"stoppingMetric={name!r} is undefined: the rows it is measured on are of one class")
+        larger = larger_is_better(name)
+        if config.keep_best and (state.best is None or state.best.beaten_by(values[-1], larger)):
+            state.best = Best.of(self.network, state.flat.values.data, len(values) - 1, values[-1])
+        converged = has_converged(values, config.stopping_rounds, config.stopping_tolerance, larger)
+        if state.stopped_by is None and converged:
+            state.stopped_by = STOPPING_ROUNDS
 
 
-def _augmented(features: torch.Tensor, config: TrainConfig, epoch: int, rank: int, step: int) -> torch.Tensor:
-    if not config.augmentation:
-        return features
-    # A generator for each step: nothing to keep between steps, and torch's own stays as it is.
-    seed = derive_seed(config.seed, "augmentation", epoch, rank, step)
-    return augment(features, config.augmentation, torch.Generator().manual_seed(seed))
-
-
-def _backward(
-    network: nn.Module, inputs: Inputs, labels: torch.Tensor, global_batch: int, config: TrainConfig
-) -> torch.Tensor:
-    """Add the gradients of this rank's share of a step; return its sums of loss, hits and rows."""
-    outputs = forward(network, inputs)
-    loss = row_losses(outputs, labels, config.label_smoothing).sum()
-    (loss / global_batch).backward()  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        hits = (outputs.argmax(dim=1) == labels).sum()
-        return torch.stack([loss.detach(), hits.to(loss.dtype), torch.ones_like(loss) * len(labels)])
-
-
-def _check_loss(loss: float, epoch: int, step: int) -> None:
+def _check_loss(loss: float, moment: _Moment) -> None:
     if not math.isfinite(loss):
         raise DataError(
-            f"the loss is {loss} in epoch {epoch}, step {step}; a lower learningRate or fewer extreme values may help"
+            f"the loss is {loss} in epoch {moment.epoch}, step {moment.step}; a lower learningRate or fewer "
+            "extreme values may help"
         )
-
-
-def _record(epoch: int, sums: torch.Tensor, rows: int, seconds: float) -> EpochRecord:
-    loss, hits, trained = sums.tolist()
-    if trained != rows:
-        raise LedgerError(f"epoch {epoch} trained {trained:.0f} rows where there are {rows}")
-    return EpochRecord(epoch, loss / rows, hits / rows, rows, seconds)

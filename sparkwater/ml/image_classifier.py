@@ -21,7 +21,7 @@ from sparkwater.conversions.petastorm import read_petastorm
 from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
+from sparkwater.gpu.data import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.layers import PENULTIMATE
@@ -40,6 +40,7 @@ from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
 from sparkwater.ml.prediction import add_predictions
 from sparkwater.ml.preflight import check_cluster
+from sparkwater.ml.rows import RowColumns
 from sparkwater.ml.summary import TrainingSummary
 
 if TYPE_CHECKING:
@@ -107,8 +108,19 @@ class ImageClassifier(
     inputMean, inputStd : list of float, optional
         By channel, what the network's inputs were scaled by, in place of measuring it: of pixels from 0 to 1,
         as torchvision states them. Pictures of uint8 are divided by 255 first, other dtypes are taken as they are.
-    epochs : int
-        Passes over the rows; 0 gives the network as it begins. Default 10.
+    weightCol : str, optional
+        Weights of the rows, from 0 up, in loss and metrics; a row of weight 0 is as good as absent.
+    classWeight : {"none", "balanced"}, dict or list of float
+        What rows of a class count in the loss beside that: ``balanced`` lets all classes weigh the
+        same; a dict has weights by label, 1 where it has none; a list has them in the order of
+        ``model.classes``. Probabilities are divided by these weights, so that they fit the rows as
+        they are; metrics and ``prediction`` follow from the corrected ones. Default ``none``.
+    validationIndicatorCol : str, optional
+        True for rows to validate on: they are scored after each epoch, as they are, and have no part in
+        weights or scaling.
+    epochs : float
+        Passes over the rows. The last may be a fraction of one; 0 gives the network as it begins.
+        Default 10.
     batchSize : int
         Rows of a global batch, all workers together. Default 128.
     optimizer : {"sgd", "adam", "adamw", "adadelta", "rmsprop"}
@@ -144,6 +156,22 @@ class ImageClassifier(
         arguments: ``shift`` (pixels), ``rotation`` (degrees), ``scale`` (factor), ``crop`` (area),
         ``flip`` (axis, probability), ``colour`` (brightness, contrast, saturation), ``erase`` (area,
         probability); see `sparkwater.gpu.augmentation`. Default none.
+    stoppingMetric : {"logloss", "error", "meanPerClassError", "auc", "topKError"}
+        What decides on stopping and on the best epoch: of the validation rows where there are any,
+        else of the training rows. Default ``logloss``.
+    stoppingRounds : int
+        As H2O: stop when the metric's moving average over so many epochs hasn't improved for as
+        many. Default 0: never.
+    stoppingTolerance : float
+        Relative improvement that isn't enough. Default 0.
+    overwriteWithBestModel : bool, optional
+        Give the network as it was after its best epoch. Without a value it is done where there are
+        validation rows or ``stoppingRounds``.
+    maxRuntimeSecs : float
+        Seconds of training, reading of rows not counted, after which no further step begins.
+        Default 0: no limit.
+    topK : int
+        Of ``topKError``: share of rows whose class isn't among so many most probable ones. Default 5.
     seed : int
         What initial weights, order and everything else random follow from. Default 42.
     numWorkers : int
@@ -191,7 +219,10 @@ class ImageClassifier(
         headLearningRateMultiplier: float = 1.0,
         inputMean: list[float] | None = None,
         inputStd: list[float] | None = None,
-        epochs: int = 10,
+        weightCol: str | None = None,
+        classWeight: str | dict[Any, float] | list[float] = "none",
+        validationIndicatorCol: str | None = None,
+        epochs: float = 10.0,
         batchSize: int = 128,
         optimizer: str = "sgd",
         learningRate: float = 0.05,
@@ -211,6 +242,12 @@ class ImageClassifier(
         clipValue: float = 0.0,
         labelSmoothing: float = 0.0,
         augmentation: list[dict[str, Any]] | str = "[]",
+        stoppingMetric: str = "logloss",
+        stoppingRounds: int = 0,
+        stoppingTolerance: float = 0.0,
+        overwriteWithBestModel: bool | None = None,
+        maxRuntimeSecs: float = 0.0,
+        topK: int = 5,
         seed: int = 42,
         numWorkers: int = 1,
         device: str = "auto",
@@ -234,7 +271,8 @@ class ImageClassifier(
             initialization="paper",
             freeze="none",
             headLearningRateMultiplier=1.0,
-            epochs=10,
+            classWeight="none",
+            epochs=10.0,
             batchSize=128,
             optimizer="sgd",
             learningRate=0.05,
@@ -254,6 +292,11 @@ class ImageClassifier(
             clipValue=0.0,
             labelSmoothing=0.0,
             augmentation=[],
+            stoppingMetric="logloss",
+            stoppingRounds=0,
+            stoppingTolerance=0.0,
+            maxRuntimeSecs=0.0,
+            topK=5,
             seed=42,
             numWorkers=1,
             device="auto",
@@ -293,7 +336,7 @@ class ImageClassifier(
         for column in features.parts or (features,):
             if isinstance(column.field.dataType, StringType):
                 check_schemes(dataset, column.field.name)
-        labels = find_labels(dataset, self.getLabelCol())
+        labels = find_labels(dataset, self.getLabelCol(), self.row_columns())
         return self._train(self._rank_frame(dataset, features), choice, labels)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
@@ -313,6 +356,8 @@ class ImageClassifier(
         ConfigurationError, DataError, SchemaError, RankFailure
             As ``fit``.
         """
+        if self.row_columns() != RowColumns() or self.getClassWeight() != "none":
+            raise ConfigurationError("rows that are streamed take no weightCol, classWeight or validationIndicatorCol")
         spark = SparkSession.active()
         if len(self.getFeaturesCols()) > 1:
             raise ConfigurationError(
@@ -324,7 +369,7 @@ class ImageClassifier(
         choice = self._refuse(frame)
         if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
-        labels = find_labels(frame, self.getLabelCol())
+        labels = find_labels(frame, self.getLabelCol(), self.row_columns())
         workers = self.getNumWorkers()
         store = Store(describe_petastorm(url, columns), *columns)
         return self._train(spark.range(0, workers, 1, workers), choice, labels, store)
@@ -339,12 +384,13 @@ class ImageClassifier(
         started = time.monotonic()
         network, spec = choice.network, choice.features.spec
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
+        config = self.train_config(labels)
         job = RankJob(
             network=network,
             spec=spec,
             classes=labels.classes,
             expected_rows=labels.rows,
-            config=replace(self.train_config(), head_multiplier=self.getHeadLearningRateMultiplier()),
+            config=replace(config, head_multiplier=self.getHeadLearningRateMultiplier()),
             handle_invalid=self.getHandleInvalid(),
             collective=self.getCollective(),
             device=self.getDevice(),
@@ -366,7 +412,13 @@ class ImageClassifier(
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
-            network, network_shape(spec), len(labels.classes), first.scaling, first.weights, first.weights_digest
+            network,
+            network_shape(spec),
+            len(labels.classes),
+            first.scaling,
+            first.weights,
+            first.weights_digest,
+            config.class_weights,
         )
         summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
         model = ImageClassifierModel()
@@ -384,6 +436,7 @@ class ImageClassifier(
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
         check_label_type(dataset.schema, self.getLabelCol())
+        self.row_columns().check(dataset.schema)
         check_cluster(
             dataset.sparkSession,
             self.getNumWorkers(),
@@ -395,18 +448,27 @@ class ImageClassifier(
         return choice
 
     def _rank_frame(self, dataset: DataFrame, features: FeatureColumn) -> DataFrame:
-        """Return what the ranks read: tensors, labels, names, and a hash of each row's content."""
+        """Return what the ranks read: tensors, labels, names, a hash of each row's content, and how it takes part."""
+        columns = self.row_columns()
+        parts = {}
+        if columns.weight is not None:
+            parts[WEIGHT] = columns.weight_value()
+        if columns.held_out is not None:
+            parts[HELD_OUT] = columns.held_out_value()
         frame = dataset.select(
             checked_features(dataset, features).alias("checked"),
             label_values(dataset, self.getLabelCol()).alias(LABEL),
             row_name(dataset, features.field.name, self.getIdCol()).alias(NAME),
+            columns.problem().alias("unfit"),
+            *(value.alias(name) for name, value in parts.items()),
         )
         return frame.select(
             F.col("checked.tensor").alias(TENSOR),
-            F.col("checked.problem").alias(PROBLEM),
+            F.coalesce("checked.problem", "unfit").alias(PROBLEM),
             LABEL,
             NAME,
             F.xxhash64("checked.tensor", LABEL, F.lit(self.getSeed())).alias(KEY),
+            *parts,
         )
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.columns import find_field
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.gpu.data import Classes
+from sparkwater.ml.rows import RowColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -31,10 +32,13 @@ class LabelColumn:
         The different labels, sorted; a network's output ``i`` is for ``classes[i]``.
     rows : int
         All rows, those without a label included.
+    totals : tuple of float
+        For each class what its training rows weigh together.
     """
 
     classes: Classes
     rows: int
+    totals: tuple[float, ...]
 
 
 def check_label_type(schema: T.StructType, name: str) -> None:
@@ -58,15 +62,20 @@ def label_values(frame: DataFrame, name: str) -> Column:
     return column if isinstance(frame.schema[name].dataType, T.StringType) else column.cast("double")
 
 
-def find_labels(frame: DataFrame, name: str) -> LabelColumn:
-    """Count the rows of each label; one Spark job, which reads the label column only.
+def find_labels(frame: DataFrame, name: str, columns: RowColumns) -> LabelColumn:
+    """Count the rows of each label; one Spark job, which reads the label column and those of `columns` only.
 
     Raises
     ------
     DataError
         If there are no rows, no labels, or labels that can't be classes.
     """
-    counted = frame.select(label_values(frame, name).alias("label")).groupBy("label").count()
+    trained = columns.problem().isNull() & ~columns.held_out_value()
+    counted = (
+        frame.select(label_values(frame, name).alias("label"), F.when(trained, columns.weight_value()).alias("weight"))
+        .groupBy("label")
+        .agg(F.count(F.lit(1)).alias("count"), F.coalesce(F.sum("weight"), F.lit(0.0)).alias("total"))
+    )
     found = counted.limit(MAX_CLASSES + 2).collect()
     rows = sum(row["count"] for row in found)
     if not rows:
@@ -77,10 +86,11 @@ def find_labels(frame: DataFrame, name: str) -> LabelColumn:
         raise DataError(f"labelCol={name!r}: all {rows} labels are null")
     if len(labels) > MAX_CLASSES:
         raise DataError(f"labelCol={name!r} has more than {MAX_CLASSES} different values; it can't be a class")
-    if isinstance(labels[0], str):
-        return LabelColumn(tuple(sorted(labels)), rows)
-    _check_numbers(labels, name)
-    return LabelColumn(tuple(sorted(labels)), rows)
+    if not isinstance(labels[0], str):
+        _check_numbers(labels, name)
+    totals = {row["label"]: float(row["total"]) for row in found}
+    classes = tuple(sorted(labels))
+    return LabelColumn(classes, rows, tuple(totals[label] for label in classes))
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:

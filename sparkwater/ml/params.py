@@ -17,8 +17,11 @@ from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.device import DEVICES
 from sparkwater.ml.declared import at_least, declare, refuse_unless
+from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import HasNetwork
 from sparkwater.ml.recipe_params import RecipeParams
+from sparkwater.ml.row_params import RowParams
+from sparkwater.ml.stopping_params import StoppingParams
 
 
 class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
@@ -56,11 +59,13 @@ class PredictorParams(
         return self.getOrDefault(self.predictedLabelCol)
 
 
-class TrainingParams(RecipeParams, HasSeed):
+class TrainingParams(RecipeParams, RowParams, StoppingParams, HasSeed):
     """Params of a training."""
 
-    epochs: Param[int] = declare(
-        "epochs", "passes over the rows (>= 0; 0 leaves the weights as they begin)", TypeConverters.toInt
+    epochs: Param[float] = declare(
+        "epochs",
+        "passes over the rows (>= 0); the last may be a fraction of one, and 0 gives the network as it begins",
+        TypeConverters.toFloat,
     )
     batchSize: Param[int] = declare(
         "batchSize",
@@ -94,7 +99,7 @@ class TrainingParams(RecipeParams, HasSeed):
         TypeConverters.toBoolean,
     )
 
-    def getEpochs(self) -> int:
+    def getEpochs(self) -> float:
         """Return the value of ``epochs``."""
         return self.getOrDefault(self.epochs)
 
@@ -130,10 +135,25 @@ class TrainingParams(RecipeParams, HasSeed):
         """Return the value of ``allowPlaintext``."""
         return self.getOrDefault(self.allowPlaintext)
 
-    def train_config(self) -> TrainConfig:
-        """Return the hyperparameters as the ranks take them."""
+    def train_config(self, labels: LabelColumn) -> TrainConfig:
+        """Return the hyperparameters as the ranks take them.
+
+        Raises
+        ------
+        ConfigurationError
+            If they don't fit the labels.
+        """
+        self.check_stopping_metric(len(labels.classes))
+        columns = self.row_columns()
         return TrainConfig(
-            epochs=self.getEpochs(), batch_size=self.getBatchSize(), seed=self.getSeed(), **self.recipe()
+            epochs=self.getEpochs(),
+            batch_size=self.getBatchSize(),
+            seed=self.getSeed(),
+            weighted=columns.weight is not None,
+            class_weights=self.class_weights(labels),
+            validation=columns.held_out is not None,
+            **self.recipe(),
+            **self.stopping(validation=columns.held_out is not None),
         )
 
     def check_training_params(self) -> None:
@@ -144,10 +164,12 @@ class TrainingParams(RecipeParams, HasSeed):
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        refuse_unless(self, "epochs", at_least(0), "integers from 0 up")
+        refuse_unless(self, "epochs", at_least(0), "numbers from 0 up")
         for name in ("batchSize", "numWorkers", "startTimeout", "stallTimeout"):
             refuse_unless(self, name, at_least(1), "integers from 1 up")
         refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")
         for name, accepted in (("device", DEVICES), ("collective", COLLECTIVES)):
             refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
         self.check_recipe()
+        self.check_row_params()
+        self.check_stopping_params()

@@ -102,6 +102,7 @@ def _describe(fitted: FittedNetwork) -> str:
                 for part, scaling in zip(parts_of(fitted.spec), scalings_in(fitted.trained.scaling), strict=True)
             ],
             "classes": list(fitted.classes),
+            "classWeights": fitted.trained.class_weights,
             "weightsSha256": fitted.trained.weights_digest,
             "summary": fitted.summary.to_dict(),
         },
@@ -119,6 +120,7 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
             "specs": [TensorSpec(part["dtype"], part["shape"]) for part in fields["inputs"]],
             "classes": tuple(fields["classes"]),
             "scalings": [Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in fields["inputs"]],
+            "class_weights": tuple(float(weight) for weight in fields["classWeights"]),
             "digest": fields["weightsSha256"],
             "summary": TrainingSummary.from_dict(fields["summary"]),
         }
@@ -133,6 +135,8 @@ def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork
     specs, classes = fields["specs"], fields["classes"]
     spec = specs[0] if len(specs) == 1 else PackedSpec(specs)
     scaling = scaling_of(fields["scalings"], spec)
-    trained = TrainedNetwork(entry, network_shape(spec), len(classes), scaling, weights, fields["digest"])
+    trained = TrainedNetwork(
+        entry, network_shape(spec), len(classes), scaling, weights, fields["digest"], fields["class_weights"]
+    )
     ready_network(trained)  # weights of another network fail here, not in the first job
     return FittedNetwork(trained, spec, classes, fields["summary"])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from sparkwater.gpu.train import EpochRecord
+from sparkwater.gpu.records import EpochRecord
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class _ProgressHandler(socketserver.StreamRequestHandler):
         try:
             message = json.loads(self.rfile.readline(_MAX_LINE_BYTES))
             if secrets.compare_digest(str(message["token"]), self.server.token):
-                self.server.on_epoch(EpochRecord(**message["record"]))
+                self.server.on_epoch(EpochRecord.from_dict(message["record"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.debug("ignored a report: %s", error)
 
@@ -102,18 +102,20 @@ def reporter(address: ProgressAddress | None) -> Callable[[EpochRecord], None]:
     return report
 
 
-def log_epoch(epochs: int) -> Callable[[EpochRecord], None]:
+def log_epoch(epochs: float) -> Callable[[EpochRecord], None]:
     """Return a receiver of reports that logs one line an epoch."""
 
     def log(record: EpochRecord) -> None:
+        held_out = record.validation
         logger.info(
-            "epoch %d/%d  loss %.4f  accuracy %.2f %%  %d rows/s  %.0f s left",
+            "epoch %d/%g  loss %.4f  accuracy %.2f %%%s  %d rows/s  %.0f s left",
             record.epoch + 1,
             epochs,
             record.loss,
             100 * record.accuracy,
+            f"  validation logloss {held_out.logloss:.4f}  error {100 * held_out.error:.2f} %" if held_out else "",
             record.rows / record.seconds,
-            record.seconds * (epochs - record.epoch - 1),
+            record.seconds * max(epochs - record.epoch - 1, 0),
         )
 
     return log

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.gpu.metrics import METRICS, to_dict
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.train import EpochRecord
+from sparkwater.gpu.records import EpochRecord
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,6 +24,10 @@ class TrainingSummary:
         One an epoch.
     numRows : int
         Rows trained in each epoch.
+    numValidationRows : int
+        Rows that were held out to validate on.
+    numWeightless : int
+        Rows left out because their weight is 0.
     numSkipped : int
         Rows left out by ``handleInvalid``.
     skippedRows : tuple of (str, str)
@@ -35,18 +40,26 @@ class TrainingSummary:
         Where rank 0 computed.
     rowsPerRank : tuple of int
         Rows that each rank held.
+    stoppedBy : str
+        The Param that ended the training: ``epochs``, ``stoppingRounds`` or ``maxRuntimeSecs``.
+    bestEpoch : int or None
+        The epoch, counted from 0, whose weights the model has, where the best were kept.
     totalSeconds : float
         Wall time of the whole ``fit``, on the driver.
     """
 
     records: tuple[EpochRecord, ...]
     numRows: int
+    numValidationRows: int
+    numWeightless: int
     numSkipped: int
     skippedRows: tuple[tuple[str, str], ...]
     numWorkers: int
     collective: str
     device: str
     rowsPerRank: tuple[int, ...]
+    stoppedBy: str
+    bestEpoch: int | None
     totalSeconds: float
 
     @classmethod
@@ -56,12 +69,16 @@ class TrainingSummary:
         return cls(
             records=tuple(outcomes[0].history),
             numRows=sum(rows),
+            numValidationRows=sum(outcome.held_out for outcome in outcomes),
+            numWeightless=sum(outcome.weightless for outcome in outcomes),
             numSkipped=sum(outcome.skipped for outcome in outcomes),
             skippedRows=tuple(row for outcome in outcomes for row in outcome.skipped_listed),
             numWorkers=len(outcomes),
             collective=collective if len(outcomes) > 1 else "local",
             device=outcomes[0].device,
             rowsPerRank=rows,
+            stoppedBy=str(outcomes[0].stopped_by),
+            bestEpoch=outcomes[0].best_epoch,
             totalSeconds=seconds,
         )
 
@@ -72,9 +89,25 @@ class TrainingSummary:
 
     @property
     def history(self) -> DataFrame:
-        """One row an epoch: epoch, loss, accuracy, rows, seconds, rowsPerSecond."""
-        rows = [(*asdict(record).values(), record.rows / record.seconds) for record in self.records]
-        schema = "epoch int, loss double, accuracy double, rows long, seconds double, rowsPerSecond double"
+        """One row an epoch.
+
+        Columns are epoch, rows, loss, accuracy, seconds, rowsPerSecond, learningRate, then logloss,
+        error, meanPerClassError, auc and topKError of the training rows, and the same of the
+        validation rows (validationLogloss, ...), null where there are none; see
+        `sparkwater.gpu.records.EpochRecord` and `sparkwater.gpu.metrics.Metrics`.
+        """
+        numbers = ["loss", "accuracy", "seconds", "rowsPerSecond", "learningRate", *METRICS]
+        numbers += [f"validation{name[0].upper()}{name[1:]}" for name in METRICS]
+        schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in numbers)])
+        rows = [
+            (
+                *(record.epoch, record.rows, record.loss, record.accuracy),
+                *(record.seconds, record.rows / record.seconds, record.learning_rate),
+                *to_dict(record.training).values(),
+                *to_dict(record.validation).values(),
+            )
+            for record in self.records
+        ]
         return _session().createDataFrame(rows, schema)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +120,7 @@ class TrainingSummary:
         return cls(
             **{
                 **fields,
-                "records": tuple(EpochRecord(**record) for record in fields["records"]),
+                "records": tuple(EpochRecord.from_dict(record) for record in fields["records"]),
                 "skippedRows": tuple((name, reason) for name, reason in fields["skippedRows"]),
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
             }

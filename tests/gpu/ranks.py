@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 
 from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.spec import TensorSpec
+from sparkwater.gpu.augmentation import parse_augmentation
 from sparkwater.gpu.collectives import CollectiveError, Meeting, open_communicator
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.hosts import LOOPBACK
@@ -94,8 +95,13 @@ def wait_for(path: Path, limit: float = 50.0) -> str:
     return path.read_text()
 
 
-def picture_batches(rows: range, corrupt: bool = False) -> list[pa.RecordBatch]:
-    """Noisy pictures of three classes, each with its own bright third; a row's number decides all of it."""
+def picture_batches(
+    rows: Sequence[int], corrupt: bool = False, weights: dict[int, float] | None = None, held_out: Sequence[int] = ()
+) -> list[pa.RecordBatch]:
+    """Noisy pictures of three classes, each with its own bright third; a row's number decides all of it.
+
+    Rows have weights where some are given, and those of `held_out` are to validate on.
+    """
     pictures = np.stack([_picture(row) for row in rows]) if len(rows) else np.empty((0, *SPEC.shape), np.uint8)
     tensors = tensors_to_arrow(pictures)
     if corrupt:
@@ -111,7 +117,12 @@ def picture_batches(rows: range, corrupt: bool = False) -> list[pa.RecordBatch]:
             "key": pa.array([row * 7919 % 104_729 for row in rows], pa.int64()),
         }
     )
-    return pa.Table.from_batches([batch]).to_batches(max_chunksize=7)
+    table = pa.Table.from_batches([batch])
+    if weights is not None:
+        table = table.append_column("weight", pa.array([weights.get(row, 1.0) for row in rows], pa.float64()))
+    if held_out:
+        table = table.append_column("held_out", pa.array([row in held_out for row in rows], pa.bool_()))
+    return table.to_batches(max_chunksize=7)
 
 
 def _picture(row: int) -> np.ndarray:
@@ -200,7 +211,11 @@ def training(
 ) -> dict[str, Any]:
     """Train with the rows from ``starts[rank]`` to ``starts[rank + 1]``."""
     folder.mkdir(exist_ok=True)
-    batches = picture_batches(range(starts[rank], starts[rank + 1]), corrupt == rank)
+    weights = {int(row): weight for row, weight in changes.pop("weights", {}).items()} or None
+    rows = range(starts[rank], starts[rank + 1])
+    batches = picture_batches(rows, corrupt == rank, weights, changes.pop("held_out", ()))
+    steps = parse_augmentation(changes.pop("augmentation", []))
+    changes = {**changes, "augmentation": steps, "class_weights": tuple(changes.get("class_weights", ()))}
     expected = changes.pop("expected_rows", starts[-1])
     outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
     return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
-from sparkwater.gpu.train import EpochRecord
+from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.weights import digest, load_weights
 from sparkwater.gpu.world import World
 
@@ -170,6 +171,19 @@ def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
     assert torch.get_num_threads() == 2
 
 
+#: Rows and classes with weights, rows to validate on, a fraction of an epoch.
+WEIGHTED: dict[str, Any] = {
+    "weights": {row: row % 4 / 2 for row in range(ROWS)},
+    "weighted": True,
+    "class_weights": [1.0, 3.0, 0.5],
+    "held_out": [*range(10, 20), *range(50, 55)],
+    "validation": True,
+    "epochs": 2.5,
+    "label_smoothing": 0.1,
+    "top_k": 2,
+    "keep_best": True,
+}
+
 Reports = dict[str, list[dict[str, Any]]]
 
 
@@ -185,6 +199,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         "normalised": {**tenth, "collective": "horovod", "network": "convnet", "epochs": 2},
         "empty": {"starts": [0, 0, ROWS], "collective": "torch", "epochs": 2},
         "corrupt": {**halves, "collective": "torch", "corrupt": 1},
+        "weighted": {**halves, "collective": "torch", "batch_size": 100, **WEIGHTED},
+        "augmented": {**tenth, "collective": "horovod", "epochs": 2, "augmentation": [{"name": "shift", "pixels": 2}]},
+        "timed": {**tenth, "collective": "horovod", "max_runtime_secs": 1e-9},
         "not finite": {**tenth, "collective": "horovod", "learning_rate": 1e30},
     }
     both = ranks.launch("trainings", tmp_path_factory.mktemp("ranks"), limit=120, jobs=jobs)
@@ -247,3 +264,32 @@ def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(reports: Rep
     assert [failure["error_type"] for failure in failures] == ["DataError", "DataError"]
     assert len({(failure["epoch"], failure["step"]) for failure in failures}) == 1
     assert failures[0]["step"] is not None
+
+
+def test_two_ranks_weigh_and_validate_as_one_does(reports: Reports, tmp_path: Path) -> None:
+    alone = ranks.training(tmp_path / "alone", 0, 1, [0, ROWS], batch_size=100, **WEIGHTED)
+    for half in reports["weighted"]:
+        assert half["failure"] is None
+        assert half["scaling"] == alone["scaling"]
+        assert (half["best_epoch"], half["stopped_by"]) == (alone["best_epoch"], "epochs")
+        for ours, single in zip(half["history"], alone["history"], strict=True):
+            for name in ("loss", "rows", "learning_rate"):
+                assert ours[name] == pytest.approx(single[name], abs=1e-5)
+            for part in ("training", "validation"):
+                assert ours[part] == pytest.approx(single[part], abs=1e-5)
+    assert reports["weighted"][0]["weights_digest"] == reports["weighted"][1]["weights_digest"]
+    assert sum(half["held_out"] for half in reports["weighted"]) == alone["held_out"] == 12
+    assert sum(half["weightless"] for half in reports["weighted"]) == alone["weightless"] == 15
+
+
+def test_ranks_that_change_pictures_end_with_the_same_weights(reports: Reports) -> None:
+    small, large = reports["augmented"]
+    assert (small["failure"], large["failure"]) == (None, None)
+    assert small["weights_digest"] == large["weights_digest"]
+
+
+def test_the_clock_of_rank_0_stops_all_ranks_after_the_same_step(reports: Reports) -> None:
+    for report in reports["timed"]:
+        assert report["failure"] is None
+        assert report["stopped_by"] == "maxRuntimeSecs"
+        assert [record["rows"] for record in report["history"]] == [15]

@@ -29,7 +29,6 @@ def no_jobs(spark):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"epochs": -1}, "epochs=-1; accepted: integers from 0 up"),
         (
             {"freeze": "conv3"},
             r"freeze='conv3'; did you mean conv\d.*Accepted: none, backbone, or a layer: conv1, pool1",
@@ -40,6 +39,16 @@ def no_jobs(spark):
         ({"inputMean": [0.5]}, r"inputMean=\[0.5\] and inputStd=None; give both"),
         ({"inputMean": [0.5], "inputStd": [0.0]}, r"inputStd=\[0.0\]; accepted: a number above 0 a channel"),
         ({"inputMean": [0.5] * 3, "inputStd": [0.2] * 3}, r"pictures uint8\[1, 16, 16\] need 1 numbers each"),
+        ({"epochs": -0.5}, "epochs=-0.5; accepted: numbers from 0 up"),
+        (
+            {"stoppingMetric": "mse"},
+            "stoppingMetric='mse'; accepted: logloss, error, meanPerClassError, auc, topKError",
+        ),
+        ({"stoppingRounds": -1}, "stoppingRounds=-1; accepted: integers from 0 up"),
+        ({"topK": 0}, "topK=0"),
+        ({"maxRuntimeSecs": -1.0}, "maxRuntimeSecs=-1.0"),
+        ({"classWeight": "equal"}, "classWeight='equal'; accepted: none, balanced, a dict of labels"),
+        ({"classWeight": [1.0, 0.0]}, r"classWeight=\[1.0, 0.0\]"),
         ({"batchSize": 0}, "batchSize=0"),
         ({"numWorkers": 0}, "numWorkers=0"),
         ({"learningRate": 0.0}, "learningRate=0.0"),

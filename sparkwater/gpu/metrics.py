@@ -1,0 +1,142 @@
+"""How well outputs fit labels, from sums that ranks can add up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+
+#: Bins of scores for the area under the ROC curve: scores are told apart by their first 16 bits.
+_BINS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well rows were classified; each row counts by its weight.
+
+    Attributes
+    ----------
+    logloss : float
+        Mean cross entropy, in nats.
+    error : float
+        Share of rows whose class isn't the one with the highest probability.
+    meanPerClassError : float
+        Mean of the classes' own errors, over the classes that have rows.
+    auc : float or None
+        For two classes: area under the ROC curve of the second one's probability. Log-odds that differ by
+        less than one in 128 count as ties. None where there are more classes, or rows of one class only.
+    topKError : float or None
+        Share of rows whose class has ``topK`` classes or more above it. None where there are no
+        more classes than that.
+    """
+
+    logloss: float
+    error: float
+    meanPerClassError: float
+    auc: float | None
+    topKError: float | None
+
+
+#: Names of the metrics.
+METRICS = tuple(Metrics.__dataclass_fields__)
+
+
+def unfit_metric(name: str, classes: int, top_k: int) -> str | None:
+    """Return why a metric says nothing about so many classes, or None where it does."""
+    if name == "auc" and classes != 2:
+        return f"auc is defined for 2 classes; there are {classes}"
+    if name == "topKError" and top_k >= classes:
+        return f"with {classes} classes no row is beyond topK={top_k}"
+    return None
+
+
+def larger_is_better(name: str) -> bool:
+    """Return whether a metric grows as a network learns."""
+    return name == "auc"
+
+
+class ScoreSums:
+    """Sums over scored rows, from which `Metrics` follow.
+
+    Parameters
+    ----------
+    classes : int
+        How many there are.
+    top_k : int
+        See `Metrics`.
+    device : torch.device
+        Where the outputs are.
+
+    Attributes
+    ----------
+    values : torch.Tensor
+        All sums, one float64 vector: what the ranks add up.
+    """
+
+    def __init__(self, classes: int, top_k: int, device: torch.device) -> None:
+        self._classes, self._top_k = classes, top_k
+        bins = 2 * _BINS if classes == 2 else 0
+        sizes = [1, 1, classes, classes, bins]
+        self.values = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
+        self._loss, self._far, self._weights, self._hits, self._scores = torch.split(self.values, sizes)
+
+    def emptied(self) -> ScoreSums:
+        """Return sums of the same kind that are zero."""
+        return ScoreSums(self._classes, self._top_k, self.values.device)
+
+    def add(self, outputs: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        outputs : torch.Tensor
+            Log-odds, ``(rows, classes)``; no gradients are wanted.
+        labels : torch.Tensor
+            int64, positions in the list of classes.
+        weights : torch.Tensor, optional
+            Of the rows; 1 by default.
+        """
+        counts = torch.ones_like(labels, dtype=torch.float64) if weights is None else weights.double()
+        own = outputs.gather(1, labels[:, None])
+        losses = outputs.logsumexp(dim=1) - own[:, 0]
+        self._loss += (losses.double() * counts).sum()
+        self._weights.index_add_(0, labels, counts)
+        self._hits.index_add_(0, labels, counts * (outputs.argmax(dim=1) == labels))
+        if self._top_k < self._classes:
+            self._far += counts[(outputs > own).sum(dim=1) >= self._top_k].sum()
+        if self._classes == 2:
+            self._scores.index_add_(0, labels * _BINS + _bins(outputs[:, 1] - outputs[:, 0]), counts)
+
+    def metrics(self) -> Metrics:
+        """Return the metrics of all rows that were added; there must be one."""
+        loss, far, weights, hits = (part.cpu() for part in (self._loss, self._far, self._weights, self._hits))
+        total = float(weights.sum())
+        present = weights > 0
+        return Metrics(
+            logloss=float(loss) / total,
+            error=1 - float(hits.sum()) / total,
+            meanPerClassError=float((1 - hits[present] / weights[present]).mean()),
+            auc=_area(self._scores.cpu()) if self._classes == 2 else None,
+            topKError=float(far) / total if self._top_k < self._classes else None,
+        )
+
+
+def to_dict(metrics: Metrics | None) -> dict[str, float | None]:
+    """Return metrics by their names; all None where there are none."""
+    return asdict(metrics) if metrics else dict.fromkeys(METRICS)
+
+
+def _bins(scores: torch.Tensor) -> torch.Tensor:
+    """Return a bin for each score, in the same order: its sign, its exponent and seven binary digits."""
+    # Minus zero is zero; a float's bits, read as a whole number, order numbers of the same sign.
+    bits = (scores.float() + 0.0).view(torch.int32) >> 16
+    return torch.where(bits < 0, -1 - bits, bits + _BINS // 2).long()
+
+
+def _area(scores: torch.Tensor) -> float | None:
+    negative, positive = scores.view(2, _BINS)
+    pairs = float(negative.sum() * positive.sum())
+    if not pairs:
+        return None
+    below = negative.cumsum(dim=0) - negative / 2
+    return float((positive * below).sum()) / pairs

@@ -1,0 +1,66 @@
+"""What a training says of itself, epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sparkwater.gpu.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What happened in one epoch, over all ranks.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 0.
+    loss : float
+        What training makes small: weighted mean cross entropy over the rows, each by the weights at
+        its own step, in nats; with class weights and smoothed labels, without penalties.
+    accuracy : float
+        Share of the rows that were classified right, likewise.
+    rows : int
+        Rows trained.
+    seconds : float
+        Wall time of training on rank 0.
+    learning_rate : float
+        Of the last step.
+    training : Metrics
+        Of the training rows, each as it was scored at its own step: augmented, by a network in training.
+    validation : Metrics or None
+        Of the rows that were held out, as they are, by the network after the epoch.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    rows: int
+    seconds: float
+    learning_rate: float
+    training: Metrics
+    validation: Metrics | None
+
+    @property
+    def judged(self) -> Metrics:
+        """The metrics that decide: of the validation rows where there are any."""
+        return self.validation or self.training
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> EpochRecord:
+        """Return the record that `dataclasses.asdict` gave, also after a way through JSON."""
+        validation = fields["validation"]
+        metrics = {
+            "training": Metrics(**fields["training"]),
+            "validation": Metrics(**validation) if validation else None,
+        }
+        return cls(**{**fields, **metrics})
+
+
+@dataclass
+class Position:
+    """Where a training is; whoever catches an error can say so."""
+
+    epoch: int | None = None
+    step: int | None = None

@@ -1,0 +1,49 @@
+"""Scoring of held-out rows between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sparkwater.gpu.data import RankRows
+from sparkwater.gpu.inputs import forward
+from sparkwater.gpu.metrics import ScoreSums
+from sparkwater.gpu.scaling import AnyScaling
+
+
+def score_rows(network: nn.Module, rows: RankRows, scaling: AnyScaling, shift: torch.Tensor, sums: ScoreSums) -> None:
+    """Add a rank's held-out rows to sums: as they are, by the network as it scores.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Its modules are in the modes that they were in afterwards.
+    rows : RankRows
+        There may be none.
+    scaling : Scaling or PackedScaling
+        As in training.
+    shift : torch.Tensor
+        See `sparkwater.gpu.weighting.prior_shift`.
+    sums : ScoreSums
+        What the rows are added to.
+    """
+    device = sums.values.device
+    with _evaluating(network), torch.no_grad():
+        for batch in rows.scan():
+            outputs = forward(network, scaling.apply(batch.features.to(device))) - shift
+            weights = None if batch.weights is None else batch.weights.to(device)
+            sums.add(outputs, batch.labels.to(device), weights)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

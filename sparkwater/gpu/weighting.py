@@ -1,0 +1,29 @@
+"""Weights of classes: what they are, and how probabilities come out as if there were none.
+
+A network that was trained with class weights gives the probabilities of a world in which a class is
+as frequent as its weight makes it. By Bayes' rule dividing them by the weights gives those of the
+world that the rows came from, as H2O corrects probabilities after it has balanced classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+def balanced_weights(totals: Sequence[float]) -> tuple[float, ...]:
+    """Return the weights under which all classes weigh the same, with a mean of 1 over the rows, as scikit-learn.
+
+    Parameters
+    ----------
+    totals : sequence of float
+        What the training rows of each class weigh together; a class without any gets the weight 1.
+    """
+    present = sum(total > 0 for total in totals)
+    return tuple(sum(totals) / (present * total) if total > 0 else 1.0 for total in totals)
+
+
+def prior_shift(class_weights: Sequence[float], device: torch.device) -> torch.Tensor:
+    """Return what log-odds lose so that they fit the rows as they are; zero without weights."""
+    return torch.tensor(class_weights or [1.0], device=device).log()

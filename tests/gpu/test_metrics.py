@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from sparkwater.gpu.metrics import ScoreSums, unfit_metric
+
+CPU = torch.device("cpu")
+
+
+def scored(rows: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    outputs = 2 * torch.randn(rows, classes, generator=generator)
+    labels = torch.randint(0, classes, (rows,), generator=generator)
+    return outputs, labels, torch.rand(rows, generator=generator).double() + 0.1
+
+
+def test_metrics_are_what_their_definitions_say() -> None:
+    outputs, labels, weights = scored(200, 5)
+    sums = ScoreSums(5, 2, CPU)
+    for rows in torch.split(torch.arange(200), 64):
+        sums.add(outputs[rows], labels[rows], weights[rows])
+    found = sums.metrics()
+    losses = functional.cross_entropy(outputs, labels, reduction="none")
+    wrong = (outputs.argmax(dim=1) != labels).double()
+    far = (outputs.topk(2).indices != labels[:, None]).all(dim=1).double()
+    average = lambda values, rows=slice(None): float((values * weights)[rows].sum() / weights[rows].sum())  # noqa: E731
+    assert found.logloss == pytest.approx(average(losses), rel=1e-6)
+    assert found.error == pytest.approx(average(wrong))
+    assert found.topKError == pytest.approx(average(far))
+    assert found.meanPerClassError == pytest.approx(np.mean([average(wrong, labels == k) for k in range(5)]))
+    assert found.auc is None
+    assert ScoreSums(2, 2, CPU).emptied().values.sum() == 0
+
+
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@given(rows=st.integers(2, 60), parts=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order_on_any_number_of_ranks(rows, parts, seed) -> None:
+    outputs, labels, weights = scored(rows, 2, seed)
+    labels[0], labels[1] = 0, 1
+    outputs[rows // 2] = outputs[0]
+    ranks = [ScoreSums(2, 5, CPU) for _ in range(parts)]
+    for row in range(rows):
+        ranks[row % parts].add(outputs[row : row + 1], labels[row : row + 1], weights[row : row + 1])
+    total = ScoreSums(2, 5, CPU)
+    total.values += sum(rank.values for rank in ranks)
+    margins = outputs[:, 1] - outputs[:, 0]
+    positive, negative = labels == 1, labels == 0
+    above = margins[positive][:, None] - margins[negative]
+    order = (above > 0).double() + (above == 0).double() / 2
+    pairs = weights[positive][:, None] * weights[negative]
+    # Each pair that is closer than the bins may count half.
+    close = (above.abs() < 0.01 * margins[positive].abs()[:, None]).double() * pairs
+    expected = float((order * pairs).sum() / pairs.sum())
+    assert total.metrics().auc == pytest.approx(expected, abs=float(close.sum() / pairs.sum()) / 2 + 1e-9)
+
+
+def test_the_area_is_exact_for_perfect_inverted_constant_and_one_sided_scores() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    for margins, expected in (([-2, -1, 1e-9, 3], 1.0), ([3, 1, -1, -3], 0.0), ([0.0, -0.0, 0.0, -0.0], 0.5)):
+        sums = ScoreSums(2, 5, CPU)
+        sums.add(torch.tensor([[0.0, margin] for margin in margins]), labels, None)
+        assert sums.metrics().auc == expected
+    sums = ScoreSums(2, 5, CPU)
+    sums.add(torch.zeros(2, 2), torch.tensor([1, 1]), None)
+    assert sums.metrics().auc is None
+
+
+def test_metrics_that_say_nothing_are_named_with_the_reason() -> None:
+    assert unfit_metric("auc", 3, 5) == "auc is defined for 2 classes; there are 3"
+    assert "topK=5" in str(unfit_metric("topKError", 5, 5))
+    assert unfit_metric("auc", 2, 5) is unfit_metric("topKError", 6, 5) is unfit_metric("error", 9, 5) is None
