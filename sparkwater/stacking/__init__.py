@@ -1,4 +1,4 @@
-"""Folds, and predictions of rows by models that never saw them."""
+"""Folds, predictions of rows by models that never saw them, and ensembles that stack these predictions."""
 
 from __future__ import annotations
 
@@ -6,5 +6,11 @@ from sparkwater._lazy import lazy_exports
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
-    {"folds": ("assign_folds",), "cross_fitting": ("cross_fit",)},
+    {
+        "folds": ("Folds", "assign_folds"),
+        "cross_fitting": ("LevelOneFrame", "cross_fit"),
+        "meta_learner": ("NonNegativeRegression",),
+        "ensemble": ("StackedEnsemble",),
+        "ensemble_model": ("StackedEnsembleModel",),
+    },
 )

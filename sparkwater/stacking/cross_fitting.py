@@ -2,76 +2,281 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml import Estimator, Pipeline
-from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
+from pyspark.ml import Estimator
 from pyspark.sql import functions as F
 
-from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.stacking.folds import fold_sizes
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.stacking.checkpoints import CheckpointFolder
+from sparkwater.stacking.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
+from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.keys import ROW, Fingerprint
+from sparkwater.stacking.learners import Learner, find_learners, set_apart
+from sparkwater.stacking.level_one import VALUES, shown
+from sparkwater.stacking.metrics import Metrics, measure
+from sparkwater.stacking.plan import check_parallelism, count_slots, plan_fits
+from sparkwater.stacking.prepare import Prepared, Task, prepare
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+logger = logging.getLogger(__name__)
 
-def cross_fit(learners: Mapping[str, Estimator[Any]], frame: DataFrame, foldCol: str = "fold") -> DataFrame:
-    """Return the rows with one column a learner: its prediction by the model that was fitted without the row's fold.
 
-    The learners are fitted one after the other, each on every fold's complement.
+@dataclass(frozen=True)
+class LevelOneFrame:
+    """The rows with one out-of-fold prediction of each learner.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The rows as every fit read them.
+    learners : tuple of Learner
+        In the order of their columns.
+    values : pyspark.sql.DataFrame
+        The key of each row and an array of values a learner, in Spark's cache or in files.
+    fits : tuple of FitRecord
+        What each fit did.
+    models : tuple of FoldModel
+        The fold models, where they were kept.
+    metrics : Metrics
+        Of each learner, by fold and over all rows.
+    checkpoint : CheckpointFolder or None
+        Where it is kept.
+    """
+
+    prepared: Prepared
+    learners: tuple[Learner, ...]
+    values: DataFrame
+    fits: tuple[FitRecord, ...]
+    models: tuple[FoldModel, ...]
+    metrics: Metrics
+    checkpoint: CheckpointFolder | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The learners' names."""
+        return tuple(learner.name for learner in self.learners)
+
+    @property
+    def task(self) -> Task:
+        """What was learned."""
+        return self.prepared.task
+
+    @property
+    def fingerprint(self) -> str:
+        """Which row is in which fold; equal for frames whose predictions may stand side by side."""
+        return self.prepared.rows.digest
+
+    @property
+    def labels(self) -> Fingerprint:
+        """Which label each row has."""
+        return self.prepared.labels
+
+    @property
+    def frame(self) -> DataFrame:
+        """The original rows, the fold, and a column a learner.
+
+        For two classes it is the probability of the second, for more a vector of all, for regression
+        the prediction.
+        """
+        columns = [F.col(f"`{name}`") for name in self.prepared.frame.columns if name != ROW]
+        added = [shown(F.col(f"`{name}`"), self.task).alias(name) for name in self.names]
+        return self.keyed().select(*columns, *added)
+
+    def keyed(self) -> DataFrame:
+        """Return the rows with their keys and the learners' arrays of values."""
+        return self.prepared.frame.join(self.values, ROW)
+
+    def select(self, names: Sequence[str]) -> LevelOneFrame:
+        """Return the frame with some of its learners only.
+
+        Raises
+        ------
+        ConfigurationError
+            If it has no such learner.
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing or not names:
+            raise ConfigurationError(f"there is no learner {missing!r} here; there are {', '.join(self.names)}")
+        return replace(
+            self,
+            learners=tuple(learner for name in names for learner in self.learners if learner.name == name),
+            values=self.values.select(ROW, *(F.col(f"`{name}`") for name in names)),
+            fits=tuple(fit for fit in self.fits if fit.learner in names),
+            models=tuple(model for model in self.models if model.learner in names),
+            metrics=self.metrics.select(names),
+        )
+
+    def join(self, other: LevelOneFrame) -> LevelOneFrame:
+        """Return the learners of both, for the same rows in the same folds with the same labels.
+
+        Raises
+        ------
+        DataError
+            If rows, folds or labels differ.
+        SchemaError
+            If both have a learner of the same name.
+        """
+        self.check_same(other.prepared)
+        doubled = set(self.names) & set(other.names)
+        if doubled:
+            raise SchemaError(f"both level-one frames have a learner {min(doubled)!r}")
+        return replace(
+            self,
+            learners=self.learners + other.learners,
+            values=self.values.join(other.values, ROW),
+            fits=self.fits + other.fits,
+            models=self.models + other.models,
+            metrics=self.metrics.join(other.metrics),
+        )
+
+    def check_same(self, other: Prepared) -> None:
+        """Refuse other rows, folds or labels than those that the predictions belong to.
+
+        Raises
+        ------
+        DataError
+            Which says what differs.
+        """
+        if self.prepared.rows.rows != other.rows.rows:
+            raise DataError(
+                f"level-one frames of {self.prepared.rows.rows} and {other.rows.rows} rows don't fit together"
+            )
+        if self.fingerprint != other.rows.digest:
+            raise DataError(
+                f"level-one frames with fingerprints {self.fingerprint} and {other.rows.digest} hold other rows, or "
+                "the rows in other folds: predictions would leak; use the same rows, folds and seed for both"
+            )
+        if self.labels != other.labels or self.task != other.task:
+            raise DataError("level-one frames of the same rows have different labels")
+        wrong = [model for model in self.models if model.fingerprint != self.fingerprint]
+        if wrong:
+            raise DataError(
+                f"the fold model of learner {wrong[0].learner!r}, fold {wrong[0].fold!r}, has fingerprint "
+                f"{wrong[0].fingerprint}, the level-one frame {self.fingerprint}: it may have seen the rows it scores"
+            )
+
+    def unpersist(self) -> None:
+        """Free what Spark's cache holds; the frame can't be used any more."""
+        self.values.unpersist()
+        self.prepared.frame.unpersist()
+
+
+def cross_fit(
+    learners: Mapping[str, Estimator[Any]],
+    frame: DataFrame,
+    folds: Folds | str = "fold",
+    *,
+    labelCol: str = "label",
+    weightCol: str | None = None,
+    idCol: str | None = None,
+    parallelism: int | None = None,
+    keepModels: bool = False,
+    checkpointDir: str | None = None,
+) -> LevelOneFrame:
+    """Give each row one prediction of each learner, by the model that was fitted without the row's fold.
+
+    The rows are evaluated once. Fits run side by side; one that fails for another reason than the
+    user's input is tried once more, alone.
 
     Parameters
     ----------
     learners : mapping of str to pyspark.ml.Estimator
-        The estimators, by the name of the column that each gives: its ``probability`` vector where
-        it has one, else its ``prediction``.
+        The estimators, by the name of the column that each gives. All classify, with a
+        ``probability`` column, or all are regressors.
     frame : pyspark.sql.DataFrame
-        The rows with a fold number, as `assign_folds` adds it. Cache or write it first where its
-        plan is dear or gives other rows at each evaluation.
-    foldCol : str
-        The fold column: integers, no nulls, two folds at least.
+        The rows.
+    folds : Folds or str
+        How to assign folds, or the column that holds them: integers or any category.
+    labelCol : str
+        What all learners learn; strings and booleans are numbered for them, in sorted order.
+    weightCol : str, optional
+        Weights of the rows in the metrics.
+    idCol : str, optional
+        Column that identifies a row; without it the content of all columns does, and a running
+        number for duplicates.
+    parallelism : int, optional
+        Fits at a time. Default: as many as the slots allow.
+    keepModels : bool
+        Whether to keep the fold models.
+    checkpointDir : str, optional
+        Folder, on a filesystem that all executors reach, where the rows and every finished fit are
+        kept; a new call with the same rows, folds and learners goes on from there. Without it they
+        are in Spark's cache: free it with ``unpersist``.
 
     Returns
     -------
-    pyspark.sql.DataFrame
-        Every row once, with all its columns.
+    LevelOneFrame
+        Every row once, in ``frame``; beside it metrics, fits and models.
 
     Raises
     ------
-    ConfigurationError
-        If there are no learners.
-    SchemaError
-        If a learner's name is a column already.
+    ConfigurationError, SchemaError
+        If learners, columns or folds don't fit together; before any fit.
+    DataError
+        If folds or labels can't be used, or a learner doesn't give each row a prediction.
     """
-    if not learners:
-        raise ConfigurationError("cross_fit needs one learner at least")
-    taken = [name for name in learners if name in frame.columns]
-    if taken:
-        raise SchemaError(f"there is a column {taken[0]!r} already; name the learner differently")
-    folds = fold_sizes(frame, foldCol)
-    return reduce(
-        lambda left, right: left.unionByName(right), (_score_fold(learners, frame, foldCol, k) for k in folds)
+    check_parallelism(parallelism)
+    found = find_learners(learners, frame.schema, labelCol)
+    fitted = [learner.name for learner in found if learner.fitted]
+    if fitted:
+        raise ConfigurationError(
+            f"learner {fitted[0]!r} is fitted already, so it may have seen any row; blend it instead"
+        )
+    found = [set_apart(learner) for learner in found]
+    spark, slots = frame.sparkSession, count_slots(frame.sparkSession)
+    with ExitStack() as undo:
+        checkpoint = CheckpointFolder(spark, checkpointDir) if checkpointDir else None
+        if checkpoint:
+            undo.callback(checkpoint.discard)
+        prepared = prepare(
+            frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol,
+            store=checkpoint.keep_rows if checkpoint else None,
+        )  # fmt: skip
+        undo.callback(prepared.frame.unpersist)
+        if checkpoint:
+            prepared = checkpoint.settle(prepared)
+        plan = plan_fits(found, len(prepared.folds), slots, parallelism)
+        logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
+
+        def fit(learner: Learner, number: int) -> Scored:
+            folder = checkpoint.fit_folder(learner, number) if checkpoint else None
+            scored = fit_fold(prepared, learner, prepared.folds[number], keepModels, folder)
+            undo.callback(scored.values.unpersist)
+            return scored
+
+        work = [partial(fit, learner, number) for learner in plan.learners for number in range(plan.fitsEach)]
+        level_one = collect_level_one(prepared, found, run_side_by_side(work, plan.parallelism))
+        undo.pop_all()
+    return replace(level_one, checkpoint=checkpoint)
+
+
+def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
+    """Put the predictions of all fits side by side, and measure them."""
+    order = {learner.name: position for position, learner in enumerate(learners)}
+    scored = sorted(scored, key=lambda one: order[one.record.learner])
+    pieces = [one.values.select(ROW, VALUES, F.lit(one.record.learner).alias("learner")) for one in scored]
+    stacked = pieces[0]
+    for piece in pieces[1:]:
+        stacked = stacked.union(piece)
+    # Each row has one array of each learner: every fold was counted when it was scored.
+    columns = [F.max(F.when(F.col("learner") == name, F.col(VALUES))).alias(name) for name in order]
+    values = stacked.groupBy(ROW).agg(*columns).persist()
+    metrics = measure(prepared, values, list(order))
+    for one in scored:
+        one.values.unpersist()
+    return LevelOneFrame(
+        prepared,
+        tuple(learners),
+        values,
+        tuple(one.record for one in scored),
+        tuple(one.model for one in scored if one.model is not None),
+        metrics,
     )
-
-
-def _score_fold(learners: Mapping[str, Estimator[Any]], frame: DataFrame, foldCol: str, fold: int) -> DataFrame:
-    training = frame.where(F.col(foldCol) != fold)
-    held_out = frame.where(F.col(foldCol) == fold)
-    for name, learner in learners.items():
-        scored = learner.fit(training).transform(held_out)
-        held_out = scored.select(*held_out.columns, F.col(_output(learner)).alias(name))
-    return held_out
-
-
-def _output(learner: Any) -> str:
-    """Return the column that a learner's model adds; a pipeline's last stage and a validator's estimator decide."""
-    if isinstance(learner, Pipeline):
-        return _output(learner.getStages()[-1])
-    if isinstance(learner, ValidatorParams):
-        return _output(learner.getEstimator())
-    for param in ("probabilityCol", "predictionCol"):
-        if learner.hasParam(param):
-            return str(learner.getOrDefault(param))
-    raise ConfigurationError(f"{type(learner).__name__} gives neither a probability nor a prediction column")

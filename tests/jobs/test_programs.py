@@ -110,6 +110,16 @@ def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, tra
     assert sum(query == reference for query, reference in kinds) > 36
 
 
+def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, monkeypatch, capsys):
+    arguments = ["--data", str(tree), "--folds", "2", "--learners", "regression", "--iterations", "3"]
+    assert run_here(monkeypatch, "stack_images.py", *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "there is one learner only" in printed
+    assert "test error of regression: " in printed
+    assert "stack_images: test error " in last_line(printed)
+    assert "of 40 pictures; its best learner alone, regression, " in last_line(printed)
+
+
 @pytest.mark.parametrize(
     ("program", "arguments", "cause"),
     [
@@ -117,6 +127,8 @@ def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, tra
         ("train_image_classifier.py", ["--data", "{tree}", "--image-shape", "8", "8", "1"], "at least 16 x 16 pixels"),
         ("train_image_classifier.py", ["--data", "{empty}"], "DataError: there are no pictures in"),
         ("train_image_classifier.py", ["--data", "{corrupt}"], "DataError: invalid row file:"),
+        ("stack_images.py", ["--data", "{empty}"], "DataError: there are no pictures in"),
+        ("stack_images.py", ["--data", "{tree}", "--folds", "1"], "ConfigurationError: numFolds=1"),
         (
             "score_images.py",
             ["--model", "/no/model", "--images", "{tree}/testing", "--output", "{empty}/out"],
@@ -148,7 +160,9 @@ def test_spark_submit_passes_exit_code_and_cause_on():
     assert "ConfigurationError: there is no folder" in last_line(done.stdout)
 
 
-@pytest.mark.parametrize("program", ["train_image_classifier.py", "score_images.py", "extract_features.py"])
+@pytest.mark.parametrize(
+    "program", ["train_image_classifier.py", "score_images.py", "extract_features.py", "stack_images.py"]
+)
 def test_help_can_be_followed(program):
     done = subprocess.run(
         [sys.executable, ROOT / "jobs" / program, "--help"], capture_output=True, text=True, check=True

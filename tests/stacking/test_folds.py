@@ -1,20 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from pyspark.ml import Pipeline
-from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
-from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking import assign_folds, cross_fit
+from sparkwater.stacking import assign_folds
+from sparkwater.stacking.keys import hash_columns
 
 #: Prints the fold of each of 200 rows, in the order of their ids.
 SCRIPT = """
@@ -70,6 +68,44 @@ def test_folds_have_about_equal_sizes(spark: SparkSession, count: int) -> None:
     assert np.abs(sizes - 3000 / count).max() < 4 * spread
 
 
+@pytest.mark.parametrize("assignment", ["modulo", "stratified"])
+def test_dealt_folds_differ_by_one_row_at_most(spark: SparkSession, assignment: str) -> None:
+    frame = rows(spark, 203).withColumn("label", F.expr("case when id < 11 then 'rare' when id < 90 then 'b' end"))
+    frame = frame.fillna("c", ["label"])
+    options = {"foldAssignment": assignment, "labelCol": "label"}
+    found = assign_folds(frame, 5, **options)
+    expected = folds(found)
+    sizes = np.bincount(list(expected.values()))
+    assert (sizes.sum(), sizes.max() - sizes.min()) == (203, 1)
+    if assignment == "stratified":
+        counts = found.groupBy("label").pivot("fold").count().collect()
+        assert len(counts) == 3
+        assert all(max(row[1:]) - min(row[1:]) <= 1 for row in counts)
+    assert folds(assign_folds(frame.repartition(5).orderBy(F.rand(3)), 5, **options)) == expected
+    assert folds(assign_folds(frame, 5, **options, seed=1)) != expected
+    doubled = assign_folds(frame.union(frame.where("id < 60")), 5, **options)
+    assert doubled.count() == 263
+    assert doubled.groupBy("id").agg(F.count_distinct("fold").alias("n")).where("n != 1").isEmpty()
+
+
+def test_rows_of_a_group_share_a_fold(spark: SparkSession) -> None:
+    found = assign_folds(rows(spark, 100).withColumn("group", F.expr("concat('g', id % 7)")), 3, groupCol="group")
+    groups = found.groupBy("group").agg(F.count_distinct("fold").alias("n"), F.first("fold").alias("fold")).collect()
+    assert [row.n for row in groups] == [1] * 7
+    assert sorted(np.bincount([row.fold for row in groups])) == [2, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["double", "timestamp"])
+def test_folds_of_time_are_spans_that_follow_each_other(spark: SparkSession, kind: str) -> None:
+    frame = rows(spark, 100).withColumn("time", F.expr("cast(cast(id / 2 as int) * 60 as double)").cast(kind))
+    found = assign_folds(frame.orderBy(F.rand(2)), 4, timeCol="time")
+    spans = found.groupBy("fold").agg(F.min("id").alias("a"), F.max("id").alias("b"), F.count("*").alias("n"))
+    spans = spans.orderBy("fold").collect()
+    assert [row.fold for row in spans] == [0, 1, 2, 3]
+    assert all(left.b < right.a for left, right in itertools.pairwise(spans))
+    assert all(24 <= row.n <= 26 for row in spans)
+
+
 def test_duplicates_share_a_fold(spark: SparkSession) -> None:
     frame = rows(spark, 100)
     found = assign_folds(frame.union(frame).union(frame).repartition(5), 7)
@@ -97,6 +133,9 @@ def test_odd_column_names_and_nulls_are_hashed(spark: SparkSession) -> None:
     assert found.columns == ["a.b", "c d", "my fold"]
     assert all(row[2] in (0, 1, 2) for row in found.collect())
     assert all(row[2] in (0, 1, 2) for row in assign_folds(frame, 3, idCol="a.b").collect())
+    moved = spark.createDataFrame([(1, None), (None, 1)], "a int, b int")
+    moved = moved.select(hash_columns(moved.schema, ["a", "b"])).distinct()
+    assert moved.count() == 2
 
 
 def test_other_columns_are_kept(spark: SparkSession) -> None:
@@ -119,6 +158,12 @@ def test_assigning_starts_no_job(spark: SparkSession) -> None:
         ({"numFolds": -3}, ConfigurationError, "numFolds=-3"),
         ({"numFolds": 3, "foldCol": "x"}, SchemaError, "foldCol='x'"),
         ({"numFolds": 3, "idCol": "number"}, SchemaError, "no column 'number'"),
+        ({"numFolds": 3, "foldAssignment": "best"}, ConfigurationError, "foldAssignment='best'; accepted: random"),
+        ({"numFolds": 3, "foldAssignment": "stratified"}, ConfigurationError, "needs labelCol"),
+        ({"numFolds": 3, "groupCol": "x", "timeCol": "x"}, ConfigurationError, "accepted: one of them"),
+        ({"numFolds": 3, "groupCol": "x", "foldAssignment": "modulo"}, ConfigurationError, "leave foldAssignment"),
+        ({"numFolds": 3, "timeCol": "name"}, SchemaError, "timeCol='name' is string"),
+        ({"numFolds": 3, "foldAssignment": "stratified", "labelCol": "id"}, DataError, "has 1 rows, fewer than"),
     ],
 )
 def test_what_cannot_be_folded_is_refused(
@@ -126,98 +171,3 @@ def test_what_cannot_be_folded_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         assign_folds(rows(spark), **settings)
-
-
-@pytest.fixture
-def labelled(spark: SparkSession) -> DataFrame:
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(120, 2))
-    labels = (points.sum(axis=1) + rng.normal(size=120) > 0).astype(float)
-    data = [(row, *map(float, points[row]), float(labels[row])) for row in range(120)]
-    frame = spark.createDataFrame(data, "id long, a double, b double, label double").coalesce(1)
-    frame = VectorAssembler(inputCols=["a", "b"], outputCol="features").transform(frame)
-    return assign_folds(frame, 3, idCol="id").cache()
-
-
-def test_cross_fitting_equals_a_plain_loop(labelled: DataFrame) -> None:
-    learners = {"logistic": LogisticRegression(maxIter=10), "linear": LinearRegression()}
-    found = cross_fit(learners, labelled)
-    assert found.columns == [*labelled.columns, "logistic", "linear"]
-    expected = {}
-    for fold in range(3):
-        training, held_out = labelled.where(F.col("fold") != fold), labelled.where(F.col("fold") == fold)
-        logistic = LogisticRegression(maxIter=10).fit(training).transform(held_out).select("id", "probability")
-        linear = LinearRegression().fit(training).transform(held_out).select("id", "prediction")
-        expected |= {row.id: [row.probability.toArray()] for row in logistic.collect()}
-        for row in linear.collect():
-            expected[row.id].append(row.prediction)
-    rows = found.collect()
-    assert sorted(row.id for row in rows) == list(range(120))
-    for row in rows:
-        np.testing.assert_allclose(row.logistic.toArray(), expected[row.id][0], rtol=1e-12)
-        np.testing.assert_allclose(row.linear, expected[row.id][1], rtol=1e-12)
-    kept = sorted(found.select(labelled.columns).collect())
-    assert kept == sorted(labelled.collect())
-
-
-def test_folds_may_have_any_numbers_and_another_name(labelled: DataFrame) -> None:
-    frame = labelled.withColumn("part", F.when(F.col("fold") == 0, -7).otherwise(100).cast("long")).drop("fold")
-    found = cross_fit({"p": LogisticRegression(maxIter=2)}, frame, foldCol="part")
-    assert found.count() == found.select("id").distinct().count() == 120
-    assert found.where("p is null").isEmpty()
-
-
-def area_under_curve(scores: list[float], labels: list[float]) -> float:
-    positive = np.array([s for s, label in zip(scores, labels, strict=True) if label == 1])
-    negative = np.array([s for s, label in zip(scores, labels, strict=True) if label == 0])
-    above = (positive[:, None] > negative).mean()
-    return float(above + (positive[:, None] == negative).mean() / 2)
-
-
-def test_a_learner_that_memorises_scores_chance_out_of_fold(spark: SparkSession) -> None:
-    labels = np.random.default_rng(4).integers(0, 2, 1000)
-    frame = spark.createDataFrame([(row, float(labels[row])) for row in range(1000)], "id long, label double")
-    digits = [F.col("id").bitwiseAND(1 << place).cast("double").alias(f"digit{place}") for place in range(10)]
-    frame = frame.coalesce(1).select("id", "label", *digits)
-    frame = VectorAssembler(inputCols=frame.columns[2:], outputCol="features").transform(frame)
-    frame = assign_folds(frame, 2, idCol="id").cache()
-    tree = DecisionTreeClassifier(maxDepth=20)
-    inside = tree.fit(frame).transform(frame).select("label", "probability").collect()
-    outside = cross_fit({"probability": tree}, frame).select("label", "probability").collect()
-    frame.unpersist()
-    seen, unseen = (
-        area_under_curve([float(row.probability[1]) for row in found], [row.label for row in found])
-        for found in (inside, outside)
-    )
-    assert seen > 0.95
-    assert abs(unseen - 0.5) < 0.1
-
-
-def test_what_cannot_be_cross_fitted_is_refused(spark: SparkSession, labelled: DataFrame) -> None:
-    learners = {"p": LogisticRegression()}
-    with pytest.raises(ConfigurationError, match="one learner at least"):
-        cross_fit({}, labelled)
-    with pytest.raises(SchemaError, match="a column 'label' already"):
-        cross_fit({"label": LogisticRegression()}, labelled)
-    with pytest.raises(SchemaError, match="no column 'part'"):
-        cross_fit(learners, labelled, foldCol="part")
-    for name in ("a", "features"):
-        with pytest.raises(SchemaError, match=f"foldCol='{name}' is .*accepted: integers"):
-            cross_fit(learners, labelled, foldCol=name)
-    with pytest.raises(DataError, match="rows are in no fold"):
-        cross_fit(learners, labelled.withColumn("fold", F.when(F.col("id") > 2, F.col("fold"))))
-    with pytest.raises(DataError, match="holds 1 fold"):
-        cross_fit(learners, labelled.withColumn("fold", F.lit(1)))
-    with pytest.raises(DataError, match="holds 0 fold"):
-        cross_fit(learners, labelled.limit(0))
-
-
-def test_pipelines_are_learners(labelled: DataFrame) -> None:
-    frame = labelled.drop("features")
-    assemble = VectorAssembler(inputCols=["a", "b"], outputCol="features")
-    pipeline = Pipeline(stages=[assemble, LogisticRegression(maxIter=10)])
-    direct = cross_fit({"p": LogisticRegression(maxIter=10)}, labelled).select("id", "p").collect()
-    found = cross_fit({"p": pipeline}, frame)
-    assert found.columns == [*frame.columns, "p"]
-    expected = {row.id: row.p.toArray().tolist() for row in direct}
-    assert {row.id: row.p.toArray().tolist() for row in found.collect()} == expected

@@ -1,0 +1,109 @@
+"""Blending: level one from a hold-out that no learner saw."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
+from sparkwater.stacking.ensemble_model import BaseModel
+from sparkwater.stacking.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
+from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.keys import ROW, hash_columns
+from sparkwater.stacking.learners import Learner
+from sparkwater.stacking.level_one import VALUES, add_values
+from sparkwater.stacking.plan import count_slots, plan_fits
+from sparkwater.stacking.prepare import FOLD, Prepared, Task, prepare
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+_HOLDOUT = "hold-out"
+
+
+def blend(
+    learners: Sequence[Learner],
+    holdout: DataFrame,
+    training: DataFrame | None,
+    folds: Folds | str,
+    labelCol: str,
+    weightCol: str | None,
+    idCol: str | None,
+    parallelism: int | None,
+) -> tuple[LevelOneFrame, tuple[BaseModel, ...]]:
+    """Fit the learners that aren't fitted, and score the hold-out with all of them.
+
+    The hold-out's folds serve the meta-learner's own cross-validation.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are no rows to train a learner on.
+    DataError
+        If a row is in both parts.
+    """
+    unfitted = [learner.name for learner in learners if not learner.fitted]
+    if unfitted and training is None:
+        raise ConfigurationError(f"learner {unfitted[0]!r} isn't fitted: blending needs a training DataFrame for it")
+    if training is not None:
+        _check_apart(holdout, training, idCol)
+    prepared = prepare(holdout, folds, learners[0].kind, labelCol, idCol=idCol, weightCol=weightCol)
+    values: list[DataFrame] = []
+    try:
+        plan = plan_fits(learners, 1, count_slots(holdout.sparkSession), parallelism)
+        logger.info("blending on %d rows: %s", prepared.rows.rows, plan)
+        work = [partial(_score, prepared, learner, training) for learner in plan.learners]
+        found = run_side_by_side(work, plan.parallelism)
+        values = [scored.values for scored, _ in found]
+        level_one = collect_level_one(prepared, learners, [scored for scored, _ in found])
+    except BaseException:
+        for one in (prepared.frame, *values):
+            one.unpersist()
+        raise
+    bases = {base.name: base for _, base in found}
+    return level_one, tuple(bases[learner.name] for learner in learners)
+
+
+def _check_apart(holdout: DataFrame, training: DataFrame, idCol: str | None) -> None:
+    """Refuse rows that are in both parts, by id or content; one Spark job."""
+    names = [idCol] if idCol else list(holdout.columns)
+    missing = [name for name in names if name not in training.columns]
+    if missing:
+        raise SchemaError(f"the training rows have no column {missing[0]!r}, which the hold-out has")
+    keys = [
+        frame.select(hash_columns(frame.select(*_quoted(names)).schema, names).alias(ROW))
+        for frame in (holdout, training)
+    ]
+    both = keys[0].join(keys[1], ROW, "left_semi").count()
+    if both:
+        raise DataError(f"{both} rows of the hold-out are among the training rows, so the learners have seen them")
+
+
+def _quoted(names: Sequence[str]) -> list[Any]:
+    return [F.col(f"`{name}`") for name in names]
+
+
+def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> tuple[Scored, BaseModel]:
+    started, model, attempts = time.monotonic(), learner.stage, 0
+    if not learner.fitted and training is not None:
+        rows = _numbered(training, prepared.task, prepared.labelCol)
+        model, attempts = retry(lambda: learner.stage.fit(rows), f"learner {learner.name!r}")
+    fitted = time.monotonic()
+    values = add_values(prepared.scorable(), model, learner, prepared.task).select(ROW, FOLD, VALUES).persist()
+    check_rows(values, prepared.rows, f"learner {learner.name!r}")
+    record = FitRecord(
+        learner.name, _HOLDOUT, prepared.rows.rows, fitted - started, time.monotonic() - fitted, attempts
+    )
+    return Scored(record, values, None), BaseModel(learner.name, learner.output, (model,))
+
+
+def _numbered(frame: DataFrame, task: Task, labelCol: str) -> DataFrame:
+    return frame.withColumn(labelCol, task.label(labelCol)) if task.named else frame

@@ -1,0 +1,260 @@
+"""``StackedEnsembleModel``: base models and a meta-learner that score as one model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import AnalysisException
+from pyspark.ml import Model
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.files import read_bytes, replacing, write_bytes
+from sparkwater.conversions.params import with_setters
+from sparkwater.conversions.stages import restore
+from sparkwater.errors import CheckpointError, SchemaError
+from sparkwater.stacking.ensemble_params import EnsembleParams
+from sparkwater.stacking.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one import add_values, mean_values, shown
+from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
+from sparkwater.stacking.persistence import load_stage, save_stage
+from sparkwater.stacking.prepare import Task
+from sparkwater.stacking.summary import EnsembleSummary
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparkwater.stacking.cross_fitting import LevelOneFrame
+
+_FILE = "ensemble.json"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base learner as it scores.
+
+    Attributes
+    ----------
+    name : str
+        The learner's name.
+    output : str
+        The column of its models to stack.
+    models : tuple of pyspark.ml.Model
+        One, or the fold models, whose mean counts.
+    """
+
+    name: str
+    output: str
+    models: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """What a model holds beside its Params.
+
+    Attributes
+    ----------
+    bases : tuple of BaseModel
+        In the order in which the meta-learner reads them.
+    meta : pyspark.ml.Model
+        The fitted meta-learner.
+    reads : LevelOneInput
+        What it reads.
+    summary : EnsembleSummary
+        What the training did.
+    """
+
+    bases: tuple[BaseModel, ...]
+    meta: Any
+    reads: LevelOneInput
+    summary: EnsembleSummary
+
+
+@with_setters
+class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleModel"], MLWritable):
+    """A fitted `StackedEnsemble`.
+
+    ``transform`` keeps every row and column and adds ``prediction`` and, for classification,
+    ``probability``, ``rawPrediction`` where the meta-learner has one, and ``predictedLabel`` for
+    string labels. Base models without any weight aren't asked, unless their predictions are wanted.
+    """
+
+    fitted: FittedEnsemble
+    levelOne: LevelOneFrame | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levelOne = None
+
+    @property
+    def summary(self) -> EnsembleSummary:
+        """What the training found; saved and loaded with the model."""
+        return self.fitted.summary
+
+    @property
+    def hasSummary(self) -> bool:
+        """Whether there is a summary: always."""
+        return True
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels, sorted; empty for regression."""
+        return list(self.fitted.reads.task.classes)
+
+    @property
+    def numClasses(self) -> int:
+        """The length of the probability vector."""
+        return self.fitted.reads.task.size
+
+    @property
+    def metaModel(self) -> Any:
+        """The fitted meta-learner."""
+        return self.fitted.meta
+
+    @property
+    def baseModels(self) -> dict[str, tuple[Any, ...]]:
+        """The models of each base learner: one, or the fold models."""
+        return {base.name: base.models for base in self.fitted.bases}
+
+    def write(self) -> EnsembleModelWriter:
+        """Return a writer."""
+        return EnsembleModelWriter(self)
+
+    @classmethod
+    def read(cls) -> EnsembleModelReader:
+        """Return a reader."""
+        return EnsembleModelReader(cls)
+
+    def copy(self, extra: dict | None = None) -> StackedEnsembleModel:  # type: ignore[type-arg]
+        """Return a copy with other Params; the models are shared."""
+        copied: StackedEnsembleModel = super().copy(extra)
+        copied.fitted, copied.levelOne = self.fitted, self.levelOne
+        return copied
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        reads, wanted = self.fitted.reads, self.getIncludeBasePredictions()
+        outputs = self._outputs()
+        taken = [name for name in [*outputs.values(), *(reads.learners if wanted else ())] if name in dataset.columns]
+        if taken:
+            raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
+        columns = {base.name: f"__sparkwater_base_{place}" for place, base in enumerate(self.fitted.bases)}
+        scored = dataset
+        for base in self.fitted.bases:
+            scored = self._add_base(scored, base, columns[base.name], wanted)
+        renamed = LevelOneInput(tuple(columns.values()), reads.task, reads.transform, reads.passthrough)
+        scored = scored.withColumn(LEVEL_ONE, renamed.column(scored.schema))
+        meta = self.fitted.meta
+        scored = meta.copy({meta.getParam(param): name for param, name in outputs.items()}).transform(scored)
+        results = [F.col(f"`{name}`") for name in outputs.values() if name]
+        if reads.task.named:
+            results.append(self._named_label())
+        if wanted:
+            results += [shown(F.col(columns[base.name]), reads.task).alias(base.name) for base in self.fitted.bases]
+        return scored.select(*(F.col(f"`{name}`") for name in dataset.columns), *results)
+
+    def _outputs(self) -> dict[str, str]:
+        params = {"predictionCol": self.getPredictionCol()}
+        if self.fitted.reads.task.kind == CLASSIFICATION:
+            params |= {"probabilityCol": self.getProbabilityCol(), "rawPredictionCol": self.getRawPredictionCol()}
+        return {param: name for param, name in params.items() if self.fitted.meta.hasParam(param)}
+
+    def _named_label(self) -> Column:
+        names = F.array(*map(F.lit, self.fitted.reads.task.classes))
+        return F.get(names, F.col(f"`{self.getPredictionCol()}`").cast("int")).alias(self.getPredictedLabelCol())
+
+    def _add_base(self, frame: DataFrame, base: BaseModel, column: str, wanted: bool) -> DataFrame:
+        task = self.fitted.reads.task
+        if base.name in self.summary.skipped and not wanted:
+            return frame.withColumn(column, F.array_repeat(F.lit(0.0), task.width))
+        parts = [f"{column}_{number}" for number in range(len(base.models))]
+        scored = frame
+        for model, part in zip(base.models, parts, strict=True):
+            scored = add_values(scored, model, Learner(base.name, model, task.kind, base.output), task, part)
+        if len(parts) == 1:
+            return scored.withColumnRenamed(parts[0], column)
+        return scored.withColumn(column, mean_values([F.col(part) for part in parts])).drop(*parts)
+
+
+class EnsembleModelWriter(MLWriter):
+    """Writes a model beside its target and swaps it in: a save that fails leaves the old model."""
+
+    def __init__(self, model: StackedEnsembleModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def save(self, path: str) -> None:
+        """Write the model, its base models and its meta-learner."""
+        spark, fitted = self.sparkSession, self._model.fitted
+        with replacing(spark, path, self.shouldOverwrite) as folder:
+            DefaultParamsWriter.saveMetadata(self._model, folder, spark)
+            for place, base in enumerate(fitted.bases):
+                for number, model in enumerate(base.models):
+                    save_stage(model, f"{folder}/bases/{place}/{number}")
+            save_stage(fitted.meta, f"{folder}/meta")
+            described = {
+                "bases": [{"name": one.name, "output": one.output, "models": len(one.models)} for one in fitted.bases],
+                "reads": asdict(fitted.reads),
+                "summary": fitted.summary.to_dict(),
+            }
+            write_bytes(spark, f"{folder}/{_FILE}", json.dumps(described, indent=2).encode())
+
+
+class EnsembleModelReader(MLReader[Any]):
+    """Reads what `EnsembleModelWriter` wrote.
+
+    Only Spark ML's and sparkwater's classes are loaded, and those of packages that `allowing` names.
+    """
+
+    def __init__(self, model: type[Any]) -> None:
+        super().__init__()
+        self._model = model
+        self._trusted: Sequence[str] = ()
+
+    def allowing(self, *packages: str) -> EnsembleModelReader:
+        """Let base models and meta-learners of these packages be loaded."""
+        self._trusted = (*self._trusted, *packages)
+        return self
+
+    def load(self, path: str) -> Any:
+        """Load a model.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        UnsafeLoadError
+            If something in it is of a class that isn't trusted.
+        """
+        spark, path = self.sparkSession, path.rstrip("/")
+        try:
+            metadata = DefaultParamsReader.loadMetadata(path, spark)
+        except (AnalysisException, ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{path!r} holds no saved model: {error}") from error
+        model = restore(self._model, metadata, path)
+        described = read_bytes(spark, f"{path}/{_FILE}", CheckpointError)
+        try:
+            fields = json.loads(described)
+            model.fitted = FittedEnsemble(
+                tuple(self._base(path, place, base) for place, base in enumerate(fields["bases"])),
+                load_stage(spark, f"{path}/meta", self._trusted),
+                _reads(fields["reads"]),
+                EnsembleSummary.from_dict(fields["summary"]),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            if isinstance(error, SchemaError) or type(error).__module__ == "sparkwater.errors":
+                raise
+            raise CheckpointError(f"{path}/{_FILE} is damaged: {error!r}") from error
+        return model
+
+    def _base(self, path: str, place: int, base: Mapping[str, Any]) -> BaseModel:
+        folders = [f"{path}/bases/{place}/{number}" for number in range(base["models"])]
+        models = tuple(load_stage(self.sparkSession, folder, self._trusted) for folder in folders)
+        return BaseModel(base["name"], base["output"], models)
+
+
+def _reads(fields: Mapping[str, Any]) -> LevelOneInput:
+    task = Task(fields["task"]["kind"], tuple(fields["task"]["classes"]))
+    return LevelOneInput(tuple(fields["learners"]), task, fields["transform"], tuple(fields["passthrough"]))

@@ -1,0 +1,306 @@
+"""The meta-learner: what it reads of level one, the default one, and how much each learner counts in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pyspark import keyword_only
+from pyspark.ml import Estimator
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import DenseMatrix, DenseVector, Vectors
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol
+from pyspark.ml.regression import LinearRegressionModel
+from pyspark.ml.wrapper import JavaParams
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions.columns import find_field, vector_numbers
+from sparkwater.conversions.params import with_setters
+from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.stacking.learners import CLASSIFICATION
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparkwater.stacking.prepare import Task
+
+#: The column of vectors that the meta-learner reads.
+LEVEL_ONE = "__sparkwater_level_one"
+TRANSFORMS = ("none", "logit")
+
+#: Probabilities nearer to 0 or 1 than this have no larger logit, as in H2O.
+_CLIP = 1e-9
+
+#: Keeps the weights of learners that are never wrong finite.
+_RIDGE = 1e-6
+
+
+def default_meta_learner(task: Task, columns: int, unbounded: int) -> Any:
+    """Return the meta-learner of H2O's choice: a generalised linear model without standardisation.
+
+    For two classes and regression no learner has a negative weight; for more classes the model is
+    multinomial and unconstrained.
+
+    Parameters
+    ----------
+    task : Task
+        What is learned.
+    columns : int
+        Columns of the learners.
+    unbounded : int
+        Columns after them, which may have any weight.
+    """
+    if task.kind != CLASSIFICATION:
+        return NonNegativeRegression(freeColumns=unbounded)
+    if task.width > 1:
+        return LogisticRegression(family="multinomial", standardization=False, regParam=_RIDGE)
+    bounds = [0.0] * columns + [float("-inf")] * unbounded
+    return LogisticRegression(
+        family="binomial",
+        standardization=False,
+        regParam=_RIDGE,
+        lowerBoundsOnCoefficients=DenseMatrix(1, len(bounds), bounds),
+    )
+
+
+def check_meta_learner(stage: Any, kind: str) -> None:
+    """Refuse what can't be a meta-learner for these learners.
+
+    Raises
+    ------
+    ConfigurationError
+        Which says what it lacks.
+    """
+    if not isinstance(stage, Estimator) or not (stage.hasParam("featuresCol") and stage.hasParam("labelCol")):
+        raise ConfigurationError(
+            f"metaLearner is {type(stage).__name__}; accepted: a Spark ML Estimator with featuresCol and labelCol"
+        )
+    gives = CLASSIFICATION if stage.hasParam("probabilityCol") else "regression"
+    if gives != kind or (gives != CLASSIFICATION and stage.hasParam("rawPredictionCol")):
+        raise ConfigurationError(
+            f"metaLearner {type(stage).__name__} doesn't fit learners for {kind}; accepted: "
+            + ("classifiers with a probability column" if kind == CLASSIFICATION else "regressors")
+        )
+
+
+@dataclass(frozen=True)
+class LevelOneInput:
+    """What the meta-learner reads of a row.
+
+    Attributes
+    ----------
+    learners : tuple of str
+        Columns of values, in this order.
+    task : Task
+        What is learned.
+    transform : {"none", "logit"}
+        What is done to probabilities.
+    passthrough : tuple of str
+        Other columns, after the learners'.
+    """
+
+    learners: tuple[str, ...]
+    task: Task
+    transform: str = "none"
+    passthrough: tuple[str, ...] = ()
+
+    def column(self, schema: T.StructType) -> Column:
+        """Return the vector of a row."""
+        values = [self._transformed(F.col(f"`{name}`")) for name in self.learners]
+        return array_to_vector(F.concat(*values, *(passthrough_values(schema, name) for name in self.passthrough)))
+
+    def _transformed(self, values: Column) -> Column:
+        if self.transform == "none":
+            return values
+        return F.transform(values, lambda value: _logit(F.least(F.greatest(value, F.lit(_CLIP)), F.lit(1 - _CLIP))))
+
+    def positions(self) -> dict[str, range]:
+        """Return where each learner's columns stand in the vector."""
+        width = self.task.width
+        return {name: range(place * width, (place + 1) * width) for place, name in enumerate(self.learners)}
+
+
+def _logit(value: Column) -> Column:
+    return F.log(value / (1 - value))
+
+
+def passthrough_values(schema: T.StructType, name: str) -> Column:
+    """Return a column of numbers, vectors or arrays as arrays of doubles.
+
+    Raises
+    ------
+    SchemaError
+        If it holds something else.
+    """
+    data_type, column = find_field(schema, name).dataType, F.col(f"`{name}`")
+    if isinstance(data_type, T.NumericType):
+        return F.array(column.cast("double"))
+    if data_type.typeName() == "udt" or "vector" in data_type.simpleString():
+        return vector_numbers(column)
+    if isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.NumericType):
+        return column.cast("array<double>")
+    raise SchemaError(f"passthroughCols: {name!r} is {data_type.simpleString()}; accepted: numbers, vectors, arrays")
+
+
+@dataclass(frozen=True)
+class MetaWeights:
+    """How a fitted meta-learner reads its columns.
+
+    Attributes
+    ----------
+    coefficients : tuple of tuple of float
+        One row a class (one for two classes and regression); empty where the model has none.
+    importance : tuple of float
+        Of each column: the sum of absolute coefficients, or a tree's importance; empty where the
+        model says neither.
+    """
+
+    coefficients: tuple[tuple[float, ...], ...]
+    importance: tuple[float, ...]
+
+    @classmethod
+    def of(cls, model: Any) -> MetaWeights:
+        """Return what a model says of its columns."""
+        matrix = getattr(model, "coefficientMatrix", None)
+        if matrix is None and isinstance(getattr(model, "coefficients", None), DenseVector):
+            matrix = DenseMatrix(1, len(model.coefficients), list(model.coefficients), True)
+        if matrix is not None:
+            rows: npt.NDArray[np.float64] = matrix.toArray()
+            return cls(tuple(tuple(map(float, row)) for row in rows), tuple(map(float, np.abs(rows).sum(axis=0))))
+        importances = getattr(model, "featureImportances", None)
+        return cls((), () if importances is None else tuple(map(float, importances.toArray())))
+
+    def share(self, positions: dict[str, range]) -> dict[str, float | None]:
+        """Return each learner's share of the importance of all learners; None where the model says nothing."""
+        if not self.importance:
+            return dict.fromkeys(positions)
+        sums = {name: sum(self.importance[place] for place in places) for name, places in positions.items()}
+        total = sum(sums.values())
+        return {name: value / total if total else 0.0 for name, value in sums.items()}
+
+
+@with_setters
+class NonNegativeRegression(
+    Estimator[LinearRegressionModel], HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol, StageReadable,
+    StageWritable,
+):  # fmt: skip
+    """Least squares with an intercept, in which no column has a negative weight.
+
+    Spark's LinearRegression takes no bounds. Spark sums the products of the columns in one job; the
+    driver solves the small problem that is left, of as many rows as there are columns.
+
+    Parameters
+    ----------
+    featuresCol, labelCol, predictionCol : str
+        As in Spark ML.
+    weightCol : str, optional
+        Weights of the rows.
+    freeColumns : int
+        The last columns of the vector, so many of them, may have any weight. Default 0.
+    """
+
+    _input_kwargs: dict[str, Any]
+
+    freeColumns: Param[int] = Param(
+        Params._dummy(), "freeColumns", "columns at the end that may have any weight (>= 0)", TypeConverters.toInt
+    )
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        featuresCol: str = "features",
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        freeColumns: int = 0,
+    ) -> None:
+        super().__init__()
+        self._setDefault(featuresCol="features", labelCol="label", predictionCol="prediction", freeColumns=0)
+        self._set(**self._input_kwargs)
+
+    def _fit(self, dataset: DataFrame) -> LinearRegressionModel:
+        label = F.col(f"`{self.getLabelCol()}`").cast("double")
+        weight = F.col(f"`{self.getWeightCol()}`").cast("double") if self.isDefined(self.weightCol) else F.lit(1.0)
+        rows = dataset.select(
+            vector_numbers(F.col(f"`{self.getFeaturesCol()}`")).alias("x"), label.alias("y"), weight.alias("w")
+        )
+        sums = _sum_products(rows, None)
+        # Numbers far from zero would lose digits in the products.
+        center = sums[0, 1:] / sums[0, 0]
+        products = _sum_products(rows, center)
+        bounded = len(center) - 1 - self.getOrDefault(self.freeColumns)
+        weights, intercept = solve_bounded(products, bounded)
+        return self._model(weights, float(center[-1]) + intercept - float(weights @ center[:-1]))
+
+    def _model(self, weights: npt.NDArray[np.float64], intercept: float) -> LinearRegressionModel:
+        java = JavaParams._new_java_obj(
+            "org.apache.spark.ml.regression.LinearRegressionModel",
+            self.uid,
+            Vectors.dense(weights.tolist()),
+            float(intercept),
+            1.0,
+        )
+        return self._copyValues(LinearRegressionModel(java))
+
+
+def _sum_products(rows: DataFrame, center: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+    """Return the weighted products of ones, features and label, less their centers; one Spark job.
+
+    Without centers only the first line is summed. Parts are added in order of their partitions: Spark's own
+    aggregates add them as they come in, and each order has other roundings.
+    """
+
+    def products(batches: Any) -> Any:
+        import numpy as np
+        import pandas as pd
+        from pyspark import TaskContext
+
+        total: Any = None
+        for batch in batches:
+            if len(batch):
+                numbers = np.column_stack([np.stack(list(batch["x"])), batch["y"]])
+                numbers = np.column_stack([np.ones(len(batch)), numbers if center is None else numbers - center])
+                weighted = numbers * batch["w"].to_numpy()[:, None]
+                part = weighted.sum(axis=0) if center is None else weighted.T @ numbers
+                total = part if total is None else total + part
+        context = TaskContext.get()
+        if total is not None:
+            yield pd.DataFrame({"part": [context.partitionId() if context else 0], "products": [total.ravel()]})
+
+    parts = rows.mapInPandas(products, "part int, products array<double>").orderBy("part").collect()
+    if not parts:
+        raise DataError("the DataFrame has no rows to train on")
+    total = np.sum([row["products"] for row in parts], axis=0)
+    return total.reshape(1, -1) if center is None else total.reshape(len(center) + 1, len(center) + 1)
+
+
+def solve_bounded(products: npt.NDArray[np.float64], bounded: int) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the least-squares weights and the intercept; the first so many weights are not negative.
+
+    Parameters
+    ----------
+    products : numpy.ndarray, square
+        Sums of the products of all columns: ones, the features, the label.
+    bounded : int
+        How many of the features have a bound.
+    """
+    from scipy.optimize import lsq_linear
+
+    values, vectors = np.linalg.eigh(products[:-1, :-1])
+    solid = values > values.max() * 1e-13
+    root = np.sqrt(values[solid])
+    low = np.full(len(values), -np.inf)
+    low[1 : 1 + bounded] = 0.0
+    found = lsq_linear(
+        root[:, None] * vectors[:, solid].T, vectors[:, solid].T @ products[:-1, -1] / root, (low, np.inf), "bvls"
+    )
+    weights = found.x[1:].copy()
+    weights[:bounded][weights[:bounded] < 1e-12 * np.abs(weights).max(initial=0.0)] = 0.0  # rounding
+    return weights, float(found.x[0])

@@ -1,0 +1,121 @@
+"""Training of a meta-learner on level one, and its honest estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sparkwater.errors import DataError
+from sparkwater.stacking.fits import retry, run_side_by_side
+from sparkwater.stacking.keys import ROW
+from sparkwater.stacking.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one import output_values
+from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
+from sparkwater.stacking.metrics import LABEL, WEIGHT, Losses, Metrics, collect_losses, compare, labelled
+from sparkwater.stacking.prepare import FOLD
+from sparkwater.stacking.summary import ENSEMBLE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sparkwater.stacking.cross_fitting import LevelOneFrame
+
+_OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
+
+
+@dataclass(frozen=True)
+class MetaFit:
+    """A meta-learner that was trained and measured.
+
+    Attributes
+    ----------
+    model : pyspark.ml.Model
+        Trained on all of level one.
+    weights : MetaWeights
+        How it reads its columns.
+    metrics : Metrics
+        Of the learners, and of the ensemble by its own cross-validation.
+    difference : mapping of str to Losses
+        The ensemble's first loss less each learner's.
+    """
+
+    model: Any
+    weights: MetaWeights
+    metrics: Metrics
+    difference: dict[str, Losses]
+
+
+def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int) -> MetaFit:
+    """Train the meta-learner on all rows, and once without each fold to measure it.
+
+    Parameters
+    ----------
+    level_one : LevelOneFrame
+        What it learns from.
+    reads : LevelOneInput
+        Which columns it reads, and how.
+    given : pyspark.ml.Estimator or None
+        The user's meta-learner; None for the default one.
+    parallelism : int
+        Fits at a time.
+    """
+    prepared = level_one.prepared
+    rows = labelled(prepared, level_one.values, *reads.passthrough)
+    # Rows in order of their keys: the same rows give the same sums, bit for bit.
+    partitions = max(2, rows.sparkSession.sparkContext.defaultParallelism)
+    rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
+    rows = rows.persist()
+    try:
+        meta = _configured(given or _default(rows, reads), bool(prepared.weightCol))
+        work = [
+            partial(_fit, meta, rows.where(F.col(FOLD) != fold.value), f"without fold {fold.value!r}")
+            for fold in prepared.folds
+        ]
+        *partial_models, model = run_side_by_side([*work, partial(_fit, meta, rows, "on all rows")], parallelism)
+        scored = _score_out_of_fold(rows, partial_models, [fold.value for fold in prepared.folds], reads).persist()
+        try:
+            names = list(reads.learners)
+            found = collect_losses(scored, prepared.task, [*names, ENSEMBLE])
+            difference = compare(scored, prepared.task, ENSEMBLE, names)
+        finally:
+            scored.unpersist()
+        return MetaFit(model, MetaWeights.of(model), Metrics(prepared.task.kind, found), difference)
+    finally:
+        rows.unpersist()
+
+
+def _default(rows: DataFrame, reads: LevelOneInput) -> Any:
+    first = rows.select(LEVEL_ONE).first()
+    if first is None:
+        raise DataError("level one has no rows")
+    columns = len(reads.learners) * reads.task.width
+    return default_meta_learner(reads.task, columns, len(first[LEVEL_ONE]) - columns)
+
+
+def _configured(meta: Any, weighted: bool) -> Any:
+    """Return the meta-learner set to the columns of level one; its own outputs have names of ours."""
+    values = {"featuresCol": LEVEL_ONE, "labelCol": LABEL, **_OUTPUTS}
+    if weighted and meta.hasParam("weightCol"):
+        values["weightCol"] = WEIGHT
+    return meta.copy({meta.getParam(name): value for name, value in values.items() if meta.hasParam(name)})
+
+
+def _fit(meta: Any, rows: DataFrame, what: str) -> Any:
+    return retry(lambda: meta.fit(rows), f"the meta-learner {what}")[0]
+
+
+def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[Any], reads: LevelOneInput) -> DataFrame:
+    output = _OUTPUTS["probabilityCol" if reads.task.kind == CLASSIFICATION else "predictionCol"]
+    learner = Learner(ENSEMBLE, None, reads.task.kind, output)
+    kept = [ROW, LABEL, WEIGHT, FOLD, *(F.col(f"`{name}`") for name in reads.learners)]
+    parts = [
+        model.transform(rows.where(F.col(FOLD) == fold)).select(
+            *kept, output_values(F.col(output), learner, reads.task).alias(ENSEMBLE)
+        )
+        for model, fold in zip(models, folds, strict=True)
+    ]
+    return reduce(lambda left, right: left.union(right), parts)

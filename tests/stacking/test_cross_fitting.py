@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import start_session
+from pyspark.ml import Pipeline
+from pyspark.ml.classification import (
+    DecisionTreeClassifier,
+    GBTClassifier,
+    LinearSVC,
+    LogisticRegression,
+    NaiveBayes,
+    RandomForestClassifier,
+)
+from pyspark.ml.clustering import KMeans
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.ml.regression import LinearRegression
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from sklearn.metrics import log_loss, roc_auc_score
+from tables import MeanRegressor, table
+
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.stacking import Folds, LevelOneFrame, assign_folds, cross_fit
+
+
+def forest(**params: str) -> RandomForestClassifier:
+    """Return a learner that depends on the order of the rows it reads."""
+    return RandomForestClassifier(numTrees=3, seed=1, **params)
+
+
+def level_one(found: LevelOneFrame, key: str = "id") -> dict[object, list[float]]:
+    """Return each row's values, all learners' one after the other."""
+    rows = found.frame.select(key, *found.names).collect()
+    values = {row[0]: np.concatenate([np.atleast_1d(np.array(value, float)) for value in row[1:]]) for row in rows}
+    assert len(values) == len(rows)
+    return {row: line.tolist() for row, line in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "learners"),
+    [
+        (
+            "breast_cancer",
+            lambda: {"logistic": LogisticRegression(maxIter=10), "trees": GBTClassifier(maxIter=2, maxDepth=3)},
+        ),
+        ("wine", lambda: {"tree": DecisionTreeClassifier(), "bayes": NaiveBayes()}),
+        ("digits", lambda: {"bayes": NaiveBayes(), "tree": DecisionTreeClassifier(maxDepth=4)}),
+        ("diabetes", lambda: {"linear": LinearRegression(regParam=0.1)}),
+    ],
+)
+def test_level_one_equals_a_plain_loop_row_by_row(spark: SparkSession, name: str, learners) -> None:
+    learners = learners()
+    frame = assign_folds(table(spark, name), 3, idCol="id").cache()
+    found = cross_fit(learners, frame)
+    expected: dict[int, list[float]] = {row.id: [] for row in frame.select("id").collect()}
+    for learner in learners.values():
+        for fold in range(3):
+            model = learner.fit(frame.where(F.col("fold") != fold))
+            column = "probability" if learner.hasParam("probabilityCol") else "prediction"
+            for row in model.transform(frame.where(F.col("fold") == fold)).select("id", column).collect():
+                values = np.atleast_1d(row[1])
+                expected[row.id] += values[1:].tolist() if len(values) == 2 else values.tolist()
+    values = level_one(found)
+    np.testing.assert_allclose([values[row] for row in expected], list(expected.values()), rtol=1e-6, atol=1e-12)
+    assert sorted(found.frame.select(frame.columns).collect()) == sorted(frame.collect())
+    frame.unpersist()
+    found.unpersist()
+
+
+@pytest.fixture(scope="module")
+def wine() -> DataFrame:
+    return table(start_session("local[2]"), "wine")
+
+
+@pytest.fixture(scope="module")
+def fitted(wine: DataFrame) -> LevelOneFrame:
+    """Two learners, one of which depends on the order of the rows it reads."""
+    return cross_fit({"forest": forest(), "bayes": NaiveBayes()}, wine, Folds(3), keepModels=True)
+
+
+def test_a_learner_gives_the_same_with_or_without_another(wine: DataFrame, fitted: LevelOneFrame) -> None:
+    alone = cross_fit({"bayes": NaiveBayes()}, wine, Folds(3))
+    assert alone.fingerprint == fitted.fingerprint
+    assert level_one(alone) == level_one(fitted.select(["bayes"]))
+    joined = alone.join(fitted.select(["forest"]))
+    assert level_one(joined) == level_one(fitted.select(["bayes", "forest"]))
+    assert joined.metrics.value("forest") == fitted.metrics.value("forest")
+
+
+def test_permuted_and_repartitioned_rows_and_other_names_change_nothing(wine: DataFrame, fitted: LevelOneFrame) -> None:
+    moved = wine.orderBy(F.rand(7)).repartition(5).toDF("key", "x", "class")
+    learners = {
+        "forest": forest(featuresCol="x", labelCol="class"),
+        "bayes": NaiveBayes(featuresCol="x", labelCol="class"),
+    }
+    assert level_one(cross_fit(learners, moved, Folds(3), labelCol="class"), "key") == level_one(fitted)
+
+
+def test_metrics_are_those_of_the_predictions(fitted: LevelOneFrame) -> None:
+    rows = fitted.frame.select("label", "forest", "fold").collect()
+    labels, values = [row.label for row in rows], np.array([row.forest for row in rows])
+    assert fitted.metrics.value("forest") == pytest.approx(log_loss(labels, np.clip(values, 1e-15, 1)), rel=1e-6)
+    assert fitted.metrics.error("forest") == pytest.approx(np.mean(values.argmax(axis=1) != labels))
+    table = fitted.metrics.to_frame(fitted.frame.sparkSession).collect()
+    assert sorted((row.learner, row.fold or "") for row in table) == [
+        (name, fold) for name in ("bayes", "forest") for fold in ("", "0", "1", "2")
+    ]
+
+
+def test_fold_models_are_kept_with_the_fingerprint(fitted: LevelOneFrame) -> None:
+    assert [(one.learner, one.fold) for one in fitted.models] == [(n, k) for n in ("forest", "bayes") for k in range(3)]
+    assert {one.fingerprint for one in fitted.models} == {fitted.fingerprint}
+    assert [fit.attempts for fit in fitted.fits] == [1] * 6
+
+
+def test_pieces_that_do_not_fit_together_are_refused(wine: DataFrame, fitted: LevelOneFrame) -> None:
+    learner = {"again": NaiveBayes()}
+    with pytest.raises(DataError, match="other rows, or the rows in other folds"):
+        fitted.join(cross_fit(learner, wine, Folds(3, seed=1)))
+    with pytest.raises(DataError, match="don't fit together"):
+        fitted.join(cross_fit(learner, wine.where("id > 3"), Folds(3)))
+    relabelled = wine.withColumn("label", F.when(F.col("id") == 5, 2 - F.col("label")).otherwise(F.col("label")))
+    with pytest.raises(DataError, match="different labels"):
+        cross_fit({"a": NaiveBayes()}, wine, Folds(3, idCol="id")).join(
+            cross_fit(learner, relabelled, Folds(3, idCol="id"))
+        )
+    with pytest.raises(SchemaError, match="both level-one frames have a learner 'bayes'"):
+        fitted.join(fitted)
+    with pytest.raises(ConfigurationError, match="there are forest, bayes"):
+        fitted.select(["tree"])
+
+
+def test_rows_in_another_order_at_each_evaluation_leak_nothing(spark: SparkSession) -> None:
+    labels = np.random.default_rng(4).integers(0, 2, 2000)
+    frame = spark.createDataFrame([(row, float(labels[row])) for row in range(2000)], "id long, label double")
+    digits = [F.col("id").bitwiseAND(1 << place).cast("double").alias(f"digit{place}") for place in range(11)]
+    frame = VectorAssembler(inputCols=[f"digit{place}" for place in range(11)], outputCol="features").transform(
+        frame.select("id", "label", *digits)
+    )
+    chance = F.udf("double")(lambda: np.random.default_rng().random()).asNondeterministic()  # type: ignore[arg-type]
+    shuffled = frame.select("id", "features", "label").repartition(3).sortWithinPartitions(chance())
+    assert len({shuffled.first().id for _ in range(4)}) > 1
+    found = cross_fit({"tree": DecisionTreeClassifier(maxDepth=20)}, shuffled, Folds(5))
+    rows = found.frame.select("id", "label", "tree").collect()
+    assert sorted(row.id for row in rows) == list(range(2000))
+    assert abs(roc_auc_score([row.label for row in rows], [row.tree for row in rows]) - 0.5) < 0.05
+    inside = DecisionTreeClassifier(maxDepth=20).fit(frame).transform(frame).select("label", "probability").collect()
+    assert roc_auc_score([row.label for row in inside], [row.probability[1] for row in inside]) > 0.95
+
+
+@pytest.fixture(scope="module")
+def numbers() -> DataFrame:
+    session = start_session("local[2]")
+    return session.range(60).selectExpr("id", "id % 7 as x", "id * 1.5 as label", "id % 3 as part").coalesce(1)
+
+
+def test_a_failed_fit_is_retried_alone_and_a_new_call_goes_on(numbers: DataFrame, tmp_path: Path) -> None:
+    def fail_at(*wrong: int):
+        def fail(number: int) -> None:
+            if number in wrong:
+                raise RuntimeError("lost")
+
+        return fail
+
+    once = MeanRegressor(fail_at(2))
+    found = cross_fit({"mean": once}, numbers, Folds(3), parallelism=1)
+    assert (once.fits, sorted(fit.attempts for fit in found.fits)) == (4, [1, 1, 2])
+
+    twice = MeanRegressor(fail_at(2, 3))
+    with pytest.raises(RuntimeError, match="lost"):
+        cross_fit({"mean": twice}, numbers, Folds(3), parallelism=1, checkpointDir=str(tmp_path))
+    assert twice.fits == 3
+    resumed = MeanRegressor()
+    moved = numbers.repartition(4)
+    again = cross_fit({"mean": resumed}, moved, Folds(3), parallelism=1, checkpointDir=str(tmp_path))
+    assert (resumed.fits, [fit.attempts for fit in again.fits]) == (2, [0, 1, 1])
+    assert level_one(again) == level_one(found)
+    other = MeanRegressor()
+    cross_fit({"mean": other}, numbers.where("id > 0"), Folds(3), parallelism=1, checkpointDir=str(tmp_path))
+    assert other.fits == 3
+    with pytest.raises(DataError, match="is empty"):
+        cross_fit({"mean": other}, numbers.limit(2), Folds(3), checkpointDir=str(tmp_path))
+    assert not list(tmp_path.glob("writing-*"))
+
+
+def test_fits_run_side_by_side(numbers: DataFrame) -> None:
+    together = threading.Barrier(2, timeout=60)
+    learner = MeanRegressor(lambda number: together.wait())
+    found = cross_fit({"a": learner, "b": learner}, numbers, Folds(2), parallelism=2)
+    assert len(found.fits) == learner.fits == 4
+
+
+def test_rows_near_to_a_span_of_time_are_not_trained_on(numbers: DataFrame) -> None:
+    found = cross_fit({"mean": MeanRegressor()}, numbers, Folds(3, timeCol="id", embargo=5.0))
+    spans = {row.fold: (row.a, row.b) for row in found.frame.groupBy("fold").agg(
+        F.min("id").alias("a"), F.max("id").alias("b")).collect()}  # fmt: skip
+    for row in found.frame.select("fold", "mean").distinct().collect():
+        first, last = spans[row.fold]
+        assert row.mean == pytest.approx(np.mean([i * 1.5 for i in range(60) if i < first - 5 or i > last + 5]))
+
+
+def test_duplicates_share_a_fold_and_each_has_its_prediction(numbers: DataFrame) -> None:
+    doubled = numbers.union(numbers.where("id < 20"))
+    found = cross_fit({"mean": MeanRegressor()}, doubled, Folds(3, foldAssignment="modulo"))
+    rows = found.frame.groupBy("id").agg(F.count("mean").alias("rows"), F.count_distinct("fold").alias("folds"))
+    assert {(row.rows, row.folds) for row in rows.where("id < 20").collect()} == {(2, 1)}
+    assert found.frame.count() == 80
+
+
+def test_folds_may_be_any_category(numbers: DataFrame) -> None:
+    frame = numbers.withColumn("part", F.expr("concat('part ', part)"))
+    found = cross_fit({"mean": MeanRegressor()}, frame, "part")
+    assert [fit.fold for fit in found.fits] == ["part 0", "part 1", "part 2"]
+    assert found.frame.columns == [*frame.columns, "mean"]
+
+
+def test_string_labels_and_pipelines(wine: DataFrame) -> None:
+    frame = wine.withColumn("label", F.element_at(F.array(*map(F.lit, "cab")), (F.col("label") + 1).cast("int")))
+    double = SQLTransformer(statement="SELECT *, features AS copied FROM __THIS__")
+    pipeline = Pipeline(stages=[double, NaiveBayes(featuresCol="copied")])
+    found = cross_fit({"bayes": pipeline}, frame, Folds(2, idCol="id"))
+    assert found.task.classes == ("a", "b", "c")
+    rows = found.frame.select("label", "bayes").collect()
+    assert np.mean(["abc"[int(np.argmax(row.bayes.toArray()))] == row.label for row in rows]) > 0.75
+
+
+@pytest.mark.parametrize(
+    ("learners", "error", "message"),
+    [
+        (dict, ConfigurationError, "there are no learners"),
+        (lambda: {"label": NaiveBayes()}, SchemaError, "a column 'label' already"),
+        (lambda: {"a": LinearSVC()}, ConfigurationError, "gives no probability column"),
+        (lambda: {"a": NaiveBayes(probabilityCol="")}, ConfigurationError, "gives no probability column"),
+        (
+            lambda: {"a": NaiveBayes(), "b": LinearRegression()},
+            ConfigurationError,
+            "'a' is a classifier and 'b' a regressor",
+        ),
+        (lambda: {"a": KMeans()}, ConfigurationError, "learns from no label"),
+        (lambda: {"a": NaiveBayes(labelCol="y")}, ConfigurationError, "labelCol='y', the others learn 'label'"),
+        (lambda: {"a": NaiveBayes(featuresCol="x")}, SchemaError, "featuresCol='x'; the columns are id, features"),
+        (lambda: {"a": NaiveBayes(probabilityCol="id")}, SchemaError, "write over the column 'id'"),
+        (lambda: {"a": "forest"}, ConfigurationError, "'a' is str; accepted"),
+    ],
+)
+def test_learners_that_cannot_be_stacked_are_refused_before_any_job(wine, learners, error, message) -> None:
+    with pytest.raises(error, match=message):
+        cross_fit(learners(), wine.withColumn("label", F.raise_error(F.lit("a job ran")).cast("double")), Folds(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "folds", "message"),
+    [
+        ({"part": "if(id > 2, part, null)"}, "part", "3 rows are in no fold"),
+        ({"part": "1"}, "part", "holds 1 fold"),
+        ({"id": "1"}, Folds(3, idCol="id"), "each row needs its own"),
+        ({"id": "if(id > 2, id, null)"}, Folds(3, idCol="id"), "have the id None"),
+        ({"label": "if(id > 2, label, null)"}, Folds(3), "3 rows have no usable label"),
+        ({"id": "1", "x": "1", "label": "1.0", "part": "1"}, Folds(3), "is empty"),
+    ],
+)
+def test_rows_that_cannot_be_cross_fitted_are_refused(numbers: DataFrame, change, folds, message) -> None:
+    frame = numbers.withColumns({name: F.expr(text) for name, text in change.items()})
+    learner = MeanRegressor()
+    with pytest.raises(DataError, match=message):
+        cross_fit({"mean": learner}, frame, folds)
+    assert learner.fits == 0
+
+
+def test_classes_that_a_fold_never_sees_are_refused(wine: DataFrame) -> None:
+    frame = wine.withColumn("part", F.when(F.col("label") == 2, 0).otherwise(F.col("id") % 3))
+    with pytest.raises(DataError, match=r"all rows of 2.0 are in fold 0"):
+        cross_fit({"bayes": NaiveBayes()}, frame, "part")
+    with pytest.raises(DataError, match="one class only"):
+        cross_fit({"bayes": NaiveBayes()}, wine.withColumn("label", F.lit(1.0)), Folds(3))
+    with pytest.raises(SchemaError, match="foldCol='features' is vector; accepted: integers"):
+        cross_fit({"bayes": NaiveBayes()}, wine, "features")
+
+
+def test_a_learner_that_loses_rows_is_refused(numbers: DataFrame) -> None:
+    losing = Pipeline(stages=[SQLTransformer(statement="SELECT * FROM __THIS__ WHERE id != 3"), MeanRegressor()])
+    with pytest.raises(DataError, match="rows were scored where there are"):
+        cross_fit({"mean": losing}, numbers, Folds(2))

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import start_session
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import DecisionTreeClassifier, LinearSVC, LogisticRegression, NaiveBayes
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
+from pyspark.ml.feature import SQLTransformer
+from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from tables import MeanRegressor, table
+
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, UnsafeLoadError
+from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+
+
+@pytest.fixture(scope="module")
+def cancer() -> DataFrame:
+    """Rows with string labels."""
+    frame = table(start_session("local[2]"), "breast_cancer", 300)
+    label = F.when(F.col("label") == 1, "benign").otherwise("malignant")
+    return frame.withColumn("label", label).withColumn("weight", 1.0 + F.col("id") % 2).cache()
+
+
+@pytest.fixture(scope="module")
+def fitted(cancer: DataFrame) -> StackedEnsembleModel:
+    learners = {"logistic": LogisticRegression(maxIter=5), "tree": DecisionTreeClassifier(maxDepth=3)}
+    ensemble = StackedEnsemble(
+        learners=learners, numFolds=3, idCol="id", includeBasePredictions=True, keepLevelOne=True, weightCol="weight",
+        metaLearnerTransform="logit",
+    )  # fmt: skip
+    return ensemble.fit(cancer)
+
+
+def test_the_model_is_the_meta_learner_on_the_base_models(cancer: DataFrame, fitted: StackedEnsembleModel) -> None:
+    scored = fitted.transform(cancer)
+    added = ["prediction", "probability", "rawPrediction", "predictedLabel", "logistic", "tree"]
+    assert scored.columns == [*cancer.columns, *added]
+    rows = scored.collect()
+    assert [row.id for row in rows] == [row.id for row in cancer.collect()]
+    assert np.mean([row.label == row.predictedLabel for row in rows]) > 0.9
+    weights, intercept = fitted.metaModel.coefficients.toArray(), fitted.metaModel.intercept
+    assert (weights >= 0).all()
+    values = np.clip([[row.logistic, row.tree] for row in rows], 1e-9, 1 - 1e-9)
+    expected = 1 / (1 + np.exp(-(np.log(values / (1 - values)) @ weights + intercept)))
+    np.testing.assert_allclose([row.probability[1] for row in rows], expected, rtol=1e-6)
+    assert fitted.classes == ["benign", "malignant"]
+    base = fitted.baseModels["logistic"][0].transform(cancer.drop("label")).select("probability").collect()
+    np.testing.assert_allclose([row.logistic for row in rows], [row.probability[1] for row in base], rtol=1e-12)
+
+
+def test_the_summary_has_a_leaderboard_and_words(fitted: StackedEnsembleModel) -> None:
+    summary = fitted.summary
+    board = summary.leaderboard.collect()
+    assert sorted(row.learner for row in board) == ["ensemble", "logistic", "tree"]
+    assert [row.value for row in board] == sorted(row.value for row in board)
+    assert all(row.low <= row.value <= row.high and row.deviation > 0 for row in board)
+    weights = {row.learner: row.weight for row in board}
+    assert weights["ensemble"] is None
+    assert weights["logistic"] + weights["tree"] == pytest.approx(1)
+    assert all(row.fitSeconds > 0 and row.msPer1000Rows > 0 for row in board if row.learner != "ensemble")
+    assert summary.best in {"logistic", "tree"}
+    assert [row.coefficient for row in summary.coefficientTable.collect()] == list(fitted.metaModel.coefficients)
+    assert summary.verdict in str(summary)
+    assert "300 rows, 3 folds, cross-validation" in str(summary)
+    assert sum(fit.rows for fit in summary.fits if fit.learner == "tree") == 300
+
+
+def test_rows_weigh_in_the_metrics(cancer: DataFrame, fitted: StackedEnsembleModel) -> None:
+    found = fitted.levelOne
+    assert found is not None
+    rows = found.frame.select("weight", "label", "tree").collect()
+    wrong = [(row.tree > 0.5) != (row.label == "malignant") for row in rows]
+    assert found.metrics.error("tree") == pytest.approx(np.average(wrong, weights=[row.weight for row in rows]))
+    assert fitted.baseModels["tree"][0].getWeightCol() == "weight"
+    assert found.frame.columns == [*cancer.columns, "fold", "logistic", "tree"]
+
+
+def test_a_saved_model_predicts_the_same_bits(cancer: DataFrame, fitted: StackedEnsembleModel, tmp_path: Path) -> None:
+    path = str(tmp_path / "model")
+    PipelineModel([fitted]).save(path)
+    loaded = PipelineModel.load(path).stages[0]
+    assert loaded.summary == fitted.summary
+    columns = ["id", "probability", "tree", "predictedLabel"]
+    assert loaded.transform(cancer).select(columns).collect() == fitted.transform(cancer).select(columns).collect()
+    inner = next((tmp_path / "model" / "stages").iterdir())
+    with pytest.raises(ConfigurationError, match="exists already"):
+        loaded.save(str(inner))
+    loaded.write().overwrite().save(str(inner))
+    assert StackedEnsembleModel.load(str(inner)).summary == fitted.summary
+    (inner / "ensemble.json").write_text("{}")
+    (inner / ".ensemble.json.crc").unlink()
+    with pytest.raises(CheckpointError, match="is damaged"):
+        StackedEnsembleModel.load(str(inner))
+
+
+def test_a_class_of_elsewhere_is_not_loaded(fitted: StackedEnsembleModel, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    fitted.save(str(path))
+    file = next((path / "bases" / "1" / "0" / "metadata").glob("part-*"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "class": "tables.MeanModel"}))
+    for stale in file.parent.glob(".part-*"):
+        stale.unlink()
+    with pytest.raises(UnsafeLoadError, match=r"asks to load 'tables.MeanModel'"):
+        StackedEnsembleModel.load(str(path))
+    with pytest.raises(CheckpointError):  # trusted now, but it has no reader
+        StackedEnsembleModel.read().allowing("tables").load(str(path))
+
+
+@pytest.fixture(scope="module")
+def diabetes() -> DataFrame:
+    return table(start_session("local[2]"), "diabetes", 240).cache()
+
+
+def regressors() -> dict:
+    return {"linear": LinearRegression(regParam=0.5), "tree": DecisionTreeRegressor(maxDepth=3)}
+
+
+def test_learners_without_weight_are_not_asked(diabetes: DataFrame) -> None:
+    """A learner that knows the mean only says least where the label is greatest: a negative weight, so none."""
+    needs_id = SQLTransformer(statement="SELECT *, id + 1 AS next FROM __THIS__")
+    learners = {**regressors(), "mean": Pipeline(stages=[needs_id, MeanRegressor()])}
+    model = StackedEnsemble(learners=learners, numFolds=4).fit(diabetes)
+    assert "mean" in model.summary.skipped
+    assert f"having no weight: {', '.join(model.summary.skipped)}" in str(model.summary)
+    scored = model.transform(diabetes.drop("id"))  # which the skipped learner would need
+    assert RegressionEvaluator().evaluate(scored) < 65
+    assert scored.columns == [*diabetes.drop("id").columns, "prediction"]
+    with pytest.raises(SchemaError, match="a column 'prediction' already"):
+        model.transform(scored)
+    assert model.summary.metrics == ("rmse", "mae")
+
+
+def test_the_average_of_the_fold_models_scores(diabetes: DataFrame) -> None:
+    ensemble = StackedEnsemble(
+        learners={"linear": LinearRegression()}, numFolds=2, finalModels="average", includeBasePredictions=True,
+        passthroughCols=["id", "features"],
+    )  # fmt: skip
+    model = ensemble.fit(diabetes)
+    models = model.baseModels["linear"]
+    assert len(models) == 2
+    scored = model.transform(diabetes).select("linear").collect()
+    parts = [[row.prediction for row in one.transform(diabetes).select("prediction").collect()] for one in models]
+    np.testing.assert_allclose([row.linear for row in scored], np.mean(parts, axis=0), rtol=1e-9)
+    assert "there is one learner only" in str(model.summary)
+    assert len(model.metaModel.coefficients) == 1 + 1 + 10
+
+
+def test_level_one_frames_serve_several_ensembles(diabetes: DataFrame) -> None:
+    ensemble = StackedEnsemble(learners=regressors(), numFolds=2)
+    folds = ensemble._folds(diabetes)
+    pieces = [cross_fit({name: learner}, diabetes, folds) for name, learner in regressors().items()]
+    found = pieces[0].join(pieces[1])
+    model = ensemble.fitLevelOne(diabetes, found)
+    whole = ensemble.fit(diabetes)
+    assert model.summary.coefficients == whole.summary.coefficients
+    scores = [[row.prediction for row in one.transform(diabetes).collect()] for one in (model, whole)]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)
+    with pytest.raises(DataError, match="other rows, or the rows in other folds"):
+        ensemble.copy({ensemble.seed: 1}).fitLevelOne(diabetes, found)
+    with pytest.raises(ConfigurationError, match="there are linear, tree"):
+        ensemble.copy({ensemble.learners: {"other": LinearRegression()}}).fitLevelOne(diabetes, found)
+    with pytest.raises(ConfigurationError, match="'tree' has other Params"):
+        ensemble.copy({ensemble.learners: {"tree": DecisionTreeRegressor()}}).fitLevelOne(diabetes, found)
+    with pytest.raises(ConfigurationError, match="kept no fold models"):
+        ensemble.copy({ensemble.finalModels: "average"}).fitLevelOne(diabetes, found)
+
+
+def test_blending_takes_fitted_models_and_no_row_twice(diabetes: DataFrame) -> None:
+    training, holdout = diabetes.where("id % 3 < 2"), diabetes.where("id % 3 = 2")
+    done = LinearRegression().fit(training)
+    ensemble = StackedEnsemble(learners={"linear": done, "tree": DecisionTreeRegressor(maxDepth=3)}, numFolds=2)
+    model = ensemble.fitBlending(holdout, training)
+    assert model.baseModels["linear"] == (done,)
+    assert "blending" in str(model.summary)
+    assert model.summary.rows == holdout.count()
+    assert RegressionEvaluator().evaluate(model.transform(holdout)) < 65
+    with pytest.raises(DataError, match="rows of the hold-out are among the training rows"):
+        ensemble.fitBlending(holdout, diabetes)
+    with pytest.raises(ConfigurationError, match="'tree' isn't fitted"):
+        ensemble.fitBlending(holdout)
+    with pytest.raises(ConfigurationError, match="use fitBlending"):
+        ensemble.fit(diabetes)
+
+
+def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: DataFrame, tmp_path: Path) -> None:
+    linear = LinearRegression()
+    inner = StackedEnsemble(learners={"linear": linear}, numFolds=2)
+    outer = StackedEnsemble(learners={"inner": inner, "tree": DecisionTreeRegressor(maxDepth=2)}, numFolds=2)
+    outer.save(str(tmp_path / "outer"))
+    loaded = StackedEnsemble.load(str(tmp_path / "outer"))
+    assert list(loaded.getLearners()) == ["inner", "tree"]
+    assert list(loaded.getLearners()["inner"].getLearners()) == ["linear"]
+    assert (loaded.getNumFolds(), loaded.getMetaLearner()) == (2, None)
+    model = Pipeline(stages=[loaded]).fit(diabetes)
+    model.save(str(tmp_path / "model"))
+    expected = model.transform(diabetes).select("prediction").collect()
+    assert PipelineModel.load(str(tmp_path / "model")).transform(diabetes).select("prediction").collect() == expected
+    grid = ParamGridBuilder().addGrid(linear.regParam, [0.0, 1e9]).build()
+    validator = CrossValidator(
+        estimator=inner, estimatorParamMaps=grid, evaluator=RegressionEvaluator(), numFolds=2, seed=1
+    )
+    found = validator.fit(diabetes)
+    assert found.avgMetrics[0] < found.avgMetrics[1] - 5
+    assert isinstance(found.bestModel, StackedEnsembleModel)
+
+
+def test_several_classes_and_another_meta_learner() -> None:
+    wine = table(start_session("local[2]"), "wine")
+    learners = {"bayes": NaiveBayes(), "tree": DecisionTreeClassifier(maxDepth=4)}
+    model = StackedEnsemble(learners=learners, numFolds=2).fit(wine)
+    assert model.metaModel.coefficientMatrix.toArray().shape == (3, 6)
+    assert model.summary.columns == ("bayes/0", "bayes/1", "bayes/2", "tree/0", "tree/1", "tree/2")
+    scored = model.transform(wine)
+    assert MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored) > 0.9
+    by_tree = StackedEnsemble(learners={"tree": learners["tree"]}, metaLearner=DecisionTreeClassifier(), numFolds=2)
+    found = by_tree.fit(wine)
+    assert found.summary.coefficients == ()
+    assert [score.weight for score in found.summary.scores if score.learner == "tree"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"learners": None}, ConfigurationError, "there are no learners"),
+        ({"numFolds": 1}, ConfigurationError, "numFolds=1"),
+        ({"metaLearnerTransform": "log"}, ConfigurationError, "metaLearnerTransform='log'; accepted: none, logit"),
+        ({"metaLearnerTransform": "logit"}, ConfigurationError, "regression has none"),
+        ({"finalModels": "best"}, ConfigurationError, "finalModels='best'; accepted: refit, average"),
+        ({"metaLearner": NaiveBayes}, ConfigurationError, "NaiveBayes doesn't fit learners for regression"),
+        ({"metaLearner": LinearSVC}, ConfigurationError, "LinearSVC doesn't fit learners for regression"),
+        ({"metaLearner": SQLTransformer}, ConfigurationError, "metaLearner is SQLTransformer; accepted"),
+        ({"labelCol": "y"}, SchemaError, "no column 'y'"),
+        ({"passthroughCols": ["text"]}, SchemaError, "passthroughCols: 'text' is string"),
+        ({"weightCol": "text"}, SchemaError, "weightCol='text' is string"),
+        ({"groupCol": "id", "timeCol": "id"}, ConfigurationError, "accepted: one of them"),
+        ({"embargo": 3.0}, ConfigurationError, "above 0 only with timeCol"),
+        ({"parallelism": 0}, ConfigurationError, "parallelism=0"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_job(diabetes: DataFrame, settings, error, message) -> None:
+    trap = diabetes.withColumns({"label": F.raise_error(F.lit("a job ran")).cast("double"), "text": F.lit("a")})
+    settings = {name: value() if isinstance(value, type) else value for name, value in settings.items()}
+    with pytest.raises(error, match=message):
+        StackedEnsemble(**{"learners": {"linear": LinearRegression()}, **settings}).fit(trap)

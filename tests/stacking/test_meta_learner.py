@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyspark.ml.linalg import Vectors
+from pyspark.ml.regression import LinearRegressionModel
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from sklearn.linear_model import LinearRegression
+
+from sparkwater.errors import DataError
+from sparkwater.stacking import NonNegativeRegression
+from sparkwater.stacking.meta_learner import LevelOneInput, solve_bounded
+from sparkwater.stacking.prepare import Task
+
+
+def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    truth = 1e4 + 50 * rng.normal(size=rows)
+    near, worse = truth + rng.normal(size=rows), truth + 9 * rng.normal(size=rows)
+    return np.column_stack([near, worse, -truth]), truth, rng.uniform(0.5, 2, rows)
+
+
+def test_weights_are_those_of_scikit_learn(spark: SparkSession) -> None:
+    features, label, weight = table()
+    lines = [(Vectors.dense(row), float(y), float(w)) for row, y, w in zip(features, label, weight, strict=True)]
+    frame = spark.createDataFrame(lines, ["features", "label", "weight"]).repartition(3)
+    model = NonNegativeRegression(weightCol="weight").fit(frame)
+    expected = LinearRegression(positive=True).fit(features, label, weight)
+    assert isinstance(model, LinearRegressionModel)
+    np.testing.assert_allclose(model.coefficients, expected.coef_, rtol=1e-5, atol=1e-7)
+    assert model.coefficients[2] == 0.0
+    assert model.intercept == pytest.approx(expected.intercept_, rel=1e-5, abs=1e-3)
+    scored = model.transform(frame).select(F.avg(F.abs(F.col("prediction") - F.col("label")))).first()
+    assert scored[0] < 1
+    with pytest.raises(DataError, match="no rows"):
+        NonNegativeRegression().fit(frame.limit(0))
+
+
+@pytest.mark.parametrize("bounded", [0, 1, 3])
+def test_columns_beyond_the_bounded_ones_may_have_any_weight(bounded: int) -> None:
+    features, label, _ = table()
+    columns = np.column_stack([np.ones(len(label)), features - features.mean(axis=0), label - 1e4])
+    weights, _ = solve_bounded(columns.T @ columns, bounded)
+    assert (weights[:bounded] >= 0).all()
+    free = LinearRegression().fit(features, label).coef_
+    if bounded == 0:
+        np.testing.assert_allclose(weights, free, rtol=1e-6, atol=1e-9)
+
+
+def test_doubled_columns_are_solved() -> None:
+    features, label, _ = table()
+    columns = np.column_stack([np.ones(len(label)), features[:, [0, 0]] - 1e4, label - 1e4])
+    weights, _ = solve_bounded(columns.T @ columns, 2)
+    assert weights.sum() == pytest.approx(1, abs=0.01)
+
+
+def test_logits_are_clipped(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([([0.0], [0.25], 7)], "a array<double>, b array<double>, c int")
+    reads = LevelOneInput(("a", "b"), Task("classification", (0.0, 1.0)), "logit", ("c",))
+    vector = frame.select(reads.column(frame.schema)).first()[0]
+    np.testing.assert_allclose(vector, [np.log(1e-9 / (1 - 1e-9)), np.log(1 / 3), 7.0])
