@@ -127,7 +127,7 @@ def describe_network(network: nn.Module | str, shape: Sequence[int], classes: in
     else:
         name, module = type(network).__name__, network
     try:
-        layers, multiply_adds = record_layers(module, shape)
+        layers, multiply_adds = record_layers(module, (torch.empty((1, *shape), device="meta"),))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ConfigurationError(f"network {name} can't be described for inputs of {_size(shape)}: {error}") from error
     parameters = sum(parameter.numel() for parameter in module.parameters())

@@ -15,8 +15,10 @@ import torch
 from torch import nn
 
 from sparkwater.conversions.arrow import as_torch
+from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inference import BATCH_ROWS, TrainedNetwork, ready_network
+from sparkwater.gpu.inputs import forward, zero_inputs
 from sparkwater.gpu.tracing import LayerDescription, evaluating, record_layers, weightless
 
 #: What stands for the input of the last layer that has weights.
@@ -53,15 +55,15 @@ class _AllRead(BaseException):
     """Ends a forward pass after the last cut. No ``except Exception`` of a network's takes it for an error."""
 
 
-def find_cuts(network: nn.Module, shape: Sequence[int], layers: Sequence[str | int]) -> tuple[Cut, ...]:
+def find_cuts(network: nn.Module, spec: TensorSpec, layers: Sequence[str | int]) -> tuple[Cut, ...]:
     """Return where to cut a network for its layers, by the calls of one forward pass without values.
 
     Parameters
     ----------
     network : torch.nn.Module
         On any device; it stays as it was.
-    shape : sequence of int
-        Of one row.
+    spec : TensorSpec
+        What a row is, whether it holds one tensor or several.
     layers : sequence of str or int
         Names as in ``named_modules``, with ``#2`` and so on for a module's further calls; positions in the
         table of `describe_network`, from 0, or from the end where negative; ``penultimate``.
@@ -71,14 +73,12 @@ def find_cuts(network: nn.Module, shape: Sequence[int], layers: Sequence[str | i
     ConfigurationError
         For what is no layer; the message lists those that there are, with their shapes.
     """
-    table, _ = record_layers(network, tuple(shape))
+    table, _ = record_layers(network, _weightless_rows(spec, 1))
     names = {name for name, _ in network.named_modules() if name}
     return tuple(_find_cut(layer, table, names) for layer in layers)
 
 
-def check_cuts(
-    network: nn.Module, shape: Sequence[int], cuts: Sequence[Cut], pooling: str
-) -> tuple[tuple[int, ...], ...]:
+def check_cuts(network: nn.Module, spec: TensorSpec, cuts: Sequence[Cut], pooling: str) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of what `read_cuts` gives for one row; nothing is computed.
 
     Raises
@@ -87,9 +87,8 @@ def check_cuts(
         If a module isn't called, or doesn't give one tensor with a row for each of the input's.
     """
     rows = 2
-    state = weightless(network)
+    state, inputs = weightless(network), _weightless_rows(spec, rows)
     with torch.no_grad(), torch.device("meta"), evaluating(network):
-        inputs = (torch.empty((rows, *shape)),)
         values = read_cuts(network, cuts, pooling, lambda: torch.func.functional_call(network, state, inputs))
     for cut, value in zip(cuts, values, strict=True):
         if value.dim() < 1 or len(value) != rows:
@@ -100,7 +99,7 @@ def check_cuts(
     return tuple(tuple(value.shape[1:]) for value in values)
 
 
-def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, forward: Callable[[], Any]) -> list[torch.Tensor]:
+def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Callable[[], Any]) -> list[torch.Tensor]:
     """Return the pooled values at each cut; the forward pass ends at the last of them.
 
     Parameters
@@ -111,7 +110,7 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, forward: Ca
         Where to read.
     pooling : str
         One of `POOLINGS`.
-    forward : callable
+    call : callable
         Calls the network.
 
     Returns
@@ -144,7 +143,7 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, forward: Ca
         for name in {cut.module for cut in cuts}:
             _watch(network.get_submodule(name), name, read, hooks)
         try:
-            forward()
+            call()
         except _AllRead:
             return [found[cut] for cut in cuts]
     missed = next(cut for cut in cuts if cut not in found)
@@ -165,7 +164,7 @@ def layer_features(
     pooling : str
         One of `POOLINGS`.
     tensors : numpy.ndarray
-        Shape ``(rows, *trained.shape)``, at least one row.
+        Rows as they came, at least one: ``(rows, *trained.shape)``, or packed.
 
     Returns
     -------
@@ -175,8 +174,14 @@ def layer_features(
     network = ready_network(trained)
     with torch.inference_mode():
         blocks = (trained.scaling.apply(block) for block in torch.split(as_torch(tensors), BATCH_ROWS))
-        read = [read_cuts(network, cuts, pooling, partial(network, block)) for block in blocks]
+        read = [read_cuts(network, cuts, pooling, partial(forward, network, block)) for block in blocks]
         return [torch.cat(values).numpy() for values in zip(*read, strict=True)]
+
+
+def _weightless_rows(spec: TensorSpec, rows: int) -> tuple[torch.Tensor, ...]:
+    with torch.device("meta"):
+        inputs = zero_inputs(spec, rows)
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def _watch(module: nn.Module, name: str, read: Callable[[Cut, Any], None], hooks: ExitStack) -> None:

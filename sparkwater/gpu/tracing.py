@@ -44,7 +44,7 @@ class LayerDescription:
     inputs: tuple[str, ...]
 
 
-def record_layers(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[LayerDescription, ...], int]:
+def record_layers(network: nn.Module, row: tuple[torch.Tensor, ...]) -> tuple[tuple[LayerDescription, ...], int]:
     """Return the layers that one forward pass in evaluation mode calls, and the multiply-adds of one row.
 
     Weights and inputs have shapes but no values, so nothing is computed; the network stays as it was.
@@ -53,8 +53,8 @@ def record_layers(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[Lay
     ----------
     network : torch.nn.Module
         On any device.
-    shape : tuple of int
-        Of one row.
+    row : tuple of torch.Tensor
+        What it is called with for one row; on the meta device.
 
     Raises
     ------
@@ -62,12 +62,11 @@ def record_layers(network: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[Lay
         As the network does where it can't take such inputs, or needs their values.
     """
     state = weightless(network)
-    row = torch.empty((1, *shape), device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"), evaluating(network):
         recorder = _Recorder(network, counter.get_total_flops)
         recorder.produced(row, (INPUT,))
         with recorder.hooked(), recorder:
-            torch.func.functional_call(network, state, (row,))
+            torch.func.functional_call(network, state, row)
     return tuple(recorder.layers), counter.get_total_flops() // 2
 
 

@@ -12,11 +12,10 @@ from pyspark.ml.param.shared import HasOutputCol, HasOutputCols
 from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.spec import PackedSpec, TensorSpec
+from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inference import ready_network
 from sparkwater.gpu.layers import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
-from sparkwater.gpu.scaling import is_scaled
 from sparkwater.ml.declared import declare, refuse_unless
 from sparkwater.ml.features import trained_features
 from sparkwater.ml.params import ScoringParams
@@ -36,8 +35,8 @@ class HasFittedNetwork(Protocol):
 
     fitted: FittedNetwork
 
-    def getFeaturesCol(self) -> str:
-        """Return the column that it reads."""
+    def getFeaturesCols(self) -> list[str]:
+        """Return the columns that it reads."""
 
 
 def _to_layers(value: Any) -> str | int | list[str | int]:
@@ -60,9 +59,11 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
     Parameters
     ----------
     model : ImageClassifierModel, optional
-        Whose network to use, and which column where ``featuresCol`` isn't given; `setModel` sets it as well.
+        Whose network to use, and which columns where none are given; `setModel` sets it as well.
     featuresCol : str
         A column as the model takes it: tensors, pictures or vectors. Default: the model's, else ``features``.
+    featuresCols : list of str
+        Several of them, for a network of several inputs. Default: the model's.
     layer : str, int or list of these
         Names as in ``named_modules``, such as ``fc1`` or ``layer2.0``, with ``#2`` and so on for a module's
         further calls; positions in the table of `sparkwater.gpu.describe.describe_network`, from 0;
@@ -102,6 +103,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         *,
         model: HasFittedNetwork | None = None,
         featuresCol: str = "features",
+        featuresCols: list[str] | None = None,
         layer: str | int | list[str | int] = PENULTIMATE,
         outputCol: str = "deepFeatures",
         outputCols: list[str] | None = None,
@@ -144,7 +146,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         self._fitted = fitted
 
     def setModel(self, model: HasFittedNetwork) -> DeepFeatures:
-        """Use a model's network, and its features column where this stage was given none."""
+        """Use a model's network, and its features columns where this stage was given none."""
         fitted = getattr(model, "fitted", None)
         if fitted is None:
             raise ConfigurationError(
@@ -152,7 +154,8 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
                 "PipelineModel's stages"
             )
         self._fitted = fitted
-        self._setDefault(featuresCol=model.getFeaturesCol())
+        names = model.getFeaturesCols()
+        self._setDefault(**({"featuresCol": names[0]} if len(names) == 1 else {"featuresCols": names}))
         return self
 
     def getLayer(self) -> str | int | list[str | int]:
@@ -183,15 +186,13 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         self.getHandleInvalid()
         trained, pooling = self.fitted.trained, self.getPooling()
         spec = self.fitted.spec
-        if isinstance(spec, PackedSpec) or not is_scaled(spec):
-            raise ConfigurationError(f"the network was trained on {spec}; deep features are of one column of no ids")
-        features = trained_features(dataset.schema, [self.getFeaturesCol()], spec)
+        features = trained_features(dataset.schema, self.getFeaturesCols(), spec)
         layer = self.getLayer()
         layers = layer if isinstance(layer, list) else [layer]
         names = self._output_names(len(layers))
         network = ready_network(trained)
-        cuts = find_cuts(network, trained.shape, layers)
-        shapes = check_cuts(network, trained.shape, cuts, pooling)
+        cuts = find_cuts(network, spec, layers)
+        shapes = check_cuts(network, spec, cuts, pooling)
         outputs = [
             Output(name, self.getOutputType(), TensorSpec("float32", shape))
             for name, shape in zip(names, shapes, strict=True)

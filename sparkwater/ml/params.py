@@ -27,6 +27,17 @@ from sparkwater.ml.stopping_params import StoppingParams
 class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
     """Params of all that puts rows through a network."""
 
+    featuresCols: Param[list[str]] = declare(
+        "featuresCols",
+        "several features columns, in the order of the arguments of the network's forward; in place of featuresCol",
+        TypeConverters.toListString,
+    )
+
+    def getFeaturesCols(self) -> list[str]:
+        """Return the features columns: ``featuresCols``, or the one of ``featuresCol`` where it isn't set."""
+        several: list[str] = self.getOrDefault(self.featuresCols) if self.isDefined(self.featuresCols) else []
+        return several or [self.getFeaturesCol()]
+
 
 class PredictorParams(
     ScoringParams,
@@ -42,17 +53,6 @@ class PredictorParams(
     predictedLabelCol: Param[str] = declare(
         "predictedLabelCol", "column for the predicted label where labels are strings", TypeConverters.toString
     )
-
-    featuresCols: Param[list[str]] = declare(
-        "featuresCols",
-        "several features columns, in the order of the arguments of the network's forward; in place of featuresCol",
-        TypeConverters.toListString,
-    )
-
-    def getFeaturesCols(self) -> list[str]:
-        """Return the features columns: ``featuresCols``, or the one of ``featuresCol`` where it isn't set."""
-        several: list[str] = self.getOrDefault(self.featuresCols) if self.isDefined(self.featuresCols) else []
-        return several or [self.getFeaturesCol()]
 
     def getPredictedLabelCol(self) -> str:
         """Return the value of ``predictedLabelCol``."""

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from sparkwater.conversions.arrow import as_torch
+from sparkwater.conversions.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inference import TrainedNetwork, predict_logits, ready_network
 from sparkwater.gpu.layers import Cut, check_cuts, find_cuts, layer_features, read_cuts
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.scaling import PackedScaling, Scaling
 from sparkwater.gpu.weights import digest, dump_weights
 
 SHAPE = (1, 28, 28)
@@ -78,10 +79,14 @@ def hooked(network: TrainedNetwork, module: str, tensors: Any) -> torch.Tensor:
     return found[0]
 
 
+def spec_of(network: TrainedNetwork) -> TensorSpec:
+    return TensorSpec("uint8", network.shape)
+
+
 def features(network: TrainedNetwork, layers: list[str | int], tensors: Any, pooling: str = "flatten") -> list[Any]:
-    cuts = find_cuts(ready_network(network), network.shape, layers)
+    cuts = find_cuts(ready_network(network), spec_of(network), layers)
     values = layer_features(network, cuts, pooling, tensors)
-    shapes = check_cuts(ready_network(network), network.shape, cuts, pooling)
+    shapes = check_cuts(ready_network(network), spec_of(network), cuts, pooling)
     assert [value.shape[1:] for value in values] == list(shapes)
     return values
 
@@ -111,7 +116,7 @@ def test_other_batch_sizes_come_close_and_several_layers_equal_one_at_a_time():
 
 def test_positions_count_as_the_table_does_and_penultimate_is_what_the_head_takes():
     network = ready_network(trained("lenet"))
-    assert find_cuts(network, SHAPE, [0, 7, -1, "penultimate"]) == (
+    assert find_cuts(network, TensorSpec("uint8", SHAPE), [0, 7, -1, "penultimate"]) == (
         Cut("conv1"),
         Cut("fc1"),
         Cut("fc2"),
@@ -169,5 +174,30 @@ def test_network_that_needs_row_major_tensors_is_scored_all_the_same():
 )
 def test_what_gives_no_features_is_refused(network, layer, message):
     module = build_network(find_network(network), SHAPE, 10, 1)
+    spec = TensorSpec("uint8", SHAPE)
     with pytest.raises(ConfigurationError, match=message):
-        check_cuts(module, SHAPE, find_cuts(module, SHAPE, [layer]), "flatten")
+        check_cuts(module, spec, find_cuts(module, spec, [layer]), "flatten")
+
+
+def test_networks_of_ids_and_of_several_inputs_have_features_too():
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(9, 3)
+            self.fc = nn.Linear(3 * 5 + 4, 10)
+
+        def forward(self, tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.cat([self.embed(tokens).flatten(1), numbers], dim=1))
+
+    network, spec = Both().eval(), PackedSpec([TensorSpec("int32", (5,)), TensorSpec("float32", (4,))])
+    weights = dump_weights(network)
+    scaling = PackedScaling(spec, (Scaling((), ()), Scaling((0.0,) * 4, (1.0,) * 4)))
+    scorer = TrainedNetwork(find_network(network), ((5,), (4,)), 10, scaling, weights, digest(weights))
+    tokens = np.random.default_rng(0).integers(0, 9, (6, 5), dtype=np.int32)
+    numbers = np.random.default_rng(1).random((6, 4), dtype=np.float32)
+    packed = np.concatenate([tokens.view(np.uint8), numbers.view(np.uint8)], axis=1)
+    cuts = find_cuts(network, spec, ["embed", "penultimate"])
+    assert check_cuts(network, spec, cuts, "flatten") == ((5, 3), (19,))
+    embedded, head = layer_features(scorer, cuts, "flatten", packed)
+    assert np.array_equal(embedded, network.embed(torch.from_numpy(tokens).long()).detach())
+    assert np.array_equal(head, np.concatenate([embedded.reshape(6, -1), numbers], axis=1))

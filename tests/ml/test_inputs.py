@@ -85,6 +85,7 @@ def test_picture_and_numbers_train_a_network_of_two_inputs(spark, both, tmp_path
     loaded = ImageClassifierModel.read().allowing("user_networks").load(path)
     assert loaded.transform(unseen).collect() == both.transform(unseen).collect()
     assert loaded.fitted == both.fitted
+    assert loaded.deepFeatures("penultimate").transform(unseen).where("deepFeatures is not null").count() == 80
 
 
 def test_row_with_one_bad_column_of_two_is_kept_with_nulls_and_named(spark, both):
@@ -116,8 +117,8 @@ def test_wrong_columns_are_refused_before_any_job(spark, both):
         ImageClassifier(featuresCol="numbers").fit(frame)
     with pytest.raises(ConfigurationError, match="augmentation is for one column of pictures"):
         ImageClassifier(**BOTH, augmentation=[{"name": "flip"}]).fit(frame)
-    with pytest.raises(ConfigurationError, match="deep features are of one column"):
-        both.deepFeatures("fc").transform(frame)
+    with pytest.raises(SchemaError, match="trained on 2 features columns; there are 1"):
+        both.deepFeatures(featuresCols=["content"]).transform(frame)
     with pytest.raises(SchemaError, match="there is no column 'absent'"):
         ImageClassifier(featuresCols=["content", "absent"]).fit(png_frame(spark, 4))
     assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("inputs")) == []
