@@ -44,6 +44,9 @@ class RankFailure(SparkwaterError, RuntimeError):
         Name of the exception class raised on the rank.
     remote_traceback : str
         The traceback as text, as it was on the rank.
+    retryable : bool
+        True where a process or an executor was lost, or a rank stood still: the same training may
+        succeed when it is tried again.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class RankFailure(SparkwaterError, RuntimeError):
         step: int | None = None,
         error_type: str = "",
         remote_traceback: str = "",
+        retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.rank = rank
@@ -64,6 +68,7 @@ class RankFailure(SparkwaterError, RuntimeError):
         self.step = step
         self.error_type = error_type
         self.remote_traceback = remote_traceback
+        self.retryable = retryable
 
 
 def raised_on_executor(error: Exception) -> SparkwaterError | None:

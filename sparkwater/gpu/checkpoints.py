@@ -82,7 +82,7 @@ class CheckpointFolder:
             _STATE: json.dumps(checkpoint.state).encode(),
             _TENSORS: safetensors.torch.save(checkpoint.tensors),
         }
-        folder = f"{self._root}/{_PREFIX}{checkpoint.steps:012d}"
+        folder = f"{self._root}/{_name(checkpoint.steps)}"
         try:
             self._delete(folder)
             self._create(folder)
@@ -116,6 +116,21 @@ class CheckpointFolder:
                 f"all checkpoints in {self.url!r} are damaged: {', '.join(names)}; delete the folder to train anew"
             )
         return whole
+
+    def load(self, steps: int) -> Checkpoint:
+        """Return the checkpoint after a number of steps.
+
+        Raises
+        ------
+        CheckpointError
+            If it isn't there or is damaged.
+        """
+        checkpoint = self._load(_name(steps))
+        if checkpoint is None:
+            raise CheckpointError(
+                f"the checkpoint {self.url}/{_name(steps)} can't be read here; all executors must reach checkpointDir"
+            )
+        return checkpoint
 
     def sweep(self) -> None:
         """Delete what was begun and never finished."""
@@ -180,6 +195,10 @@ class CheckpointFolder:
                 self._filesystem.delete_dir(folder)
         except OSError as error:
             logger.warning("%s could not be deleted: %s", folder, error)
+
+
+def _name(steps: int) -> str:
+    return f"{_PREFIX}{steps:012d}"
 
 
 def _is_local(filesystem: fs.FileSystem) -> bool:

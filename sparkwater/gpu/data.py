@@ -6,6 +6,7 @@ DataFrame nor the order in which batches arrive can be seen in anything that fol
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -86,6 +87,10 @@ class RankData(Protocol):
     def held_out(self) -> RankRows | None:
         """The rows to validate on, or None where there can't be any."""
 
+    @property
+    def content(self) -> str:
+        """A digest of the rows: other rows have another one."""
+
     def __len__(self) -> int: ...
 
     def on(self, device: torch.device) -> RankData:
@@ -121,6 +126,8 @@ class RankRows:
         int64: where each row to validate on is, in canonical order.
     weightless : int
         How many rows were left out because their weight is 0.
+    content : str
+        A digest of the rows: other rows have another one.
     """
 
     features: torch.Tensor
@@ -130,6 +137,7 @@ class RankRows:
     weights: torch.Tensor | None = None
     held_out_order: torch.Tensor | None = None
     weightless: int = 0
+    content: str = ""
 
     def __len__(self) -> int:
         return len(self.labels if self.order is None else self.order)
@@ -238,6 +246,9 @@ def load_rows(
     flagged = np.asarray(flags if len(flags) else np.zeros(len(positions)), bool)
     # Equal rows of different weights have one order too.
     order = np.lexsort((given if len(given) else positions, positions, keys.tensors()))
+    content = hashlib.sha256()
+    for column in (keys.tensors(), positions, given, flagged):
+        content.update(column[order].tobytes() if len(column) else b"")
     return RankRows(
         features=as_torch(features.tensors()),
         labels=as_torch(positions),
@@ -246,6 +257,7 @@ def load_rows(
         weights=as_torch(given) if len(given) else None,
         held_out_order=torch.from_numpy(order[flagged[order]]),
         weightless=weightless,
+        content=content.hexdigest(),
     )
 
 

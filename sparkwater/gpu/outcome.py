@@ -46,6 +46,10 @@ class Outcome:
         What ended the training; see `sparkwater.gpu.state`.
     best_epoch : int or None
         The epoch whose weights these are, where the best were kept.
+    resumed_at : int
+        The steps that were done already when this training went on from a checkpoint.
+    lost_checkpoints : list of str
+        Why checkpoints could not be written; rank 0's only.
     weights : bytes
         Safetensors; rank 0's only.
     weights_digest : str
@@ -64,6 +68,8 @@ class Outcome:
     history: list[EpochRecord] = field(default_factory=list)
     stopped_by: str | None = None
     best_epoch: int | None = None
+    resumed_at: int = 0
+    lost_checkpoints: list[str] = field(default_factory=list)
     scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""

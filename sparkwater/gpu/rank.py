@@ -6,23 +6,26 @@ also when it fails: the one who starts them learns what went wrong first, not wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 import psutil
 import pyarrow as pa
 import torch
+from torch import nn
 
 import sparkwater
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, DataError, SparkwaterError
+from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
 from sparkwater.gpu.collectives import (
     CollectiveError,
     Communicator,
@@ -41,6 +44,7 @@ from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.rendezvous import RendezvousServer
+from sparkwater.gpu.resume import Checkpoints
 from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS
@@ -102,6 +106,10 @@ class RankJob:
         With which weights the training begins.
     scalings : tuple of Scaling or None
         One a tensor of a row: what is given in place of measuring it. Empty to measure all.
+    checkpoint_dir : str, optional
+        Where checkpoints go, each training's in a folder of its own.
+    checkpoint_interval : int
+        Steps between them within an epoch; 0 for none.
     """
 
     network: NetworkEntry
@@ -117,6 +125,8 @@ class RankJob:
     store: Store | None = None
     beginning: Beginning = field(default_factory=Beginning)
     scalings: tuple[Scaling | None, ...] = ()
+    checkpoint_dir: str | None = None
+    checkpoint_interval: int = 0
 
 
 class _PeerFailed(SparkwaterError):
@@ -146,6 +156,7 @@ class _Prepared:
             "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
             "address": self.address,
+            "content": self.data.content,
         }
 
 
@@ -208,6 +219,7 @@ def _run(
         shape, classes = network_shape(job.spec), len(job.classes)
         network = build_network(job.network, shape, classes, seed, job.beginning.initialization)
         job.beginning.apply(network)
+        checkpoints = _checkpoints(job, peers, reports, network)
         state = None
         if job.config.epochs:
             network.to(device)
@@ -223,6 +235,7 @@ def _run(
                 on_epoch,
                 position,
                 job.beginning.head,
+                checkpoints,
             )
         weights = dump_weights(network)
     return Outcome(
@@ -237,6 +250,8 @@ def _run(
         history=state.history if state else [],
         stopped_by=state.stopped_by if state else EPOCHS,
         best_epoch=state.best.epoch if state and state.best else None,
+        resumed_at=checkpoints.last.steps if checkpoints.last else 0,
+        lost_checkpoints=state.lost_checkpoints if state else [],
         scaling=scaling,
         weights=weights if world.rank == 0 else b"",
         weights_digest=digest(weights),
@@ -297,6 +312,35 @@ def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
     if job.config.validation and not held_out:
         raise DataError(f"there are no rows to validate on: validationIndicatorCol is false in all {sum(rows)} rows")
     return rows
+
+
+def _checkpoints(job: RankJob, peers: Peers, reports: list[dict[str, Any]], network: nn.Module) -> Checkpoints:
+    """Return where checkpoints go, and the newest of this very training where there is one.
+
+    Trainings of other rows, settings, networks or versions have folders of their own.
+    """
+    if job.checkpoint_dir is None:
+        return Checkpoints()
+    config = {**asdict(job.config), "max_runtime_secs": 0.0}  # whoever has more time goes on
+    beginning = [job.beginning.head, job.beginning.frozen, job.beginning.held, str(job.scalings)]
+    settings = [config, beginning, str(job.spec), list(job.classes), job.collective]
+    content = [{key: report[key] for key in ("parts", "rows", "content")} for report in reports]
+    training = hashlib.sha256(json.dumps([settings, content, digest(dump_weights(network))]).encode()).hexdigest()
+    folder = CheckpointFolder(f"{job.checkpoint_dir.rstrip('/')}/{training[:16]}")
+
+    def newest() -> Checkpoint | None:
+        if peers.world.rank > 0:
+            return None
+        folder.sweep()
+        return folder.latest()
+
+    found, steps = _exchange(peers, newest, lambda checkpoint: {"steps": checkpoint.steps if checkpoint else None})
+    last = steps[0]["steps"]
+    if last is not None:
+        # Each rank reads for itself: the collective serves the training only.
+        found, _ = _exchange(peers, lambda: found or folder.load(last), lambda _: {})
+        logger.info("going on from step %d, by %s", last, folder.url)
+    return Checkpoints(folder, job.checkpoint_interval, found)
 
 
 @contextmanager

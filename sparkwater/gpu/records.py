@@ -64,3 +64,8 @@ class Position:
 
     epoch: int | None = None
     step: int | None = None
+
+    @property
+    def steps_done(self) -> int:
+        """The steps of the epoch that are done, once the step is."""
+        return 0 if self.step is None else self.step + 1

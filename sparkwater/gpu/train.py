@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sparkwater.errors import DataError, SparkwaterError
+from sparkwater.errors import CheckpointError, DataError, SparkwaterError
 from sparkwater.gpu.augmentation import augment
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
@@ -27,6 +28,7 @@ from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.plan import EpochPlan, plan_epoch
 from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.regularization import limit_norms, shape_gradients
+from sparkwater.gpu.resume import Checkpoints, Place, capture, restore
 from sparkwater.gpu.scaling import AnyScaling
 from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
@@ -34,6 +36,8 @@ from sparkwater.gpu.state import EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingS
 from sparkwater.gpu.stopping import Best, has_converged
 from sparkwater.gpu.validation import score_rows
 from sparkwater.gpu.weighting import prior_shift
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerError(SparkwaterError, RuntimeError):
@@ -52,6 +56,7 @@ def train(
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     position: Position | None = None,
     head: str = "",
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingState:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
@@ -81,6 +86,8 @@ def train(
         Kept up to date.
     head : str
         The layer that ``config.head_multiplier`` is for.
+    checkpoints : Checkpoints, optional
+        Where to write them, and the one to go on from.
 
     Returns
     -------
@@ -93,6 +100,8 @@ def train(
         When the loss is no longer finite: on all ranks, in the same step.
     LedgerError
         When an epoch trained another number of rows than it has.
+    CheckpointError
+        When the checkpoint to go on from is another training's.
     """
     device = next(network.parameters()).device
     flat = FlatParameters(network, 3, head)
@@ -114,7 +123,10 @@ def train(
         class_weights=torch.tensor(config.class_weights, device=device) if config.class_weights else None,
         shift=prior_shift(config.class_weights, device),
         deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
+        checkpoints=checkpoints or Checkpoints(),
     )
+    if loop.checkpoints.last is not None:
+        restore(loop.checkpoints.last, state, network, loop.place)
     loop.run(state, on_epoch)
     return state
 
@@ -142,6 +154,12 @@ class _Loop:
     class_weights: torch.Tensor | None
     shift: torch.Tensor
     deadline: float
+    checkpoints: Checkpoints
+
+    @property
+    def place(self) -> Place:
+        """Which rank of how many."""
+        return Place(self.rank, len(self.rows))
 
     def run(self, state: TrainingState, on_epoch: Callable[[EpochRecord], None]) -> None:
         """Train until something ends it."""
@@ -151,25 +169,30 @@ class _Loop:
             if not self.length.steps_of(epoch):
                 state.stopped_by = EPOCHS
                 break
-            state.begin_epoch(epoch)
+            if state.position.step is None:  # else a checkpoint was taken within the epoch
+                state.begin_epoch(epoch)
             state.history.append(self._epoch(state, epoch))
             on_epoch(state.history[-1])
             self._judge(state)
+            # An epoch that was cut short for want of time is trained again by whoever has more.
+            if state.stopped_by != MAX_RUNTIME:
+                self._save(state)
         if state.best is not None:
             state.best.restore(self.network, state.flat.values.data)
 
     def _epoch(self, state: TrainingState, epoch: int) -> EpochRecord:
-        torch.manual_seed(derive_seed(self.config.seed, "noise", epoch, self.rank))
         plan = plan_epoch(self.rows, self.config.batch_size, self.config.seed, epoch)
         steps, sizes, weights = self.length.steps_of(epoch), plan.global_batches(), self._step_weights(plan)
         started = time.perf_counter()
-        done = 0
+        done = state.position.steps_done
         with closing(self.data.batches(plan, self.rank)) as batches:
-            for step, batch in enumerate(islice(batches, steps)):
+            for step, batch in enumerate(islice(batches, done, steps), start=done):
                 state.position.step, done = step, step + 1
                 if self._step(state, batch, _Moment(epoch, step), float(weights[step])):
                     state.stopped_by = MAX_RUNTIME
                     break
+                if done < steps and self.checkpoints.due(self._steps_done(state)):
+                    self._save(state)
         state.position.step = None
         seconds = time.perf_counter() - started
         expected = int(sizes[:done].sum())
@@ -192,6 +215,8 @@ class _Loop:
     def _step(self, state: TrainingState, batch: Batch, moment: _Moment, global_weight: float) -> bool:
         """Take one step; return whether there is no time for another."""
         config, flat = self.config, state.flat
+        # By the step: there is no generator whose state a checkpoint would have to hold.
+        torch.manual_seed(derive_seed(config.seed, "noise", moment.epoch, self.rank, moment.step))
         flat.clear()
         if len(batch.labels):
             with stored_statistics(self.network, len(batch.labels) == 1):
@@ -227,6 +252,21 @@ class _Loop:
         with torch.no_grad():
             state.scores.add(outputs - self.shift, labels, weights)
         return loss.detach()
+
+    def _steps_done(self, state: TrainingState) -> int:
+        return len(state.history) * self.length.steps_an_epoch + state.position.steps_done
+
+    def _save(self, state: TrainingState) -> None:
+        """Write a checkpoint, on rank 0; if that fails the training goes on, and says so at its end."""
+        if self.checkpoints.folder is None:
+            return
+        checkpoint = capture(state, self.network, self._steps_done(state), self.place, self.communicator)
+        if self.rank == 0:
+            try:
+                self.checkpoints.folder.write(checkpoint)
+            except CheckpointError as error:
+                logger.warning("%s; the training goes on without it", error)
+                state.lost_checkpoints.append(str(error))
 
     def _augmented(self, features: torch.Tensor, moment: _Moment) -> torch.Tensor:
         if not self.config.augmentation:

@@ -33,7 +33,7 @@ from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.features import FeatureColumn, checked_features, trained_features
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
-from sparkwater.ml.launcher import run_ranks
+from sparkwater.ml.launcher import run_with_restarts
 from sparkwater.ml.network_choice import NetworkChoice, choose_network
 from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
@@ -189,6 +189,19 @@ class ImageClassifier(
         Seconds to wait for executors that are still starting. Default 60.
     stallTimeout : int
         Seconds that one worker may keep the others waiting in training. Default 120.
+    checkpointDir : str, optional
+        Folder for checkpoints that the driver and all executors reach, by a path or any URL that
+        pyarrow or fsspec reads. Each training has a folder of its own in it, found by what it is:
+        its rows, settings, network, workers, and the versions of torch and sparkwater. A ``fit`` of
+        a training that broke off goes on at its last checkpoint, bit for bit as if nothing had
+        happened; one of a training that is done trains nothing. Checkpoints stay until you delete them.
+    checkpointInterval : int
+        Steps between checkpoints within an epoch; 0, the default, for one after each epoch only.
+        The newest two are kept.
+    maxRestarts : int
+        How often the training starts again when an executor or worker is lost or stands still: from
+        the last checkpoint, or from the beginning without ``checkpointDir``. Errors of the network
+        or the rows are not tried again. Default 0.
     maxMemoryInMB : float
         MiB of tensors that a worker holds in memory; more of them go to a mapped file on the
         executor's local disk, which is gone after the fit. Default 0: half of the memory that is
@@ -256,6 +269,9 @@ class ImageClassifier(
         idCol: str | None = None,
         startTimeout: int = 60,
         stallTimeout: int = 120,
+        checkpointDir: str | None = None,
+        checkpointInterval: int = 0,
+        maxRestarts: int = 0,
         maxMemoryInMB: float = 0.0,
         allowPlaintext: bool = False,
     ) -> None:
@@ -304,6 +320,8 @@ class ImageClassifier(
             handleInvalid="error",
             startTimeout=60,
             stallTimeout=120,
+            checkpointInterval=0,
+            maxRestarts=0,
             maxMemoryInMB=0.0,
             allowPlaintext=False,
         )
@@ -396,6 +414,8 @@ class ImageClassifier(
             device=self.getDevice(),
             stall_timeout=self.getStallTimeout(),
             max_memory_mb=self.getMaxMemoryInMB(),
+            checkpoint_dir=self.getCheckpointDir(),
+            checkpoint_interval=self.getCheckpointInterval(),
             store=store,
             beginning=choice.beginning,
             scalings=choice.scalings,
@@ -408,7 +428,9 @@ class ImageClassifier(
             self.getNumWorkers(),
             self.getCollective() if self.getNumWorkers() > 1 else "no collective needed",
         )
-        outcomes = run_ranks(frame, job, self.getNumWorkers())
+        outcomes, restarts = run_with_restarts(
+            frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout()
+        )
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
@@ -420,7 +442,7 @@ class ImageClassifier(
             first.weights_digest,
             config.class_weights,
         )
-        summary = TrainingSummary.of(outcomes, self.getCollective(), time.monotonic() - started)
+        summary = TrainingSummary.of(outcomes, self.getCollective(), restarts, time.monotonic() - started)
         model = ImageClassifierModel()
         model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
         self._copyValues(model._resetUid(self.uid))

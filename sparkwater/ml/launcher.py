@@ -21,6 +21,7 @@ from sparkwater.gpu.data import KEY
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.world import World
+from sparkwater.ml.preflight import wait_for_slots
 from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
 from sparkwater.ml.scheduling import rank_profile
 
@@ -62,6 +63,39 @@ class BarrierPeers:
     def all_gather(self, message: str) -> list[str]:
         """Return the messages of all tasks, in order of rank."""
         return list(self.context.allGather(message))
+
+
+def run_with_restarts(
+    frame: DataFrame, job: RankJob, num_workers: int, max_restarts: int, start_timeout: int
+) -> tuple[list[Outcome], int]:
+    """Train as `run_ranks` does, again where a rank was lost, and return how often that was.
+
+    Spark itself doesn't run a barrier stage again whose result goes to the driver. Ranks of an
+    earlier attempt that are still alive do no harm: whatever they write is, bit for bit, what the
+    later ones write.
+
+    Parameters
+    ----------
+    max_restarts : int
+        How often a training starts again.
+    start_timeout : int
+        Seconds to wait for executors in place of the lost ones.
+    """
+    restarts = 0
+    while isinstance(ended := _attempt(frame, job, num_workers), RankFailure):
+        if not ended.retryable or restarts == max_restarts:
+            raise ended
+        restarts += 1
+        logger.warning("restart %d of %d: %s", restarts, max_restarts, str(ended)[:500])
+        wait_for_slots(frame.sparkSession, num_workers, job.device, start_timeout)
+    return ended, restarts
+
+
+def _attempt(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome] | RankFailure:
+    try:
+        return run_ranks(frame, job, num_workers)
+    except RankFailure as failure:
+        return failure
 
 
 def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]:
@@ -185,6 +219,7 @@ def _lost(error: Exception) -> SparkwaterError:
             step=step,
             error_type="StallError",
             remote_traceback=text,
+            retryable=True,
         )
     task = re.search(r"Lost task (\d+)\.\d+ in stage", text)
     rank = int(task[1]) if task else None
@@ -193,6 +228,7 @@ def _lost(error: Exception) -> SparkwaterError:
         rank=rank,
         error_type=type(error).__name__,
         remote_traceback=text,
+        retryable="cancel" not in text,  # whoever cancels a job doesn't want another one
     )
 
 

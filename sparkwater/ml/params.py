@@ -16,6 +16,7 @@ from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageSh
 from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.device import DEVICES
+from sparkwater.ml.checkpoint_params import CheckpointParams
 from sparkwater.ml.declared import at_least, declare, refuse_unless
 from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import HasNetwork
@@ -59,7 +60,7 @@ class PredictorParams(
         return self.getOrDefault(self.predictedLabelCol)
 
 
-class TrainingParams(RecipeParams, RowParams, StoppingParams, HasSeed):
+class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, HasSeed):
     """Params of a training."""
 
     epochs: Param[float] = declare(
@@ -173,3 +174,4 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, HasSeed):
         self.check_recipe()
         self.check_row_params()
         self.check_stopping_params()
+        self.check_checkpoint_params()

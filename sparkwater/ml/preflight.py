@@ -58,7 +58,7 @@ def check_cluster(
         refusal = missing_collective(collective, num_workers)
         if refusal:
             raise ConfigurationError(refusal)
-    _check_slots(spark, num_workers, rank_profile(spark, device), start_timeout)
+    wait_for_slots(spark, num_workers, device, start_timeout)
 
 
 def check_spark_version(version: str) -> None:
@@ -84,7 +84,15 @@ def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool
         )
 
 
-def _check_slots(spark: SparkSession, num_workers: int, profile: ResourceProfile | None, start_timeout: int) -> None:
+def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_timeout: int) -> None:
+    """Wait until the cluster can run all ranks at the same time.
+
+    Raises
+    ------
+    ConfigurationError
+        If it can't within ``start_timeout`` seconds; at once where it never will.
+    """
+    profile = rank_profile(spark, device)
     deadline = time.monotonic() + start_timeout
     while (running := running_slots(spark, profile)) < num_workers:
         promised = promised_slots(_master(spark), running) if profile is None else None

@@ -44,6 +44,12 @@ class TrainingSummary:
         The Param that ended the training: ``epochs``, ``stoppingRounds`` or ``maxRuntimeSecs``.
     bestEpoch : int or None
         The epoch, counted from 0, whose weights the model has, where the best were kept.
+    restarts : int
+        How often the training started again after a loss.
+    resumedAt : int
+        Steps that an earlier attempt or fit had done already; 0 for a training from its beginning.
+    lostCheckpoints : tuple of str
+        Why checkpoints could not be written.
     totalSeconds : float
         Wall time of the whole ``fit``, on the driver.
     """
@@ -60,10 +66,13 @@ class TrainingSummary:
     rowsPerRank: tuple[int, ...]
     stoppedBy: str
     bestEpoch: int | None
+    restarts: int
+    resumedAt: int
+    lostCheckpoints: tuple[str, ...]
     totalSeconds: float
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], collective: str, seconds: float) -> TrainingSummary:
+    def of(cls, outcomes: Sequence[Outcome], collective: str, restarts: int, seconds: float) -> TrainingSummary:
         """Return the summary of how all ranks ended."""
         rows = tuple(outcome.rows for outcome in outcomes)
         return cls(
@@ -79,6 +88,9 @@ class TrainingSummary:
             rowsPerRank=rows,
             stoppedBy=str(outcomes[0].stopped_by),
             bestEpoch=outcomes[0].best_epoch,
+            restarts=restarts,
+            resumedAt=outcomes[0].resumed_at,
+            lostCheckpoints=tuple(outcomes[0].lost_checkpoints),
             totalSeconds=seconds,
         )
 
@@ -123,6 +135,7 @@ class TrainingSummary:
                 "records": tuple(EpochRecord.from_dict(record) for record in fields["records"]),
                 "skippedRows": tuple((name, reason) for name, reason in fields["skippedRows"]),
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
+                "lostCheckpoints": tuple(fields["lostCheckpoints"]),
             }
         )
 

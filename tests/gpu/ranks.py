@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sparkwater.gpu.augmentation import parse_augmentation
 from sparkwater.gpu.collectives import CollectiveError, Meeting, open_communicator
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.hosts import LOOPBACK
-from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.world import World
@@ -142,8 +144,26 @@ def train_config(**changes: Any) -> TrainConfig:
 
 def rank_job(expected_rows: int, **changes: Any) -> RankJob:
     collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
-    network = find_network(changes.pop("network", "lenet"))
-    return RankJob(network, SPEC, CLASSES, expected_rows, train_config(**changes), invalid, collective, "cpu", 20)
+    network = fails_at(find_network(changes.pop("network", "lenet")), changes.pop("fail_at", 0))
+    checkpoints = {name: changes.pop(name) for name in ("checkpoint_dir", "checkpoint_interval") if name in changes}
+    config = train_config(**changes)
+    return RankJob(network, SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20, **checkpoints)
+
+
+def fails_at(entry: NetworkEntry, call: int) -> NetworkEntry:
+    """Return a network that raises when it is called for the so-manieth time in training; 0 for never."""
+
+    def factory(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
+        network, calls = entry.factory(shape, classes), count(1)
+
+        def count_calls(module: torch.nn.Module, inputs: Any) -> None:
+            if module.training and next(calls) == call:
+                raise ArithmeticError(f"call {call} is too much")
+
+        network.register_forward_pre_hook(count_calls)
+        return network
+
+    return replace(entry, factory=factory) if call else entry
 
 
 def meeting_of(stack: ExitStack, folder: Path, rank: int, stall_timeout: int) -> Meeting:

@@ -1,0 +1,168 @@
+"""A training between two steps as a checkpoint, and back, bit for bit.
+
+Weights, moments and everything in the history are the same on all ranks. A rank's own are the
+network's buffers and the scores of the running epoch: those travel to rank 0 as they are, byte by
+byte. Rates and random numbers follow from the position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from sparkwater.errors import CheckpointError
+from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
+from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.state import TrainingState
+from sparkwater.gpu.stopping import Best
+
+_WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Which checkpoints a training takes, and which it goes on from.
+
+    Attributes
+    ----------
+    folder : CheckpointFolder or None
+        Where they go; None for nowhere.
+    interval : int
+        Steps from one to the next; 0 for one after each epoch only.
+    last : Checkpoint or None
+        The one to go on from.
+    """
+
+    folder: CheckpointFolder | None = None
+    interval: int = 0
+    last: Checkpoint | None = None
+
+    def due(self, steps: int) -> bool:
+        """Return whether a checkpoint is to be taken within an epoch, after so many steps in all."""
+        return self.folder is not None and self.interval > 0 and steps % self.interval == 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which rank of how many."""
+
+    rank: int
+    ranks: int
+
+
+def capture(
+    state: TrainingState, network: nn.Module, steps: int, place: Place, communicator: Communicator
+) -> Checkpoint:
+    """Return where a training is; every rank calls this at the same time, and gets the same.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Between two steps.
+    network : torch.nn.Module
+        For its buffers.
+    steps : int
+        Steps done since the training began.
+    place : Place
+        This rank.
+    communicator : Communicator
+        Open.
+    """
+    best = state.best
+    tensors = {_WEIGHTS: state.flat.values.data, _OWN: _gather(_own(state, network), place, communicator)}
+    for name, value in _moments(state.optimizer).items():
+        tensors[_OPTIMIZER + name] = value
+    if best is not None:
+        tensors[_BEST] = best.weights
+        tensors.update({_BEST_BUFFER + name: buffer for name, buffer in best.buffers.items()})
+    return Checkpoint(
+        steps,
+        {
+            "epoch": state.position.epoch,
+            "step": state.position.step,
+            "loss": state.loss,
+            "rows": state.rows,
+            "history": [asdict(record) for record in state.history],
+            "best": None if best is None else {"epoch": best.epoch, "value": best.value},
+            "stoppedBy": state.stopped_by,
+        },
+        {name: value.detach().cpu().clone() for name, value in tensors.items()},
+    )
+
+
+def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, place: Place) -> None:
+    """Bring a training that has not begun to where another one was; driven on every rank.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is another network's or another number of ranks'.
+    """
+    fields, tensors = checkpoint.state, checkpoint.tensors
+    device = state.flat.values.device
+    try:
+        state.flat.values.data.copy_(tensors[_WEIGHTS])
+        _set_moments(state.optimizer, _without(tensors, _OPTIMIZER))
+        _set_own(state, network, tensors[_OWN][place.rank])
+        state.position.epoch, state.position.step = fields["epoch"], fields["step"]
+        state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
+        state.history[:] = map(EpochRecord.from_dict, fields["history"])
+        if fields["best"] is not None:
+            buffers = {name: buffer.to(device) for name, buffer in _without(tensors, _BEST_BUFFER).items()}
+            state.best = Best(**fields["best"], weights=tensors[_BEST].to(device), buffers=buffers)
+    except (KeyError, TypeError, RuntimeError, IndexError) as error:
+        raise CheckpointError(f"the checkpoint doesn't fit this training: {error!r}") from error
+
+
+def _own(state: TrainingState, network: nn.Module) -> torch.Tensor:
+    """Return what only this rank has, as bytes."""
+    parts = [part.detach().reshape(-1).view(torch.uint8) for part in _own_parts(state, network)]
+    return torch.cat(parts)
+
+
+def _set_own(state: TrainingState, network: nn.Module, numbers: torch.Tensor) -> None:
+    own, start = numbers.view(torch.uint8), 0
+    for part in _own_parts(state, network):
+        size = part.numel() * part.element_size()
+        part.copy_(own[start : start + size].clone().view(part.dtype).view(part.shape))
+        start += size
+
+
+def _own_parts(state: TrainingState, network: nn.Module) -> Iterable[torch.Tensor]:
+    return [*network.buffers(), state.scores.values]
+
+
+def _gather(own: torch.Tensor, place: Place, communicator: Communicator) -> torch.Tensor:
+    """Return every rank's bytes as rows of whole numbers: to add zeros changes none of them."""
+    padded = torch.cat([own, own.new_zeros(-len(own) % 8)])
+    table = torch.zeros((place.ranks, len(padded) // 8), dtype=torch.int64, device=own.device)
+    table[place.rank] = padded.view(torch.int64)
+    communicator.all_reduce_(table)
+    return table
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return an optimizer's tensors as ``<parameter>.<name>``."""
+    states = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value
+        for index, state in states.items()
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _set_moments(optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        index, _, name = key.partition(".")
+        states.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _without(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,90 @@
+"""Executors that are lost: the training starts again where its last checkpoint was."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+import time
+
+import psutil
+import pytest
+from digits import tensor_frame
+
+from sparkwater.errors import ConfigurationError, RankFailure
+from sparkwater.ml import ImageClassifier, ImageClassifierModel
+
+EPOCHS = 12
+
+
+def running_executors() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [process] if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()) else []
+    return found
+
+
+def fit_while_an_executor_is_killed(estimator, frame, caplog):
+    """Kill an executor once two epochs are done; return how the fit ended, and after how many seconds."""
+    ended: list[object] = []
+
+    def train() -> None:
+        try:
+            ended.append(estimator.fit(frame))
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=train)
+    with caplog.at_level(logging.INFO, logger="sparkwater"):
+        thread.start()
+        deadline = time.monotonic() + 60
+        while f"epoch 2/{EPOCHS}" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running_executors()[0].kill()
+        killed = time.monotonic()
+        thread.join(timeout=150)
+    assert not thread.is_alive()
+    return ended[0], time.monotonic() - killed
+
+
+def estimator(**params):
+    return ImageClassifier(numWorkers=2, epochs=EPOCHS, batchSize=8, stallTimeout=15, **params)
+
+
+def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_path, caplog):
+    frame = tensor_frame(cluster, 400).cache()
+    undisturbed = estimator().fit(frame)
+    # Without restarts: a failure that says so, and checkpoints that a later fit goes on from.
+    failure, seconds = fit_while_an_executor_is_killed(estimator(checkpointDir=str(tmp_path / "a")), frame, caplog)
+    assert isinstance(failure, RankFailure)
+    assert failure.retryable
+    assert seconds < 60
+    later = estimator(checkpointDir=str(tmp_path / "a")).fit(frame)
+    assert later.summary.resumedAt >= 2 * 50
+    assert later.weights == undisturbed.weights
+
+    caplog.clear()
+    model, _ = fit_while_an_executor_is_killed(
+        estimator(checkpointDir=str(tmp_path / "b"), maxRestarts=1), frame, caplog
+    )
+    assert isinstance(model, ImageClassifierModel), model
+    assert model.summary.restarts == 1
+    assert model.summary.resumedAt >= 2 * 50
+    assert model.weights == undisturbed.weights
+    assert [record.epoch for record in model.summary.records] == list(range(EPOCHS))
+    trained = [int(epoch) for epoch in re.findall(rf"epoch (\d+)/{EPOCHS} ", caplog.text)]
+    assert len(trained) <= EPOCHS + 1  # at most one epoch was trained again
+
+
+def test_checkpoint_settings_that_cannot_work_are_refused(spark):
+    frame = tensor_frame(spark, 20)
+    for params, message in (
+        ({"checkpointInterval": 5}, "checkpointInterval=5 needs a checkpointDir"),
+        ({"maxRestarts": -1}, "maxRestarts=-1; accepted: integers from 0 up"),
+        ({"checkpointDir": "nowhere://x"}, "nothing here reads nowhere://"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            ImageClassifier(**params).fit(frame)

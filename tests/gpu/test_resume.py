@@ -1,0 +1,144 @@
+"""Trainings that go on from a checkpoint give what they would have given without a break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from gpu import ranks
+from gpu.test_rank import Alone
+from torch import nn
+
+from sparkwater.gpu import train as loop
+from sparkwater.gpu.checkpoints import CheckpointFolder
+from sparkwater.gpu.networks import register_network, registry
+from sparkwater.gpu.outcome import Outcome
+from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.seeding import derive_seed
+
+ROWS, HELD_OUT = 60, tuple(range(50, 60))
+
+#: 50 rows in batches of 16 are 4 steps an epoch. All that a checkpoint has to hold is used.
+SETTINGS: dict[str, Any] = {
+    "network": "noisy", "epochs": 3, "optimizer": "adam", "learning_rate": 0.003, "validation": True,
+    "keep_best": True, "schedule": "cosine", "checkpoint_interval": 3,
+}  # fmt: skip
+
+
+def noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Noise in training, and statistics that batches leave behind."""
+    layers = [nn.Conv2d(shape[0], 4, 5), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.LazyLinear(classes))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _network() -> Iterator[None]:
+    before = dict(registry._REGISTRY)
+
+    def factory(shape: tuple[int, ...], classes: int) -> nn.Module:
+        network = noisy(shape, classes).eval()
+        network(torch.zeros(1, *shape))
+        return network.train()
+
+    register_network("noisy", image_shape=(16, 16, 1))(factory)
+    yield
+    registry._REGISTRY.clear()
+    registry._REGISTRY.update(before)
+
+
+def train(folder: Path, **changes: Any) -> Outcome:
+    job = ranks.rank_job(ROWS, **{**SETTINGS, "checkpoint_dir": str(folder), **changes})
+    return run_rank(ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, Alone())
+
+
+def without_times(outcome: Outcome) -> list[Any]:
+    return [replace(record, seconds=0.0) for record in outcome.history]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    outcome = train(tmp_path_factory.mktemp("undisturbed"))
+    assert outcome.failure is None
+    return outcome
+
+
+@pytest.mark.parametrize(("call", "steps"), [(3, 0), (4, 3), (5, 4), (8, 6), (12, 9)])
+def test_a_training_that_broke_off_gives_the_same_bits(
+    tmp_path: Path, undisturbed: Outcome, call: int, steps: int
+) -> None:
+    broken = train(tmp_path, fail_at=call)
+    assert broken.failure is not None
+    again = train(tmp_path)
+    assert again.resumed_at == steps
+    assert again.weights == undisturbed.weights
+    assert without_times(again) == without_times(undisturbed)
+    assert (again.best_epoch, again.stopped_by) == (undisturbed.best_epoch, undisturbed.stopped_by)
+
+
+def test_a_training_that_is_done_is_not_repeated(tmp_path: Path, undisturbed: Outcome) -> None:
+    train(tmp_path)
+    again = train(tmp_path, fail_at=1)
+    assert (again.failure, again.resumed_at, again.weights) == (None, 12, undisturbed.weights)
+
+
+@pytest.mark.parametrize("lost", ["noise", "optimizer.0.exp_avg_sq", "own", "weights"])
+def test_nothing_that_a_checkpoint_holds_is_dispensable(
+    tmp_path: Path, undisturbed: Outcome, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, fail_at=8)
+    if lost == "noise":
+        # As if the state of the random numbers were lost.
+        other = lambda seed, kind, *parts: derive_seed(seed + (kind == "noise"), kind, *parts)  # noqa: E731
+        monkeypatch.setattr(loop, "derive_seed", other)
+    else:
+        (folder,) = (CheckpointFolder(str(path)) for path in tmp_path.iterdir())
+        last = folder.latest()
+        assert last is not None
+        folder.write(replace(last, tensors={**last.tensors, lost: torch.ones_like(last.tensors[lost])}))
+    again = train(tmp_path)
+    assert again.resumed_at == 6
+    assert again.weights != undisturbed.weights
+
+
+def test_other_settings_rows_and_weights_are_other_trainings(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    for changes in ({"epochs": 2}, {"epochs": 1, "seed": 7}, {"epochs": 1, "network": "lenet"}):
+        assert train(tmp_path, **changes).resumed_at == 0
+    job = ranks.rank_job(ROWS, **{**SETTINGS, "epochs": 1, "checkpoint_dir": str(tmp_path)})
+    other = run_rank(ranks.picture_batches(range(1, ROWS + 1), held_out=HELD_OUT), job, Alone())
+    assert (other.failure, other.resumed_at) == (None, 0)
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_checkpoint_that_cannot_be_written_is_counted_and_the_training_goes_on(
+    tmp_path: Path, undisturbed: Outcome
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    outcome = train(tmp_path / "file")
+    assert outcome.failure is None
+    assert outcome.weights == undisturbed.weights
+    assert len(outcome.lost_checkpoints) == 6  # after 3, 4, 6, 8, 9 and 12 steps
+    assert "no checkpoint could be written" in outcome.lost_checkpoints[0]
+
+
+@pytest.mark.parametrize("collective", ["horovod"])
+def test_two_ranks_go_on_in_the_middle_of_an_epoch(tmp_path: Path, collective: str) -> None:
+    settings: dict[str, Any] = {
+        "starts": [0, 20, 60], "network": "convnet", "epochs": 2, "optimizer": "adam", "learning_rate": 0.003,
+        "collective": collective, "checkpoint_interval": 3,
+    }  # fmt: skip
+    directories = {name: str(tmp_path / name) for name in ("whole", "parts")}
+    jobs = {
+        "whole": {**settings, "checkpoint_dir": directories["whole"]},
+        "broken": {**settings, "checkpoint_dir": directories["parts"], "fail_at": 7},
+        "again": {**settings, "checkpoint_dir": directories["parts"]},
+    }
+    reports = ranks.launch("trainings", tmp_path, jobs=jobs)
+    assert all(report["broken"]["failure"] for report in reports)
+    assert {report["again"]["resumed_at"] for report in reports} == {6}
+    digests = {report[name]["weights_digest"] for report in reports for name in ("whole", "again")}
+    assert len(digests) == 1
