@@ -6,8 +6,6 @@ also when it fails: the one who starts them learns what went wrong first, not wh
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import socket
 import traceback
@@ -15,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -24,8 +22,7 @@ from torch import nn
 
 import sparkwater
 from sparkwater.conversions.spec import TensorSpec
-from sparkwater.errors import ConfigurationError, DataError, SparkwaterError
-from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
+from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.gpu.collectives import (
     CollectiveError,
     Communicator,
@@ -42,9 +39,10 @@ from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.gpu.outcome import Failure, Outcome
+from sparkwater.gpu.peers import PeerFailed, Peers, exchange
 from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.resume import Checkpoints
+from sparkwater.gpu.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS
@@ -54,27 +52,6 @@ from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.gpu.world import World
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class Peers(Protocol):
-    """What a rank needs of whoever started it."""
-
-    @property
-    def world(self) -> World:
-        """The ranks and their hosts."""
-
-    @property
-    def gpu_addresses(self) -> list[str]:
-        """The GPUs that this rank may use."""
-
-    @property
-    def threads(self) -> int:
-        """The cores that this rank may use."""
-
-    def all_gather(self, message: str) -> list[str]:
-        """Return the messages of all ranks, in order of rank, once each has sent one."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +104,6 @@ class RankJob:
     scalings: tuple[Scaling | None, ...] = ()
     checkpoint_dir: str | None = None
     checkpoint_interval: int = 0
-
-
-class _PeerFailed(SparkwaterError):
-    """Another rank gave up before the ranks connected."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +180,7 @@ def _run(
 ) -> Outcome:
     world = peers.world
     # Rows are read before anyone connects: no rank waits in a collective for one that has none.
-    prepared, reports = _exchange(
+    prepared, reports = exchange(
         peers, lambda: _prepare(batches, job, peers), lambda prepared: prepared.report(job, world)
     )
     rows = _check_reports(reports, job)
@@ -274,23 +247,6 @@ def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World) -> Rank
     return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(limit))
 
 
-def _exchange(peers: Peers, make: Callable[[], T], describe: Callable[[T], Any]) -> tuple[T, list[Any]]:
-    """Return what this rank makes, and what each rank says of its own.
-
-    A rank that can't make its part says so before it raises, so that the others stop too.
-    """
-    try:
-        made = make()
-        message = json.dumps(describe(made))
-    except Exception:
-        peers.all_gather("null")
-        raise
-    messages = [json.loads(text) for text in peers.all_gather(message)]
-    if None in messages:
-        raise _PeerFailed(f"rank {messages.index(None)} failed before the ranks connected")
-    return made, messages
-
-
 def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
     """Return the rows of each rank, once it is clear that all ranks hold things that go together."""
     for rank, report in enumerate(reports):
@@ -315,32 +271,14 @@ def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
 
 
 def _checkpoints(job: RankJob, peers: Peers, reports: list[dict[str, Any]], network: nn.Module) -> Checkpoints:
-    """Return where checkpoints go, and the newest of this very training where there is one.
-
-    Trainings of other rows, settings, networks or versions have folders of their own.
-    """
     if job.checkpoint_dir is None:
         return Checkpoints()
     config = {**asdict(job.config), "max_runtime_secs": 0.0}  # whoever has more time goes on
     beginning = [job.beginning.head, job.beginning.frozen, job.beginning.held, str(job.scalings)]
     settings = [config, beginning, str(job.spec), list(job.classes), job.collective]
     content = [{key: report[key] for key in ("parts", "rows", "content")} for report in reports]
-    training = hashlib.sha256(json.dumps([settings, content, digest(dump_weights(network))]).encode()).hexdigest()
-    folder = CheckpointFolder(f"{job.checkpoint_dir.rstrip('/')}/{training[:16]}")
-
-    def newest() -> Checkpoint | None:
-        if peers.world.rank > 0:
-            return None
-        folder.sweep()
-        return folder.latest()
-
-    found, steps = _exchange(peers, newest, lambda checkpoint: {"steps": checkpoint.steps if checkpoint else None})
-    last = steps[0]["steps"]
-    if last is not None:
-        # Each rank reads for itself: the collective serves the training only.
-        found, _ = _exchange(peers, lambda: found or folder.load(last), lambda _: {})
-        logger.info("going on from step %d, by %s", last, folder.url)
-    return Checkpoints(folder, job.checkpoint_interval, found)
+    training = [settings, content, digest(dump_weights(network))]
+    return find_checkpoints(job.checkpoint_dir, training, job.checkpoint_interval, peers)
 
 
 @contextmanager
@@ -353,7 +291,7 @@ def _connected(peers: Peers, addresses: list[str], job: RankJob, device: torch.d
                 return "none"
             return start_up.enter_context(RendezvousServer(addresses[0], addresses)).endpoint
 
-        _, endpoints = _exchange(peers, serve, lambda endpoint: endpoint)
+        _, endpoints = exchange(peers, serve, lambda endpoint: endpoint)
         meeting = Meeting(endpoints[0], addresses[world.rank], job.stall_timeout)
         with open_communicator(job.collective, world, meeting, device) as communicator:
             # Once this returns, all ranks are connected and nobody needs the rendezvous any more.
@@ -380,5 +318,5 @@ def _failure(error: Exception, position: Position) -> Failure:
         remote_traceback="".join(traceback.format_exception(error)),
         epoch=position.epoch,
         step=position.step,
-        first=not isinstance(error, (_PeerFailed, CollectiveError)),
+        first=not isinstance(error, (PeerFailed, CollectiveError)),
     )

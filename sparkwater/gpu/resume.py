@@ -7,8 +7,12 @@ byte. Rates and random numbers follow from the position.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,9 +20,12 @@ from torch import nn
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
 from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.peers import Peers, exchange
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.state import TrainingState
 from sparkwater.gpu.stopping import Best
+
+logger = logging.getLogger(__name__)
 
 _WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
 
@@ -52,6 +59,43 @@ class Place:
 
     rank: int
     ranks: int
+
+
+def find_checkpoints(directory: str, training: Any, interval: int, peers: Peers) -> Checkpoints:
+    """Return where a training's checkpoints go, and the newest where there is one; all ranks call this together.
+
+    Parameters
+    ----------
+    directory : str
+        Where each training has a folder of its own.
+    training : object
+        All that makes it the training it is, as JSON takes it: rows, settings, first weights, versions.
+    interval : int
+        Steps from one checkpoint to the next.
+    peers : Peers
+        The way to the other ranks.
+
+    Raises
+    ------
+    CheckpointError
+        If all checkpoints are damaged, or a rank can't read the newest.
+    """
+    name = hashlib.sha256(json.dumps(training).encode()).hexdigest()[:16]
+    folder = CheckpointFolder(f"{directory.rstrip('/')}/{name}")
+
+    def newest() -> Checkpoint | None:
+        if peers.world.rank > 0:
+            return None
+        folder.sweep()
+        return folder.latest()
+
+    found, steps = exchange(peers, newest, lambda checkpoint: {"steps": checkpoint.steps if checkpoint else None})
+    last = steps[0]["steps"]
+    if last is not None:
+        # Each rank reads for itself: the collective serves the training only.
+        found, _ = exchange(peers, lambda: found or folder.load(last), lambda _: {})
+        logger.info("going on from step %d, by %s", last, folder.url)
+    return Checkpoints(folder, interval, found)
 
 
 def capture(
