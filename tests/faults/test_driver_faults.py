@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from digits import tensor_frame
+from processes import eventually
 from pyspark.errors import PySparkException
 
 from sparkwater.errors import RankFailure
@@ -28,6 +28,7 @@ DRIVER = """
 import logging
 from conftest import start_session
 from digits import tensor_frame
+from processes import eventually
 from sparkwater.ml import ImageClassifier
 logging.basicConfig(level=logging.INFO)
 ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(tensor_frame(start_session("local[2]"), 100))
@@ -59,17 +60,14 @@ def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     def train() -> None:
         spark.sparkContext.setJobGroup("to be cancelled", "a fit that never ends")
         try:
-            ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(frame)
+            ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16, maxRestarts=3).fit(frame)
         except BaseException as error:
             outcome.append(error)
 
     thread = threading.Thread(target=train)
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         thread.start()
-        deadline = time.monotonic() + 60
-        while "epoch 1/" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert eventually(lambda: "epoch 1/" in caplog.text, 60)
     spark.sparkContext.cancelJobGroup("to be cancelled")
     thread.join(timeout=10)
     assert not thread.is_alive()

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 from digits import tensor_frame
+from processes import eventually, running_executors
 from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
@@ -83,15 +83,6 @@ def listening() -> set[tuple[int, int]]:
             connections = process.net_connections()
             found |= {(process.pid, entry.laddr.port) for entry in connections if entry.status == psutil.CONN_LISTEN}
     return found
-
-
-def eventually(holds, seconds=10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
@@ -169,14 +160,6 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster,
     assert not thread.is_alive()
     assert isinstance(outcome[0], RankFailure)
     assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 400
-
-
-def running_executors() -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            found += [process] if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()) else []
-    return found
 
 
 def test_two_fits_at_once_equal_their_solo_runs(spark):

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import threading
 import time
 
-import psutil
 import pytest
 from digits import tensor_frame
+from processes import eventually, running_executors
 
 from sparkwater.errors import ConfigurationError, RankFailure
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
 EPOCHS = 12
-
-
-def running_executors() -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            found += [process] if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()) else []
-    return found
 
 
 def fit_while_an_executor_is_killed(estimator, frame, caplog):
@@ -39,10 +30,7 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
     thread = threading.Thread(target=train)
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         thread.start()
-        deadline = time.monotonic() + 60
-        while f"epoch 2/{EPOCHS}" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        assert eventually(lambda: f"epoch 2/{EPOCHS}" in caplog.text, 60)
         running_executors()[0].kill()
         killed = time.monotonic()
         thread.join(timeout=150)
