@@ -33,7 +33,7 @@ from sparkwater.ml import ImageClassifierModel
 def main() -> None:
     arguments = parse_arguments(__doc__)
     spark = start_spark()
-    model = untrained_lenet()
+    model = untrained_lenet(spark)
     with tempfile.TemporaryDirectory() as folder:
         write_digits(spark, arguments.data, arguments.rows, folder)
         frame = with_tensor_spec(spark.read.parquet(folder), "features", SPEC).drop("pixels")

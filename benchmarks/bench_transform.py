@@ -32,12 +32,8 @@ from pyspark.sql import types as T
 from sparkwater.conversions import ImageToTensor, TensorSpec, from_tensor_column, read_image_folder, with_tensor_spec
 from sparkwater.conversions.arrow import as_torch, tensor_view
 from sparkwater.gpu.inference import BATCH_ROWS, TrainedNetwork, ready_network
-from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.weights import digest, dump_weights
-from sparkwater.ml import ImageClassifierModel
-from sparkwater.ml.fitted import FittedNetwork
-from sparkwater.ml.summary import TrainingSummary
+from sparkwater.gpu.networks import build_network
+from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -48,7 +44,7 @@ SPEC = TensorSpec("uint8", (1, 28, 28))
 def main() -> None:
     arguments = parse_arguments(__doc__)
     spark = start_spark()
-    model = untrained_lenet()
+    model = untrained_lenet(spark)
     with tempfile.TemporaryDirectory() as folder:
         write_digits(spark, arguments.data, arguments.rows, folder)
         frame = with_tensor_spec(spark.read.parquet(folder), "features", SPEC)
@@ -82,15 +78,11 @@ def start_spark() -> SparkSession:
     return builder.config("spark.log.level", "ERROR").getOrCreate()
 
 
-def untrained_lenet() -> ImageClassifierModel:
+def untrained_lenet(spark: SparkSession) -> ImageClassifierModel:
     """Return a model with the weights that lenet begins with: they cost as much time as any."""
-    entry = find_network("lenet")
-    weights = dump_weights(build_network(entry, SPEC.shape, 10, 0))
-    trained = TrainedNetwork(entry, SPEC.shape, 10, Scaling((33.3,), (78.6,)), weights, digest(weights))
-    summary = TrainingSummary((), 0, 0, (), 1, "local", "cpu", (0,), 0.0)
-    model = ImageClassifierModel()
-    model.fitted = FittedNetwork(trained, SPEC, tuple(map(float, range(10))), summary)
-    return model._set(featuresCol="features", handleInvalid="error")
+    rows = [(bytearray(os.urandom(SPEC.nbytes)), label) for label in range(10)]
+    frame = with_tensor_spec(spark.createDataFrame(rows, "features binary, label int"), "features", SPEC)
+    return ImageClassifier(network="lenet", epochs=0).fit(frame)
 
 
 def write_digits(spark: SparkSession, data: str, rows: int, folder: str) -> None:

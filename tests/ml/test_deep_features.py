@@ -13,26 +13,15 @@ from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.conversions.columns import tensor_spec
 from sparkwater.conversions.shapes import find_shape
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
-from sparkwater.gpu.inference import TrainedNetwork, ready_network
-from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.weights import digest, dump_weights
-from sparkwater.ml import DeepFeatures, ImageClassifierModel
-from sparkwater.ml.fitted import FittedNetwork
-from sparkwater.ml.summary import TrainingSummary
+from sparkwater.gpu.inference import ready_network
+from sparkwater.gpu.networks import build_network
+from sparkwater.ml import DeepFeatures, ImageClassifier
 
 
 @pytest.fixture(scope="module")
 def model():
     """A classifier with the weights that its network begins with: they are as good as any here."""
-    start_session("local[2]")
-    entry = find_network("lenet")
-    weights = dump_weights(build_network(entry, SPEC.shape, 4, 1))
-    trained = TrainedNetwork(entry, SPEC.shape, 4, Scaling((80.0,), (45.0,)), weights, digest(weights))
-    summary = TrainingSummary((), 0, 0, (), 1, "local", "cpu", (0,), 0.0)
-    model = ImageClassifierModel()
-    model.fitted = FittedNetwork(trained, SPEC, (0.0, 1.0, 2.0, 3.0), summary)
-    return model._set(featuresCol="features", predictionCol="prediction", handleInvalid="error")
+    return ImageClassifier(epochs=0).fit(tensor_frame(start_session("local[2]"), 40))
 
 
 def hooked(model, module, images):
