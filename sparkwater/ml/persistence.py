@@ -13,7 +13,7 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.conversions.stages import restore
-from sparkwater.errors import CheckpointError
+from sparkwater.errors import CheckpointError, SparkwaterError
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import find_network
@@ -113,6 +113,8 @@ def _describe(fitted: FittedNetwork) -> str:
 def _parse(description: bytes, path: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(description)
+        if not fields["inputs"]:
+            raise ValueError("there are no inputs")
         return {
             "name": str(fields["network"]["name"]),
             "arguments": dict(fields["network"]["arguments"]),
@@ -138,5 +140,12 @@ def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork
     trained = TrainedNetwork(
         entry, network_shape(spec), len(classes), scaling, weights, fields["digest"], fields["class_weights"]
     )
-    ready_network(trained)  # weights of another network fail here, not in the first job
+    try:
+        ready_network(trained)  # weights of another network fail here, not in the first job
+    except SparkwaterError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise CheckpointError(
+            f"{path!r}: the network {entry.name!r} can't be built with {dict(entry.arguments)!r}: {error!r}"
+        ) from error
     return FittedNetwork(trained, spec, classes, fields["summary"])

@@ -15,6 +15,7 @@ from torch import nn
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, predict_logits
 from sparkwater.gpu.networks import build_network, check_network, find_network
+from sparkwater.gpu.networks.sources import ImportedFactory
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.weights import digest, dump_weights, load_weights
@@ -106,6 +107,14 @@ def test_an_instance_is_trained_as_a_copy_from_its_weights_on() -> None:
     assert same(state_of(network), before)
     nn.init.zeros_(network[1].weight)
     assert same(state_of(build_network(entry, SHAPE, 3, 1)), before)
+
+
+def test_a_rank_where_the_module_is_missing_says_how_to_bring_it() -> None:
+    entry = replace(find_network("user_networks:small"), factory=ImportedFactory("only_on_the_driver:small"))
+    outcome = run_rank(ranks.picture_batches(range(6)), replace(ranks.rank_job(6), network=entry), Alone())
+    assert outcome.failure is not None
+    assert outcome.failure.error_type == "ConfigurationError"
+    assert "given to spark-submit --py-files" in outcome.failure.message
 
 
 def test_an_instance_is_portable_where_its_class_gives_the_same_network_again() -> None:

@@ -11,7 +11,7 @@ from conftest import ROOT, start_session
 from digits import tensor_frame
 from torch import nn
 
-from sparkwater.errors import ConfigurationError, UnsafeLoadError
+from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 from sparkwater.ml.consent import ALLOWED_NETWORKS
 
@@ -71,6 +71,24 @@ def test_saved_name_is_not_imported_before_consent(spark, imported, tmp_path):
         patch.syspath_prepend(str(tmp_path))
         with pytest.raises(UnsafeLoadError, match="trap_for_loaders:anything"):
             ImageClassifierModel.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": []}, "model.json is damaged: ValueError"),
+        ({"network": {"name": PATH, "arguments": {"depth": 3}, "head": ""}}, "can't be built with {'depth': 3}"),
+        ({"network": {"name": PATH, "arguments": {}, "head": ""}}, "the weights don't fit the network"),
+    ],
+)
+def test_description_that_does_not_fit_is_a_checkpoint_error(spark, imported, tmp_path, change, message):
+    path = tmp_path / "model"
+    imported.save(str(path))
+    description = path / "model.json"
+    description.write_text(json.dumps({**json.loads(description.read_text()), **change}))
+    (path / ".model.json.crc").unlink()
+    with pytest.raises(CheckpointError, match=message):
+        ImageClassifierModel.read().allowing(PATH).load(str(path))
 
 
 def test_estimator_with_an_import_path_needs_consent_too(spark, tmp_path):

@@ -42,8 +42,8 @@ def digits(spark, start, rows):
 
 @pytest.fixture(scope="module")
 def lite0():
-    frame = digits(start_session("local[2]"), 0, 120)
-    return ImageClassifier(**LITE0, epochs=3, batchSize=30, learningRate=0.05).fit(frame)
+    frame = digits(start_session("local[2]"), 0, 60)
+    return ImageClassifier(**LITE0, epochs=3, batchSize=20, learningRate=0.05).fit(frame)
 
 
 def test_efficientnet_with_imagenets_weights_learns_digits_with_a_frozen_backbone(spark, lite0):
@@ -56,14 +56,14 @@ def test_efficientnet_with_imagenets_weights_learns_digits_with_a_frozen_backbon
     ]
     assert changed == []
     assert lite0.fitted.trained.scaling.mean == pytest.approx((127.0,) * 3)
-    rows = lite0.transform(digits(spark, 120, 60)).select("label", "predictedLabel").collect()
+    rows = lite0.transform(digits(spark, 60, 40)).select("label", "predictedLabel").collect()
     assert np.mean([row["label"] == row["predictedLabel"] for row in rows]) > 0.9
 
 
 def test_model_with_a_head_of_its_own_is_saved_and_loaded(spark, lite0, tmp_path):
     lite0.save(str(tmp_path / "model"))
     loaded = ImageClassifierModel.read().allowing("efficientnet_lite_pytorch").load(str(tmp_path / "model"))
-    frame = digits(spark, 120, 4)
+    frame = digits(spark, 60, 4)
     assert loaded.transform(frame).collect() == lite0.transform(frame).collect()
 
 
