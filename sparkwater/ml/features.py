@@ -107,26 +107,29 @@ def checked_features(frame: DataFrame, column: FeatureColumn) -> Column:
 
 
 def _checked_parts(frame: DataFrame, parts: Sequence[FeatureColumn]) -> Column:
-    tensors, problems = [], []
-    for part in parts:
-        checked = checked_features(frame, part)
-        tensor, size = checked["tensor"], part.spec.nbytes
-        wrong_length = F.concat(
-            F.lit("the tensor has "), F.octet_length(tensor), F.lit(f" bytes where {part.spec} has {size}")
-        )
-        problem = F.coalesce(
-            checked["problem"],
-            F.when(tensor.isNull(), "the tensor is null"),
-            # Two wrong lengths may make a right one together.
-            F.when(F.octet_length(tensor) != size, wrong_length),
-        )
-        problems.append(F.concat(F.lit(f"{part.field.name}: "), problem))
-        tensors.append(tensor)
-    problem = F.coalesce(*problems)
-    return F.struct(
-        F.when(problem.isNull(), F.concat(*tensors)).alias("tensor"),
-        problem.alias("problem"),
+    checked = F.array(*(checked_features(frame, part) for part in parts))
+
+    def pack(rows: Column) -> Column:
+        problem = F.coalesce(*(_problem(rows[place], part) for place, part in enumerate(parts)))
+        tensors = F.concat(*(rows[place]["tensor"] for place in range(len(parts))))
+        return F.struct(F.when(problem.isNull(), tensors).alias("tensor"), problem.alias("problem"))
+
+    # A function of it, because Spark would run a conversion once for each time that its result is written out.
+    return F.transform(F.array(checked), pack)[0]
+
+
+def _problem(checked: Column, part: FeatureColumn) -> Column:
+    """Return why a part has no tensor, with the column's name; null where it has one."""
+    length, size = F.octet_length(checked["tensor"]), part.spec.nbytes
+    problem = F.coalesce(
+        checked["problem"],
+        F.when(checked["tensor"].isNull(), "the tensor is null"),
+        # Two wrong lengths may make a right one together.
+        F.when(
+            length != size, F.concat(F.lit("the tensor has "), length, F.lit(f" bytes where {part.spec} has {size}"))
+        ),
     )
+    return F.concat(F.lit(f"{part.field.name}: "), problem)
 
 
 def _packed(columns: Sequence[FeatureColumn]) -> FeatureColumn:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
+from sparkwater.ml.features import checked_features, resolve_features
 
 BOTH = {"featuresCols": ["content", "numbers"], "network": "user_networks:PictureAndTable", "imageShape": [16, 16, 1]}
 
@@ -100,6 +101,25 @@ def test_row_with_one_bad_column_of_two_is_kept_with_nulls_and_named(spark, both
     one_null = frame.where("id = 1")
     with pytest.raises(Exception, match=r"invalid row 1: content: .*null"):
         both.copy({both.idCol: "id"}).transform(one_null).collect()
+
+
+def test_each_column_is_converted_once(spark):
+    frame = both_frame(spark, 4, 0)
+    features = resolve_features(frame.schema, ["content", "numbers"], [16, 16, 1], None)
+    checked = frame.select(checked_features(frame, features).alias("checked")).select(
+        "checked.tensor", "checked.problem"
+    )
+    assert checked._jdf.queryExecution().executedPlan().toString().count("ArrowEvalPython") == 2
+
+
+def test_two_wrong_lengths_do_not_make_a_right_one(spark):
+    frame = spark.createDataFrame([(bytearray(3), bytearray(1)), (bytearray(2), bytearray(2))], "a binary, b binary")
+    for name in ("a", "b"):
+        frame = with_tensor_spec(frame, name, TensorSpec("uint8", (2,)))
+    features = resolve_features(frame.schema, ["a", "b"], None, None)
+    first, second = frame.select(checked_features(frame, features).alias("c")).select("c.*").collect()
+    assert (first["tensor"], first["problem"]) == (None, "a: the tensor has 3 bytes where uint8[2] has 2")
+    assert (bytes(second["tensor"]), second["problem"]) == (bytes(4), None)
 
 
 def test_wrong_columns_are_refused_before_any_job(spark, both):
