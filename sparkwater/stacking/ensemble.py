@@ -8,30 +8,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
-from pyspark.errors import AnalysisException
 from pyspark.ml import Estimator
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasSeed, HasWeightCol
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.columns import find_field
-from sparkwater.conversions.files import replacing
 from sparkwater.conversions.params import HasIdCol, with_setters
-from sparkwater.conversions.stages import restore
-from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
+from sparkwater.stacking.ensemble_files import EnsembleReader, EnsembleWriter
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import OUTPUTS, EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
 from sparkwater.stacking.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, check_meta_learner, passthrough_values
-from sparkwater.stacking.persistence import load_stage, save_stage
 from sparkwater.stacking.plan import count_slots
 from sparkwater.stacking.prepare import prepare
 from sparkwater.stacking.refit import refit
-from sparkwater.stacking.stack import MetaFit, fit_meta_learner
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, interval, rank_learners
+from sparkwater.stacking.stack import fit_meta_learner, summarize
+from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -401,108 +398,3 @@ class StackedEnsemble(
     def read(cls) -> EnsembleReader:
         """Return a reader for this class."""
         return EnsembleReader(cls)
-
-
-def summarize(
-    level_one: LevelOneFrame, reads: LevelOneInput, meta: MetaFit, strategy: str, seconds: float
-) -> EnsembleSummary:
-    """Return the summary of a fit."""
-    positions, width = reads.positions(), reads.task.width
-    weights = meta.weights.share(positions)
-    importance = meta.weights.importance
-    skipped = tuple(
-        name for name, places in positions.items() if importance and not any(importance[place] for place in places)
-    )
-    best = min(reads.learners, key=meta.metrics.value)
-    columns = [f"{name}/{number}" if width > 1 else name for name in reads.learners for number in range(width)]
-    others = len(importance) - len(columns)
-    columns += (
-        list(reads.passthrough) if others == len(reads.passthrough) else [f"passthrough/{i}" for i in range(others)]
-    )
-    one = "there is one learner only: the ensemble can only correct it"
-    mean, low, high = interval(meta.difference[best])
-    return EnsembleSummary(
-        strategy=strategy,
-        metrics=meta.metrics.names,
-        scores=rank_learners(meta.metrics, weights, level_one.fits),
-        rows=level_one.prepared.rows.rows,
-        folds=len(level_one.prepared.folds),
-        fingerprint=level_one.fingerprint,
-        best=best,
-        difference=mean,
-        differenceLow=low,
-        differenceHigh=high,
-        coefficients=meta.weights.coefficients,
-        columns=tuple(columns),
-        skipped=skipped,
-        notes=(one,) if len(reads.learners) == 1 else (),
-        fits=level_one.fits,
-        totalSeconds=seconds,
-    )
-
-
-class EnsembleWriter(MLWriter):
-    """Writes Params, learners and meta-learner beside the target and swaps them in."""
-
-    def __init__(self, stage: StackedEnsemble) -> None:
-        super().__init__()
-        self._stage = stage
-
-    def save(self, path: str) -> None:
-        """Write the estimator."""
-        stage, spark = self._stage, self.sparkSession
-        learners, meta = stage.getLearners(), stage.getMetaLearner()
-        plain = {
-            param.name: value
-            for param, value in stage._paramMap.items()
-            if param.name not in ("learners", "metaLearner")
-        }
-        extra = {"learners": list(learners), "metaLearner": meta is not None}
-        with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=extra, paramMap=plain)
-            for place, learner in enumerate(learners.values()):
-                save_stage(learner, f"{folder}/learners/{place}")
-            if meta is not None:
-                save_stage(meta, f"{folder}/meta")
-
-
-class EnsembleReader(MLReader[Any]):
-    """Reads what `EnsembleWriter` wrote; classes as in `StackedEnsembleModel`'s reader."""
-
-    def __init__(self, stage: type[Any]) -> None:
-        super().__init__()
-        self._stage = stage
-        self._trusted: tuple[str, ...] = ()
-
-    def allowing(self, *packages: str) -> EnsembleReader:
-        """Let learners of these packages be loaded."""
-        self._trusted = (*self._trusted, *packages)
-        return self
-
-    def load(self, path: str) -> Any:
-        """Load an estimator.
-
-        Raises
-        ------
-        CheckpointError
-            If a file is missing or damaged.
-        UnsafeLoadError
-            If something in it is of a class that isn't trusted.
-        """
-        spark, path = self.sparkSession, path.rstrip("/")
-        try:
-            metadata = DefaultParamsReader.loadMetadata(path, spark)
-        except (AnalysisException, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{path!r} holds no saved ensemble: {error}") from error
-        stage = restore(self._stage, metadata, path)
-        names = metadata["learners"]
-        if names:
-            stage._set(
-                learners={
-                    name: load_stage(spark, f"{path}/learners/{place}", self._trusted)
-                    for place, name in enumerate(names)
-                }
-            )
-        if metadata["metaLearner"]:
-            stage._set(metaLearner=load_stage(spark, f"{path}/meta", self._trusted))
-        return stage

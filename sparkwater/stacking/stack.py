@@ -1,4 +1,4 @@
-"""Training of a meta-learner on level one, and its honest estimate."""
+"""Training of a meta-learner on level one, its honest estimate, and the summary of both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparkwater.stacking.level_one import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.metrics import LABEL, WEIGHT, Losses, Metrics, collect_losses, compare, labelled
 from sparkwater.stacking.prepare import FOLD
-from sparkwater.stacking.summary import ENSEMBLE
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, interval, rank_learners
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -119,3 +119,41 @@ def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[A
         for model, fold in zip(models, folds, strict=True)
     ]
     return reduce(lambda left, right: left.union(right), parts)
+
+
+def summarize(
+    level_one: LevelOneFrame, reads: LevelOneInput, meta: MetaFit, strategy: str, seconds: float
+) -> EnsembleSummary:
+    """Return the summary of a fit."""
+    positions, width = reads.positions(), reads.task.width
+    weights = meta.weights.share(positions)
+    importance = meta.weights.importance
+    skipped = tuple(
+        name for name, places in positions.items() if importance and not any(importance[place] for place in places)
+    )
+    best = min(reads.learners, key=meta.metrics.value)
+    columns = [f"{name}/{number}" if width > 1 else name for name in reads.learners for number in range(width)]
+    others = len(importance) - len(columns)
+    columns += (
+        list(reads.passthrough) if others == len(reads.passthrough) else [f"passthrough/{i}" for i in range(others)]
+    )
+    one = "there is one learner only: the ensemble can only correct it"
+    mean, low, high = interval(meta.difference[best])
+    return EnsembleSummary(
+        strategy=strategy,
+        metrics=meta.metrics.names,
+        scores=rank_learners(meta.metrics, weights, level_one.fits),
+        rows=level_one.prepared.rows.rows,
+        folds=len(level_one.prepared.folds),
+        fingerprint=level_one.fingerprint,
+        best=best,
+        difference=mean,
+        differenceLow=low,
+        differenceHigh=high,
+        coefficients=meta.weights.coefficients,
+        columns=tuple(columns),
+        skipped=skipped,
+        notes=(one,) if len(reads.learners) == 1 else (),
+        fits=level_one.fits,
+        totalSeconds=seconds,
+    )

@@ -1,0 +1,83 @@
+"""A stacked ensemble that isn't fitted yet, as files: its Params, and each learner by its own writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import AnalysisException
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+
+from sparkwater.conversions.files import replacing
+from sparkwater.conversions.stages import restore
+from sparkwater.errors import CheckpointError
+from sparkwater.stacking.persistence import load_stage, save_stage
+
+if TYPE_CHECKING:
+    from sparkwater.stacking.ensemble import StackedEnsemble
+
+
+class EnsembleWriter(MLWriter):
+    """Writes Params, learners and meta-learner beside the target and swaps them in."""
+
+    def __init__(self, stage: StackedEnsemble) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def save(self, path: str) -> None:
+        """Write the estimator."""
+        stage, spark = self._stage, self.sparkSession
+        learners, meta = stage.getLearners(), stage.getMetaLearner()
+        plain = {
+            param.name: value
+            for param, value in stage._paramMap.items()
+            if param.name not in ("learners", "metaLearner")
+        }
+        extra = {"learners": list(learners), "metaLearner": meta is not None}
+        with replacing(spark, path, self.shouldOverwrite) as folder:
+            DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=extra, paramMap=plain)
+            for place, learner in enumerate(learners.values()):
+                save_stage(learner, f"{folder}/learners/{place}")
+            if meta is not None:
+                save_stage(meta, f"{folder}/meta")
+
+
+class EnsembleReader(MLReader[Any]):
+    """Reads what `EnsembleWriter` wrote; classes as in `StackedEnsembleModel`'s reader."""
+
+    def __init__(self, stage: type[Any]) -> None:
+        super().__init__()
+        self._stage = stage
+        self._trusted: tuple[str, ...] = ()
+
+    def allowing(self, *packages: str) -> EnsembleReader:
+        """Let learners of these packages be loaded."""
+        self._trusted = (*self._trusted, *packages)
+        return self
+
+    def load(self, path: str) -> Any:
+        """Load an estimator.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        UnsafeLoadError
+            If something in it is of a class that isn't trusted.
+        """
+        spark, path = self.sparkSession, path.rstrip("/")
+        try:
+            metadata = DefaultParamsReader.loadMetadata(path, spark)
+        except (AnalysisException, ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{path!r} holds no saved ensemble: {error}") from error
+        stage = restore(self._stage, metadata, path)
+        names = metadata["learners"]
+        if names:
+            stage._set(
+                learners={
+                    name: load_stage(spark, f"{path}/learners/{place}", self._trusted)
+                    for place, name in enumerate(names)
+                }
+            )
+        if metadata["metaLearner"]:
+            stage._set(metaLearner=load_stage(spark, f"{path}/meta", self._trusted))
+        return stage
