@@ -1,8 +1,10 @@
-"""Small pictures that a network learns in seconds: noisy bars, one column a class."""
+"""Small pictures that a network learns in seconds: noisy bars, one column a class; and the shipped digits."""
 
 from __future__ import annotations
 
 import io
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -49,3 +51,15 @@ def png_frame(spark: SparkSession, rows: int, classes: int = 4, seed: int = 0) -
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
     return spark.createDataFrame(data, "id int, content binary, label string")
+
+
+def shipped_digits(spark: SparkSession, part: str, rows_a_class: int) -> DataFrame:
+    """Return ``content`` (PNG) and ``label`` (int) of the first shipped digits of each class, of one part."""
+    archive = Path(__file__).parents[1] / "data" / "mnist_png.tar.gz"
+    data = []
+    with tarfile.open(archive) as tar:
+        names = sorted(name for name in tar.getnames() if name.startswith(f"{part}/") and name.endswith(".png"))
+        for label in range(10):
+            chosen = [name for name in names if Path(name).parent.name == str(label)][:rows_a_class]
+            data += [(bytearray(tar.extractfile(name).read()), label) for name in chosen]
+    return spark.createDataFrame(data, "content binary, label int").repartition(2)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu import drawing
-from sparkwater.gpu.networks import check_network, find_network, resolve_network
+from sparkwater.gpu.inputs import network_shape, zero_inputs
+from sparkwater.gpu.networks import NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.tracing import INPUT, LayerDescription, record_layers
 
 _COLUMNS = ("layer", "type", "output", "parameters", "multiply-adds")
@@ -21,14 +24,14 @@ _COLUMNS = ("layer", "type", "output", "parameters", "multiply-adds")
 class NetworkDescription:
     """A network's layers in the order of their calls.
 
-    As text it is a table, as it is in notebooks.
+    As text it is a table; notebooks show the table and the graph.
 
     Attributes
     ----------
     name : str
         The network's registered name, or its class.
     input_shape : tuple of int
-        Of one row.
+        Of one row; for several inputs a tuple of their shapes.
     layers : tuple of LayerDescription
         Modules that call no other modules, and the joins between them.
     parameters : int
@@ -38,7 +41,7 @@ class NetworkDescription:
     """
 
     name: str
-    input_shape: tuple[int, ...]
+    input_shape: tuple[Any, ...]
     layers: tuple[LayerDescription, ...]
     parameters: int
     multiply_adds: int
@@ -67,10 +70,12 @@ class NetworkDescription:
 
         *rows, totals = self._rows()
         body = "".join(row(cells, "td") for cells in rows)
-        return (
+        table = (
             f"<table><caption>{html.escape(self._title())}</caption><thead>{row(_COLUMNS, 'th')}</thead>"
             f"<tbody>{body}</tbody><tfoot>{row(totals, 'th')}</tfoot></table>"
         )
+        graph = self.to_svg()
+        return f"{table}<details><summary>graph</summary>{graph[graph.index('<svg') :]}</details>"
 
     def to_svg(self) -> str:
         """Return a drawing of the graph as SVG: by Graphviz where its ``dot`` is installed, else as one column."""
@@ -119,20 +124,40 @@ def describe_network(network: nn.Module | str, shape: Sequence[int], classes: in
     """
     shape = tuple(shape)
     if isinstance(network, str):
-        name = resolve_network(network, shape)
-        entry = find_network(name)
+        entry = find_network(resolve_network(network, shape))
         check_network(entry, shape, classes)
-        with torch.device("meta"):
-            module = entry.factory(shape, classes)
-    else:
-        name, module = type(network).__name__, network
+        return describe_entry(entry, TensorSpec("float32", shape), classes)
+    return _describe(type(network).__name__, network, TensorSpec("float32", shape))
+
+
+def describe_entry(entry: NetworkEntry, spec: TensorSpec, classes: int) -> NetworkDescription:
+    """Describe what an entry builds, for rows of one or several tensors; see `describe_network`.
+
+    Raises
+    ------
+    ConfigurationError
+        If it doesn't take such inputs.
+    """
+    with torch.device("meta"):
+        module = entry.factory(network_shape(spec), classes)
+    return _describe(entry.name, module, spec)
+
+
+def _describe(name: str, module: nn.Module, spec: TensorSpec) -> NetworkDescription:
+    given = zero_inputs(spec, 1)
+    row = given if isinstance(given, tuple) else (given,)
+    shapes = tuple(tuple(part.shape[1:]) for part in row)
+    shape = shapes if len(shapes) > 1 else shapes[0]
     try:
-        layers, multiply_adds = record_layers(module, (torch.empty((1, *shape), device="meta"),))
+        layers, multiply_adds = record_layers(module, tuple(part.to("meta") for part in row))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ConfigurationError(f"network {name} can't be described for inputs of {_size(shape)}: {error}") from error
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return NetworkDescription(name, shape, layers, parameters, multiply_adds)
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _size(shape: tuple[Any, ...]) -> str:
+    """Return a shape, or the shapes of several inputs, as text."""
+    if shape and isinstance(shape[0], tuple):
+        return " and ".join(map(_size, shape))
     return " x ".join(map(str, shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import time
 from dataclasses import replace
@@ -22,6 +23,7 @@ from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.data import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
+from sparkwater.gpu.describe import describe_entry
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.layers import PENULTIMATE
@@ -34,7 +36,7 @@ from sparkwater.ml.features import FeatureColumn, checked_features, trained_feat
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_with_restarts
-from sparkwater.ml.network_choice import NetworkChoice, choose_network
+from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
 from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.persistence import ModelReader, ModelWriter
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from torch import nn
 
+    from sparkwater.gpu.describe import NetworkDescription
 
 logger = logging.getLogger(__name__)
 
@@ -448,6 +451,27 @@ class ImageClassifier(
         self._copyValues(model._resetUid(self.uid))
         return model if network.kind == "instance" else model._set(network=network.name)
 
+    def describeNetwork(self, numClasses: int = 10) -> NetworkDescription:
+        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.
+
+        Parameters
+        ----------
+        numClasses : int
+            How many classes there will be.
+
+        Raises
+        ------
+        ConfigurationError
+            If the shape of the pictures isn't known before ``fit``, or the network doesn't take it.
+        """
+        return describe_before_fit(self, self.getImageShape(), numClasses)
+
+    def _repr_html_(self) -> str:
+        try:
+            return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
+        except ConfigurationError as error:
+            return html.escape(f"{self!r}: {error}")
+
     def _refuse(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
@@ -541,6 +565,14 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
     def read(cls) -> ModelReader:
         """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
         return ModelReader(cls)
+
+    def describeNetwork(self) -> NetworkDescription:
+        """Return the network's layers, with shapes, parameters and multiply-adds: a table and a drawing."""
+        trained = self.fitted.trained
+        return describe_entry(trained.entry, self.fitted.spec, trained.classes)
+
+    def _repr_html_(self) -> str:
+        return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
 
     def deepFeatures(self, layer: str | int | list[str | int] = PENULTIMATE, **params: Any) -> DeepFeatures:
         """Return a stage that gives what layers of the network give.

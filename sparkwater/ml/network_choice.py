@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions.files import read_bytes
-from sparkwater.errors import CheckpointError
+from sparkwater.conversions.spec import TensorSpec
+from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.gpu.describe import describe_entry
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
+
+    from sparkwater.gpu.describe import NetworkDescription
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,24 @@ def choose_network(
         )
     check_network(network, shape, None, inputs)
     return NetworkChoice(features, network, beginning, params.given_scalings(spec))
+
+
+def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None, classes: int) -> NetworkDescription:
+    """Describe the network that a fit on pictures would train.
+
+    Raises
+    ------
+    ConfigurationError
+        If the shape of the pictures isn't known before the fit, or the network doesn't take it.
+    """
+    arguments = params.getNetworkArguments()
+    entry = find_network(params.getNetwork(), arguments)
+    size = image_shape or entry.image_shape
+    if size is None:
+        raise ConfigurationError(f"network={entry.name!r} has no shape of its own; set imageShape to describe it")
+    height, width, channels = size
+    shape = (channels, height, width)
+    if entry.name == AUTO:
+        entry = find_network(resolve_network(AUTO, shape), arguments)
+    check_network(entry, shape, classes)
+    return describe_entry(entry, TensorSpec("float32", shape), classes)

@@ -123,3 +123,14 @@ def test_params_behave_as_in_spark_ml(model):
         suffix = param.name[0].upper() + param.name[1:]
         assert hasattr(stage, f"set{suffix}"), param.name
         assert hasattr(stage, f"get{suffix}"), param.name
+
+
+def test_notebooks_show_the_networks_of_estimators_and_models(model):
+    described = model.describeNetwork()
+    assert (described.name, described.input_shape) == ("lenet", (1, 16, 16))
+    assert described.layers[-1].output_shape == (4,)
+    assert ImageClassifier(imageShape=[28, 28, 1]).describeNetwork(10).parameters == 431_080
+    for shown in (model._repr_html_(), ImageClassifier(network="resnet18")._repr_html_()):
+        assert "<table>" in shown
+        assert "<svg" in shown
+    assert "set imageShape" in ImageClassifier(network="torch.nn:Flatten")._repr_html_()

