@@ -113,9 +113,10 @@ def test_fits_transforms_and_failing_fits_leave_nothing_behind(spark):
         once()
     gc.collect()
     assert files() <= left
-    now = {process: usage(process) for process in python_processes()}
-    assert now == {process: counts for process, (counts, _) in before.items() if process in now}
+    assert len(python_processes()) <= len(processes)
     for process in python_processes():
         counts, memory = before[process]  # the same workers as before
-        assert usage(process) == counts
+        # Pools and reused connections come and go; what leaks a round would add up.
+        growth = {kind: count - counts[kind] for kind, count in usage(process).items()}
+        assert max(growth.values()) < rounds / 2, growth
         assert process.memory_info().rss - memory < rounds * 2**20
