@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pyspark.errors import AnalysisException
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsReader, DefaultParamsWritable
 
-from sparkwater.errors import UnsafeLoadError
+from sparkwater.errors import CheckpointError, UnsafeLoadError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 class StageReadable(DefaultParamsReadable[Any]):
@@ -58,3 +62,20 @@ def restore(stage: type[Any], metadata: dict[str, Any], path: str) -> Any:
     instance._resetUid(metadata["uid"])
     DefaultParamsReader.getAndSetParams(instance, metadata)
     return instance
+
+
+def load_params(spark: SparkSession, stage: type[Any], path: str, what: str) -> tuple[Any, dict[str, Any]]:
+    """Return an instance as `restore` does, from a folder that also holds other files, and the folder's metadata.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no metadata; it names ``what`` was looked for.
+    UnsafeLoadError
+        If the metadata names another class.
+    """
+    try:
+        metadata = DefaultParamsReader.loadMetadata(path, spark)
+    except (AnalysisException, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path!r} holds no saved {what}: {error}") from error
+    return restore(stage, metadata, path), metadata

@@ -7,7 +7,8 @@ from sparkwater._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "image_classifier": ("ImageClassifier", "ImageClassifierModel"),
+        "image_classifier": ("ImageClassifier",),
+        "image_classifier_model": ("ImageClassifierModel",),
         "deep_features": ("DeepFeatures",),
         "confusion": ("ConfusionMatrix", "confusion_matrix"),
         "summary": ("TrainingSummary",),

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
-from pyspark.ml import Estimator, Model
-from pyspark.ml.util import MLReadable, MLWritable
+from pyspark.ml import Estimator
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
@@ -23,24 +22,20 @@ from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.data import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
-from sparkwater.gpu.describe import describe_entry
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
-from sparkwater.gpu.layers import PENULTIMATE
 from sparkwater.gpu.networks import check_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.store import Store
 from sparkwater.ml.consent import NetworkStageReader
-from sparkwater.ml.deep_features import DeepFeatures
-from sparkwater.ml.features import FeatureColumn, checked_features, trained_features
+from sparkwater.ml.features import FeatureColumn, checked_features
 from sparkwater.ml.fitted import FittedNetwork
+from sparkwater.ml.image_classifier_model import ImageClassifierModel
 from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
 from sparkwater.ml.launcher import run_with_restarts
 from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
 from sparkwater.ml.network_params import NetworkParams
 from sparkwater.ml.params import PredictorParams, TrainingParams
-from sparkwater.ml.persistence import ModelReader, ModelWriter
-from sparkwater.ml.prediction import add_predictions
 from sparkwater.ml.preflight import check_cluster
 from sparkwater.ml.rows import RowColumns
 from sparkwater.ml.summary import TrainingSummary
@@ -516,82 +511,3 @@ class ImageClassifier(
             F.xxhash64("checked.tensor", LABEL, F.lit(self.getSeed())).alias(KEY),
             *parts,
         )
-
-
-@with_setters
-class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierModel"], MLWritable):
-    """A trained `ImageClassifier`.
-
-    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
-    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
-    once.
-    """
-
-    fitted: FittedNetwork
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    @property
-    def classes(self) -> list[float] | list[str]:
-        """The labels, sorted; the network's output ``i`` is for ``classes[i]``."""
-        return list(self.fitted.classes)  # type: ignore[return-value]
-
-    @property
-    def numClasses(self) -> int:
-        """The number of classes."""
-        return len(self.fitted.classes)
-
-    @property
-    def hasSummary(self) -> bool:
-        """Whether there is a training summary: always."""
-        return True
-
-    @property
-    def summary(self) -> TrainingSummary:
-        """What the training did; saved and loaded with the model."""
-        return self.fitted.summary
-
-    @property
-    def weights(self) -> bytes:
-        """The network's weights as safetensors."""
-        return self.fitted.trained.weights
-
-    def write(self) -> ModelWriter:
-        """Return a writer."""
-        return ModelWriter(self, self.fitted)
-
-    @classmethod
-    def read(cls) -> ModelReader:
-        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
-        return ModelReader(cls)
-
-    def describeNetwork(self) -> NetworkDescription:
-        """Return the network's layers, with shapes, parameters and multiply-adds: a table and a drawing."""
-        trained = self.fitted.trained
-        return describe_entry(trained.entry, self.fitted.spec, trained.classes)
-
-    def _repr_html_(self) -> str:
-        return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
-
-    def deepFeatures(self, layer: str | int | list[str | int] = PENULTIMATE, **params: Any) -> DeepFeatures:
-        """Return a stage that gives what layers of the network give.
-
-        Parameters
-        ----------
-        layer : str, int or list of these
-            Which layers; see `DeepFeatures`.
-        **params
-            Its other Params, such as ``outputCol`` and ``pooling``.
-        """
-        return DeepFeatures(model=self, layer=layer, **params)
-
-    def copy(self, extra: dict | None = None) -> ImageClassifierModel:  # type: ignore[type-arg]
-        """Return a copy with other Params; the network is shared."""
-        copied: ImageClassifierModel = super().copy(extra)
-        copied.fitted = self.fitted
-        return copied
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
-        return add_predictions(dataset, features, self.fitted, self)

@@ -6,13 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.ml.param import Params
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsWriter, MLReader, MLWriter
 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
-from sparkwater.conversions.stages import restore
+from sparkwater.conversions.stages import load_params
 from sparkwater.errors import CheckpointError, SparkwaterError
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.inputs import network_shape
@@ -77,11 +76,7 @@ class ModelReader(AllowsNetworks, MLReader[Any]):
             If its network is not registered here, or can't be imported.
         """
         spark = self.sparkSession
-        try:
-            metadata = DefaultParamsReader.loadMetadata(path, spark)
-        except (AnalysisException, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{path!r} holds no saved model: {error}") from error
-        model = restore(self._model, metadata, path)
+        model, _ = load_params(spark, self._model, path, "model")
         weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
         described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
         fields = _parse(described, path)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyspark.errors import AnalysisException
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsWriter, MLReader, MLWriter
 
 from sparkwater.conversions.files import replacing
-from sparkwater.conversions.stages import restore
-from sparkwater.errors import CheckpointError
+from sparkwater.conversions.stages import load_params
 from sparkwater.stacking.persistence import load_stage, save_stage
 
 if TYPE_CHECKING:
@@ -65,11 +63,7 @@ class EnsembleReader(MLReader[Any]):
             If something in it is of a class that isn't trusted.
         """
         spark, path = self.sparkSession, path.rstrip("/")
-        try:
-            metadata = DefaultParamsReader.loadMetadata(path, spark)
-        except (AnalysisException, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{path!r} holds no saved ensemble: {error}") from error
-        stage = restore(self._stage, metadata, path)
+        stage, metadata = load_params(spark, self._stage, path, "ensemble")
         names = metadata["learners"]
         if names:
             stage._set(

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.errors import AnalysisException
 from pyspark.ml import Model
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
 from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.stages import restore
+from sparkwater.conversions.stages import load_params
 from sparkwater.errors import CheckpointError, SchemaError
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.learners import CLASSIFICATION, Learner
@@ -229,11 +228,7 @@ class EnsembleModelReader(MLReader[Any]):
             If something in it is of a class that isn't trusted.
         """
         spark, path = self.sparkSession, path.rstrip("/")
-        try:
-            metadata = DefaultParamsReader.loadMetadata(path, spark)
-        except (AnalysisException, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{path!r} holds no saved model: {error}") from error
-        model = restore(self._model, metadata, path)
+        model, _ = load_params(spark, self._model, path, "model")
         described = read_bytes(spark, f"{path}/{_FILE}", CheckpointError)
         try:
             fields = json.loads(described)

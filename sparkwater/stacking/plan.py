@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.ml.scheduling import running_slots
 from sparkwater.stacking.learners import Learner
 
 if TYPE_CHECKING:
@@ -87,5 +88,4 @@ def _narrowed(learner: Learner) -> Learner:
 
 def count_slots(spark: SparkSession) -> int:
     """Return how many tasks the cluster runs at a time."""
-    context = spark.sparkContext._jsc.sc()
-    return max(1, int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile())))
+    return max(1, running_slots(spark, None))

@@ -283,7 +283,7 @@ def test_damaged_model_is_refused(saved, tmp_path, damage):
     else:
         metadata = next((path / "metadata").glob("part-*"))
         metadata.write_text(
-            metadata.read_text().replace("sparkwater.ml.image_classifier.ImageClassifierModel", "os.path.join")
+            metadata.read_text().replace("sparkwater.ml.image_classifier_model.ImageClassifierModel", "os.path.join")
         )
     with pytest.raises(UnsafeLoadError if damage == "other class" else CheckpointError):
         ImageClassifierModel.load(str(path))
