@@ -9,6 +9,7 @@ from typing import Any
 from sparkwater.conversions.spec import PackedSpec, TensorSpec
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.scaling import AnyScaling, PackedScaling, Scaling
+from sparkwater.gpu.timings import Timings
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Outcome:
         Safetensors; rank 0's only.
     weights_digest : str
         SHA-256 of this rank's weights; the same on all ranks.
+    began : float
+        When it began, in seconds since the epoch.
+    timings : Timings
+        What its time was spent on.
     """
 
     rank: int
@@ -73,6 +78,8 @@ class Outcome:
     scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""
+    began: float = 0.0
+    timings: Timings = field(default_factory=Timings)
 
     def to_json(self) -> str:
         """Return all but the weights as JSON."""
@@ -85,6 +92,7 @@ class Outcome:
         """Return the outcome that `to_json` wrote, with its weights."""
         fields: dict[str, Any] = json.loads(text)
         failure, scaling = fields.pop("failure"), fields.pop("scaling")
+        timings = fields.pop("timings")
         history = [EpochRecord.from_dict(record) for record in fields.pop("history")]
         listed = [(name, reason) for name, reason in fields.pop("skipped_listed")]
         return cls(
@@ -94,6 +102,7 @@ class Outcome:
             history=history,
             skipped_listed=listed,
             weights=weights,
+            timings=Timings(**timings),
         )
 
 

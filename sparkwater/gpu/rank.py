@@ -47,6 +47,7 @@ from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS
 from sparkwater.gpu.store import Store, StoredRows
+from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
 from sparkwater.gpu.train import train
 from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.gpu.world import World
@@ -164,7 +165,7 @@ def run_rank(
     position = Position()
     try:
         with _threads(peers.threads):
-            return _run(batches, job, peers, on_epoch, position)
+            return _run(batches, job, peers, on_epoch, position, Stopwatch("connect"))
     except StallError as error:
         raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
     except Exception as error:
@@ -177,22 +178,26 @@ def _run(
     peers: Peers,
     on_epoch: Callable[[EpochRecord], None],
     position: Position,
+    clock: Stopwatch,
 ) -> Outcome:
     world = peers.world
     # Rows are read before anyone connects: no rank waits in a collective for one that has none.
     prepared, reports = exchange(
-        peers, lambda: _prepare(batches, job, peers), lambda prepared: prepared.report(job, world)
+        peers, lambda: _prepare(batches, job, peers, clock), lambda prepared: prepared.report(job, world)
     )
     rows = _check_reports(reports, job)
     data, device = prepared.data, prepared.device
     addresses = [str(report["address"]) for report in reports]
-    with _connected(peers, addresses, job, device) as communicator:
-        scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
+    with _connected(peers, addresses, job, device) as connection:
+        communicator = TimedCommunicator(connection, clock)
+        with clock.part("read"):
+            scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
         seed = derive_seed(job.config.seed, "weights")
         shape, classes = network_shape(job.spec), len(job.classes)
         network = build_network(job.network, shape, classes, seed, job.beginning.initialization)
         job.beginning.apply(network)
-        checkpoints = _checkpoints(job, peers, reports, network)
+        with clock.part("checkpoints"):
+            checkpoints = _checkpoints(job, peers, reports, network)
         state = None
         if job.config.epochs:
             network.to(device)
@@ -209,8 +214,10 @@ def _run(
                 position,
                 job.beginning.head,
                 checkpoints,
+                clock,
             )
-        weights = dump_weights(network)
+        with clock.part("finish"):
+            weights = dump_weights(network)
     return Outcome(
         rank=world.rank,
         host=socket.gethostname(),
@@ -228,16 +235,20 @@ def _run(
         scaling=scaling,
         weights=weights if world.rank == 0 else b"",
         weights_digest=digest(weights),
+        began=clock.began,
+        timings=clock.timings(),
     )
 
 
-def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers) -> _Prepared:
+def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, clock: Stopwatch) -> _Prepared:
     world = peers.world
     refusal = missing_collective(job.collective, world.size)
     if refusal:
         raise ConfigurationError(refusal)
     device = select_device(job.device, peers.gpu_addresses, world.local_rank, world.local_size)
-    return _Prepared(device, _rows(batches, job, world), own_address(world.hosts, world.rank))
+    with clock.part("read"):
+        rows = _rows(batches, job, world)
+    return _Prepared(device, rows, own_address(world.hosts, world.rank))
 
 
 def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World) -> RankData:

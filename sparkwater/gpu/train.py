@@ -16,6 +16,7 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError, DataError, SparkwaterError
 from sparkwater.gpu.augmentation import augment
+from sparkwater.gpu.checkpoints import CheckpointFolder
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Batch, RankData
@@ -34,6 +35,7 @@ from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
 from sparkwater.gpu.stopping import Best, has_converged
+from sparkwater.gpu.timings import Stopwatch
 from sparkwater.gpu.validation import score_rows
 from sparkwater.gpu.weighting import prior_shift
 
@@ -57,6 +59,7 @@ def train(
     position: Position | None = None,
     head: str = "",
     checkpoints: Checkpoints | None = None,
+    clock: Stopwatch | None = None,
 ) -> TrainingState:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
@@ -88,6 +91,8 @@ def train(
         The layer that ``config.head_multiplier`` is for.
     checkpoints : Checkpoints, optional
         Where to write them, and the one to go on from.
+    clock : Stopwatch, optional
+        Measures what the time is spent on.
 
     Returns
     -------
@@ -124,10 +129,12 @@ def train(
         shift=prior_shift(config.class_weights, device),
         deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
         checkpoints=checkpoints or Checkpoints(),
+        clock=clock or Stopwatch("compute"),
     )
     if loop.checkpoints.last is not None:
         restore(loop.checkpoints.last, state, network, loop.place)
-    loop.run(state, on_epoch)
+    with loop.clock.part("compute"):
+        loop.run(state, on_epoch)
     return state
 
 
@@ -155,6 +162,7 @@ class _Loop:
     shift: torch.Tensor
     deadline: float
     checkpoints: Checkpoints
+    clock: Stopwatch
 
     @property
     def place(self) -> Place:
@@ -172,7 +180,8 @@ class _Loop:
             if state.position.step is None:  # else a checkpoint was taken within the epoch
                 state.begin_epoch(epoch)
             state.history.append(self._epoch(state, epoch))
-            on_epoch(state.history[-1])
+            with self.clock.part("report"):
+                on_epoch(state.history[-1])
             self._judge(state)
             # An epoch that was cut short for want of time is trained again by whoever has more.
             if state.stopped_by != MAX_RUNTIME:
@@ -186,7 +195,7 @@ class _Loop:
         started = time.perf_counter()
         done = state.position.steps_done
         with closing(self.data.batches(plan, self.rank)) as batches:
-            for step, batch in enumerate(islice(batches, done, steps), start=done):
+            for step, batch in enumerate(self.clock.each("data", islice(batches, done, steps)), start=done):
                 state.position.step, done = step, step + 1
                 if self._step(state, batch, _Moment(epoch, step), float(weights[step])):
                     state.stopped_by = MAX_RUNTIME
@@ -238,8 +247,9 @@ class _Loop:
     def _backward(self, state: TrainingState, batch: Batch, moment: _Moment, global_weight: float) -> torch.Tensor:
         """Add the gradients of this rank's share of a step, and its scores; return its sum of losses."""
         config = self.config
-        inputs = self.scaling.apply(self._augmented(batch.features.to(self.device), moment))
-        labels = batch.labels.to(self.device)
+        with self.clock.part("data"):
+            features, labels = batch.features.to(self.device), batch.labels.to(self.device)
+        inputs = self.scaling.apply(self._augmented(features, moment))
         outputs = forward(self.network, inputs)
         losses = row_losses(outputs, labels, config.label_smoothing)
         weights = None if batch.weights is None else batch.weights.to(self.device)
@@ -258,12 +268,15 @@ class _Loop:
 
     def _save(self, state: TrainingState) -> None:
         """Write a checkpoint, on rank 0; if that fails the training goes on, and says so at its end."""
-        if self.checkpoints.folder is None:
-            return
+        if self.checkpoints.folder is not None:
+            with self.clock.part("checkpoints"):
+                self._write(self.checkpoints.folder, state)
+
+    def _write(self, folder: CheckpointFolder, state: TrainingState) -> None:
         checkpoint = capture(state, self.network, self._steps_done(state), self.place, self.communicator)
         if self.rank == 0:
             try:
-                self.checkpoints.folder.write(checkpoint)
+                folder.write(checkpoint)
             except CheckpointError as error:
                 logger.warning("%s; the training goes on without it", error)
                 state.lost_checkpoints.append(str(error))
@@ -280,7 +293,8 @@ class _Loop:
         if not self.config.validation or held_out is None:
             return None
         sums = state.scores.emptied()
-        score_rows(self.network, held_out, self.scaling, self.shift, sums)
+        with self.clock.part("validation"):
+            score_rows(self.network, held_out, self.scaling, self.shift, sums)
         return self._add_up(sums)
 
     def _add_up(self, sums: ScoreSums) -> Metrics:

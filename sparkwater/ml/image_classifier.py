@@ -347,13 +347,14 @@ class ImageClassifier(
         return super().write()
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
+        started = time.monotonic()
         choice = self._refuse(dataset)
         features = choice.features
         for column in features.parts or (features,):
             if isinstance(column.field.dataType, StringType):
                 check_schemes(dataset, column.field.name)
         labels = find_labels(dataset, self.getLabelCol(), self.row_columns())
-        return self._train(self._rank_frame(dataset, features), choice, labels)
+        return self._train(self._rank_frame(dataset, features), choice, labels, started)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
         """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
@@ -372,6 +373,7 @@ class ImageClassifier(
         ConfigurationError, DataError, SchemaError, RankFailure
             As ``fit``.
         """
+        started = time.monotonic()
         if self.row_columns() != RowColumns() or self.getClassWeight() != "none":
             raise ConfigurationError("rows that are streamed take no weightCol, classWeight or validationIndicatorCol")
         spark = SparkSession.active()
@@ -388,16 +390,16 @@ class ImageClassifier(
         labels = find_labels(frame, self.getLabelCol(), self.row_columns())
         workers = self.getNumWorkers()
         store = Store(describe_petastorm(url, columns), *columns)
-        return self._train(spark.range(0, workers, 1, workers), choice, labels, store)
+        return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
 
     def _train(
         self,
         frame: DataFrame,
         choice: NetworkChoice,
         labels: LabelColumn,
+        started: float,
         store: Store | None = None,
     ) -> ImageClassifierModel:
-        started = time.monotonic()
         network, spec = choice.network, choice.features.spec
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
         config = self.train_config(labels)

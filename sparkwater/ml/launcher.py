@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -124,6 +125,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
         Of the same class as on the rank, where it is the user's to mend: data or configuration.
     """
     # The key is a hash of the row's content, so its partition follows from the content as well.
+    submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
     with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
         program = _program(job, address)
@@ -140,7 +142,10 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
         raise RankFailure(
             f"{num_workers} ranks trained but their weights differ: a fault of the network or of sparkwater"
         )
-    return outcomes
+    returned = time.time()
+    return [
+        replace(outcome, timings=outcome.timings.launched(submitted, outcome.began, returned)) for outcome in outcomes
+    ]
 
 
 def _program(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.gpu.metrics import METRICS, to_dict
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.timings import Timings, mean_timings, timings_of_ranks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -52,6 +53,8 @@ class TrainingSummary:
         Why checkpoints could not be written.
     totalSeconds : float
         Wall time of the whole ``fit``, on the driver.
+    timingsPerRank : tuple of Timings
+        What it was spent on, as each rank saw it; after restarts, in the last attempt.
     """
 
     records: tuple[EpochRecord, ...]
@@ -70,6 +73,7 @@ class TrainingSummary:
     resumedAt: int
     lostCheckpoints: tuple[str, ...]
     totalSeconds: float
+    timingsPerRank: tuple[Timings, ...]
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome], collective: str, restarts: int, seconds: float) -> TrainingSummary:
@@ -92,7 +96,13 @@ class TrainingSummary:
             resumedAt=outcomes[0].resumed_at,
             lostCheckpoints=tuple(outcomes[0].lost_checkpoints),
             totalSeconds=seconds,
+            timingsPerRank=timings_of_ranks([outcome.timings for outcome in outcomes], seconds),
         )
+
+    @property
+    def timings(self) -> Timings:
+        """Seconds of the fit by what they were spent on: the mean over the ranks."""
+        return mean_timings(self.timingsPerRank)
 
     @property
     def objectiveHistory(self) -> list[float]:
@@ -136,6 +146,7 @@ class TrainingSummary:
                 "skippedRows": tuple((name, reason) for name, reason in fields["skippedRows"]),
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
                 "lostCheckpoints": tuple(fields["lostCheckpoints"]),
+                "timingsPerRank": tuple(Timings(**timings) for timings in fields["timingsPerRank"]),
             }
         )
 
