@@ -277,7 +277,10 @@ def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
         others = f"; {held_out} are to validate on, {weightless} have the weight 0" if held_out or weightless else ""
         raise DataError(f"there are no rows to train on: {read} were read, {skipped} of them were skipped{others}")
     if job.config.validation and not held_out:
-        raise DataError(f"there are no rows to validate on: validationIndicatorCol is false in all {sum(rows)} rows")
+        raise DataError(
+            f"there are no rows to validate on beside the {sum(rows)} to train on: validationIndicatorCol is false in "
+            "all rows, or validationDataFrame has none"
+        )
     return rows
 
 

@@ -11,27 +11,21 @@ from typing import TYPE_CHECKING, Any
 from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
-from sparkwater.conversions.image_columns import check_schemes
-from sparkwater.conversions.invalid import row_name
 from sparkwater.conversions.params import with_setters
 from sparkwater.conversions.petastorm import read_petastorm
 from sparkwater.conversions.petastorm_rows import describe_petastorm
 from sparkwater.conversions.stages import StageReadable, StageWritable
 from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.gpu.data import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks import check_network
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.store import Store
 from sparkwater.ml.consent import NetworkStageReader
-from sparkwater.ml.features import FeatureColumn, checked_features
 from sparkwater.ml.fitted import FittedNetwork
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
-from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels, label_values
+from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels
 from sparkwater.ml.launcher import run_with_restarts
 from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
 from sparkwater.ml.network_params import NetworkParams
@@ -39,6 +33,7 @@ from sparkwater.ml.params import PredictorParams, TrainingParams
 from sparkwater.ml.preflight import check_cluster
 from sparkwater.ml.rows import RowColumns
 from sparkwater.ml.summary import TrainingSummary
+from sparkwater.ml.training_rows import RowSource, rank_frame, row_sources
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -116,6 +111,9 @@ class ImageClassifier(
     validationIndicatorCol : str, optional
         True for rows to validate on: they are scored after each epoch, as they are, and have no part in
         weights or scaling.
+    validationDataFrame : pyspark.sql.DataFrame, optional
+        In its place, the rows to validate on as a DataFrame of their own, with the same features, label and
+        weight columns. It isn't saved with the estimator.
     epochs : float
         Passes over the rows. The last may be a fraction of one; 0 gives the network as it begins.
         Default 10.
@@ -233,6 +231,7 @@ class ImageClassifier(
         weightCol: str | None = None,
         classWeight: str | dict[Any, float] | list[float] = "none",
         validationIndicatorCol: str | None = None,
+        validationDataFrame: DataFrame | None = None,
         epochs: float = 10.0,
         batchSize: int = 128,
         optimizer: str = "sgd",
@@ -336,7 +335,8 @@ class ImageClassifier(
         Raises
         ------
         ConfigurationError
-            If ``network`` is an instance: an estimator is saved as its Params, which hold no weights.
+            If ``network`` is an instance, or there is a ``validationDataFrame``: an estimator is saved as
+            its Params, which hold neither weights nor rows.
         """
         network = self.getNetwork()
         if not isinstance(network, str):
@@ -344,17 +344,22 @@ class ImageClassifier(
                 f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
                 "network='package.module:factory'"
             )
+        if self.getValidationDataFrame() is not None:
+            raise ConfigurationError(
+                "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
+                "estimator.clear(estimator.validationDataFrame), or mark such rows by validationIndicatorCol"
+            )
         return super().write()
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
         started = time.monotonic()
         choice = self._refuse(dataset)
-        features = choice.features
-        for column in features.parts or (features,):
-            if isinstance(column.field.dataType, StringType):
-                check_schemes(dataset, column.field.name)
-        labels = find_labels(dataset, self.getLabelCol(), self.row_columns())
-        return self._train(self._rank_frame(dataset, features), choice, labels, started)
+        training = RowSource(dataset, choice.features, self.row_columns())
+        sources = row_sources(training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol())
+        for source in sources:
+            source.check_schemes()
+        labels = find_labels([(source.frame, source.columns) for source in sources], self.getLabelCol())
+        return self._train(rank_frame(sources, self, self.getSeed()), choice, labels, started)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
         """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
@@ -375,7 +380,9 @@ class ImageClassifier(
         """
         started = time.monotonic()
         if self.row_columns() != RowColumns() or self.getClassWeight() != "none":
-            raise ConfigurationError("rows that are streamed take no weightCol, classWeight or validationIndicatorCol")
+            raise ConfigurationError(
+                "rows that are streamed take no weightCol, classWeight, validationIndicatorCol or validationDataFrame"
+            )
         spark = SparkSession.active()
         if len(self.getFeaturesCols()) > 1:
             raise ConfigurationError(
@@ -387,7 +394,7 @@ class ImageClassifier(
         choice = self._refuse(frame)
         if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
-        labels = find_labels(frame, self.getLabelCol(), self.row_columns())
+        labels = find_labels([(frame, self.row_columns())], self.getLabelCol())
         workers = self.getNumWorkers()
         store = Store(describe_petastorm(url, columns), *columns)
         return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
@@ -489,27 +496,3 @@ class ImageClassifier(
             self.getAllowPlaintext(),
         )
         return choice
-
-    def _rank_frame(self, dataset: DataFrame, features: FeatureColumn) -> DataFrame:
-        """Return what the ranks read: tensors, labels, names, a hash of each row's content, and how it takes part."""
-        columns = self.row_columns()
-        parts = {}
-        if columns.weight is not None:
-            parts[WEIGHT] = columns.weight_value()
-        if columns.held_out is not None:
-            parts[HELD_OUT] = columns.held_out_value()
-        frame = dataset.select(
-            checked_features(dataset, features).alias("checked"),
-            label_values(dataset, self.getLabelCol()).alias(LABEL),
-            row_name(dataset, features.field.name, self.getIdCol()).alias(NAME),
-            columns.problem().alias("unfit"),
-            *(value.alias(name) for name, value in parts.items()),
-        )
-        return frame.select(
-            F.col("checked.tensor").alias(TENSOR),
-            F.coalesce("checked.problem", "unfit").alias(PROBLEM),
-            LABEL,
-            NAME,
-            F.xxhash64("checked.tensor", LABEL, F.lit(self.getSeed())).alias(KEY),
-            *parts,
-        )

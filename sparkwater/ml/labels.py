@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -16,7 +18,7 @@ from sparkwater.gpu.data import Classes
 from sparkwater.ml.rows import RowColumns
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
 #: More different labels than this are an identifier, not classes. ImageNet-21k has 21,841.
 MAX_CLASSES = 100_000
@@ -62,17 +64,27 @@ def label_values(frame: DataFrame, name: str) -> Column:
     return column if isinstance(frame.schema[name].dataType, T.StringType) else column.cast("double")
 
 
-def find_labels(frame: DataFrame, name: str, columns: RowColumns) -> LabelColumn:
-    """Count the rows of each label; one Spark job, which reads the label column and those of `columns` only.
+def find_labels(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> LabelColumn:
+    """Count the rows of each label; one Spark job, which reads the label columns and those of weights and roles only.
+
+    Parameters
+    ----------
+    parts : sequence of (pyspark.sql.DataFrame, RowColumns)
+        DataFrames, and how their rows take part.
+    name : str
+        The label column.
 
     Raises
     ------
     DataError
         If there are no rows, no labels, or labels that can't be classes.
     """
-    trained = columns.problem().isNull() & ~columns.held_out_value()
+    labelled = (
+        frame.select(label_values(frame, name).alias("label"), columns.training_weight().alias("weight"))
+        for frame, columns in parts
+    )
     counted = (
-        frame.select(label_values(frame, name).alias("label"), F.when(trained, columns.weight_value()).alias("weight"))
+        reduce(DataFrame.unionAll, labelled)
         .groupBy("label")
         .agg(F.count(F.lit(1)).alias("count"), F.coalesce(F.sum("weight"), F.lit(0.0)).alias("total"))
     )

@@ -1,4 +1,4 @@
-"""Params of rows' and classes' weights."""
+"""Params of what rows and classes weigh, and of which rows are to validate on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.ml.param import Param
 from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
+from pyspark.sql import DataFrame
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.weighting import balanced_weights
@@ -15,6 +16,12 @@ from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.rows import RowColumns
 
 _ACCEPTED = "none, balanced, a dict of labels and weights above 0, or a list of a weight for each class"
+
+
+def _to_frame(value: Any) -> DataFrame:
+    if isinstance(value, DataFrame):
+        return value
+    raise TypeError(f"validationDataFrame={value!r}; accepted: a pyspark.sql.DataFrame")
 
 
 def _to_class_weight(value: Any) -> Any:
@@ -30,23 +37,40 @@ class RowParams(HasWeightCol, HasValidationIndicatorCol):
         _to_class_weight,
     )
 
+    validationDataFrame: Param[DataFrame] = declare(
+        "validationDataFrame",
+        "rows to validate on, as a pyspark.sql.DataFrame with the columns of the rows to train on; in place of "
+        "validationIndicatorCol",
+        _to_frame,
+    )
+
+    def getValidationDataFrame(self) -> DataFrame | None:
+        """Return the value of ``validationDataFrame``, or None where it isn't set."""
+        return self.getOrDefault(self.validationDataFrame) if self.isDefined(self.validationDataFrame) else None
+
     def getClassWeight(self) -> Any:
         """Return the value of ``classWeight``."""
         return self.getOrDefault(self.classWeight)
 
     def row_columns(self) -> RowColumns:
-        """Return the columns that the Params name."""
+        """Return how the rows of the DataFrame that is fitted take part."""
         params = (self.weightCol, self.validationIndicatorCol)
-        return RowColumns(*(self.getOrDefault(param) if self.isDefined(param) else None for param in params))
+        weight, held_out = (self.getOrDefault(param) if self.isDefined(param) else None for param in params)
+        return RowColumns(weight, held_out if self.getValidationDataFrame() is None else False)
 
     def check_row_params(self) -> None:
-        """Refuse a ``classWeight`` that is none.
+        """Refuse a ``classWeight`` that is none, and rows to validate on from two places.
 
         Raises
         ------
         ConfigurationError
             With what is accepted.
         """
+        if self.getValidationDataFrame() is not None and self.isDefined(self.validationIndicatorCol):
+            raise ConfigurationError(
+                f"validationIndicatorCol={self.getValidationIndicatorCol()!r} and validationDataFrame are both set; "
+                "rows to validate on come from one of them, so clear the other"
+            )
         value = self.getClassWeight()
         weights = value.values() if isinstance(value, dict) else value
         fine = (

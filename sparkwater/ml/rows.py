@@ -1,4 +1,4 @@
-"""Columns that say how a row takes part in a training: its weight, and whether it is to validate on."""
+"""How rows take part in a training: their weight, and whether they are to validate on."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowColumns:
-    """Names of the two columns; None where there is no such column."""
+    """What says how rows take part.
+
+    Attributes
+    ----------
+    weight : str or None
+        The column of weights; None where all weigh 1.
+    held_out : str, bool or None
+        The column that is true for rows to validate on, or what it would be for all rows; None where none are.
+    """
 
     weight: str | None = None
-    held_out: str | None = None
+    held_out: str | bool | None = None
 
     def check(self, schema: T.StructType) -> None:
         """Refuse columns of other types than numbers and booleans.
@@ -35,7 +43,7 @@ class RowColumns:
             ("weightCol", self.weight, T.NumericType),
             ("validationIndicatorCol", self.held_out, T.BooleanType),
         ):
-            field = find_field(schema, name) if name is not None else None
+            field = find_field(schema, name) if isinstance(name, str) else None
             if field is not None and not isinstance(field.dataType, accepted):
                 kind = "numbers from 0 up" if accepted is T.NumericType else "booleans"
                 raise SchemaError(f"{param}={name!r} is {field.dataType.simpleString()}; accepted: {kind}")
@@ -46,7 +54,11 @@ class RowColumns:
 
     def held_out_value(self) -> Column:
         """Return whether a row is to validate on."""
-        return F.lit(False) if self.held_out is None else F.col(f"`{self.held_out}`")
+        return F.col(f"`{self.held_out}`") if isinstance(self.held_out, str) else F.lit(self.held_out or False)
+
+    def training_weight(self) -> Column:
+        """Return the weight of a row to train on; null in all other rows."""
+        return F.when(self.problem().isNull() & ~self.held_out_value(), self.weight_value())
 
     def problem(self) -> Column:
         """Return why a row can't be used because of these columns, or null."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.param import Params
 from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
+from pyspark.sql import DataFrame
 
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -181,6 +182,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, Params):
         params = {param.name: describe(value.getOrDefault(param)) for param in value.params if value.isDefined(param)}
         return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": params}
+    if isinstance(value, DataFrame):
+        return value.semanticHash()  # a session's own: a later one fits again
     if isinstance(value, Mapping):
         return [[describe(key), describe(item)] for key, item in value.items()]
     if isinstance(value, (list, tuple)):

@@ -67,6 +67,7 @@ def with_mean_epochs(learner: Learner, fits: Sequence[FitRecord]) -> Learner:
         return learner
     longer = learner.with_params(epochs=max(1, round(sum(epochs) / len(epochs))), stoppingRounds=0)
     last = last_stage(longer.stage)
-    if last.hasParam("validationIndicatorCol"):
-        last.clear(last.getParam("validationIndicatorCol"))
+    for name in ("validationIndicatorCol", "validationDataFrame"):
+        if last.hasParam(name):
+            last.clear(last.getParam(name))
     return longer
