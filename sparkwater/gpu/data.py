@@ -91,6 +91,10 @@ class RankData(Protocol):
     def content(self) -> str:
         """A digest of the rows: other rows have another one."""
 
+    @property
+    def place(self) -> str:
+        """Where the features are: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
+
     def __len__(self) -> int: ...
 
     def on(self, device: torch.device) -> RankData:
@@ -128,6 +132,8 @@ class RankRows:
         How many rows were left out because their weight is 0.
     content : str
         A digest of the rows: other rows have another one.
+    in_file : bool
+        Whether the features are in a mapped file on the local disk.
     """
 
     features: torch.Tensor
@@ -138,9 +144,17 @@ class RankRows:
     held_out_order: torch.Tensor | None = None
     weightless: int = 0
     content: str = ""
+    in_file: bool = False
 
     def __len__(self) -> int:
         return len(self.labels if self.order is None else self.order)
+
+    @property
+    def place(self) -> str:
+        """Where the features are."""
+        if self.features.device.type != "cpu":
+            return f"memory of {self.features.device}"
+        return "mapped file" if self.in_file else "memory"
 
     @property
     def held_out(self) -> RankRows | None:
@@ -242,6 +256,7 @@ def load_rows(
         if usable.held_out is not None:
             held_out.append(usable.held_out)
         weightless += usable.weightless
+    in_file = not features.in_memory
     positions, given, flags = labels.tensors(), weights.tensors(), held_out.tensors()
     flagged = np.asarray(flags if len(flags) else np.zeros(len(positions)), bool)
     # Equal rows of different weights have one order too.
@@ -258,6 +273,7 @@ def load_rows(
         held_out_order=torch.from_numpy(order[flagged[order]]),
         weightless=weightless,
         content=content.hexdigest(),
+        in_file=in_file,
     )
 
 

@@ -9,6 +9,9 @@ import torch
 #: Bins of scores for the area under the ROC curve: scores are told apart by their first 16 bits.
 _BINS = 1 << 16
 
+#: Of more classes than this no table of labels against predictions is kept: it grows with their square.
+MAX_CONFUSED = 200
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -71,14 +74,19 @@ class ScoreSums:
     ----------
     values : torch.Tensor
         All sums, one float64 vector: what the ranks add up.
+    confusion : torch.Tensor or None
+        The part of it, ``(classes, classes)``, that says what the rows of each class (first) that were
+        predicted as each class (second) weigh. None for more than `MAX_CONFUSED` classes.
     """
 
     def __init__(self, classes: int, top_k: int, device: torch.device) -> None:
         self._classes, self._top_k = classes, top_k
         bins = 2 * _BINS if classes == 2 else 0
-        sizes = [1, 1, classes, classes, bins]
+        cells = classes * classes if classes <= MAX_CONFUSED else 0
+        sizes = [1, 1, classes, classes, bins, cells]
         self.values = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
-        self._loss, self._far, self._weights, self._hits, self._scores = torch.split(self.values, sizes)
+        self._loss, self._far, self._weights, self._hits, self._scores, table = torch.split(self.values, sizes)
+        self.confusion = table.view(classes, classes) if cells else None
 
     def emptied(self) -> ScoreSums:
         """Return sums of the same kind that are zero."""
@@ -101,7 +109,10 @@ class ScoreSums:
         losses = outputs.logsumexp(dim=1) - own[:, 0]
         self._loss += (losses.double() * counts).sum()
         self._weights.index_add_(0, labels, counts)
-        self._hits.index_add_(0, labels, counts * (outputs.argmax(dim=1) == labels))
+        predicted = outputs.argmax(dim=1)
+        self._hits.index_add_(0, labels, counts * (predicted == labels))
+        if self.confusion is not None:
+            self.confusion.view(-1).index_add_(0, labels * self._classes + predicted, counts)
         if self._top_k < self._classes:
             self._far += counts[(outputs > own).sum(dim=1) >= self._top_k].sum()
         if self._classes == 2:

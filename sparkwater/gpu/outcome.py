@@ -55,6 +55,11 @@ class Outcome:
         Safetensors; rank 0's only.
     weights_digest : str
         SHA-256 of this rank's weights; the same on all ranks.
+    confusion : list of list of float, optional
+        What the rows weigh that judge, by their class and its prediction, after the epoch of these weights;
+        rank 0's only.
+    resolved : dict
+        What this rank chose by itself: the names of Params and of other things, and values that JSON holds.
     began : float
         When it began, in seconds since the epoch.
     timings : Timings
@@ -78,6 +83,8 @@ class Outcome:
     scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""
+    confusion: list[list[float]] | None = None
+    resolved: dict[str, Any] = field(default_factory=dict)
     began: float = 0.0
     timings: Timings = field(default_factory=Timings)
 

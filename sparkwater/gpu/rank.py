@@ -45,7 +45,7 @@ from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.scaling import Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
-from sparkwater.gpu.state import EPOCHS
+from sparkwater.gpu.state import EPOCHS, TrainingState
 from sparkwater.gpu.store import Store, StoredRows
 from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
 from sparkwater.gpu.train import train
@@ -114,6 +114,7 @@ class _Prepared:
     device: torch.device
     data: RankData
     address: str
+    max_memory_mb: float
 
     def report(self, job: RankJob, world: World) -> dict[str, Any]:
         """Return what the other ranks need to know of it."""
@@ -201,6 +202,8 @@ def _run(
         state = None
         if job.config.epochs:
             network.to(device)
+            with clock.part("data"):
+                data = data.on(device)
             state = train(
                 network,
                 data,
@@ -235,6 +238,8 @@ def _run(
         scaling=scaling,
         weights=weights if world.rank == 0 else b"",
         weights_digest=digest(weights),
+        confusion=_confusion(state) if world.rank == 0 else None,
+        resolved={"maxMemoryInMB": round(prepared.max_memory_mb, 3), "memory": data.place},
         began=clock.began,
         timings=clock.timings(),
     )
@@ -246,16 +251,16 @@ def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, cloc
     if refusal:
         raise ConfigurationError(refusal)
     device = select_device(job.device, peers.gpu_addresses, world.local_rank, world.local_size)
+    limit = job.max_memory_mb or psutil.virtual_memory().available / 2 / world.local_size / 2**20
     with clock.part("read"):
-        rows = _rows(batches, job, world)
-    return _Prepared(device, rows, own_address(world.hosts, world.rank))
+        rows = _rows(batches, job, world, limit)
+    return _Prepared(device, rows, own_address(world.hosts, world.rank), limit)
 
 
-def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World) -> RankData:
+def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World, max_memory_mb: float) -> RankData:
     if job.store is not None:
         return StoredRows(job.store, job.classes, world.rank, world.size)
-    limit = job.max_memory_mb * 2**20 or psutil.virtual_memory().available / 2 / world.local_size
-    return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(limit))
+    return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(max_memory_mb * 2**20))
 
 
 def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
@@ -293,6 +298,10 @@ def _checkpoints(job: RankJob, peers: Peers, reports: list[dict[str, Any]], netw
     content = [{key: report[key] for key in ("parts", "rows", "content")} for report in reports]
     training = [settings, content, digest(dump_weights(network))]
     return find_checkpoints(job.checkpoint_dir, training, job.checkpoint_interval, peers)
+
+
+def _confusion(state: TrainingState | None) -> list[list[float]] | None:
+    return None if state is None or state.confusion is None else state.confusion.tolist()
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from sparkwater.gpu.stopping import Best
 logger = logging.getLogger(__name__)
 
 _WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
+_CONFUSION = "confusion"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def capture(
     tensors = {_WEIGHTS: state.flat.values.data, _OWN: _gather(_own(state, network), place, communicator)}
     for name, value in _moments(state.optimizer).items():
         tensors[_OPTIMIZER + name] = value
+    if state.confusion is not None:
+        tensors[_CONFUSION] = state.confusion
     if best is not None:
         tensors[_BEST] = best.weights
         tensors.update({_BEST_BUFFER + name: buffer for name, buffer in best.buffers.items()})
@@ -154,6 +157,7 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
         _set_own(state, network, tensors[_OWN][place.rank])
         state.position.epoch, state.position.step = fields["epoch"], fields["step"]
         state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
+        state.confusion = tensors[_CONFUSION].to(device) if _CONFUSION in tensors else None
         state.history[:] = map(EpochRecord.from_dict, fields["history"])
         if fields["best"] is not None:
             buffers = {name: buffer.to(device) for name, buffer in _without(tensors, _BEST_BUFFER).items()}

@@ -42,6 +42,8 @@ class TrainingState:
         The network after its best epoch, where that is wanted.
     stopped_by : str or None
         What ended the training; None while it runs.
+    confusion : torch.Tensor or None
+        `ScoreSums.confusion` of the rows that judge, after the epoch whose network this is.
     lost_checkpoints : list of str
         Why checkpoints could not be written, on rank 0.
     """
@@ -55,6 +57,7 @@ class TrainingState:
     history: list[EpochRecord] = field(default_factory=list)
     best: Best | None = None
     stopped_by: str | None = None
+    confusion: torch.Tensor | None = None
     lost_checkpoints: list[str] = field(default_factory=list)
 
     def begin_epoch(self, epoch: int) -> None:

@@ -58,6 +58,7 @@ class StoredRows:
     skipped: SkippedRows = field(default_factory=SkippedRows)
     weightless = 0
     held_out = None
+    place = "storage"
 
     @property
     def content(self) -> str:

@@ -22,7 +22,7 @@ from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Batch, RankData
 from sparkwater.gpu.inputs import forward
 from sparkwater.gpu.loss import row_losses
-from sparkwater.gpu.metrics import Metrics, ScoreSums, larger_is_better
+from sparkwater.gpu.metrics import ScoreSums, larger_is_better
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
 from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.parameters import FlatParameters
@@ -179,17 +179,18 @@ class _Loop:
                 break
             if state.position.step is None:  # else a checkpoint was taken within the epoch
                 state.begin_epoch(epoch)
-            state.history.append(self._epoch(state, epoch))
+            record, confusion = self._epoch(state, epoch)
+            state.history.append(record)
             with self.clock.part("report"):
                 on_epoch(state.history[-1])
-            self._judge(state)
+            self._judge(state, confusion)
             # An epoch that was cut short for want of time is trained again by whoever has more.
             if state.stopped_by != MAX_RUNTIME:
                 self._save(state)
         if state.best is not None:
             state.best.restore(self.network, state.flat.values.data)
 
-    def _epoch(self, state: TrainingState, epoch: int) -> EpochRecord:
+    def _epoch(self, state: TrainingState, epoch: int) -> tuple[EpochRecord, torch.Tensor | None]:
         plan = plan_epoch(self.rows, self.config.batch_size, self.config.seed, epoch)
         steps, sizes, weights = self.length.steps_of(epoch), plan.global_batches(), self._step_weights(plan)
         started = time.perf_counter()
@@ -208,10 +209,13 @@ class _Loop:
         if state.rows != expected:
             raise LedgerError(f"epoch {epoch} trained {state.rows} rows where there are {expected}")
         average_buffers(self.network, self.rows[self.rank], self.communicator)
-        training = self._add_up(state.scores)
+        self.communicator.all_reduce_(state.scores.values)
+        training, held_out = state.scores.metrics(), self._validate(state)
         rate = learning_rate(self.config, self.length, epoch * self.length.steps_an_epoch + done - 1)
         loss = state.loss / float(weights[:done].sum())
-        return EpochRecord(epoch, loss, 1 - training.error, expected, seconds, rate, training, self._validate(state))
+        validation = held_out.metrics() if held_out else None
+        record = EpochRecord(epoch, loss, 1 - training.error, expected, seconds, rate, training, validation)
+        return record, (held_out or state.scores).confusion
 
     def _step_weights(self, plan: EpochPlan) -> torch.Tensor:
         """Return what the rows of each step weigh together, on all ranks."""
@@ -288,28 +292,28 @@ class _Loop:
         seed = derive_seed(self.config.seed, "augmentation", moment.epoch, self.rank, moment.step)
         return augment(features, self.config.augmentation, torch.Generator().manual_seed(seed))
 
-    def _validate(self, state: TrainingState) -> Metrics | None:
+    def _validate(self, state: TrainingState) -> ScoreSums | None:
         held_out = self.data.held_out
         if not self.config.validation or held_out is None:
             return None
         sums = state.scores.emptied()
         with self.clock.part("validation"):
             score_rows(self.network, held_out, self.scaling, self.shift, sums)
-        return self._add_up(sums)
-
-    def _add_up(self, sums: ScoreSums) -> Metrics:
         self.communicator.all_reduce_(sums.values)
-        return sums.metrics()
+        return sums
 
-    def _judge(self, state: TrainingState) -> None:
+    def _judge(self, state: TrainingState, confusion: torch.Tensor | None) -> None:
         """Keep the network if it is the best so far; stop if it gets no better."""
         config, name = self.config, self.config.stopping_metric
         values = [getattr(record.judged, name) for record in state.history]
         if (config.keep_best or config.stopping_rounds) and not isinstance(values[-1], float):
             raise DataError(f"stoppingMetric={name!r} is undefined: the rows it is measured on are of one class")
         larger = larger_is_better(name)
-        if config.keep_best and (state.best is None or state.best.beaten_by(values[-1], larger)):
+        better = state.best is None or state.best.beaten_by(values[-1], larger)
+        if config.keep_best and better:
             state.best = Best.of(self.network, state.flat.values.data, len(values) - 1, values[-1])
+        if not config.keep_best or better:
+            state.confusion = None if confusion is None else confusion.clone()
         converged = has_converged(values, config.stopping_rounds, config.stopping_tolerance, larger)
         if state.stopped_by is None and converged:
             state.stopped_by = STOPPING_ROUNDS

@@ -8,9 +8,46 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError
+from sparkwater.ml.text import number, table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class was told from the others.
+
+    Attributes
+    ----------
+    label : str
+        The class.
+    rows : float
+        Its rows; where rows have weights, what they weigh together.
+    precision : float or None
+        Share of the rows predicted as it that are of it; None where there are none.
+    recall : float or None
+        Share of its rows that were predicted as it; None where it has none.
+    f1 : float or None
+        Harmonic mean of both; None where one of them is.
+    error : float or None
+        Share of its rows that were predicted as another.
+    """
+
+    label: str
+    rows: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    error: float | None
+
+    @classmethod
+    def of(cls, label: str, rows: float, hits: float, predicted: float) -> ClassScores:
+        """Return the scores of a class, of whose rows some were hit, and as which so many were predicted."""
+        precision, recall = hits / predicted if predicted else None, hits / rows if rows else None
+        known = precision is not None and recall is not None
+        error = None if recall is None else 1 - recall
+        return cls(label, rows, precision, recall, 2 * hits / (rows + predicted) if known else None, error)
 
 
 @dataclass(frozen=True)
@@ -21,20 +58,21 @@ class ConfusionMatrix:
     ----------
     labels : tuple of str
         The classes, sorted.
-    counts : tuple of tuple of int
-        ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``.
+    counts : tuple of tuple of float
+        ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``; where rows have weights, what they
+        weigh together.
     """
 
     labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[float, ...], ...]
 
     @property
-    def rows(self) -> int:
+    def rows(self) -> float:
         """All rows."""
         return sum(map(sum, self.counts))
 
     @property
-    def errors(self) -> int:
+    def errors(self) -> float:
         """Rows that were predicted as another class than theirs."""
         return self.rows - sum(self.counts[i][i] for i in range(len(self.labels)))
 
@@ -43,15 +81,24 @@ class ConfusionMatrix:
         """Share of the rows that were predicted as another class than theirs."""
         return self.errors / self.rows
 
+    @property
+    def classes(self) -> tuple[ClassScores, ...]:
+        """How well each class was told from the others."""
+        predicted = [sum(column) for column in zip(*self.counts, strict=True)]
+        return tuple(
+            ClassScores.of(label, float(sum(row)), row[i], predicted[i])
+            for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
+        )
+
     def __str__(self) -> str:
         header = ["", *self.labels, "Error", "Rate"]
         lines = [
-            [label, *map(str, row), *_rate(sum(row) - row[i], sum(row))]
+            [label, *map(_cell, row), *_rate(sum(row) - row[i], sum(row))]
             for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
         ]
-        predicted = [str(sum(column)) for column in zip(*self.counts, strict=True)]
+        predicted = [_cell(sum(column)) for column in zip(*self.counts, strict=True)]
         lines.append(["Total", *predicted, *_rate(self.errors, self.rows)])
-        return "Confusion Matrix (rows: actual, columns: predicted)\n" + _table([header, *lines])
+        return "Confusion Matrix (rows: actual, columns: predicted)\n" + table([header, *lines])
 
 
 def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str) -> ConfusionMatrix:
@@ -77,24 +124,19 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
         raise DataError(f"no row has both {label_col!r} and {prediction_col!r}")
     labels = sorted({label for pair in counted for label in pair})
     return ConfusionMatrix(
-        tuple(_name(label) for label in labels),
+        tuple(label_name(label) for label in labels),
         tuple(tuple(counted.get((actual, predicted), 0) for predicted in labels) for actual in labels),
     )
 
 
-def _name(label: str | float) -> str:
+def label_name(label: str | float) -> str:
+    """Return a label as text."""
     return label if isinstance(label, str) else f"{label:g}"
 
 
-def _rate(errors: int, rows: int) -> tuple[str, str]:
-    return f"{errors / rows:.4f}" if rows else "", f"{errors:,} / {rows:,}"
+def _cell(count: float) -> str:
+    return number(count).replace(",", "")
 
 
-def _table(lines: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-        )
-        for line in lines
-    )
+def _rate(errors: float, rows: float) -> tuple[str, str]:
+    return f"{errors / rows:.4f}" if rows else "", f"{number(errors)} / {number(rows)}"

@@ -449,7 +449,7 @@ class ImageClassifier(
             first.weights_digest,
             config.class_weights,
         )
-        summary = TrainingSummary.of(outcomes, self.getCollective(), restarts, time.monotonic() - started)
+        summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
         model = ImageClassifierModel()
         model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
         self._copyValues(model._resetUid(self.uid))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.gpu.metrics import METRICS, to_dict
 from sparkwater.gpu.outcome import Outcome
+from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.timings import Timings, mean_timings, timings_of_ranks
+from sparkwater.ml.confusion import ConfusionMatrix, label_name
+from sparkwater.ml.resolved import resolve
+from sparkwater.ml.summary_text import describe
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,6 +59,13 @@ class TrainingSummary:
         Wall time of the whole ``fit``, on the driver.
     timingsPerRank : tuple of Timings
         What it was spent on, as each rank saw it; after restarts, in the last attempt.
+    confusionMatrix : ConfusionMatrix or None
+        Of the rows that judge, after the model's epoch: those to validate on where there are any, else the
+        training rows, each as it was scored at its own step. None for a training of no epochs, and for
+        more than 200 classes.
+    resolved : dict
+        What each open choice became, by the names of Params and of other things; see
+        `sparkwater.ml.resolved.resolve`.
     """
 
     records: tuple[EpochRecord, ...]
@@ -74,11 +85,14 @@ class TrainingSummary:
     lostCheckpoints: tuple[str, ...]
     totalSeconds: float
     timingsPerRank: tuple[Timings, ...]
+    confusionMatrix: ConfusionMatrix | None
+    resolved: dict[str, Any]
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], collective: str, restarts: int, seconds: float) -> TrainingSummary:
-        """Return the summary of how all ranks ended."""
+    def of(cls, job: RankJob, outcomes: Sequence[Outcome], restarts: int, seconds: float) -> TrainingSummary:
+        """Return the summary of what the ranks were to do, and how all of them ended."""
         rows = tuple(outcome.rows for outcome in outcomes)
+        resolved = resolve(job, outcomes)
         return cls(
             records=tuple(outcomes[0].history),
             numRows=sum(rows),
@@ -87,7 +101,7 @@ class TrainingSummary:
             numSkipped=sum(outcome.skipped for outcome in outcomes),
             skippedRows=tuple(row for outcome in outcomes for row in outcome.skipped_listed),
             numWorkers=len(outcomes),
-            collective=collective if len(outcomes) > 1 else "local",
+            collective=resolved["collective"],
             device=outcomes[0].device,
             rowsPerRank=rows,
             stoppedBy=str(outcomes[0].stopped_by),
@@ -97,6 +111,8 @@ class TrainingSummary:
             lostCheckpoints=tuple(outcomes[0].lost_checkpoints),
             totalSeconds=seconds,
             timingsPerRank=timings_of_ranks([outcome.timings for outcome in outcomes], seconds),
+            confusionMatrix=_confusion(job, outcomes[0]),
+            resolved=resolved,
         )
 
     @property
@@ -132,6 +148,20 @@ class TrainingSummary:
         ]
         return _session().createDataFrame(rows, schema)
 
+    @property
+    def perClass(self) -> DataFrame | None:
+        """One row a class: label, rows, precision, recall, f1 and error of the rows that judge.
+
+        None where ``confusionMatrix`` is; see `sparkwater.ml.confusion.ClassScores`.
+        """
+        if self.confusionMatrix is None:
+            return None
+        schema = "label string, rows double, precision double, recall double, f1 double, error double"
+        return _session().createDataFrame(list(map(astuple, self.confusionMatrix.classes)), schema)
+
+    def __str__(self) -> str:
+        return describe(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""
         return asdict(self)
@@ -146,9 +176,24 @@ class TrainingSummary:
                 "skippedRows": tuple((name, reason) for name, reason in fields["skippedRows"]),
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
                 "lostCheckpoints": tuple(fields["lostCheckpoints"]),
+                "confusionMatrix": _matrix(fields["confusionMatrix"]),
                 "timingsPerRank": tuple(Timings(**timings) for timings in fields["timingsPerRank"]),
             }
         )
+
+
+def _confusion(job: RankJob, outcome: Outcome) -> ConfusionMatrix | None:
+    if outcome.confusion is None:
+        return None
+    return ConfusionMatrix(tuple(map(label_name, job.classes)), tuple(map(_counts, outcome.confusion)))
+
+
+def _counts(weights: Sequence[float]) -> tuple[float, ...]:
+    return tuple(int(weight) if float(weight).is_integer() else weight for weight in weights)
+
+
+def _matrix(fields: dict[str, Any] | None) -> ConfusionMatrix | None:
+    return ConfusionMatrix(tuple(fields["labels"]), tuple(map(tuple, fields["counts"]))) if fields else None
 
 
 def _session() -> SparkSession:

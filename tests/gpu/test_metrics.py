@@ -74,3 +74,15 @@ def test_metrics_that_say_nothing_are_named_with_the_reason() -> None:
     assert unfit_metric("auc", 3, 5) == "auc is defined for 2 classes; there are 3"
     assert "topK=5" in str(unfit_metric("topKError", 5, 5))
     assert unfit_metric("auc", 2, 5) is unfit_metric("topKError", 6, 5) is unfit_metric("error", 9, 5) is None
+
+
+def test_of_many_classes_no_table_of_labels_and_predictions_is_kept() -> None:
+    few, many = (ScoreSums(classes, 5, torch.device("cpu")) for classes in (200, 201))
+    assert few.confusion is not None
+    assert few.confusion.shape == (200, 200)
+    assert many.confusion is None
+    few.add(torch.eye(200)[:3], torch.tensor([0, 1, 7]), torch.tensor([1.0, 2.0, 0.5]))
+    assert few.confusion.nonzero().tolist() == [[0, 0], [1, 1], [7, 2]]
+    assert few.confusion[7, 2] == 0.5
+    many.add(torch.eye(201)[:3], torch.tensor([0, 1, 7]), None)
+    assert many.metrics().error == pytest.approx(1 / 3)

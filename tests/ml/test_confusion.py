@@ -30,3 +30,15 @@ def test_nothing_to_count_is_an_error(spark):
     frame = spark.createDataFrame([(None, 1.0)], "label double, prediction double")
     with pytest.raises(DataError, match="no row has both"):
         confusion_matrix(frame, "label", "prediction")
+
+
+def test_classes_have_precision_recall_and_f1_where_they_are_defined():
+    matrix = ConfusionMatrix(("a", "b", "c", "d"), ((3, 1, 0, 0), (0.5, 1, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0)))
+    a, b, c, d = matrix.classes
+    assert (a.label, a.rows, a.recall, a.error) == ("a", 4, 0.75, 0.25)
+    assert a.precision == pytest.approx(3 / 4.5)
+    assert a.f1 == pytest.approx(2 * a.precision * a.recall / (a.precision + a.recall))
+    assert (b.rows, b.precision) == (1.5, 0.5)
+    assert (c.precision, c.recall, c.f1, c.error) == (None, 0, None, 1)
+    assert (d.rows, d.precision, d.recall, d.f1, d.error) == (0, None, None, None, None)
+    assert "0.50 / 1.50" in str(matrix)
