@@ -37,6 +37,7 @@ setup(
         "fsspec>=2024.2",
         "psutil>=5.9",
         "scipy>=1.11",
+        "tqdm>=4.66.3",
     ],
     extras_require={
         # Build it with `python -m sparkwater.gpu.build_horovod`: a plain pip install does not

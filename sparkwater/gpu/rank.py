@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -38,9 +38,10 @@ from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.networks.pretrained import Beginning
+from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.peers import PeerFailed, Peers, exchange
-from sparkwater.gpu.records import EpochRecord, Position
+from sparkwater.gpu.records import Position
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.scaling import Scaling, measure_rows
@@ -139,7 +140,7 @@ def run_rank(
     batches: Iterable[pa.RecordBatch],
     job: RankJob,
     peers: Peers,
-    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    observer: Observer = NOBODY,
 ) -> Outcome:
     """Read this rank's rows, train with the other ranks, and say how it ended.
 
@@ -154,8 +155,8 @@ def run_rank(
         The same on all ranks.
     peers : Peers
         The way to the other ranks.
-    on_epoch : callable
-        Called after each epoch.
+    observer : Observer
+        Told on this rank.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def run_rank(
     position = Position()
     try:
         with _threads(peers.threads):
-            return _run(batches, job, peers, on_epoch, position, Stopwatch("connect"))
+            return _run(batches, job, peers, observer, position, Stopwatch("connect"))
     except StallError as error:
         raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
     except Exception as error:
@@ -177,7 +178,7 @@ def _run(
     batches: Iterable[pa.RecordBatch],
     job: RankJob,
     peers: Peers,
-    on_epoch: Callable[[EpochRecord], None],
+    observer: Observer,
     position: Position,
     clock: Stopwatch,
 ) -> Outcome:
@@ -213,7 +214,7 @@ def _run(
                 rows,
                 job.config,
                 communicator,
-                on_epoch,
+                observer,
                 position,
                 job.beginning.head,
                 checkpoints,

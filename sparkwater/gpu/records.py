@@ -9,6 +9,28 @@ from sparkwater.gpu.metrics import Metrics
 
 
 @dataclass(frozen=True)
+class StepRecord:
+    """Where a training is within an epoch, over all ranks.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 0.
+    rows : int
+        Trained in the epoch so far.
+    rows_an_epoch : int
+        Of a whole epoch.
+    loss : float
+        As `EpochRecord.loss`, of the last step.
+    """
+
+    epoch: int
+    rows: int
+    rows_an_epoch: int
+    loss: float
+
+
+@dataclass(frozen=True)
 class EpochRecord:
     """What happened in one epoch, over all ranks.
 

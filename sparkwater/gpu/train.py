@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -24,10 +24,11 @@ from sparkwater.gpu.inputs import forward
 from sparkwater.gpu.loss import row_losses
 from sparkwater.gpu.metrics import ScoreSums, larger_is_better
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
+from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.plan import EpochPlan, plan_epoch
-from sparkwater.gpu.records import EpochRecord, Position
+from sparkwater.gpu.records import EpochRecord, Position, StepRecord
 from sparkwater.gpu.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.resume import Checkpoints, Place, capture, restore
 from sparkwater.gpu.scaling import AnyScaling
@@ -55,7 +56,7 @@ def train(
     rows: Sequence[int],
     config: TrainConfig,
     communicator: Communicator,
-    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    observer: Observer = NOBODY,
     position: Position | None = None,
     head: str = "",
     checkpoints: Checkpoints | None = None,
@@ -83,8 +84,8 @@ def train(
         What to do.
     communicator : Communicator
         Open.
-    on_epoch : callable
-        Called after each epoch.
+    observer : Observer
+        Told on this rank.
     position : Position, optional
         Kept up to date.
     head : str
@@ -130,11 +131,12 @@ def train(
         deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
         checkpoints=checkpoints or Checkpoints(),
         clock=clock or Stopwatch("compute"),
+        observer=observer,
     )
     if loop.checkpoints.last is not None:
         restore(loop.checkpoints.last, state, network, loop.place)
     with loop.clock.part("compute"):
-        loop.run(state, on_epoch)
+        loop.run(state)
     return state
 
 
@@ -163,13 +165,14 @@ class _Loop:
     deadline: float
     checkpoints: Checkpoints
     clock: Stopwatch
+    observer: Observer
 
     @property
     def place(self) -> Place:
         """Which rank of how many."""
         return Place(self.rank, len(self.rows))
 
-    def run(self, state: TrainingState, on_epoch: Callable[[EpochRecord], None]) -> None:
+    def run(self, state: TrainingState) -> None:
         """Train until something ends it."""
         self.network.train()
         while state.stopped_by is None:
@@ -182,7 +185,7 @@ class _Loop:
             record, confusion = self._epoch(state, epoch)
             state.history.append(record)
             with self.clock.part("report"):
-                on_epoch(state.history[-1])
+                self.observer.on_epoch(record)
             self._judge(state, confusion)
             # An epoch that was cut short for want of time is trained again by whoever has more.
             if state.stopped_by != MAX_RUNTIME:
@@ -197,8 +200,12 @@ class _Loop:
         done = state.position.steps_done
         with closing(self.data.batches(plan, self.rank)) as batches:
             for step, batch in enumerate(self.clock.each("data", islice(batches, done, steps)), start=done):
-                state.position.step, done = step, step + 1
-                if self._step(state, batch, _Moment(epoch, step), float(weights[step])):
+                state.position.step, done, before = step, step + 1, state.loss
+                overtime = self._step(state, batch, _Moment(epoch, step), float(weights[step]))
+                with self.clock.part("report"):
+                    loss = (state.loss - before) / float(weights[step])
+                    self.observer.on_step(StepRecord(epoch, state.rows, sum(self.rows), loss))
+                if overtime:
                     state.stopped_by = MAX_RUNTIME
                     break
                 if done < steps and self.checkpoints.due(self._steps_done(state)):

@@ -22,8 +22,9 @@ from sparkwater.gpu.data import KEY
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.world import World
+from sparkwater.ml.display import shown
 from sparkwater.ml.preflight import wait_for_slots
-from sparkwater.ml.progress import ProgressAddress, listen, log_epoch, reporter
+from sparkwater.ml.progress import ProgressAddress, listen, reporter
 from sparkwater.ml.scheduling import rank_profile
 
 if TYPE_CHECKING:
@@ -127,7 +128,11 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     # The key is a hash of the row's content, so its partition follows from the content as well.
     submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
-    with listen(_driver_host(frame), log_epoch(job.config.epochs)) as address:
+    spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
+    with (
+        shown(job.config.epochs, spark_has_a_bar) as display,
+        listen(_driver_host(frame), display) as address,
+    ):
         program = _program(job, address)
         try:
             profile = rank_profile(frame.sparkSession, job.device)

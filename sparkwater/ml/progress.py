@@ -1,4 +1,6 @@
-"""Progress of a training on the driver: rank 0 reports each epoch over a socket of its own.
+"""Progress of a training on the driver: rank 0 reports over a socket of its own.
+
+It reports each epoch, and within an epoch where it is, every two seconds.
 
 It is best effort. A report that doesn't arrive costs a log line, never the training.
 """
@@ -7,20 +9,25 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.observer import NOBODY, Observer
+from sparkwater.gpu.records import EpochRecord, StepRecord
 
 logger = logging.getLogger(__name__)
 
 _MAX_LINE_BYTES = 4096
 _TIMEOUT_SECONDS = 2.0
+_SECONDS_BETWEEN_STEPS = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,19 +43,19 @@ class ProgressAddress:
 
 
 @contextmanager
-def listen(host: str, on_epoch: Callable[[EpochRecord], None]) -> Iterator[ProgressAddress | None]:
+def listen(host: str, observer: Observer) -> Iterator[ProgressAddress | None]:
     """Receive reports while the ``with`` block runs; gives None where the driver can't listen.
 
     Parameters
     ----------
     host : str
         The driver's own address, as executors know it.
-    on_epoch : callable
-        Called in another thread, for each report.
+    observer : Observer
+        Told in other threads, of each report.
     """
     token = secrets.token_hex(16)
     try:
-        server = _ProgressServer(host, token, on_epoch)
+        server = _ProgressServer(host, token, observer)
     except OSError as error:
         logger.warning("no progress of this training: the driver can't listen on %s (%s)", host, error)
         yield None
@@ -67,9 +74,9 @@ class _ProgressServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, host: str, token: str, on_epoch: Callable[[EpochRecord], None]) -> None:
+    def __init__(self, host: str, token: str, observer: Observer) -> None:
         self.token = token
-        self.on_epoch = on_epoch
+        self.observer = observer
         super().__init__((host, 0), _ProgressHandler)
 
 
@@ -80,42 +87,49 @@ class _ProgressHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         try:
             message = json.loads(self.rfile.readline(_MAX_LINE_BYTES))
-            if secrets.compare_digest(str(message["token"]), self.server.token):
-                self.server.on_epoch(EpochRecord.from_dict(message["record"]))
+            if not secrets.compare_digest(str(message["token"]), self.server.token):
+                return
+            if "step" in message:
+                self.server.observer.on_step(StepRecord(**message["step"]))
+            else:
+                self.server.observer.on_epoch(EpochRecord.from_dict(message["epoch"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.debug("ignored a report: %s", error)
 
 
-def reporter(address: ProgressAddress | None) -> Callable[[EpochRecord], None]:
-    """Return what rank 0 calls after each epoch."""
+def reporter(address: ProgressAddress | None) -> Observer:
+    """Return who tells the driver, on rank 0."""
+    if address is None:
+        return NOBODY
+    channel = _Channel(address)
+    return Observer(channel.report_epoch, channel.report_step)
 
-    def report(record: EpochRecord) -> None:
-        if address is None:
-            return
-        message = json.dumps({"token": address.token, "record": asdict(record)}) + "\n"
+
+class _Channel:
+    """The way to the driver; where it can't be reached, only the epochs try again."""
+
+    def __init__(self, address: ProgressAddress) -> None:
+        self._address = address
+        self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
+
+    def report_epoch(self, record: EpochRecord) -> None:
         try:
-            with socket.create_connection((address.host, address.port), timeout=_TIMEOUT_SECONDS) as connection:
-                connection.sendall(message.encode())
+            self._send(epoch=asdict(record))
         except OSError as error:
             logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
 
-    return report
+    def report_step(self, record: StepRecord) -> None:
+        if time.monotonic() < self._next_step:
+            return
+        try:
+            self._send(step=asdict(record))
+            self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
+        except OSError as error:
+            logger.warning("no progress within epochs: the driver can't be reached (%s)", error)
+            self._next_step = math.inf
 
-
-def log_epoch(epochs: float) -> Callable[[EpochRecord], None]:
-    """Return a receiver of reports that logs one line an epoch."""
-
-    def log(record: EpochRecord) -> None:
-        held_out = record.validation
-        logger.info(
-            "epoch %d/%g  loss %.4f  accuracy %.2f %%%s  %d rows/s  %.0f s left",
-            record.epoch + 1,
-            epochs,
-            record.loss,
-            100 * record.accuracy,
-            f"  validation logloss {held_out.logloss:.4f}  error {100 * held_out.error:.2f} %" if held_out else "",
-            record.rows / record.seconds,
-            record.seconds * max(epochs - record.epoch - 1, 0),
-        )
-
-    return log
+    def _send(self, **report: dict[str, Any]) -> None:
+        message = json.dumps({"token": self._address.token, **report}) + "\n"
+        place = (self._address.host, self._address.port)
+        with socket.create_connection(place, timeout=_TIMEOUT_SECONDS) as connection:
+            connection.sendall(message.encode())

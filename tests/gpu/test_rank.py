@@ -14,9 +14,10 @@ from gpu import ranks
 
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
-from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.records import EpochRecord, StepRecord
 from sparkwater.gpu.weights import digest, load_weights
 from sparkwater.gpu.world import World
 
@@ -51,15 +52,17 @@ def train_alone(batches: list[pa.RecordBatch], job: RankJob | None = None, **cha
 def test_one_rank_learns_and_says_how_it_went() -> None:
     seen: list[tuple[EpochRecord, int]] = []
     job = ranks.rank_job(ROWS, epochs=6, momentum=0.9, learning_rate=0.02)
-    outcome = run_rank(
-        ranks.picture_batches(range(ROWS)), job, Alone(), lambda record: seen.append((record, torch.get_num_threads()))
-    )
+    steps: list[StepRecord] = []
+    observer = Observer(lambda record: seen.append((record, torch.get_num_threads())), steps.append)
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), job, Alone(), observer)
     assert outcome.failure is None
     assert [record.epoch for record in outcome.history] == list(range(6))
     assert {record.rows for record in outcome.history} == {ROWS}
     assert outcome.history[-1].loss < 0.3 * outcome.history[0].loss
     assert outcome.history[-1].accuracy > 0.9
     assert seen == [(record, 1) for record in outcome.history]
+    assert [(step.epoch, step.rows) for step in steps[:5]] == [(0, 15), (0, 30), (0, 45), (0, 60), (1, 15)]
+    assert outcome.history[0].loss == pytest.approx(sum(step.loss for step in steps[:4]) / 4)
     assert (outcome.rank, outcome.rows, outcome.skipped, outcome.device) == (0, ROWS, 0, "cpu")
     assert outcome.weights_digest == digest(outcome.weights)
     assert torch.get_num_threads() == 2
@@ -164,7 +167,7 @@ def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
     def fail(record: EpochRecord) -> None:
         raise ZeroDivisionError(f"after epoch {record.epoch}")
 
-    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS), Alone(), fail)
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS), Alone(), Observer(on_epoch=fail))
     assert outcome.failure is not None
     assert (outcome.failure.error_type, outcome.failure.message) == ("ZeroDivisionError", "after epoch 0")
     assert (outcome.failure.epoch, outcome.failure.step) == (0, None)

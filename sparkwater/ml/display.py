@@ -1,0 +1,132 @@
+"""Progress for whoever watches the driver: a log line an epoch, and a bar where there is someone to see it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from sparkwater.gpu.observer import Observer
+from sparkwater.gpu.records import EpochRecord, StepRecord
+
+logger = logging.getLogger(__name__)
+
+#: Trainings that run side by side have one bar between them: the first that reports.
+_bar_lock = threading.Lock()
+
+
+@contextmanager
+def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
+    """Show progress while the ``with`` block runs; gives who is to be told.
+
+    Each epoch is a log line of level INFO. Where a notebook's kernel runs, or the standard error stream is a
+    terminal, there is also a bar; log lines that go to the terminal are then written above it.
+
+    Parameters
+    ----------
+    epochs : float
+        How many there will be, at most.
+    spark_has_a_bar : bool
+        Whether Spark writes its own bar to the terminal (``spark.ui.showConsoleProgress``): two would overwrite
+        each other, so there is none of ours.
+    """
+    terminal = sys.stderr.isatty() and not spark_has_a_bar
+    with ExitStack() as stack:
+        if (terminal or _in_notebook()) and _bar_lock.acquire(blocking=False):
+            stack.callback(_bar_lock.release)
+            if terminal:
+                stack.enter_context(logging_redirect_tqdm())
+            bar = _Bar(epochs)
+            stack.callback(bar.close)
+            yield both(Observer(lambda record: log_epoch(record, epochs)), Observer(bar.on_epoch, bar.on_step))
+        else:
+            yield Observer(lambda record: log_epoch(record, epochs))
+
+
+def both(first: Observer, second: Observer) -> Observer:
+    """Return who tells two others."""
+
+    def on_epoch(record: EpochRecord) -> None:
+        first.on_epoch(record)
+        second.on_epoch(record)
+
+    def on_step(record: StepRecord) -> None:
+        first.on_step(record)
+        second.on_step(record)
+
+    return Observer(on_epoch, on_step)
+
+
+def log_epoch(record: EpochRecord, epochs: float) -> None:
+    """Log one line."""
+    held_out = record.validation
+    logger.info(
+        "epoch %d/%g  loss %.4f  accuracy %.2f %%%s  %d rows/s  %.0f s left",
+        record.epoch + 1,
+        epochs,
+        record.loss,
+        100 * record.accuracy,
+        f"  validation logloss {held_out.logloss:.4f}  error {100 * held_out.error:.2f} %" if held_out else "",
+        record.rows / record.seconds,
+        record.seconds * max(epochs - record.epoch - 1, 0),
+    )
+
+
+class _Bar:
+    """Rows done of all epochs, rows a second, time left, and how good the network is.
+
+    It begins with the first report: the time before that says nothing about the training's speed.
+    """
+
+    def __init__(self, epochs: float) -> None:
+        self._epochs = epochs
+        self._bar: Any = None
+        self._lock = threading.Lock()
+        self._numbers: dict[str, str] = {}
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        rows = (record.epoch + 1) * record.rows if record.epoch + 1 <= self._epochs else None
+        numbers = {"loss": f"{record.loss:.4f}", "accuracy": f"{record.accuracy:.2%}"}
+        if record.validation:
+            numbers["validation"] = f"{record.validation.logloss:.4f} ({1 - record.validation.error:.2%})"
+        self._show(record.epoch, rows, record.rows * self._epochs, numbers)
+
+    def on_step(self, record: StepRecord) -> None:
+        done = record.epoch * record.rows_an_epoch + record.rows
+        self._show(record.epoch, done, record.rows_an_epoch * self._epochs, {"loss": f"{record.loss:.4f}"})
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, epoch: int, rows: int | None, total: float, numbers: dict[str, str]) -> None:
+        with self._lock:
+            if self._bar is None:
+                self._bar = _tqdm()(total=round(total), initial=rows or 0, unit=" rows", unit_scale=True, mininterval=0)
+            done = self._bar.total if rows is None else rows
+            if done < self._bar.n:  # reports may overtake each other
+                return
+            self._numbers.update(numbers)
+            self._bar.set_description(f"epoch {epoch + 1}/{self._epochs:g}", refresh=False)
+            self._bar.set_postfix(self._numbers, refresh=False)
+            self._bar.update(done - self._bar.n)
+            self._bar.refresh()
+
+
+def _tqdm() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without ipywidgets a notebook has the bar of a terminal
+        from tqdm.auto import tqdm
+    return tqdm
+
+
+def _in_notebook() -> bool:
+    """Return whether a kernel runs this process: Jupyter's, Databricks', an editor's."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None

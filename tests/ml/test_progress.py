@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import replace
+
+import pytest
+
+from sparkwater.gpu.metrics import Metrics
+from sparkwater.gpu.observer import Observer
+from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.ml import progress
+from sparkwater.ml.display import shown
+
+METRICS = Metrics(0.25, 0.125, 0.125, None, None)
+EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, METRICS)
+STEP = StepRecord(0, 300, 1000, 0.875)
+
+
+def watched(spark_has_a_bar: bool) -> None:
+    """What a driver does in two trainings side by side."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with shown(2, spark_has_a_bar) as display, shown(2, spark_has_a_bar) as beside:
+        display.on_step(STEP)
+        beside.on_epoch(replace(EPOCH, loss=7.0))
+        display.on_epoch(EPOCH)
+        logging.getLogger("others").warning("a line of somebody else")
+        display.on_step(STEP)  # overtaken by its epoch
+        display.on_epoch(replace(EPOCH, epoch=1, loss=0.25))
+
+
+def watch(*arguments: str) -> str:
+    """Return what a terminal gets."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    with subprocess.Popen([sys.executable, __file__, *arguments], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        text = b""
+        try:
+            while part := os.read(ours, 65536):
+                text += part
+        except OSError:  # the other end of a terminal is gone
+            pass
+    os.close(ours)
+    assert process.returncode == 0, text.decode()
+    return text.decode()
+
+
+LINES = [
+    "epoch 1/2  loss 7.0000  accuracy 75.00 %  validation logloss 0.2500  error 12.50 %  500 rows/s  2 s left",
+    "epoch 1/2  loss 0.5000  accuracy 75.00 %  validation logloss 0.2500  error 12.50 %  500 rows/s  2 s left",
+    "a line of somebody else",
+    "epoch 2/2  loss 0.2500  accuracy 75.00 %  validation logloss 0.2500  error 12.50 %  500 rows/s  0 s left",
+]
+
+
+def test_a_terminal_shows_one_bar_and_every_log_line() -> None:
+    text = watch()
+    shown_lines = [part.strip() for part in text.replace("\r", "\n").split("\n")]
+    assert [line for line in shown_lines if line in LINES] == LINES
+    bars = [line for line in shown_lines if line.startswith("epoch ") and "%|" in line]
+    assert bars[0].startswith("epoch 1/2:  15%|")
+    assert "300/2.00k" in bars[0]
+    assert "loss=0.8750" in bars[0]
+    assert bars[-1].startswith("epoch 2/2: 100%|")
+    assert "rows/s, loss=0.2500, accuracy=75.00%, validation=0.2500 (87.50%)" in bars[-1]
+    assert not any("7.0000" in bar for bar in bars)
+
+
+def test_no_bar_is_shown_where_spark_shows_its_own_or_nobody_watches() -> None:
+    assert watch("spark").split("\r\n") == [*LINES, ""]
+    redirected = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
+    assert redirected.stderr.split("\n") == [*LINES, ""]
+
+
+def test_reports_reach_the_driver_by_its_token_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_STEPS", 0.2)
+    told: list[object] = []
+    with progress.listen("127.0.0.1", Observer(told.append, told.append)) as address:
+        assert address is not None
+        progress.reporter(replace(address, token="another")).on_epoch(EPOCH)
+        rank = progress.reporter(address)
+        rank.on_step(replace(STEP, rows=1))  # too early
+        rank.on_epoch(EPOCH)
+        time.sleep(0.25)
+        rank.on_step(STEP)
+        rank.on_step(replace(STEP, rows=2))  # too soon after it
+        deadline = time.monotonic() + 5
+        while len(told) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert sorted(map(str, told)) == sorted(map(str, [EPOCH, STEP]))
+
+
+def test_a_driver_that_is_gone_costs_log_lines_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_STEPS", 0)
+    with progress.listen("127.0.0.1", Observer()) as address:
+        rank = progress.reporter(address)
+    rank.on_epoch(EPOCH)
+    rank.on_step(STEP)
+    rank.on_step(STEP)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+if __name__ == "__main__":
+    watched("spark" in sys.argv)
