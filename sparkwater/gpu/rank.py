@@ -23,6 +23,7 @@ from torch import nn
 import sparkwater
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.gpu.callbacks import Callback
 from sparkwater.gpu.collectives import (
     CollectiveError,
     Communicator,
@@ -89,6 +90,8 @@ class RankJob:
         Where checkpoints go, each training's in a folder of its own.
     checkpoint_interval : int
         Steps between them within an epoch; 0 for none.
+    callbacks : tuple of callable
+        Called on rank 0 after each epoch.
     """
 
     network: NetworkEntry
@@ -106,6 +109,7 @@ class RankJob:
     scalings: tuple[Scaling | None, ...] = ()
     checkpoint_dir: str | None = None
     checkpoint_interval: int = 0
+    callbacks: tuple[Callback, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,7 @@ def _run(
                 job.beginning.head,
                 checkpoints,
                 clock,
+                job.callbacks,
             )
         with clock.part("finish"):
             weights = dump_weights(network)

@@ -12,7 +12,7 @@ from sparkwater.gpu.records import EpochRecord, Position
 from sparkwater.gpu.stopping import Best
 
 #: What ended a training: all epochs were done, or the Param of this name said so.
-EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME = "epochs", "stoppingRounds", "maxRuntimeSecs"
+EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME, CALLBACKS = "epochs", "stoppingRounds", "maxRuntimeSecs", "callbacks"
 
 
 @dataclass

@@ -49,6 +49,8 @@ class Timings:
         Scoring rows to validate on.
     report : float
         Telling the driver of progress.
+    callbacks : float
+        The user's own functions; other ranks wait for them.
     finish : float
         The weights' way to the driver, and the summary.
     """
@@ -64,6 +66,7 @@ class Timings:
     checkpoints: float = 0.0
     validation: float = 0.0
     report: float = 0.0
+    callbacks: float = 0.0
     finish: float = 0.0
 
     @property

@@ -16,6 +16,7 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError, DataError, SparkwaterError
 from sparkwater.gpu.augmentation import augment
+from sparkwater.gpu.callbacks import Callback, call_back
 from sparkwater.gpu.checkpoints import CheckpointFolder
 from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.config import TrainConfig
@@ -34,7 +35,7 @@ from sparkwater.gpu.resume import Checkpoints, Place, capture, restore
 from sparkwater.gpu.scaling import AnyScaling
 from sparkwater.gpu.schedules import Length, learning_rate, momentum
 from sparkwater.gpu.seeding import derive_seed
-from sparkwater.gpu.state import EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
+from sparkwater.gpu.state import CALLBACKS, EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
 from sparkwater.gpu.stopping import Best, has_converged
 from sparkwater.gpu.timings import Stopwatch
 from sparkwater.gpu.validation import score_rows
@@ -61,6 +62,7 @@ def train(
     head: str = "",
     checkpoints: Checkpoints | None = None,
     clock: Stopwatch | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingState:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
@@ -94,6 +96,8 @@ def train(
         Where to write them, and the one to go on from.
     clock : Stopwatch, optional
         Measures what the time is spent on.
+    callbacks : sequence of callable
+        Called on rank 0 after each epoch; see `call_back`.
 
     Returns
     -------
@@ -132,6 +136,7 @@ def train(
         checkpoints=checkpoints or Checkpoints(),
         clock=clock or Stopwatch("compute"),
         observer=observer,
+        callbacks=callbacks,
     )
     if loop.checkpoints.last is not None:
         restore(loop.checkpoints.last, state, network, loop.place)
@@ -166,6 +171,7 @@ class _Loop:
     checkpoints: Checkpoints
     clock: Stopwatch
     observer: Observer
+    callbacks: Sequence[Callback]
 
     @property
     def place(self) -> Place:
@@ -187,6 +193,10 @@ class _Loop:
             with self.clock.part("report"):
                 self.observer.on_epoch(record)
             self._judge(state, confusion)
+            with self.clock.part("callbacks"):
+                done = call_back(self.callbacks, record, self.rank, self.communicator)
+            if done and state.stopped_by is None:
+                state.stopped_by = CALLBACKS
             # An epoch that was cut short for want of time is trained again by whoever has more.
             if state.stopped_by != MAX_RUNTIME:
                 self._save(state)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from torch import nn
 
+    from sparkwater.gpu.callbacks import Callback
     from sparkwater.gpu.describe import NetworkDescription
 
 logger = logging.getLogger(__name__)
@@ -202,6 +203,11 @@ class ImageClassifier(
         MiB of tensors that a worker holds in memory; more of them go to a mapped file on the
         executor's local disk, which is gone after the fit. Default 0: half of the memory that is
         free, shared by the workers of a host.
+    callbacks : list of callable, optional
+        Functions that are called with the `sparkwater.gpu.records.EpochRecord` after each epoch, by the task of
+        rank 0, on its executor; one that returns True ends the training there. They travel as Spark's own
+        closures do, so what they change stays on the executor. What one raises fails the fit. For example
+        ``callbacks=[lambda record: record.accuracy > 0.99]``.
     allowPlaintext : bool
         Train although Spark's own traffic is protected and the workers' isn't. Default False.
     """
@@ -270,6 +276,7 @@ class ImageClassifier(
         checkpointInterval: int = 0,
         maxRestarts: int = 0,
         maxMemoryInMB: float = 0.0,
+        callbacks: list[Callback] | None = None,
         allowPlaintext: bool = False,
     ) -> None:
         super().__init__()
@@ -335,8 +342,8 @@ class ImageClassifier(
         Raises
         ------
         ConfigurationError
-            If ``network`` is an instance, or there is a ``validationDataFrame``: an estimator is saved as
-            its Params, which hold neither weights nor rows.
+            If ``network`` is an instance, or there are a ``validationDataFrame`` or ``callbacks``: an estimator is
+            saved as its Params, which hold neither weights, nor rows, nor functions.
         """
         network = self.getNetwork()
         if not isinstance(network, str):
@@ -349,6 +356,7 @@ class ImageClassifier(
                 "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
                 "estimator.clear(estimator.validationDataFrame), or mark such rows by validationIndicatorCol"
             )
+        self.check_saved_without_callbacks()
         return super().write()
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
@@ -426,6 +434,7 @@ class ImageClassifier(
             store=store,
             beginning=choice.beginning,
             scalings=choice.scalings,
+            callbacks=tuple(self.getCallbacks()),
         )
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",

@@ -20,6 +20,7 @@ from sparkwater.ml.checkpoint_params import CheckpointParams
 from sparkwater.ml.declared import at_least, declare, refuse_unless
 from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import HasNetwork
+from sparkwater.ml.observing_params import ObservingParams
 from sparkwater.ml.recipe_params import RecipeParams
 from sparkwater.ml.row_params import RowParams
 from sparkwater.ml.stopping_params import StoppingParams
@@ -60,7 +61,7 @@ class PredictorParams(
         return self.getOrDefault(self.predictedLabelCol)
 
 
-class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, HasSeed):
+class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, ObservingParams, HasSeed):
     """Params of a training."""
 
     epochs: Param[float] = declare(
@@ -175,3 +176,4 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, 
         self.check_row_params()
         self.check_stopping_params()
         self.check_checkpoint_params()
+        self.check_observing_params()

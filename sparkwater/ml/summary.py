@@ -46,7 +46,8 @@ class TrainingSummary:
     rowsPerRank : tuple of int
         Rows that each rank held.
     stoppedBy : str
-        The Param that ended the training: ``epochs``, ``stoppingRounds`` or ``maxRuntimeSecs``.
+        The Param that ended the training: ``epochs``, ``stoppingRounds``, ``maxRuntimeSecs`` or
+        ``callbacks``.
     bestEpoch : int or None
         The epoch, counted from 0, whose weights the model has, where the best were kept.
     restarts : int

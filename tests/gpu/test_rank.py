@@ -4,9 +4,11 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -161,6 +163,18 @@ def test_a_loss_that_is_not_finite_stops_the_training_with_its_place() -> None:
     assert (epoch, step) > (0, 0)
     assert outcome.failure.first
     assert torch.get_num_threads() == 2
+
+
+def test_callbacks_change_nothing_but_when_a_training_ends() -> None:
+    batches, seen = ranks.picture_batches(range(ROWS)), list[int]()
+    job = ranks.rank_job(ROWS, epochs=2)
+    alone = train_alone(batches, job)
+    watched = train_alone(batches, replace(job, callbacks=(lambda record: seen.append(record.epoch),)))
+    assert (watched.weights_digest, watched.stopped_by, seen) == (alone.weights_digest, "epochs", [0, 1])
+    answers: list[Any] = [1, "yes", None, np.bool_(True)]
+    job = replace(ranks.rank_job(ROWS, epochs=9), callbacks=(lambda record: answers[record.epoch],))
+    stopped = train_alone(batches, job)
+    assert (stopped.stopped_by, len(stopped.history)) == ("callbacks", 4)
 
 
 def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
