@@ -26,7 +26,7 @@ from bench_transform import (
 )
 
 from sparkwater.conversions import with_tensor_spec
-from sparkwater.gpu.inference import BATCH_ROWS, ready_network
+from sparkwater.gpu.inference import BATCH_ROWS, load_network
 from sparkwater.ml import ImageClassifierModel
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def plain(model: ImageClassifierModel, rows: torch.Tensor) -> None:
     trained = model.fitted.trained
-    network = ready_network(trained)
+    network = load_network(trained)
     found: list[torch.Tensor] = []
     hook = network.fc2.register_forward_pre_hook(lambda _, args: found.append(args[0]))
     with torch.inference_mode():

@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional
 
 from sparkwater.gpu.collectives import COLLECTIVES, Meeting, open_communicator
+from sparkwater.gpu.compute import choose_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows
 from sparkwater.gpu.hosts import LOOPBACK
@@ -94,8 +95,9 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
         with open_communicator(collective, world, meeting, device) as communicator:
             scaling = measure_scaling(data.blocks(), SHAPE[0], communicator, device)
             network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
+            layout = choose_layout(network, torch.zeros((2, *SHAPE)), device, config.precision)
             barrier.wait()
-            state = train(network, data, scaling, CLASSES, rank, [rows] * RANKS, config, communicator)
+            state = train(network, data, scaling, CLASSES, rank, [rows] * RANKS, config, communicator, layout=layout)
     results.put(state.history[-1].seconds)
 
 

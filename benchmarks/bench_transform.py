@@ -31,7 +31,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions import ImageToTensor, TensorSpec, from_tensor_column, read_image_folder, with_tensor_spec
 from sparkwater.conversions.arrow import as_torch, tensor_view
-from sparkwater.gpu.inference import BATCH_ROWS, TrainedNetwork, ready_network
+from sparkwater.gpu.inference import BATCH_ROWS, TrainedNetwork, load_network
 from sparkwater.gpu.networks import build_network
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
@@ -122,7 +122,7 @@ def plain(model: ImageClassifierModel, rows: torch.Tensor, layout: torch.memory_
 
 def batch_udf(trained: TrainedNetwork) -> Any:
     def make() -> Callable[[Any], Any]:
-        network = ready_network(trained)
+        network = load_network(trained)
 
         def predict(pixels: Any) -> Any:
             with torch.inference_mode():

@@ -90,7 +90,7 @@ class HorovodCommunicator:
         import horovod.torch as hvd
 
         with _losing_peers(self._stall_timeout):
-            self._finish(hvd.allreduce_async_(values, op=hvd.Sum, name="sum"))
+            self._finish(hvd.allreduce_async_(values, op=hvd.Sum, name=f"sum.{values.dtype}.{values.numel()}"))
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""

@@ -49,6 +49,12 @@ class TrainConfig:
         Seconds after which no further step begins; 0 for no limit.
     top_k : int
         See `sparkwater.gpu.metrics.Metrics`.
+    precision : str
+        One of `sparkwater.gpu.compute.PRECISIONS`.
+    gradient_compression : str
+        One of `sparkwater.gpu.gradients.COMPRESSIONS`.
+    compiled : bool
+        Whether ``torch.compile`` compiles the network.
     seed : int
         What initial weights, order and everything else random follow from.
     """
@@ -84,3 +90,6 @@ class TrainConfig:
     keep_best: bool = False
     max_runtime_secs: float = 0.0
     top_k: int = 5
+    precision: str = "float32"
+    gradient_compression: str = "none"
+    compiled: bool = False

@@ -13,6 +13,7 @@ from torch import nn
 
 from sparkwater.conversions.arrow import as_torch
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.compute import Compute, choose_layout
 from sparkwater.gpu.inputs import Inputs, forward
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.networks.heads import HeadReplaced, with_head
@@ -26,7 +27,9 @@ BATCH_ROWS = 256
 
 #: Networks that one Python worker keeps ready.
 _MAX_READY = 3
-_ready: OrderedDict[str, nn.Module] = OrderedDict()
+_ready: OrderedDict[str, Compute] = OrderedDict()
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,30 @@ class TrainedNetwork:
     class_weights: tuple[float, ...] = ()
 
 
-def ready_network(trained: TrainedNetwork) -> nn.Module:
-    """Return the network with its weights; built once in a process for the same network and weights."""
-    key = f"{trained.weights_digest} {trained.entry.key}"
+def ready_network(trained: TrainedNetwork) -> Compute:
+    """Return the network with its weights, ready to score; built once in a process for the same network and weights."""
+    key = f"{trained.weights_digest} {trained.entry.key} {trained.shape} {trained.scaling}"
     if key not in _ready:
-        with torch.random.fork_rng(devices=[]):
-            network = trained.entry.factory(trained.shape, trained.classes)
-        load_weights(network, trained.weights)
-        network.eval()
-        _ready[key] = network
+        network = load_network(trained)
+        _ready[key] = Compute(network, trained.scaling, _CPU, _layout(network, trained))
         while len(_ready) > _MAX_READY:
             _ready.popitem(last=False)
     _ready.move_to_end(key)
     return _ready[key]
+
+
+def load_network(trained: TrainedNetwork) -> nn.Module:
+    """Return the network with its weights, in evaluation mode, as its factory makes it."""
+    with torch.random.fork_rng(devices=[]):
+        network = trained.entry.factory(trained.shape, trained.classes)
+    load_weights(network, trained.weights)
+    return network.eval()
+
+
+def _layout(network: nn.Module, trained: TrainedNetwork) -> torch.memory_format:
+    if isinstance(trained.scaling, PackedScaling):
+        return torch.contiguous_format
+    return choose_layout(network, torch.zeros((2, *trained.shape)), _CPU, "float32")
 
 
 def portable_entry(trained: TrainedNetwork) -> NetworkEntry:
@@ -111,7 +125,7 @@ def portable_entry(trained: TrainedNetwork) -> NetworkEntry:
 def _compute_the_same(one: TrainedNetwork, other: TrainedNetwork) -> bool:
     rows = _random_rows(one)
     with torch.inference_mode():
-        return torch.equal(forward(ready_network(one), rows), forward(ready_network(other), rows))
+        return torch.equal(forward(load_network(one), rows), forward(load_network(other), rows))
 
 
 def _random_rows(trained: TrainedNetwork) -> Inputs:
@@ -142,24 +156,10 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
     numpy.ndarray of float32
         Shape ``(rows, trained.classes)``: log-odds up to a constant a row.
     """
-    network = ready_network(trained)
+    compute = ready_network(trained)
     if not len(tensors):
         return np.empty((0, trained.classes), np.float32)
     with torch.inference_mode():
-        blocks = torch.split(as_torch(tensors), BATCH_ROWS)
-        try:
-            outputs = [forward(network, _channels_last(trained.scaling.apply(block))) for block in blocks]
-        except RuntimeError:  # a network that views its tensors needs them row-major
-            outputs = [forward(network, trained.scaling.apply(block)) for block in blocks]
-        scores = torch.cat(outputs) - prior_shift(trained.class_weights, torch.device("cpu"))
+        outputs = [compute.outputs(block) for block in torch.split(as_torch(tensors), BATCH_ROWS)]
+        scores = torch.cat(outputs) - prior_shift(trained.class_weights, compute.device)
     return np.asarray(scores.numpy())
-
-
-def _channels_last(batch: Inputs) -> Inputs:
-    """Return pictures in the memory layout in which processors convolve faster, up to twice; else the batch.
-
-    A single channel's strides say nothing of the layout unless they are made for it.
-    """
-    if isinstance(batch, tuple) or batch.dim() != 4:
-        return batch
-    return torch.empty_like(batch, memory_format=torch.channels_last).copy_(batch)

@@ -171,9 +171,10 @@ def layer_features(
     list of numpy.ndarray of float32
         Each with one entry a row.
     """
-    network = ready_network(trained)
+    compute = ready_network(trained)
+    network = compute.network
     with torch.inference_mode():
-        blocks = (trained.scaling.apply(block) for block in torch.split(as_torch(tensors), BATCH_ROWS))
+        blocks = map(compute.inputs, torch.split(as_torch(tensors), BATCH_ROWS))
         read = [read_cuts(network, cuts, pooling, partial(forward, network, block)) for block in blocks]
         return [torch.cat(values).numpy() for values in zip(*read, strict=True)]
 

@@ -30,8 +30,8 @@ class FlatParameters:
         Float32, one element a weight; its ``grad`` is the first part of `message`.
     message : torch.Tensor
         The gradients and then the extra slots: what the ranks add up.
-    extra : torch.Tensor
-        The extra slots, a view of `message`.
+    gradients, extra : torch.Tensor
+        The gradients and the extra slots, views of `message`.
     kernels : list of torch.nn.Parameter
         The network's own parameters of two or more dimensions, views of the vector.
     """
@@ -48,15 +48,14 @@ class FlatParameters:
         device = parameters[0].device
         self.values = nn.Parameter(torch.empty(sum(sizes), device=device))
         self.message = torch.zeros(sum(sizes) + extra, device=device)
-        gradients = self.message[: sum(sizes)]
+        self.gradients = self.message[: sum(sizes)]
         self.extra = self.message[sum(sizes) :]
         for parameter, value, gradient in zip(
-            parameters, torch.split(self.values.data, sizes), torch.split(gradients, sizes), strict=True
+            parameters, torch.split(self.values.data, sizes), torch.split(self.gradients, sizes), strict=True
         ):
-            value.copy_(parameter.data.reshape(-1))
-            parameter.data = value.view(parameter.shape)
-            parameter.grad = gradient.view(parameter.shape)
-        self.values.grad = gradients
+            parameter.data = _view_as(value, parameter).copy_(parameter.data)
+            parameter.grad = _view_as(gradient, parameter)
+        self.values.grad = self.gradients
         self.kernels = [parameter for parameter in parameters if parameter.dim() > 1]
 
     def clear(self) -> None:
@@ -74,3 +73,10 @@ class FlatParameters:
             values.grad = self.values.grad[part]
             parts.append({"params": [values], "multiplier": multiplier})
         return parts
+
+
+def _view_as(values: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
+    """Return a part of a vector as a tensor of a parameter's shape and memory layout."""
+    if parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last):
+        return values.as_strided(parameter.shape, parameter.stride(), values.storage_offset())
+    return values.view(parameter.shape)

@@ -32,11 +32,12 @@ from sparkwater.gpu.collectives import (
     missing_collective,
     open_communicator,
 )
+from sparkwater.gpu.compute import choose_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Classes, RankData, load_rows
 from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
-from sparkwater.gpu.inputs import network_shape
+from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.gpu.observer import NOBODY, Observer
@@ -202,6 +203,7 @@ def _run(
         shape, classes = network_shape(job.spec), len(job.classes)
         network = build_network(job.network, shape, classes, seed, job.beginning.initialization)
         job.beginning.apply(network)
+        layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
         with clock.part("checkpoints"):
             checkpoints = _checkpoints(job, peers, reports, network)
         state = None
@@ -224,6 +226,7 @@ def _run(
                 checkpoints,
                 clock,
                 job.callbacks,
+                layout,
             )
         with clock.part("finish"):
             weights = dump_weights(network)

@@ -136,6 +136,7 @@ def capture(
             "history": [asdict(record) for record in state.history],
             "best": None if best is None else {"epoch": best.epoch, "value": best.value},
             "stoppedBy": state.stopped_by,
+            "scaler": state.scaler.state_dict(),
         },
         {name: value.detach().cpu().clone() for name, value in tensors.items()},
     )
@@ -158,6 +159,7 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
         state.position.epoch, state.position.step = fields["epoch"], fields["step"]
         state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
         state.confusion = tensors[_CONFUSION].to(device) if _CONFUSION in tensors else None
+        state.scaler.load_state_dict(fields["scaler"])
         state.history[:] = map(EpochRecord.from_dict, fields["history"])
         if fields["best"] is not None:
             buffers = {name: buffer.to(device) for name, buffer in _without(tensors, _BEST_BUFFER).items()}

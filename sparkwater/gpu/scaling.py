@@ -29,18 +29,21 @@ class Scaling:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
-    def apply(self, batch: torch.Tensor) -> torch.Tensor:
+    def apply(self, batch: torch.Tensor, layout: torch.memory_format = torch.contiguous_format) -> torch.Tensor:
         """Return a batch, ``(rows, channels, ...)`` of any dtype, as scaled float32 on its device.
 
-        Ids become int64, and booleans stay what they are.
+        Ids become int64, and booleans stay what they are. Pictures get the memory layout that is asked for.
         """
         if not self.mean:
             return batch.to(batch.dtype if batch.dtype == torch.bool else torch.int64, copy=True)
         shape = (1, -1, *(1,) * (batch.dim() - 2))[: batch.dim()]
         mean = torch.tensor(self.mean, device=batch.device).view(shape)
         factor = torch.tensor([1 / value for value in self.deviation], device=batch.device).view(shape)
-        # A copy, also of float32: the batch may be a view of memory that belongs to Arrow.
-        return batch.to(torch.float32, copy=True).sub_(mean).mul_(factor)
+        # A copy, also of float32: the batch may be a view of memory that belongs to Arrow. It is made for its
+        # layout, which the strides of a single channel don't tell.
+        kept = layout if batch.dim() == 4 else torch.contiguous_format
+        scaled = torch.empty(batch.shape, dtype=torch.float32, device=batch.device, memory_format=kept)
+        return scaled.copy_(batch).sub_(mean).mul_(factor)
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class PackedScaling:
     spec: PackedSpec
     parts: tuple[Scaling, ...]
 
-    def apply(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def apply(
+        self, batch: torch.Tensor, layout: torch.memory_format = torch.contiguous_format
+    ) -> tuple[torch.Tensor, ...]:
         """Return packed rows, ``(rows, bytes)``, as the scaled batches of their tensors."""
         tensors = unpack(batch, self.spec)
-        return tuple(scaling.apply(tensor) for scaling, tensor in zip(self.parts, tensors, strict=True))
+        return tuple(scaling.apply(tensor, layout) for scaling, tensor in zip(self.parts, tensors, strict=True))
 
 
 #: How the rows of a network are scaled, whether they hold one tensor or several.

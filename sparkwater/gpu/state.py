@@ -28,6 +28,8 @@ class TrainingState:
         The weights.
     optimizer : torch.optim.Optimizer
         With its moments.
+    scaler : torch.amp.GradScaler
+        See `sparkwater.gpu.compute.loss_scaler`.
     scores : ScoreSums
         Of this rank's training rows in this epoch so far.
     position : Position
@@ -50,6 +52,7 @@ class TrainingState:
 
     flat: FlatParameters
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     scores: ScoreSums
     position: Position
     loss: float = 0.0

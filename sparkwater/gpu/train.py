@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -19,9 +19,10 @@ from sparkwater.gpu.augmentation import augment
 from sparkwater.gpu.callbacks import Callback, call_back
 from sparkwater.gpu.checkpoints import CheckpointFolder
 from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.compute import Compute, loss_scaler
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Batch, RankData
-from sparkwater.gpu.inputs import forward
+from sparkwater.gpu.gradients import sum_gradients
 from sparkwater.gpu.loss import row_losses
 from sparkwater.gpu.metrics import ScoreSums, larger_is_better
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
@@ -63,6 +64,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     clock: Stopwatch | None = None,
     callbacks: Sequence[Callback] = (),
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> TrainingState:
     """Train a network in place on the rows of all ranks; every rank calls this at the same time.
 
@@ -98,6 +100,8 @@ def train(
         Measures what the time is spent on.
     callbacks : sequence of callable
         Called on rank 0 after each epoch; see `call_back`.
+    layout : torch.memory_format
+        Of the network's inputs: see `sparkwater.gpu.compute.choose_layout`.
 
     Returns
     -------
@@ -118,12 +122,14 @@ def train(
     communicator.broadcast_(flat.values.data)
     optimizer = make_optimizer(config, flat.groups(config.head_multiplier))
     scores = ScoreSums(classes, config.top_k, device)
-    state = TrainingState(flat, optimizer, scores, position if position is not None else Position())
+    scaler = loss_scaler(config.precision, device)
+    state = TrainingState(flat, optimizer, scaler, scores, position if position is not None else Position())
+    called = cast(nn.Module, torch.compile(network)) if config.compiled else network
     limited = config.max_runtime_secs and rank == 0
     loop = _Loop(
         network=network,
         data=data.on(device),
-        scaling=scaling,
+        compute=Compute(called, scaling, device, layout, config.precision),
         rank=rank,
         rows=tuple(rows),
         config=config,
@@ -158,7 +164,7 @@ class _Loop:
 
     network: nn.Module
     data: RankData
-    scaling: AnyScaling
+    compute: Compute
     rank: int
     rows: tuple[int, ...]
     config: TrainConfig
@@ -253,15 +259,17 @@ class _Loop:
                 flat.extra[0] = self._backward(state, batch, moment, global_weight)
         flat.extra[1] = len(batch.labels)
         flat.extra[2] = time.monotonic() > self.deadline
-        self.communicator.all_reduce_(flat.message)
+        sum_gradients(flat, config.gradient_compression, self.communicator)
         loss, rows, overtime = flat.extra.tolist()
         _check_loss(loss, moment)
         state.loss += loss
         state.rows += round(rows)
         done = moment.epoch * self.length.steps_an_epoch + moment.step
         set_step(state.optimizer, learning_rate(config, self.length, done), momentum(config, self.length, done))
+        state.scaler.unscale_(state.optimizer)
         shape_gradients(flat, config)
-        state.optimizer.step()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
         limit_norms(flat, config)
         return overtime > 0
 
@@ -270,8 +278,7 @@ class _Loop:
         config = self.config
         with self.clock.part("data"):
             features, labels = batch.features.to(self.device), batch.labels.to(self.device)
-        inputs = self.scaling.apply(self._augmented(features, moment))
-        outputs = forward(self.network, inputs)
+        outputs = self.compute.outputs(self._augmented(features, moment))
         losses = row_losses(outputs, labels, config.label_smoothing)
         weights = None if batch.weights is None else batch.weights.to(self.device)
         if weights is not None:
@@ -279,7 +286,7 @@ class _Loop:
         if self.class_weights is not None:
             losses = losses * self.class_weights[labels]
         loss = losses.sum()
-        (loss / global_weight).backward()  # type: ignore[no-untyped-call]
+        state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             state.scores.add(outputs - self.shift, labels, weights)
         return loss.detach()
@@ -315,7 +322,7 @@ class _Loop:
             return None
         sums = state.scores.emptied()
         with self.clock.part("validation"):
-            score_rows(self.network, held_out, self.scaling, self.shift, sums)
+            score_rows(self.network, held_out, self.compute.outputs, self.shift, sums)
         self.communicator.all_reduce_(sums.values)
         return sums
 

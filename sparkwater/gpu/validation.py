@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from sparkwater.gpu.data import RankRows
-from sparkwater.gpu.inputs import forward
 from sparkwater.gpu.metrics import ScoreSums
-from sparkwater.gpu.scaling import AnyScaling
 
 
-def score_rows(network: nn.Module, rows: RankRows, scaling: AnyScaling, shift: torch.Tensor, sums: ScoreSums) -> None:
+def score_rows(
+    network: nn.Module,
+    rows: RankRows,
+    outputs: Callable[[torch.Tensor], torch.Tensor],
+    shift: torch.Tensor,
+    sums: ScoreSums,
+) -> None:
     """Add a rank's held-out rows to sums: as they are, by the network as it scores.
 
     Parameters
@@ -23,8 +27,8 @@ def score_rows(network: nn.Module, rows: RankRows, scaling: AnyScaling, shift: t
         Its modules are in the modes that they were in afterwards.
     rows : RankRows
         There may be none.
-    scaling : Scaling or PackedScaling
-        As in training.
+    outputs : callable
+        Gives the network's outputs for features, as in training.
     shift : torch.Tensor
         See `sparkwater.gpu.weighting.prior_shift`.
     sums : ScoreSums
@@ -33,9 +37,9 @@ def score_rows(network: nn.Module, rows: RankRows, scaling: AnyScaling, shift: t
     device = sums.values.device
     with _evaluating(network), torch.no_grad():
         for batch in rows.scan():
-            outputs = forward(network, scaling.apply(batch.features.to(device))) - shift
+            scores = outputs(batch.features) - shift
             weights = None if batch.weights is None else batch.weights.to(device)
-            sums.add(outputs, batch.labels.to(device), weights)
+            sums.add(scores, batch.labels.to(device), weights)
 
 
 @contextmanager

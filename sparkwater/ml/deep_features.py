@@ -190,7 +190,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         layer = self.getLayer()
         layers = layer if isinstance(layer, list) else [layer]
         names = self._output_names(len(layers))
-        network = ready_network(trained)
+        network = ready_network(trained).network
         cuts = find_cuts(network, spec, layers)
         shapes = check_cuts(network, spec, cuts, pooling)
         outputs = [

@@ -151,10 +151,13 @@ def rank_job(expected_rows: int, **changes: Any) -> RankJob:
 
 
 def fails_at(entry: NetworkEntry, call: int) -> NetworkEntry:
-    """Return a network that raises when it is called for the so-manieth time in training; 0 for never."""
+    """Return a network that raises when it is called for the so-manieth time in training; 0 for never.
+
+    The call before the first step, which tries the memory layout, doesn't count.
+    """
 
     def factory(shape: tuple[int, ...], classes: int) -> torch.nn.Module:
-        network, calls = entry.factory(shape, classes), count(1)
+        network, calls = entry.factory(shape, classes), count()
 
         def count_calls(module: torch.nn.Module, inputs: Any) -> None:
             if module.training and next(calls) == call:

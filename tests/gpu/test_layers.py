@@ -69,13 +69,16 @@ def pixels(rows: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray[Any, np.dtyp
 
 
 def hooked(network: TrainedNetwork, module: str, tensors: Any) -> torch.Tensor:
-    """Return a module's output by plain PyTorch."""
+    """Return a module's output by plain PyTorch, in the layout that scoring chose."""
     found: list[torch.Tensor] = []
     plain = network.entry.factory(network.shape, network.classes)
-    plain.load_state_dict(ready_network(network).state_dict())
-    plain.eval().get_submodule(module).register_forward_hook(lambda *call: found.append(call[2].clone()))
+    scorer = ready_network(network)
+    plain.load_state_dict(scorer.network.state_dict())
+    plain.eval().to(memory_format=scorer.layout).get_submodule(module).register_forward_hook(
+        lambda *call: found.append(call[2].clone())
+    )
     with torch.no_grad():
-        plain(network.scaling.apply(as_torch(tensors)))
+        plain(scorer.inputs(as_torch(tensors)))
     return found[0]
 
 
@@ -84,9 +87,9 @@ def spec_of(network: TrainedNetwork) -> TensorSpec:
 
 
 def features(network: TrainedNetwork, layers: list[str | int], tensors: Any, pooling: str = "flatten") -> list[Any]:
-    cuts = find_cuts(ready_network(network), spec_of(network), layers)
+    cuts = find_cuts(ready_network(network).network, spec_of(network), layers)
     values = layer_features(network, cuts, pooling, tensors)
-    shapes = check_cuts(ready_network(network), spec_of(network), cuts, pooling)
+    shapes = check_cuts(ready_network(network).network, spec_of(network), cuts, pooling)
     assert [value.shape[1:] for value in values] == list(shapes)
     return values
 
@@ -115,7 +118,7 @@ def test_other_batch_sizes_come_close_and_several_layers_equal_one_at_a_time():
 
 
 def test_positions_count_as_the_table_does_and_penultimate_is_what_the_head_takes():
-    network = ready_network(trained("lenet"))
+    network = ready_network(trained("lenet")).network
     assert find_cuts(network, TensorSpec("uint8", SHAPE), [0, 7, -1, "penultimate"]) == (
         Cut("conv1"),
         Cut("fc1"),
@@ -154,7 +157,7 @@ def test_network_that_needs_row_major_tensors_is_scored_all_the_same():
     scorer, tensors = trained(Winding()), pixels(8)
     columns_first = torch.zeros(8, 1, 28, 28).contiguous().as_strided((8, 1, 28, 28), (784, 1, 28, 1))
     with pytest.raises(RuntimeError, match="view"):
-        ready_network(scorer)(columns_first)
+        ready_network(scorer).network(columns_first)
     np.testing.assert_allclose(predict_logits(scorer, tensors), hooked(scorer, "fc", tensors), rtol=1e-5, atol=1e-6)
 
 

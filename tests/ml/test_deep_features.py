@@ -25,14 +25,17 @@ def model():
 
 
 def hooked(model, module, images):
-    """Return a layer's output by plain PyTorch."""
+    """Return a layer's output by plain PyTorch, in the layout that scoring chose."""
     found = []
     trained = model.fitted.trained
     network = build_network(trained.entry, trained.shape, trained.classes, 0)
-    network.load_state_dict(ready_network(trained).state_dict())
-    network.eval().get_submodule(module).register_forward_hook(lambda *call: found.append(call[2].clone()))
+    scorer = ready_network(trained)
+    network.load_state_dict(scorer.network.state_dict())
+    network.eval().to(memory_format=scorer.layout).get_submodule(module).register_forward_hook(
+        lambda *call: found.append(call[2].clone())
+    )
     with torch.no_grad():
-        network(trained.scaling.apply(torch.from_numpy(images[:, None])))
+        network(scorer.inputs(torch.from_numpy(images[:, None])))
     return found[0].numpy()
 
 

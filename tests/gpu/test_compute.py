@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from gpu import ranks
+from gpu.test_layers import Winding
+from gpu.test_rank import Alone
+from torch import nn
+
+from sparkwater.gpu.checkpoints import CheckpointFolder
+from sparkwater.gpu.compute import choose_layout
+from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.outcome import Outcome
+from sparkwater.gpu.rank import run_rank
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+ROWS = 60
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(**settings: Any) -> Outcome:
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS, **settings), Alone())
+    assert outcome.failure is None, outcome.failure
+    return outcome
+
+
+def losses(outcome: Outcome) -> list[float]:
+    return [record.loss for record in outcome.history]
+
+
+def test_pictures_go_channels_last_and_the_trial_leaves_no_trace() -> None:
+    network = build_network(find_network("resnet18"), (3, 32, 32), 10, 1).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    random_state = torch.get_rng_state()
+    assert choose_layout(network, torch.zeros(2, 3, 32, 32), CPU, "float32") == torch.channels_last
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs", "device", "precision"),
+    [
+        (Winding().train(), torch.zeros(2, 1, 28, 28), CPU, "float32"),  # it views its tensors
+        (build_network(find_network("mlp"), (1, 28, 28), 10, 1), torch.zeros(2, 1, 28, 28), CPU, "float32"),
+        (nn.Linear(3, 2), torch.zeros(2, 3), CPU, "float32"),
+        (nn.Bilinear(3, 3, 2), (torch.zeros(2, 3), torch.zeros(2, 3)), CPU, "float32"),
+        (build_network(find_network("lenet"), (1, 28, 28), 10, 1), torch.zeros(2, 1, 28, 28), GPU, "float32"),
+    ],
+)
+def test_other_networks_and_gpus_in_float32_stay_as_they_are(network, inputs, device, precision) -> None:
+    assert choose_layout(network, inputs, device, precision) == torch.contiguous_format
+    assert all(parameter.is_contiguous() for parameter in network.parameters())
+
+
+def test_gpus_in_16_bits_go_channels_last() -> None:
+    network = build_network(find_network("lenet"), (1, 28, 28), 10, 1)
+    assert choose_layout(network, torch.zeros(2, 1, 28, 28), GPU, "bfloat16") == torch.channels_last
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_16_bits_learn_nearly_the_same_and_weights_stay_float32(precision: str) -> None:
+    exact, mixed = trained(), trained(precision=precision)
+    assert losses(mixed) != losses(exact)
+    assert losses(mixed) == pytest.approx(losses(exact), abs=0.02)
+    assert trained(precision=precision).weights_digest == mixed.weights_digest
+    assert len(mixed.weights) == len(exact.weights)
+
+
+def test_float16_skips_steps_whose_gradients_overflow_and_goes_on(tmp_path: Path) -> None:
+    # A row a step: times the first scale, 65536, its gradients are too large.
+    outcome = trained(precision="float16", batch_size=1, learning_rate=0.01, checkpoint_dir=str(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    last = CheckpointFolder(str(folder)).latest()
+    assert last is not None
+    assert last.state["scaler"]["scale"] < 65536
+    assert losses(outcome)[-1] < 0.5 * losses(outcome)[0]
+
+
+def test_float16_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
+    whole = trained(precision="float16")
+    settings = {"precision": "float16", "checkpoint_dir": str(tmp_path), "checkpoint_interval": 3}
+    job = ranks.rank_job(ROWS, fail_at=7, **settings)
+    assert run_rank(ranks.picture_batches(range(ROWS)), job, Alone()).failure is not None
+    again = trained(**settings)
+    assert again.resumed_at == 6
+    assert again.weights_digest == whole.weights_digest
+
+
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_compressed_gradients_learn_nearly_the_same_on_all_ranks(collective: str, tmp_path: Path) -> None:
+    kinds = ("none", "float16") if collective == "horovod" else ("none", "float16", "bfloat16")
+    settings = {"starts": [0, 25, 60], "collective": collective}
+    jobs = {kind: {**settings, "gradient_compression": kind} for kind in kinds}
+    first, second = ranks.launch("trainings", tmp_path, jobs=jobs)
+    exact = [record["loss"] for record in first["none"]["history"]]
+    for kind in kinds[1:]:
+        assert first[kind]["failure"] is None, first[kind]["failure"]
+        assert first[kind]["weights_digest"] == second[kind]["weights_digest"] != first["none"]["weights_digest"]
+        assert [record["loss"] for record in first[kind]["history"]] == pytest.approx(exact, abs=0.02)
+        assert [record["rows"] for record in first[kind]["history"]] == [60] * 4
+
+
+def test_a_compiled_network_learns_nearly_the_same() -> None:
+    exact, compiled = (trained(network="mlp", epochs=1, compiled=compiled) for compiled in (False, True))
+    assert losses(compiled) == pytest.approx(losses(exact), abs=1e-4)
+    assert len(compiled.weights) == len(exact.weights)
