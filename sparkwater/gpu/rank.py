@@ -248,7 +248,11 @@ def _run(
         weights=weights if world.rank == 0 else b"",
         weights_digest=digest(weights),
         confusion=_confusion(state) if world.rank == 0 else None,
-        resolved={"maxMemoryInMB": round(prepared.max_memory_mb, 3), "memory": data.place},
+        resolved={
+            "maxMemoryInMB": round(prepared.max_memory_mb, 3),
+            "memory": data.place,
+            "memoryFormat": str(layout).removeprefix("torch.").removesuffix("_format"),
+        },
         began=clock.began,
         timings=clock.timings(),
     )

@@ -175,8 +175,19 @@ class ImageClassifier(
         Ranks. Default 1, which needs no Horovod.
     device : {"auto", "cpu", "cuda"}
         ``auto`` takes a GPU where each worker has one to itself. Default ``auto``.
+    precision : {"float32", "bfloat16", "float16"}
+        What convolutions and matrix products compute in while training; weights and sums stay float32, and
+        the model scores in float32. ``bfloat16`` gains on GPUs and on processors that have it; ``float16``
+        keeps small gradients by scaling the loss, and is for GPUs: on processors it works and is slow.
+        Default ``float32``.
+    compileNetwork : bool
+        Let ``torch.compile`` compile the network, on each worker: it needs a C++ compiler there, and a minute
+        before the first step. Default False.
     collective : {"horovod", "torch"}
         What adds up gradients between workers. Default ``horovod``.
+    gradientCompression : {"none", "float16", "bfloat16"}
+        What gradients are rounded to on their way between workers: half the bytes, at the price of exact
+        sums. ``bfloat16`` needs ``collective="torch"``. Default ``none``.
     handleInvalid : {"error", "skip", "keep"}
         For rows that can't be used. ``fit`` skips and counts them under ``skip`` and ``keep``; the
         model drops them under ``skip`` and gives nulls under ``keep``. Default ``error``.
@@ -267,7 +278,10 @@ class ImageClassifier(
         seed: int = 42,
         numWorkers: int = 1,
         device: str = "auto",
+        precision: str = "float32",
+        compileNetwork: bool = False,
         collective: str = "horovod",
+        gradientCompression: str = "none",
         handleInvalid: str = "error",
         idCol: str | None = None,
         startTimeout: int = 60,
@@ -320,7 +334,10 @@ class ImageClassifier(
             seed=42,
             numWorkers=1,
             device="auto",
+            precision="float32",
+            compileNetwork=False,
             collective="horovod",
+            gradientCompression="none",
             handleInvalid="error",
             startTimeout=60,
             stallTimeout=120,

@@ -13,10 +13,9 @@ from pyspark.ml.param.shared import (
 )
 
 from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape
-from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.device import DEVICES
 from sparkwater.ml.checkpoint_params import CheckpointParams
+from sparkwater.ml.compute_params import ComputeParams
 from sparkwater.ml.declared import at_least, declare, refuse_unless
 from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import HasNetwork
@@ -61,7 +60,9 @@ class PredictorParams(
         return self.getOrDefault(self.predictedLabelCol)
 
 
-class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, ObservingParams, HasSeed):
+class TrainingParams(
+    RecipeParams, RowParams, StoppingParams, CheckpointParams, ComputeParams, ObservingParams, HasSeed
+):
     """Params of a training."""
 
     epochs: Param[float] = declare(
@@ -76,12 +77,6 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, 
     )
     numWorkers: Param[int] = declare(
         "numWorkers", "ranks, each one Spark task; all run at the same time (>= 1)", TypeConverters.toInt
-    )
-    device: Param[str] = declare("device", f"one of {', '.join(DEVICES)}", TypeConverters.toString)
-    collective: Param[str] = declare(
-        "collective",
-        f"what adds up gradients: one of {', '.join(COLLECTIVES)}; a single worker needs none",
-        TypeConverters.toString,
     )
     startTimeout: Param[int] = declare(
         "startTimeout", "seconds to wait until the cluster has numWorkers slots (>= 1)", TypeConverters.toInt
@@ -112,14 +107,6 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, 
     def getNumWorkers(self) -> int:
         """Return the value of ``numWorkers``."""
         return self.getOrDefault(self.numWorkers)
-
-    def getDevice(self) -> str:
-        """Return the value of ``device``."""
-        return self.getOrDefault(self.device)
-
-    def getCollective(self) -> str:
-        """Return the value of ``collective``."""
-        return self.getOrDefault(self.collective)
 
     def getStartTimeout(self) -> int:
         """Return the value of ``startTimeout``."""
@@ -155,6 +142,7 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, 
             class_weights=self.class_weights(labels),
             validation=columns.held_out is not None,
             **self.recipe(),
+            **self.computing(),
             **self.stopping(validation=columns.held_out is not None),
         )
 
@@ -170,8 +158,7 @@ class TrainingParams(RecipeParams, RowParams, StoppingParams, CheckpointParams, 
         for name in ("batchSize", "numWorkers", "startTimeout", "stallTimeout"):
             refuse_unless(self, name, at_least(1), "integers from 1 up")
         refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")
-        for name, accepted in (("device", DEVICES), ("collective", COLLECTIVES)):
-            refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
+        self.check_compute_params()
         self.check_recipe()
         self.check_row_params()
         self.check_stopping_params()
