@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 #: Finished checkpoints that stay: if the newest is damaged later, there is one before it.
 KEPT = 2
 
-_STATE, _TENSORS, _MANIFEST = "state.json", "tensors.safetensors", "manifest.json"
+_STATE, _NETWORK, _TENSORS, _MANIFEST = "state.json", "network.json", "tensors.safetensors", "manifest.json"
 _PREFIX = "step-"
 
 
@@ -44,11 +44,15 @@ class Checkpoint:
         What can be said in JSON.
     tensors : dict of str to torch.Tensor
         The rest, on the CPU.
+    network : dict
+        What is trained, as `sparkwater.gpu.identity.NetworkIdentity` gives it: for trainings that begin with
+        these weights.
     """
 
     steps: int
     state: dict[str, Any]
     tensors: dict[str, torch.Tensor]
+    network: dict[str, Any] = field(default_factory=dict)
 
 
 class CheckpointFolder:
@@ -80,6 +84,7 @@ class CheckpointFolder:
         """
         files = {
             _STATE: json.dumps(checkpoint.state).encode(),
+            _NETWORK: json.dumps(checkpoint.network).encode(),
             _TENSORS: safetensors.torch.save(checkpoint.tensors),
         }
         folder = f"{self._root}/{_name(checkpoint.steps)}"
@@ -132,6 +137,24 @@ class CheckpointFolder:
             )
         return checkpoint
 
+    def trainings(self) -> list[CheckpointFolder]:
+        """Return this folder where it holds checkpoints, else those in it that do; none where there are none.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder can't be read.
+        """
+        try:
+            if self._finished():
+                return [self]
+            found = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+            names = sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+            folders = [CheckpointFolder(f"{self.url.rstrip('/')}/{name}") for name in names]
+            return [folder for folder in folders if folder._finished()]
+        except OSError as error:
+            raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
+
     def sweep(self) -> None:
         """Delete what was begun and never finished."""
         finished = set(self._finished())
@@ -147,7 +170,8 @@ class CheckpointFolder:
                 manifest = json.loads(stream.read())
             files = self._read(folder, manifest)
             tensors = safetensors.torch.load(files[_TENSORS])
-            return Checkpoint(int(name.removeprefix(_PREFIX)), json.loads(files[_STATE]), tensors)
+            state, network = json.loads(files[_STATE]), json.loads(files[_NETWORK])
+            return Checkpoint(int(name.removeprefix(_PREFIX)), state, tensors, network)
         except (OSError, ValueError, SafetensorError) as error:
             logger.warning("the checkpoint %s/%s is damaged and is passed over: %s", self.url, name, error)
             return None
@@ -155,7 +179,7 @@ class CheckpointFolder:
     def _read(self, folder: str, manifest: Any) -> dict[str, bytes]:
         """Return the files of a checkpoint, once they are what its manifest says."""
         files = {}
-        for name in (_STATE, _TENSORS):
+        for name in (_STATE, _NETWORK, _TENSORS):
             with self._filesystem.open_input_stream(f"{folder}/{name}") as stream:
                 files[name] = bytes(stream.read())
             if not isinstance(manifest, dict) or manifest.get(name) != _checksum(files[name]):

@@ -62,6 +62,15 @@ class FlatParameters:
         """Set the gradients and the extra slots to zero; backward passes add to them."""
         self.message.zero_()
 
+    def places(self, network: nn.Module) -> dict[str, tuple[list[int], list[int], int]]:
+        """Return where each weight of the network is in `values`: shape, strides and offset, by its names."""
+        vector = self.values.untyped_storage().data_ptr()
+        return {
+            name: (list(parameter.shape), list(parameter.stride()), int(parameter.storage_offset()))
+            for name, parameter in network.named_parameters(remove_duplicate=False)
+            if parameter.untyped_storage().data_ptr() == vector
+        }
+
     def groups(self, head_multiplier: float) -> list[dict[str, Any]]:
         """Return the vector as an optimizer takes it: in two parts where the head has a rate of its own."""
         if head_multiplier == 1 or not 0 < self._backbone < len(self.values):

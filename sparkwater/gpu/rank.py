@@ -37,6 +37,7 @@ from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Classes, RankData, load_rows
 from sparkwater.gpu.device import select_device
 from sparkwater.gpu.hosts import own_address
+from sparkwater.gpu.identity import NetworkIdentity
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks import NetworkEntry, build_network
 from sparkwater.gpu.networks.pretrained import Beginning
@@ -46,7 +47,7 @@ from sparkwater.gpu.peers import PeerFailed, Peers, exchange
 from sparkwater.gpu.records import Position
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.resume import Checkpoints, find_checkpoints
-from sparkwater.gpu.scaling import Scaling, measure_rows
+from sparkwater.gpu.scaling import AnyScaling, Scaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS, TrainingState
 from sparkwater.gpu.store import Store, StoredRows
@@ -205,7 +206,7 @@ def _run(
         job.beginning.apply(network)
         layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
         with clock.part("checkpoints"):
-            checkpoints = _checkpoints(job, peers, reports, network)
+            checkpoints = _checkpoints(job, peers, reports, network, scaling)
         state = None
         if job.config.epochs:
             network.to(device)
@@ -302,7 +303,9 @@ def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
     return rows
 
 
-def _checkpoints(job: RankJob, peers: Peers, reports: list[dict[str, Any]], network: nn.Module) -> Checkpoints:
+def _checkpoints(
+    job: RankJob, peers: Peers, reports: list[dict[str, Any]], network: nn.Module, scaling: AnyScaling
+) -> Checkpoints:
     if job.checkpoint_dir is None:
         return Checkpoints()
     config = {**asdict(job.config), "max_runtime_secs": 0.0}  # whoever has more time goes on
@@ -310,7 +313,8 @@ def _checkpoints(job: RankJob, peers: Peers, reports: list[dict[str, Any]], netw
     settings = [config, beginning, str(job.spec), list(job.classes), job.collective]
     content = [{key: report[key] for key in ("parts", "rows", "content")} for report in reports]
     training = [settings, content, digest(dump_weights(network))]
-    return find_checkpoints(job.checkpoint_dir, training, job.checkpoint_interval, peers)
+    identity = NetworkIdentity.of(job.network, job.spec, scaling, job.classes).to_dict()
+    return find_checkpoints(job.checkpoint_dir, training, identity, job.checkpoint_interval, peers)
 
 
 def _confusion(state: TrainingState | None) -> list[list[float]] | None:

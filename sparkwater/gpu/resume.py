@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
 _CONFUSION = "confusion"
+_UNTRAINED = "untrained."
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,14 @@ class Checkpoints:
         Steps from one to the next; 0 for one after each epoch only.
     last : Checkpoint or None
         The one to go on from.
+    network : dict
+        What is trained: see `sparkwater.gpu.checkpoints.Checkpoint`.
     """
 
     folder: CheckpointFolder | None = None
     interval: int = 0
     last: Checkpoint | None = None
+    network: dict[str, Any] = field(default_factory=dict)
 
     def due(self, steps: int) -> bool:
         """Return whether a checkpoint is to be taken within an epoch, after so many steps in all."""
@@ -62,7 +66,9 @@ class Place:
     ranks: int
 
 
-def find_checkpoints(directory: str, training: Any, interval: int, peers: Peers) -> Checkpoints:
+def find_checkpoints(
+    directory: str, training: Any, network: dict[str, Any], interval: int, peers: Peers
+) -> Checkpoints:
     """Return where a training's checkpoints go, and the newest where there is one; all ranks call this together.
 
     Parameters
@@ -71,6 +77,8 @@ def find_checkpoints(directory: str, training: Any, interval: int, peers: Peers)
         Where each training has a folder of its own.
     training : object
         All that makes it the training it is, as JSON takes it: rows, settings, first weights, versions.
+    network : dict
+        What is trained.
     interval : int
         Steps from one checkpoint to the next.
     peers : Peers
@@ -96,7 +104,7 @@ def find_checkpoints(directory: str, training: Any, interval: int, peers: Peers)
         # Each rank reads for itself: the collective serves the training only.
         found, _ = exchange(peers, lambda: found or folder.load(last), lambda _: {})
         logger.info("going on from step %d, by %s", last, folder.url)
-    return Checkpoints(folder, interval, found)
+    return Checkpoints(folder, interval, found, network)
 
 
 def capture(
@@ -123,6 +131,8 @@ def capture(
         tensors[_OPTIMIZER + name] = value
     if state.confusion is not None:
         tensors[_CONFUSION] = state.confusion
+    places = state.flat.places(network)
+    tensors.update({_UNTRAINED + name: value for name, value in _others(network, places).items()})
     if best is not None:
         tensors[_BEST] = best.weights
         tensors.update({_BEST_BUFFER + name: buffer for name, buffer in best.buffers.items()})
@@ -137,6 +147,7 @@ def capture(
             "best": None if best is None else {"epoch": best.epoch, "value": best.value},
             "stoppedBy": state.stopped_by,
             "scaler": state.scaler.state_dict(),
+            "places": places,
         },
         {name: value.detach().cpu().clone() for name, value in tensors.items()},
     )
@@ -166,6 +177,35 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
             state.best = Best(**fields["best"], weights=tensors[_BEST].to(device), buffers=buffers)
     except (KeyError, TypeError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"the checkpoint doesn't fit this training: {error!r}") from error
+
+
+def weights_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Return the weights and statistics that a training gives if it ends at a checkpoint, by their names.
+
+    Those of its best epoch where they are kept. Statistics of an epoch that isn't done are rank 0's.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint doesn't hold them.
+    """
+    tensors = checkpoint.tensors
+    try:
+        values = tensors[_BEST if _BEST in tensors else _WEIGHTS]
+        trained = {
+            name: values.as_strided(shape, stride, values.storage_offset() + offset).contiguous()
+            for name, (shape, stride, offset) in checkpoint.state["places"].items()
+        }
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the checkpoint after {checkpoint.steps} steps holds no weights: {error!r}") from error
+    untrained = _without(tensors, _UNTRAINED)
+    best = {name: value for name, value in _without(tensors, _BEST_BUFFER).items() if name in untrained}
+    return {**untrained, **best, **trained}
+
+
+def _others(network: nn.Module, places: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Return what else a network's state holds: frozen weights, and statistics."""
+    return {name: value.contiguous() for name, value in network.state_dict().items() if name not in places}
 
 
 def _own(state: TrainingState, network: nn.Module) -> torch.Tensor:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -304,7 +304,7 @@ class _Loop:
         checkpoint = capture(state, self.network, self._steps_done(state), self.place, self.communicator)
         if self.rank == 0:
             try:
-                folder.write(checkpoint)
+                folder.write(replace(checkpoint, network=self.checkpoints.network))
             except CheckpointError as error:
                 logger.warning("%s; the training goes on without it", error)
                 state.lost_checkpoints.append(str(error))

@@ -94,6 +94,11 @@ class ImageClassifier(
         File of weights to begin with, on any filesystem that Spark reaches: safetensors, or a state dict by
         ``torch.save``. All names and shapes must be the network's (prefixes of wrappers, such as ``module.``,
         are dropped), but for the layer that gives the classes: one of another size is made anew.
+    warmStart : ImageClassifierModel or str, optional
+        What to go on from: a model, the path of a saved one, or the folder of checkpoints that a training left
+        behind. ``epochs`` are trained on top, with its weights and input scaling; the rate's schedule and the
+        optimizer begin anew. Network, shape and classes stay; docs/warm_start.md says what may change. A path
+        is saved with the estimator, a model isn't.
     freeze : str
         ``none``; ``backbone`` for all but the layer that gives the classes; or the name of a layer, for
         all up to it and it. Frozen batch normalisation keeps its statistics. Default ``none``.
@@ -241,6 +246,7 @@ class ImageClassifier(
         networkArguments: dict[str, Any] | None = None,
         initialization: str = "paper",
         weights: str | None = None,
+        warmStart: ImageClassifierModel | str | None = None,
         freeze: str = "none",
         headLearningRateMultiplier: float = 1.0,
         inputMean: list[float] | None = None,
@@ -359,14 +365,19 @@ class ImageClassifier(
         Raises
         ------
         ConfigurationError
-            If ``network`` is an instance, or there are a ``validationDataFrame`` or ``callbacks``: an estimator is
-            saved as its Params, which hold neither weights, nor rows, nor functions.
+            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
+            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
         """
         network = self.getNetwork()
         if not isinstance(network, str):
             raise ConfigurationError(
                 f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
                 "network='package.module:factory'"
+            )
+        if not isinstance(self.getWarmStart(), (str, type(None))):
+            raise ConfigurationError(
+                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
+                "warmStart to its path"
             )
         if self.getValidationDataFrame() is not None:
             raise ConfigurationError(
@@ -432,7 +443,7 @@ class ImageClassifier(
         started: float,
         store: Store | None = None,
     ) -> ImageClassifierModel:
-        network, spec = choice.network, choice.features.spec
+        network, spec, labels = choice.network, choice.features.spec, choice.labels(labels)
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
         config = self.train_config(labels)
         job = RankJob(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import SparkSession
+
 from sparkwater.conversions.files import read_bytes
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import CheckpointError, ConfigurationError
@@ -14,8 +16,10 @@ from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_netw
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
 from sparkwater.gpu.networks.state_files import read_state
 from sparkwater.gpu.scaling import Scaling
-from sparkwater.ml.features import FeatureColumn, resolve_features
+from sparkwater.ml.features import FeatureColumn, resolve_features, trained_features
+from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import NetworkParams
+from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_network, warm_start_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,18 +43,31 @@ class NetworkChoice:
         With which weights it begins.
     scalings : tuple of Scaling or None
         One an input: what was given in place of measuring it. Empty where nothing was.
+    warm_start : WarmStart or None
+        What it goes on from.
     """
 
     features: FeatureColumn
     network: NetworkEntry
     beginning: Beginning
     scalings: tuple[Scaling | None, ...]
+    warm_start: WarmStart | None = None
+
+    def labels(self, found: LabelColumn) -> LabelColumn:
+        """Return the classes that the network tells apart.
+
+        Raises
+        ------
+        ConfigurationError
+            If what it goes on from has others.
+        """
+        return self.warm_start.keep_classes(found) if self.warm_start else found
 
 
 def choose_network(
     frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
 ) -> NetworkChoice:
-    """Return what a fit trains; it reads the schema and, where there is one, the file of weights. No job runs.
+    """Return what a fit trains; it reads the schema and, where there are some, the files of weights.
 
     Raises
     ------
@@ -61,6 +78,8 @@ def choose_network(
     SchemaError
         If the columns hold no features.
     """
+    if params.getWarmStart() is not None:
+        return _go_on(frame, columns, image_shape, params)
     arguments = params.getNetworkArguments()
     network = find_network(params.getNetwork(), arguments)
     features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
@@ -75,10 +94,24 @@ def choose_network(
         if source:
             state = read_state(read_bytes(frame.sparkSession, source, CheckpointError), source)
         network, beginning = plan_beginning(
-            network, shape, inputs, state, source or "", freeze, beginning.initialization
+            network, shape, inputs, state, f"weights={source!r}", freeze, beginning.initialization
         )
     check_network(network, shape, None, inputs)
     return NetworkChoice(features, network, beginning, params.given_scalings(spec))
+
+
+def _go_on(
+    frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
+) -> NetworkChoice:
+    """Return what a fit trains that goes on from another one."""
+    start = warm_start_of(frame.sparkSession, params)
+    check_image_shape(start, image_shape)
+    spec = start.identity.spec
+    features, shape, inputs = trained_features(frame.schema, columns, spec), network_shape(spec), zero_inputs(spec)
+    network, source = warm_network(start, params), f"the weights of {start.source}"
+    network, beginning = plan_beginning(network, shape, inputs, start.state, source, params.getFreeze(), "paper")
+    check_network(network, shape, None, inputs)
+    return NetworkChoice(features, network, beginning, start.identity.scalings, start)
 
 
 def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None, classes: int) -> NetworkDescription:
@@ -89,6 +122,9 @@ def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None
     ConfigurationError
         If the shape of the pictures isn't known before the fit, or the network doesn't take it.
     """
+    if params.getWarmStart() is not None:
+        start = warm_start_of(SparkSession.active(), params)
+        return describe_entry(warm_network(start, params), start.identity.spec, len(start.identity.classes))
     arguments = params.getNetworkArguments()
     entry = find_network(params.getNetwork(), arguments)
     size = image_shape or entry.image_shape

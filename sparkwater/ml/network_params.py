@@ -14,6 +14,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import INITIALIZATIONS
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.ml.declared import declare, refuse_unless
+from sparkwater.ml.fitted import FittedNetwork
 
 
 def _to_network(value: Any) -> str | nn.Module:
@@ -33,6 +34,15 @@ def _to_arguments(value: Any) -> dict[str, Any]:
             pass
     raise TypeError(
         f"networkArguments={value!r}; accepted: a dict of names to what JSON holds (numbers, strings, lists, dicts)"
+    )
+
+
+def _to_warm_start(value: Any) -> Any:
+    if isinstance(value, str) or isinstance(getattr(value, "fitted", None), FittedNetwork):
+        return value
+    raise TypeError(
+        f"warmStart={value!r}; accepted: an ImageClassifierModel, such as the last of a PipelineModel's stages; the "
+        "path of a saved one; the folder of a training's checkpoints"
     )
 
 
@@ -95,6 +105,17 @@ class NetworkParams(HasNetwork):
         TypeConverters.toListFloat,
     )
 
+    warmStart: Param[Any] = declare(
+        "warmStart",
+        "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of a "
+        "training's checkpoints",
+        _to_warm_start,
+    )
+
+    def getWarmStart(self) -> Any:
+        """Return the value of ``warmStart``, or None where it isn't set."""
+        return self.getOrDefault(self.warmStart) if self.isDefined(self.warmStart) else None
+
     def getWeights(self) -> str | None:
         """Return the value of ``weights``, or None where it isn't set."""
         return self.getOrDefault(self.weights) if self.isDefined(self.weights) else None
@@ -129,6 +150,7 @@ class NetworkParams(HasNetwork):
         """
         refuse_unless(self, "initialization", INITIALIZATIONS.__contains__, ", ".join(INITIALIZATIONS))
         refuse_unless(self, "headLearningRateMultiplier", lambda value: 0 < value < math.inf, "numbers above 0")
+        self._check_warm_start()
         mean, deviation = self.getInputMean(), self.getInputStd()
         if (mean is None) != (deviation is None):
             raise ConfigurationError(f"inputMean={mean!r} and inputStd={deviation!r}; give both, or neither")
@@ -136,6 +158,14 @@ class NetworkParams(HasNetwork):
             raise ConfigurationError(f"inputMean={mean!r}; accepted: a finite number a channel")
         if deviation is not None and not all(0 < value < math.inf for value in deviation):
             raise ConfigurationError(f"inputStd={deviation!r}; accepted: a number above 0 a channel")
+
+    def _check_warm_start(self) -> None:
+        for name in ("weights", "initialization", "inputMean", "inputStd"):
+            if self.getWarmStart() is not None and self.isSet(name):
+                raise ConfigurationError(
+                    f"{name}={self.getOrDefault(name)!r} and warmStart are both set; a warm start begins with the "
+                    "weights and the scaling of what it goes on from, so clear one of them"
+                )
 
     def given_scalings(self, spec: TensorSpec) -> tuple[Scaling | None, ...]:
         """Return the scaling that the user gave for the pictures of a row; None for what is measured.

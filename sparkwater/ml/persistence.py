@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsWriter, MLReader, MLWriter
 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
-from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.conversions.stages import load_params
 from sparkwater.errors import CheckpointError, SparkwaterError
+from sparkwater.gpu.identity import NetworkIdentity
 from sparkwater.gpu.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.inputs import network_shape
-from sparkwater.gpu.networks import find_network
-from sparkwater.gpu.networks.heads import with_head
-from sparkwater.gpu.scaling import Scaling, scaling_of, scalings_in
+from sparkwater.gpu.scaling import scaling_of
 from sparkwater.gpu.weights import digest
 from sparkwater.ml.consent import AllowsNetworks
 from sparkwater.ml.fitted import FittedNetwork
@@ -80,7 +77,7 @@ class ModelReader(AllowsNetworks, MLReader[Any]):
         weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
         described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
         fields = _parse(described, path)
-        self.check_allowed(spark, fields["name"], path)
+        self.check_allowed(spark, fields["identity"].name, path)
         model.fitted = _restore(fields, weights, path)
         if model.hasParam("network"):
             model._set(network=model.fitted.trained.entry.name)
@@ -91,12 +88,7 @@ def _describe(fitted: FittedNetwork) -> str:
     network = portable_entry(fitted.trained)
     return json.dumps(
         {
-            "network": {"name": network.name, "arguments": dict(network.arguments), "head": network.head},
-            "inputs": [
-                {"dtype": part.dtype, "shape": part.shape, **asdict(scaling)}
-                for part, scaling in zip(parts_of(fitted.spec), scalings_in(fitted.trained.scaling), strict=True)
-            ],
-            "classes": list(fitted.classes),
+            **NetworkIdentity.of(network, fitted.spec, fitted.trained.scaling, fitted.classes).to_dict(),
             "classWeights": fitted.trained.class_weights,
             "weightsSha256": fitted.trained.weights_digest,
             "summary": fitted.summary.to_dict(),
@@ -108,15 +100,8 @@ def _describe(fitted: FittedNetwork) -> str:
 def _parse(description: bytes, path: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(description)
-        if not fields["inputs"]:
-            raise ValueError("there are no inputs")
         return {
-            "name": str(fields["network"]["name"]),
-            "arguments": dict(fields["network"]["arguments"]),
-            "head": str(fields["network"]["head"]),
-            "specs": [TensorSpec(part["dtype"], part["shape"]) for part in fields["inputs"]],
-            "classes": tuple(fields["classes"]),
-            "scalings": [Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in fields["inputs"]],
+            "identity": NetworkIdentity.from_dict(fields),
             "class_weights": tuple(float(weight) for weight in fields["classWeights"]),
             "digest": fields["weightsSha256"],
             "summary": TrainingSummary.from_dict(fields["summary"]),
@@ -128,10 +113,9 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
 def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork:
     if digest(weights) != fields["digest"]:
         raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
-    entry = with_head(find_network(fields["name"], fields["arguments"]), fields["head"])
-    specs, classes = fields["specs"], fields["classes"]
-    spec = specs[0] if len(specs) == 1 else PackedSpec(specs)
-    scaling = scaling_of(fields["scalings"], spec)
+    identity: NetworkIdentity = fields["identity"]
+    entry, spec, classes = identity.entry(), identity.spec, identity.classes
+    scaling = scaling_of(identity.scalings, spec)
     trained = TrainedNetwork(
         entry, network_shape(spec), len(classes), scaling, weights, fields["digest"], fields["class_weights"]
     )

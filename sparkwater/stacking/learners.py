@@ -14,6 +14,7 @@ from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
 from pyspark.sql import DataFrame
 
 from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.ml.fitted import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -181,7 +182,11 @@ def describe(value: Any) -> Any:
     """Return a stage, or a Param's value, as plain values that are equal where it would learn the same."""
     if isinstance(value, Params):
         params = {param.name: describe(value.getOrDefault(param)) for param in value.params if value.isDefined(param)}
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": params}
+        described = {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": params}
+        fitted = getattr(value, "fitted", None)
+        return (
+            {**described, "weights": fitted.trained.weights_digest} if isinstance(fitted, FittedNetwork) else described
+        )
     if isinstance(value, DataFrame):
         return value.semanticHash()  # a session's own: a later one fits again
     if isinstance(value, Mapping):

@@ -42,7 +42,7 @@ def saved(value: Any) -> bytes:
 
 
 def planned(name: Any, state: dict[str, torch.Tensor] | None, freeze: str = "none", **arguments: Any) -> Any:
-    return plan_beginning(find_network(name, arguments), SHAPE, ZEROS, state, "file", freeze, "paper")
+    return plan_beginning(find_network(name, arguments), SHAPE, ZEROS, state, "weights='file'", freeze, "paper")
 
 
 def trained(name: Any, state: dict[str, torch.Tensor] | None, freeze: str, **changes: Any) -> Outcome:

@@ -82,7 +82,7 @@ def plan_beginning(
     state : dict of str to torch.Tensor, optional
         Weights to begin with, from `read_state`.
     source : str
-        Where they come from, for messages.
+        Where they come from, for messages: ``weights='file'``.
     freeze : str
         ``none``, ``backbone`` for all but the head, or the name of the last layer to freeze.
     initialization : str

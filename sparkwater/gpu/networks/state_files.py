@@ -94,7 +94,7 @@ def fit_state(state: dict[str, torch.Tensor], network: nn.Module, head: str, sou
     head : str
         The layer whose weights may have other shapes.
     source : str
-        Where they come from, for messages.
+        Where they come from, for messages: ``weights='file'``.
 
     Raises
     ------
@@ -118,5 +118,5 @@ def fit_state(state: dict[str, torch.Tensor], network: nn.Module, head: str, sou
         if found
     ]
     if problems:
-        raise CheckpointError(f"weights={source!r} are of another network; {'; '.join(problems)}")
+        raise CheckpointError(f"{source} are of another network; {'; '.join(problems)}")
     return {name: value.detach().contiguous().clone() for name, value in fitted.items()}

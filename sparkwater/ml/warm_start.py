@@ -1,0 +1,180 @@
+"""What another training goes on from: a model, a saved one, or the checkpoints that a training left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from py4j.protocol import Py4JJavaError
+
+from sparkwater.conversions.files import resolve
+from sparkwater.conversions.spec import parts_of
+from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.gpu.checkpoints import CheckpointFolder
+from sparkwater.gpu.identity import NetworkIdentity
+from sparkwater.gpu.inputs import network_shape
+from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
+from sparkwater.gpu.networks.heads import with_head
+from sparkwater.gpu.resume import weights_of
+from sparkwater.ml.consent import AllowsNetworks
+from sparkwater.ml.fitted import FittedNetwork
+from sparkwater.ml.image_classifier_model import ImageClassifierModel
+from sparkwater.ml.labels import LabelColumn
+from sparkwater.ml.persistence import MODEL_FILE
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparkwater.ml.network_params import NetworkParams
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A trained network that another training goes on from.
+
+    Attributes
+    ----------
+    source : str
+        Where it comes from, for messages.
+    identity : NetworkIdentity
+        What it is.
+    state : dict of str to torch.Tensor
+        Its weights and statistics.
+    entry : NetworkEntry or None
+        What builds it; None for the instance of a checkpoint, which only the user has.
+    """
+
+    source: str
+    identity: NetworkIdentity
+    state: dict[str, torch.Tensor]
+    entry: NetworkEntry | None
+
+    def keep_classes(self, labels: LabelColumn) -> LabelColumn:
+        """Return the labels with the network's classes, of which the rows may lack some.
+
+        Raises
+        ------
+        ConfigurationError
+            If there are others.
+        """
+        classes = self.identity.classes
+        other = [label for label in labels.classes if label not in classes]
+        if other:
+            raise ConfigurationError(
+                f"the rows have the label {other[0]!r}, and {self.source} tells {_listed(classes)} apart; a warm start "
+                "keeps the classes: train without such rows, or anew with weights=... and another head"
+            )
+        totals = dict(zip(labels.classes, labels.totals, strict=True))
+        return replace(labels, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
+
+
+def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
+    """Return what a training goes on from; it reads files where ``warmStart`` is a path.
+
+    Whoever names an import path as ``network`` consents to its import.
+
+    Raises
+    ------
+    CheckpointError
+        If nothing is there, or all of it is damaged.
+    ConfigurationError
+        If there are several trainings.
+    UnsafeLoadError
+        If it names an import path that nobody allowed.
+    """
+    given, network = params.getWarmStart(), params.getNetwork()
+    consent = [network] if isinstance(network, str) and is_import_path(network) else []
+    if not isinstance(given, str):
+        return _of_model(given.fitted, "the model of warmStart")
+    if _is_saved_model(spark, given):
+        model = ImageClassifierModel.read().allowing(*consent).load(given)
+        return _of_model(model.fitted, f"warmStart={given!r}")
+    return _of_checkpoint(spark, given, consent)
+
+
+def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
+    trained = fitted.trained
+    identity = NetworkIdentity.of(trained.entry, fitted.spec, trained.scaling, fitted.classes)
+    return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry)
+
+
+def _is_saved_model(spark: SparkSession, path: str) -> bool:
+    try:
+        filesystem, target = resolve(spark, f"{path.rstrip('/')}/{MODEL_FILE}")
+        return bool(filesystem.exists(target))
+    except Py4JJavaError:  # a filesystem that Hadoop doesn't know
+        return False
+
+
+def _of_checkpoint(spark: SparkSession, path: str, consent: list[str]) -> WarmStart:
+    trainings = CheckpointFolder(path).trainings()
+    if not trainings:
+        raise CheckpointError(
+            f"warmStart={path!r} holds neither a saved ImageClassifierModel nor a finished checkpoint; of a saved "
+            "pipeline name the folder of the stage, of a checkpointDir the folder or one of those in it"
+        )
+    if len(trainings) > 1:
+        names = ", ".join(folder.url.rpartition("/")[2] for folder in trainings)
+        raise ConfigurationError(f"warmStart={path!r} holds the checkpoints of several trainings; add one of {names}")
+    folder = trainings[0]
+    checkpoint = folder.latest()
+    assert checkpoint is not None  # it has finished ones, and raises where all are damaged
+    try:
+        identity = NetworkIdentity.from_dict(checkpoint.network)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder.url!r} doesn't say which network it is of: {error!r}") from error
+    if identity.instance:
+        return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), None)
+    AllowsNetworks().allowing(*consent).check_allowed(spark, identity.name, path)
+    return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), identity.entry())
+
+
+def warm_network(start: WarmStart, params: NetworkParams) -> NetworkEntry:
+    """Return what builds the network that a training goes on from, which a ``network`` that is set must be.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is another one, or an instance that only the user can give.
+    """
+    identity, chosen = start.identity, params.getNetwork() if params.isSet(params.network) else None
+    arguments = params.getNetworkArguments() if params.isSet(params.networkArguments) else None
+    if chosen is not None and not isinstance(chosen, str):
+        return with_head(find_network(chosen, arguments), identity.head)
+    name = resolve_network(AUTO, network_shape(identity.spec)) if chosen == AUTO else chosen
+    for param, value, own in (("network", name, identity.name), ("networkArguments", arguments, identity.arguments)):
+        if value is not None and value != own:
+            raise ConfigurationError(
+                f"{param}={value!r}, but {start.source} has {own!r}; a warm start keeps the network, so leave {param} "
+                "unset"
+            )
+    if start.entry is None:
+        raise ConfigurationError(
+            f"{start.source} is of a {identity.name!r} instance, which the checkpoint doesn't hold; set network to one"
+        )
+    return start.entry
+
+
+def check_image_shape(start: WarmStart, image_shape: Sequence[int] | None) -> None:
+    """Refuse another shape of pictures than the network was trained on.
+
+    Raises
+    ------
+    ConfigurationError
+        With both shapes.
+    """
+    if image_shape is not None:
+        height, width, channels = image_shape
+        if (channels, height, width) not in [part.shape for part in parts_of(start.identity.spec)]:
+            raise ConfigurationError(
+                f"imageShape={list(image_shape)!r}, but {start.source} was trained on {start.identity.spec} (channels, "
+                "height, width); a warm start keeps the shape: leave imageShape unset"
+            )
+
+
+def _listed(classes: tuple[Any, ...]) -> str:
+    shown = ", ".join(map(repr, classes[:10]))
+    return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown
