@@ -20,11 +20,13 @@ from sparkwater.conversions.idx import write_png_tree
 from sparkwater.ml import ImageClassifier
 from sparkwater.ml.job import run_job
 from sparkwater.stacking import StackedEnsemble
+from sparkwater.stacking.ensemble import FINAL_MODELS
+from sparkwater.stacking.meta_learner import TRANSFORMS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-LEARNERS = ("lenet", "wide", "forest", "regression")
+LEARNERS = ("lenet", "convnet", "forest", "regression")
 
 #: Digits keep their meaning when they are moved and turned a little.
 JITTER = [{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]
@@ -43,10 +45,21 @@ def parse_arguments() -> argparse.Namespace:
         "--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS), help="which to stack (all of them)"
     )
     parser.add_argument("--workers", type=int, default=2, help="ranks of a network's fit on all rows (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=10, help="of both networks (%(default)s)")
+    parser.add_argument("--epochs", type=float, default=5, help="of both networks (%(default)s)")
     parser.add_argument("--trees", type=int, default=50, help="of the forest (%(default)s)")
     parser.add_argument("--iterations", type=int, default=50, help="of the regression (%(default)s)")
-    parser.add_argument("--jitter", action="store_true", help="shift and turn pictures at random in training")
+    parser.add_argument(
+        "--jitter", action=argparse.BooleanOptionalAction, default=True,
+        help="shift and turn pictures at random in the networks' training (yes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--final-models", choices=FINAL_MODELS, default="average",
+        help="what scores: the average of the fold models, or models refitted on all rows (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--meta-transform", choices=TRANSFORMS, default="logit",
+        help="what is done to probabilities before the meta-learner (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(%(default)s)")
     return parser.parse_args()
@@ -61,23 +74,24 @@ def base_learners(arguments: argparse.Namespace) -> dict[str, Any]:
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
 
-    def lenet(widening: int) -> ImageClassifier:
+    def network(name: str, **params: Any) -> ImageClassifier:
         return ImageClassifier(
-            network="lenet",
-            networkArguments={"widening": widening},
+            network=name,
+            learningRateSchedule="oneCycle",
             epochs=arguments.epochs,
             numWorkers=arguments.workers,
             device=arguments.device,
             seed=arguments.seed,
             augmentation=JITTER if arguments.jitter else [],
+            **params,
         )
 
     def on_pixels(classifier: Any) -> Pipeline:
         return Pipeline(stages=[TensorToVector(inputCol="features", outputCol="pixels"), classifier])
 
     learners = {
-        "lenet": lenet(1),
-        "wide": lenet(2),
+        "lenet": network("lenet", batchSize=64),
+        "convnet": network("convnet", networkArguments={"filters": 8}, learningRate=0.2, nesterov=True),
         "forest": on_pixels(
             RandomForestClassifier(
                 featuresCol="pixels", numTrees=arguments.trees, maxDepth=12, maxBins=16, seed=arguments.seed
@@ -102,7 +116,8 @@ def stack(spark: SparkSession, arguments: argparse.Namespace) -> str:
         print(f"wrote {write_png_tree(arguments.from_idx, Path(arguments.data)):,} pictures to {arguments.data}")
     ensemble = StackedEnsemble(
         learners=base_learners(arguments), numFolds=arguments.folds, foldAssignment="stratified", idCol="path",
-        seed=arguments.seed, includeBasePredictions=True,
+        seed=arguments.seed, includeBasePredictions=True, finalModels=arguments.final_models,
+        metaLearnerTransform=arguments.meta_transform,
     )  # fmt: skip
     if arguments.checkpoint_dir:
         ensemble.setCheckpointDir(arguments.checkpoint_dir)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.util import DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsWriter, MLWriter
 
 from sparkwater.conversions.files import replacing
 from sparkwater.conversions.stages import load_params
-from sparkwater.stacking.persistence import load_stage, save_stage
+from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
 
 if TYPE_CHECKING:
     from sparkwater.stacking.ensemble import StackedEnsemble
@@ -39,18 +39,8 @@ class EnsembleWriter(MLWriter):
                 save_stage(meta, f"{folder}/meta")
 
 
-class EnsembleReader(MLReader[Any]):
-    """Reads what `EnsembleWriter` wrote; classes as in `StackedEnsembleModel`'s reader."""
-
-    def __init__(self, stage: type[Any]) -> None:
-        super().__init__()
-        self._stage = stage
-        self._trusted: tuple[str, ...] = ()
-
-    def allowing(self, *packages: str) -> EnsembleReader:
-        """Let learners of these packages be loaded."""
-        self._trusted = (*self._trusted, *packages)
-        return self
+class EnsembleReader(TrustingReader):
+    """Reads what `EnsembleWriter` wrote."""
 
     def load(self, path: str) -> Any:
         """Load an estimator.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Model
-from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.files import read_bytes, replacing, write_bytes
@@ -19,7 +19,7 @@ from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
-from sparkwater.stacking.persistence import load_stage, save_stage
+from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
 from sparkwater.stacking.prepare import Task
 from sparkwater.stacking.summary import EnsembleSummary
 
@@ -201,21 +201,8 @@ class EnsembleModelWriter(MLWriter):
             write_bytes(spark, f"{folder}/{_FILE}", json.dumps(described, indent=2).encode())
 
 
-class EnsembleModelReader(MLReader[Any]):
-    """Reads what `EnsembleModelWriter` wrote.
-
-    Only Spark ML's and sparkwater's classes are loaded, and those of packages that `allowing` names.
-    """
-
-    def __init__(self, model: type[Any]) -> None:
-        super().__init__()
-        self._model = model
-        self._trusted: Sequence[str] = ()
-
-    def allowing(self, *packages: str) -> EnsembleModelReader:
-        """Let base models and meta-learners of these packages be loaded."""
-        self._trusted = (*self._trusted, *packages)
-        return self
+class EnsembleModelReader(TrustingReader):
+    """Reads what `EnsembleModelWriter` wrote."""
 
     def load(self, path: str) -> Any:
         """Load a model.
@@ -228,7 +215,7 @@ class EnsembleModelReader(MLReader[Any]):
             If something in it is of a class that isn't trusted.
         """
         spark, path = self.sparkSession, path.rstrip("/")
-        model, _ = load_params(spark, self._model, path, "model")
+        model, _ = load_params(spark, self._stage, path, "model")
         described = read_bytes(spark, f"{path}/{_FILE}", CheckpointError)
         try:
             fields = json.loads(described)

@@ -8,16 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
-from pyspark.ml.util import DefaultParamsReader, MLWritable
+from pyspark.ml.util import DefaultParamsReader, MLReader, MLWritable
 
 from sparkwater.conversions.files import read_bytes, resolve
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from typing_extensions import Self
 
 #: Packages whose classes may be loaded.
 TRUSTED = ("pyspark.ml.", "sparkwater.", "org.apache.spark.ml.")
+
+
+class TrustingReader(MLReader[Any]):
+    """Reads a stage with others in it; their classes are Spark ML's, sparkwater's, or of packages that are named.
+
+    Parameters
+    ----------
+    stage : type
+        What to read.
+    """
+
+    def __init__(self, stage: type[Any]) -> None:
+        super().__init__()
+        self._stage = stage
+        self._trusted: tuple[str, ...] = ()
+
+    def allowing(self, *packages: str) -> Self:
+        """Let stages of these packages be loaded."""
+        self._trusted = (*self._trusted, *packages)
+        return self
 
 
 def save_stage(stage: Any, path: str) -> None:

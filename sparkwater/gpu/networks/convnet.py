@@ -10,24 +10,25 @@ from sparkwater.gpu.networks.registry import register_network
 
 
 @register_network("convnet", image_shape=(32, 32, 3), smallest=8)
-def convnet(shape: tuple[int, ...], classes: int) -> nn.Module:
+def convnet(shape: tuple[int, ...], classes: int, filters: int = 32) -> nn.Module:
     """ResNet-9 at half its width; 1,646,122 weights for 32 x 32 colour pictures and ten classes.
 
     After Page, How to Train Your ResNet, 2018, once the fastest entry for CIFAR-10 in Stanford's
     DAWNBench: nine layers with weights, here with half the filters so that CPUs train it too, and with
     He's initial weights. It ends in means over positions where Page's has scaled maxima: they train
-    at larger learning rates. The number of weights is the same for pictures of all sizes.
+    at larger learning rates. The number of weights is the same for pictures of all sizes. ``filters``
+    are those of the first layer; the last has eight times as many. Page's has 64.
     """
     network = named(
-        conv1=_unit(shape[0], 32),
-        layer1=_halving(32, 64),
-        residual1=named(Residual, conv1=_unit(64, 64), conv2=_unit(64, 64)),
-        layer2=_halving(64, 128),
-        layer3=_halving(128, 256),
-        residual3=named(Residual, conv1=_unit(256, 256), conv2=_unit(256, 256)),
+        conv1=_unit(shape[0], filters),
+        layer1=_halving(filters, 2 * filters),
+        residual1=named(Residual, conv1=_unit(2 * filters, 2 * filters), conv2=_unit(2 * filters, 2 * filters)),
+        layer2=_halving(2 * filters, 4 * filters),
+        layer3=_halving(4 * filters, 8 * filters),
+        residual3=named(Residual, conv1=_unit(8 * filters, 8 * filters), conv2=_unit(8 * filters, 8 * filters)),
         avgpool=nn.AdaptiveAvgPool2d(1),
         flatten=nn.Flatten(),
-        fc=nn.Linear(256, classes),
+        fc=nn.Linear(8 * filters, classes),
     )
     return initialize(network, "he")
 
