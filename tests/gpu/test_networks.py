@@ -44,6 +44,14 @@ def test_lenet_layers_give_the_published_shapes() -> None:
     }  # fmt: skip
 
 
+def test_convnet_has_as_many_filters_as_it_is_given() -> None:
+    convnet = find_network("convnet").factory
+    assert count_weights(convnet((3, 32, 32), 10)) == 1_646_122
+    assert count_weights(convnet((3, 32, 32), 10, filters=8)) == 103_954
+    with pytest.raises(ConfigurationError, match="convnet has filters=0; accepted: integers from 1 up"):
+        convnet((3, 32, 32), 10, filters=0)
+
+
 @pytest.mark.parametrize(
     ("shape", "classes"), [((3, 32, 32), 10), ((1, 16, 16), 2), ((1, 16, 40), 7), ((4, 29, 31), 1000)]
 )

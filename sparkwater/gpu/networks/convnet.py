@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.initialization import initialize
 from sparkwater.gpu.networks.layers import Residual, named
 from sparkwater.gpu.networks.registry import register_network
@@ -19,6 +20,8 @@ def convnet(shape: tuple[int, ...], classes: int, filters: int = 32) -> nn.Modul
     at larger learning rates. The number of weights is the same for pictures of all sizes. ``filters``
     are those of the first layer; the last has eight times as many. Page's has 64.
     """
+    if filters < 1:
+        raise ConfigurationError(f"convnet has filters={filters}; accepted: integers from 1 up")
     network = named(
         conv1=_unit(shape[0], filters),
         layer1=_halving(filters, 2 * filters),
