@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
         help="what scores: the average of the fold models, or models refitted on all rows (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--meta-transform", choices=TRANSFORMS, default="logit",
+        "--meta-transform", choices=TRANSFORMS, default="none",
         help="what is done to probabilities before the meta-learner (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")

@@ -62,7 +62,7 @@ class StackedEnsemble(
     metaLearner : pyspark.ml.Estimator, optional
         Any with ``featuresCol`` and ``labelCol``. Default: for two classes a logistic and for
         regression a linear regression without negative weights; for more classes a multinomial
-        regression. None of them standardises.
+        regression with a ridge penalty. None of them standardises.
     metaLearnerTransform : {"none", "logit"}
         What is done to probabilities before the meta-learner; ``logit`` clips them at 1e-9. Default
         ``none``.

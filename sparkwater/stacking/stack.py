@@ -70,7 +70,7 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
     rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
     rows = rows.persist()
     try:
-        meta = _configured(given or _default(rows, reads), bool(prepared.weightCol))
+        meta = _configured(given or _default(rows, reads, prepared.rows.rows), bool(prepared.weightCol))
         work = [
             partial(_fit, meta, rows.where(F.col(FOLD) != fold.value), f"without fold {fold.value!r}")
             for fold in prepared.folds
@@ -88,12 +88,12 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
         rows.unpersist()
 
 
-def _default(rows: DataFrame, reads: LevelOneInput) -> Any:
-    first = rows.select(LEVEL_ONE).first()
+def _default(frame: DataFrame, reads: LevelOneInput, rows: int) -> Any:
+    first = frame.select(LEVEL_ONE).first()
     if first is None:
         raise DataError("level one has no rows")
     columns = len(reads.learners) * reads.task.width
-    return default_meta_learner(reads.task, columns, len(first[LEVEL_ONE]) - columns)
+    return default_meta_learner(reads.task, columns, len(first[LEVEL_ONE]) - columns, rows, reads.transform)
 
 
 def _configured(meta: Any, weighted: bool) -> Any:
