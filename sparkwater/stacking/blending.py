@@ -16,7 +16,7 @@ from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.keys import ROW, hash_columns
-from sparkwater.stacking.learners import Learner
+from sparkwater.stacking.learners import CLASSIFICATION, Learner, last_stage
 from sparkwater.stacking.level_one import VALUES, add_values
 from sparkwater.stacking.plan import count_slots, plan_fits
 from sparkwater.stacking.prepare import FOLD, Prepared, Task, prepare
@@ -48,7 +48,7 @@ def blend(
     ConfigurationError
         If there are no rows to train a learner on.
     DataError
-        If a row is in both parts.
+        If a row is in both parts, or a fitted learner tells other classes apart.
     """
     unfitted = [learner.name for learner in learners if not learner.fitted]
     if unfitted and training is None:
@@ -58,6 +58,7 @@ def blend(
     prepared = prepare(holdout, folds, learners[0].kind, labelCol, idCol=idCol, weightCol=weightCol)
     values: list[DataFrame] = []
     try:
+        _check_classes(learners, prepared.task)
         plan = plan_fits(learners, 1, count_slots(holdout.sparkSession), parallelism)
         logger.info("blending on %d rows: %s", prepared.rows.rows, plan)
         work = [partial(_score, prepared, learner, training) for learner in plan.learners]
@@ -85,6 +86,16 @@ def _check_apart(holdout: DataFrame, training: DataFrame, idCol: str | None) -> 
     both = keys[0].join(keys[1], ROW, "left_semi").count()
     if both:
         raise DataError(f"{both} rows of the hold-out are among the training rows, so the learners have seen them")
+
+
+def _check_classes(learners: Sequence[Learner], task: Task) -> None:
+    for learner in learners:
+        classes = getattr(last_stage(learner.stage), "numClasses", task.size) if learner.fitted else task.size
+        if task.kind == CLASSIFICATION and classes != task.size:
+            raise DataError(
+                f"learner {learner.name!r} was fitted on {classes} classes, the hold-out has {task.size}; all learners "
+                "must have seen the same classes"
+            )
 
 
 def _quoted(names: Sequence[str]) -> list[Any]:

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark import StorageLevel
-from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
+from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException, PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from sparkwater.conversions.files import read_bytes, resolve, write_bytes
-from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, raised_on_executor
 from sparkwater.stacking.keys import ROW, Fingerprint, fingerprint_columns
 from sparkwater.stacking.learners import Learner, last_stage
 from sparkwater.stacking.level_one import VALUES, add_values
@@ -182,11 +182,18 @@ def check_rows(values: DataFrame, expected: Fingerprint, where: str) -> None:
     Raises
     ------
     DataError
-        If rows are missing, doubled or strange, or have no prediction.
+        If rows are missing, doubled or strange, have no prediction, or not one for each class.
     """
     rows, total, mixed = fingerprint_columns(F.col(ROW), F.col(FOLD))
     empty = F.count_if(F.col(VALUES).isNull() | F.exists(VALUES, lambda value: value.isNull() | F.isnan(value)))
-    found = values.agg(rows.alias("rows"), total.alias("total"), mixed.alias("mixed"), empty.alias("empty")).first()
+    sums = values.agg(rows.alias("rows"), total.alias("total"), mixed.alias("mixed"), empty.alias("empty"))
+    try:
+        found = sums.first()
+    except PySparkException as error:
+        mistake = raised_on_executor(error)
+        if mistake is None:
+            raise
+        raise mistake from error
     assert found is not None  # an aggregate has a row
     if Fingerprint(found["rows"], int(found["total"]), found["mixed"]) != expected:
         raise DataError(

@@ -33,7 +33,7 @@ def output_values(output: Column, learner: Learner, task: Task) -> Column:
         return F.when(output.isNotNull(), F.array(output.cast("double")))
     probabilities = vector_numbers(output)
     message = F.concat(
-        F.lit(f"invalid row: learner {learner.name!r} gives "), F.size(probabilities).cast("string"),
+        F.lit(f"invalid row of learner {learner.name!r}: "), F.size(probabilities).cast("string"),
         F.lit(f" probabilities where there are {task.size} classes; its training rows had other classes"),
     )  # fmt: skip
     checked = F.when(

@@ -16,7 +16,7 @@ from pyspark.ml.classification import (
     RandomForestClassifier,
 )
 from pyspark.ml.clustering import KMeans
-from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.ml.feature import SQLTransformer, VectorAssembler, VectorSlicer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -281,7 +281,34 @@ def test_classes_that_a_fold_never_sees_are_refused(wine: DataFrame) -> None:
         cross_fit({"bayes": NaiveBayes()}, wine, "features")
 
 
-def test_a_learner_that_loses_rows_is_refused(numbers: DataFrame) -> None:
-    losing = Pipeline(stages=[SQLTransformer(statement="SELECT * FROM __THIS__ WHERE id != 3"), MeanRegressor()])
+@pytest.mark.parametrize("rows", ["WHERE id != 3", "UNION ALL SELECT * FROM __THIS__ WHERE id = 3"])
+def test_a_learner_that_loses_or_doubles_rows_is_refused(numbers: DataFrame, rows: str) -> None:
+    changing = Pipeline(stages=[SQLTransformer(statement=f"SELECT * FROM __THIS__ {rows}"), MeanRegressor()])
     with pytest.raises(DataError, match="rows were scored where there are"):
-        cross_fit({"mean": losing}, numbers, Folds(2))
+        cross_fit({"mean": changing}, numbers, Folds(2))
+
+
+def test_the_rows_are_evaluated_once_for_all_fits(numbers: DataFrame) -> None:
+    evaluated = numbers.sparkSession.sparkContext.accumulator(0)
+
+    def count(value: int) -> int:
+        evaluated.add(1)
+        return value
+
+    counting = F.udf(count, "long").asNondeterministic()
+    cross_fit({"a": MeanRegressor(), "b": MeanRegressor()}, numbers.withColumn("x", counting("x")), Folds(3))
+    assert evaluated.value == 60
+
+
+def test_learners_read_columns_of_their_own(wine: DataFrame) -> None:
+    halves = [VectorSlicer(inputCol="features", outputCol=f"half{half}", indices=range(6 * half, 6 * half + 6))
+              for half in (0, 1)]  # fmt: skip
+    frame = halves[1].transform(halves[0].transform(wine))
+    learners = {f"bayes{half}": NaiveBayes(featuresCol=f"half{half}") for half in (0, 1)}
+    found = cross_fit(learners, frame, Folds(2, idCol="id"))
+    assert {fit.rows for fit in found.fits if fit.learner == "bayes0"} == {fit.rows for fit in found.fits[2:]}
+    for half, other in ((0, 1), (1, 0)):
+        alone = cross_fit({"bayes": NaiveBayes(featuresCol=f"half{half}")}, frame, Folds(2, idCol="id"))
+        rows = {row.id: row.bayes for row in alone.frame.select("id", "bayes").collect()}
+        both = found.frame.select("id", f"bayes{half}", f"bayes{other}").collect()
+        assert all(row[1] == rows[row.id] != row[2] for row in both)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.optimize import minimize
 from tables import MeanRegressor, table
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, UnsafeLoadError
@@ -70,6 +72,37 @@ def test_the_summary_has_a_leaderboard_and_words(fitted: StackedEnsembleModel) -
     assert summary.verdict in str(summary)
     assert "300 rows, 3 folds, cross-validation" in str(summary)
     assert sum(fit.rows for fit in summary.fits if fit.learner == "tree") == 300
+
+
+def test_the_ensembles_own_estimate_is_of_meta_learners_that_did_not_see_the_fold(fitted: StackedEnsembleModel) -> None:
+    rows = fitted.levelOne.frame.select("weight", "label", "fold", "logistic", "tree").collect()
+    weight, fold = np.array([row.weight for row in rows]), np.array([row.fold for row in rows])
+    label = np.array([row.label == "malignant" for row in rows], float)
+    values = np.clip([[row.logistic, row.tree] for row in rows], 1e-9, 1 - 1e-9)
+    logits = np.column_stack([np.log(values / (1 - values)), np.ones(len(rows))])
+
+    def losses(coefficients: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return weight[chosen] * np.logaddexp(0, -(2 * label[chosen] - 1) * (logits[chosen] @ coefficients))
+
+    total = 0.0
+    for held_out in np.unique(fold):
+        seen, bounds = fold != held_out, [(0, None), (0, None), (None, None)]
+        total += losses(
+            minimize(lambda w, seen=seen: losses(w, seen).mean(), np.zeros(3), bounds=bounds).x, ~seen
+        ).sum()
+    ensemble = next(score for score in fitted.summary.scores if score.learner == "ensemble")
+    assert ensemble.value == pytest.approx(total / weight.sum(), rel=1e-2)
+    others = {score.learner: score.value for score in fitted.summary.scores}
+    assert fitted.summary.difference == pytest.approx(ensemble.value - others[fitted.summary.best])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(-0.2, -0.1, "beats"), (0.1, 0.2, "is worse than"), (-0.1, 0.1, "can't be told apart")]
+)
+def test_the_verdict_follows_from_the_interval(
+    fitted: StackedEnsembleModel, low: float, high: float, said: str
+) -> None:
+    assert said in replace(fitted.summary, differenceLow=low, differenceHigh=high).verdict
 
 
 def test_rows_weigh_in_the_metrics(cancer: DataFrame, fitted: StackedEnsembleModel) -> None:
@@ -191,24 +224,39 @@ def test_blending_takes_fitted_models_and_no_row_twice(diabetes: DataFrame) -> N
 
 def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: DataFrame, tmp_path: Path) -> None:
     linear = LinearRegression()
-    inner = StackedEnsemble(learners={"linear": linear}, numFolds=2)
+    inner = StackedEnsemble(
+        learners={"linear": linear}, numFolds=2, metaLearner=LinearRegression(solver="normal"),
+        finalModels="average",
+    )  # fmt: skip
     outer = StackedEnsemble(learners={"inner": inner, "tree": DecisionTreeRegressor(maxDepth=2)}, numFolds=2)
     outer.save(str(tmp_path / "outer"))
     loaded = StackedEnsemble.load(str(tmp_path / "outer"))
     assert list(loaded.getLearners()) == ["inner", "tree"]
     assert list(loaded.getLearners()["inner"].getLearners()) == ["linear"]
     assert (loaded.getNumFolds(), loaded.getMetaLearner()) == (2, None)
+    assert loaded.getLearners()["inner"].getMetaLearner().getSolver() == "normal"
     model = Pipeline(stages=[loaded]).fit(diabetes)
     model.save(str(tmp_path / "model"))
     expected = model.transform(diabetes).select("prediction").collect()
     assert PipelineModel.load(str(tmp_path / "model")).transform(diabetes).select("prediction").collect() == expected
     grid = ParamGridBuilder().addGrid(linear.regParam, [0.0, 1e9]).build()
     validator = CrossValidator(
-        estimator=inner, estimatorParamMaps=grid, evaluator=RegressionEvaluator(), numFolds=2, seed=1
+        estimator=inner, estimatorParamMaps=grid, evaluator=RegressionEvaluator(), numFolds=2, seed=1, parallelism=2
     )
     found = validator.fit(diabetes)
     assert found.avgMetrics[0] < found.avgMetrics[1] - 5
     assert isinstance(found.bestModel, StackedEnsembleModel)
+
+
+def test_fitted_learners_of_other_classes_are_refused() -> None:
+    wine = table(start_session("local[2]"), "wine")
+    two, three = (NaiveBayes().fit(wine.where(f"label < {classes}")) for classes in (2, 3))
+    with pytest.raises(DataError, match="'two' was fitted on 2 classes, the hold-out has 3"):
+        StackedEnsemble(learners={"three": three, "two": two}, numFolds=2).fitBlending(wine)
+    with pytest.raises(DataError, match="learner 'late': 2 probabilities where there are 3 classes"):
+        StackedEnsemble(learners={"late": NaiveBayes()}, numFolds=2).fitBlending(
+            wine.where("id % 2 = 0"), wine.where("label < 2 and id % 2 = 1")
+        )
 
 
 def test_several_classes_and_another_meta_learner() -> None:
@@ -216,6 +264,7 @@ def test_several_classes_and_another_meta_learner() -> None:
     learners = {"bayes": NaiveBayes(), "tree": DecisionTreeClassifier(maxDepth=4)}
     model = StackedEnsemble(learners=learners, numFolds=2).fit(wine)
     assert model.metaModel.coefficientMatrix.toArray().shape == (3, 6)
+    assert model.metaModel.getRegParam() == 1 / wine.count()
     assert model.summary.columns == ("bayes/0", "bayes/1", "bayes/2", "tree/0", "tree/1", "tree/2")
     scored = model.transform(wine)
     assert MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored) > 0.9
@@ -235,6 +284,16 @@ def test_several_classes_and_another_meta_learner() -> None:
         ({"finalModels": "best"}, ConfigurationError, "finalModels='best'; accepted: refit, average"),
         ({"metaLearner": NaiveBayes}, ConfigurationError, "NaiveBayes doesn't fit learners for regression"),
         ({"metaLearner": LinearSVC}, ConfigurationError, "LinearSVC doesn't fit learners for regression"),
+        (
+            {"learners": lambda: {"bayes": NaiveBayes()}, "metaLearner": LinearRegression},
+            ConfigurationError,
+            "LinearRegression doesn't fit learners for classification",
+        ),
+        (
+            {"learners": lambda: {"bayes": NaiveBayes()}, "metaLearner": LinearSVC},
+            ConfigurationError,
+            "LinearSVC doesn't fit learners for classification",
+        ),
         ({"metaLearner": SQLTransformer}, ConfigurationError, "metaLearner is SQLTransformer; accepted"),
         ({"labelCol": "y"}, SchemaError, "no column 'y'"),
         ({"passthroughCols": ["text"]}, SchemaError, "passthroughCols: 'text' is string"),
@@ -246,6 +305,6 @@ def test_several_classes_and_another_meta_learner() -> None:
 )
 def test_what_cannot_work_is_refused_before_any_job(diabetes: DataFrame, settings, error, message) -> None:
     trap = diabetes.withColumns({"label": F.raise_error(F.lit("a job ran")).cast("double"), "text": F.lit("a")})
-    settings = {name: value() if isinstance(value, type) else value for name, value in settings.items()}
+    settings = {name: value() if callable(value) else value for name, value in settings.items()}
     with pytest.raises(error, match=message):
         StackedEnsemble(**{"learners": {"linear": LinearRegression()}, **settings}).fit(trap)
