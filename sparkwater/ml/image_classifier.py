@@ -224,6 +224,10 @@ class ImageClassifier(
         rank 0, on its executor; one that returns True ends the training there. They travel as Spark's own
         closures do, so what they change stays on the executor. What one raises fails the fit. For example
         ``callbacks=[lambda record: record.accuracy > 0.99]``.
+    trackers : list of str, optional
+        What keeps the metrics of each epoch, while the fit runs, and its summary; on the driver.
+        ``mlflow`` logs to the MLflow run that is active, or to one of its own; ``tensorboard:FOLDER`` writes to a
+        folder within FOLDER that has the estimator's uid and the time as its name.
     allowPlaintext : bool
         Train although Spark's own traffic is protected and the workers' isn't. Default False.
     """
@@ -297,6 +301,7 @@ class ImageClassifier(
         maxRestarts: int = 0,
         maxMemoryInMB: float = 0.0,
         callbacks: list[Callback] | None = None,
+        trackers: list[str] | None = None,
         allowPlaintext: bool = False,
     ) -> None:
         super().__init__()
@@ -472,9 +477,12 @@ class ImageClassifier(
             self.getNumWorkers(),
             self.getCollective() if self.getNumWorkers() > 1 else "no collective needed",
         )
-        outcomes, restarts = run_with_restarts(
-            frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout()
-        )
+        with self.tracking() as tracking:
+            outcomes, restarts = run_with_restarts(
+                frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout(), tracking.observer
+            )
+            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
+            tracking.log_summary(summary)
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
         trained = TrainedNetwork(
@@ -486,7 +494,6 @@ class ImageClassifier(
             first.weights_digest,
             config.class_weights,
         )
-        summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
         model = ImageClassifierModel()
         model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
         self._copyValues(model._resetUid(self.uid))

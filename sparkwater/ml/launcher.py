@@ -19,10 +19,11 @@ import pyarrow as pa
 from sparkwater import errors
 from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.data import KEY
+from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob, run_rank
 from sparkwater.gpu.world import World
-from sparkwater.ml.display import shown
+from sparkwater.ml.display import both, shown
 from sparkwater.ml.preflight import wait_for_slots
 from sparkwater.ml.progress import ProgressAddress, listen, reporter
 from sparkwater.ml.scheduling import rank_profile
@@ -68,7 +69,12 @@ class BarrierPeers:
 
 
 def run_with_restarts(
-    frame: DataFrame, job: RankJob, num_workers: int, max_restarts: int, start_timeout: int
+    frame: DataFrame,
+    job: RankJob,
+    num_workers: int,
+    max_restarts: int,
+    start_timeout: int,
+    observer: Observer = NOBODY,
 ) -> tuple[list[Outcome], int]:
     """Train as `run_ranks` does, again where a rank was lost, and return how often that was.
 
@@ -82,9 +88,11 @@ def run_with_restarts(
         How often a training starts again.
     start_timeout : int
         Seconds to wait for executors in place of the lost ones.
+    observer : Observer
+        Told on the driver, in other threads.
     """
     restarts = 0
-    while isinstance(ended := _attempt(frame, job, num_workers), RankFailure):
+    while isinstance(ended := _attempt(frame, job, num_workers, observer), RankFailure):
         if not ended.retryable or restarts == max_restarts:
             raise ended
         restarts += 1
@@ -93,14 +101,14 @@ def run_with_restarts(
     return ended, restarts
 
 
-def _attempt(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome] | RankFailure:
+def _attempt(frame: DataFrame, job: RankJob, num_workers: int, observer: Observer) -> list[Outcome] | RankFailure:
     try:
-        return run_ranks(frame, job, num_workers)
+        return run_ranks(frame, job, num_workers, observer)
     except RankFailure as failure:
         return failure
 
 
-def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]:
+def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observer = NOBODY) -> list[Outcome]:
     """Train on the rows of a DataFrame in a barrier stage, and return how each rank ended.
 
     Parameters
@@ -112,6 +120,8 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
         What the ranks do.
     num_workers : int
         The number of ranks.
+    observer : Observer
+        Told on the driver, in other threads.
 
     Returns
     -------
@@ -131,7 +141,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int) -> list[Outcome]
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,
-        listen(_driver_host(frame), display) as address,
+        listen(_driver_host(frame), both(display, observer)) as address,
     ):
         program = _program(job, address)
         try:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.gpu.metrics import METRICS, to_dict
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.timings import Timings, mean_timings, timings_of_ranks
 from sparkwater.ml.confusion import ConfusionMatrix, label_name
+from sparkwater.ml.history import EPOCH_VALUES, epoch_values
 from sparkwater.ml.resolved import resolve
 from sparkwater.ml.summary_text import describe
 
@@ -135,18 +135,8 @@ class TrainingSummary:
         validation rows (validationLogloss, ...), null where there are none; see
         `sparkwater.gpu.records.EpochRecord` and `sparkwater.gpu.metrics.Metrics`.
         """
-        numbers = ["loss", "accuracy", "seconds", "rowsPerSecond", "learningRate", *METRICS]
-        numbers += [f"validation{name[0].upper()}{name[1:]}" for name in METRICS]
-        schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in numbers)])
-        rows = [
-            (
-                *(record.epoch, record.rows, record.loss, record.accuracy),
-                *(record.seconds, record.rows / record.seconds, record.learning_rate),
-                *to_dict(record.training).values(),
-                *to_dict(record.validation).values(),
-            )
-            for record in self.records
-        ]
+        schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in EPOCH_VALUES)])
+        rows = [(record.epoch, record.rows, *epoch_values(record).values()) for record in self.records]
         return _session().createDataFrame(rows, schema)
 
     @property
