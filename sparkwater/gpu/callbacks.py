@@ -15,7 +15,9 @@ from sparkwater.gpu.records import EpochRecord
 Callback = Callable[[EpochRecord], Any]
 
 
-def call_back(callbacks: Sequence[Callback], record: EpochRecord, rank: int, communicator: Communicator) -> bool:
+def call_back(
+    callbacks: Sequence[Callback], record: EpochRecord, rank: int, communicator: Communicator, device: torch.device
+) -> bool:
     """Call all of them on rank 0, and return on all ranks whether one of them returned True.
 
     Parameters
@@ -28,10 +30,12 @@ def call_back(callbacks: Sequence[Callback], record: EpochRecord, rank: int, com
         This rank.
     communicator : Communicator
         Open; every rank calls this at the same time.
+    device : torch.device
+        Where the communicator takes tensors.
     """
     if not callbacks:
         return False
-    answer = torch.zeros(1)
+    answer = torch.zeros(1, device=device)
     if rank == 0:
         answer[0] = float(any([_is_true(callback(record)) for callback in callbacks]))  # noqa: C419 - calls each
     communicator.broadcast_(answer)

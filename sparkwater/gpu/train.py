@@ -200,7 +200,7 @@ class _Loop:
                 self.observer.on_epoch(record)
             self._judge(state, confusion)
             with self.clock.part("callbacks"):
-                done = call_back(self.callbacks, record, self.rank, self.communicator)
+                done = call_back(self.callbacks, record, self.rank, self.communicator, self.device)
             if done and state.stopped_by is None:
                 state.stopped_by = CALLBACKS
             # An epoch that was cut short for want of time is trained again by whoever has more.
