@@ -46,6 +46,14 @@ def test_gpu_discovery_speaks_sparks_json(tmp_path):
         [ROOT / "conf" / "discover_gpus.sh"], env={"PATH": path}, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == {"name": "gpu", "addresses": ["0", "1"]}
+    done = subprocess.run(
+        [ROOT / "conf" / "discover_gpus.sh"],
+        env={"PATH": path, "CUDA_VISIBLE_DEVICES": "2, GPU-aa"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == {"name": "gpu", "addresses": ["2", "GPU-aa"]}
 
 
 @pytest.fixture

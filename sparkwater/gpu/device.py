@@ -12,8 +12,15 @@ from sparkwater.errors import ConfigurationError
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def select_device(requested: str, addresses: Sequence[str], local_rank: int, local_size: int) -> torch.device:
-    """Return the device of this rank; no two ranks of a host get the same GPU.
+def select_device(
+    requested: str, addresses: Sequence[str], local_rank: int, local_size: int, *, shared: bool = False
+) -> torch.device:
+    """Return the device of this rank; no two ranks of a host get the same GPU unless they may share one.
+
+    Where Spark manages GPUs it gave the task an address, as its discovery script printed it. On standalone
+    clusters, and on YARN without isolation, that is a GPU's number on the machine; in containers, as on
+    Kubernetes, its number among those that the container has. ``CUDA_VISIBLE_DEVICES``, where it is set,
+    decides what torch sees and counts: see `visible_index`.
 
     Parameters
     ----------
@@ -23,6 +30,8 @@ def select_device(requested: str, addresses: Sequence[str], local_rank: int, loc
         The GPU addresses in the task's resources, as Spark gives them; empty where it manages none.
     local_rank, local_size : int
         This rank's number on its host, and how many there are.
+    shared : bool
+        Whether several ranks of a host may compute on one GPU.
 
     Raises
     ------
@@ -33,22 +42,39 @@ def select_device(requested: str, addresses: Sequence[str], local_rank: int, loc
         return torch.device("cpu")
     available = torch.cuda.device_count()
     if addresses and available:
-        index = visible_index(addresses[0])
+        index = visible_index(addresses[0], [gpu_uuid(torch.device("cuda", place)) for place in range(available)])
         if index < available:
             return torch.device("cuda", index)
     if not addresses and available >= local_size:
         return torch.device("cuda", local_rank)
+    if not addresses and available and shared:
+        return torch.device("cuda", local_rank % available)
     if requested == "auto":
         return torch.device("cpu")
     raise ConfigurationError(
         f"device='cuda', but rank {local_rank} of {local_size} on this host has no GPU to itself: Spark gave the task "
         f"{list(addresses) or 'none'} and torch {torch.__version__} sees {available}; accepted: auto, cpu, or a GPU "
-        "a task (spark.task.resource.gpu.amount=1)"
+        "a task (spark.task.resource.gpu.amount=1), or allowSharedGpu=True"
     )
 
 
-def visible_index(address: str) -> int:
+def gpu_uuid(device: torch.device) -> str:
+    """Return what tells a GPU apart from all others, on any host; an empty string for the CPU."""
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else ""
+
+
+def visible_index(address: str, uuids: Sequence[str] = ()) -> int:
     """Return torch's index for a GPU address of Spark's, within ``CUDA_VISIBLE_DEVICES`` where that is set.
+
+    An address that the variable lists is the GPU of that name; one that it doesn't list is a position among
+    the visible ones.
+
+    Parameters
+    ----------
+    address : str
+        A number, or a UUID.
+    uuids : sequence of str
+        Of the GPUs that torch sees.
 
     Raises
     ------
@@ -58,6 +84,8 @@ def visible_index(address: str) -> int:
     visible = [entry.strip() for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry.strip()]
     if address in visible:
         return visible.index(address)
+    if address in uuids:
+        return list(uuids).index(address)
     if len(visible) == 1:
         return 0  # whoever started this worker gave it one GPU of its own
     if address.isdigit():

@@ -22,7 +22,8 @@ from torch import nn
 
 import sparkwater
 from sparkwater.conversions.spec import TensorSpec
-from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.agreement import check_gpus, check_parts, count_rows
 from sparkwater.gpu.callbacks import Callback
 from sparkwater.gpu.collectives import (
     CollectiveError,
@@ -35,7 +36,7 @@ from sparkwater.gpu.collectives import (
 from sparkwater.gpu.compute import choose_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Classes, RankData, load_rows
-from sparkwater.gpu.device import select_device
+from sparkwater.gpu.device import gpu_uuid, select_device
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.identity import NetworkIdentity
 from sparkwater.gpu.inputs import network_shape, zero_inputs
@@ -94,6 +95,8 @@ class RankJob:
         Steps between them within an epoch; 0 for none.
     callbacks : tuple of callable
         Called on rank 0 after each epoch.
+    allow_shared_gpu : bool
+        Whether ranks may compute on the same GPU.
     """
 
     network: NetworkEntry
@@ -112,6 +115,7 @@ class RankJob:
     checkpoint_dir: str | None = None
     checkpoint_interval: int = 0
     callbacks: tuple[Callback, ...] = ()
+    allow_shared_gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ class _Prepared:
             "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
             "address": self.address,
+            "gpu": gpu_uuid(self.device),
             "content": self.data.content,
         }
 
@@ -193,7 +198,9 @@ def _run(
     prepared, reports = exchange(
         peers, lambda: _prepare(batches, job, peers, clock), lambda prepared: prepared.report(job, world)
     )
-    rows = _check_reports(reports, job)
+    check_parts(reports)
+    check_gpus(reports, job.collective, job.allow_shared_gpu)
+    rows = count_rows(reports, job.expected_rows, job.config.validation)
     data, device = prepared.data, prepared.device
     addresses = [str(report["address"]) for report in reports]
     with _connected(peers, addresses, job, device) as connection:
@@ -264,7 +271,8 @@ def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, cloc
     refusal = missing_collective(job.collective, world.size)
     if refusal:
         raise ConfigurationError(refusal)
-    device = select_device(job.device, peers.gpu_addresses, world.local_rank, world.local_size)
+    local = (world.local_rank, world.local_size)
+    device = select_device(job.device, peers.gpu_addresses, *local, shared=job.allow_shared_gpu)
     limit = job.max_memory_mb or psutil.virtual_memory().available / 2 / world.local_size / 2**20
     with clock.part("read"):
         rows = _rows(batches, job, world, limit)
@@ -275,32 +283,6 @@ def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World, max_mem
     if job.store is not None:
         return StoredRows(job.store, job.classes, world.rank, world.size)
     return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(max_memory_mb * 2**20))
-
-
-def _check_reports(reports: list[dict[str, Any]], job: RankJob) -> list[int]:
-    """Return the rows of each rank, once it is clear that all ranks hold things that go together."""
-    for rank, report in enumerate(reports):
-        if report["parts"] != reports[0]["parts"]:
-            raise ConfigurationError(f"ranks differ: 0 has {reports[0]['parts']}, {rank} has {report['parts']}")
-    rows = [int(report["rows"]) for report in reports]
-    held_out, weightless, skipped = (
-        sum(int(report[kind]) for report in reports) for kind in ("held_out", "weightless", "skipped")
-    )
-    read = sum(rows) + held_out + weightless + skipped
-    if read != job.expected_rows:
-        raise DataError(
-            f"the DataFrame gave {job.expected_rows} rows when it was counted and {read} when it was "
-            "read: its plan gives other rows at each evaluation; write it to a table or cache it first"
-        )
-    if not sum(rows):
-        others = f"; {held_out} are to validate on, {weightless} have the weight 0" if held_out or weightless else ""
-        raise DataError(f"there are no rows to train on: {read} were read, {skipped} of them were skipped{others}")
-    if job.config.validation and not held_out:
-        raise DataError(
-            f"there are no rows to validate on beside the {sum(rows)} to train on: validationIndicatorCol is false in "
-            "all rows, or validationDataFrame has none"
-        )
-    return rows
 
 
 def _checkpoints(

@@ -228,6 +228,9 @@ class ImageClassifier(
         What keeps the metrics of each epoch, while the fit runs, and its summary; on the driver.
         ``mlflow`` logs to the MLflow run that is active, or to one of its own; ``tensorboard:FOLDER`` writes to a
         folder within FOLDER that has the estimator's uid and the time as its name.
+    allowSharedGpu : bool
+        Let several workers compute on the same GPU; without it they are refused, by the GPU's UUID. For a
+        collective over Gloo: NCCL can't. Default False.
     allowPlaintext : bool
         Train although Spark's own traffic is protected and the workers' isn't. Default False.
     """
@@ -302,6 +305,7 @@ class ImageClassifier(
         maxMemoryInMB: float = 0.0,
         callbacks: list[Callback] | None = None,
         trackers: list[str] | None = None,
+        allowSharedGpu: bool = False,
         allowPlaintext: bool = False,
     ) -> None:
         super().__init__()
@@ -355,6 +359,7 @@ class ImageClassifier(
             checkpointInterval=0,
             maxRestarts=0,
             maxMemoryInMB=0.0,
+            allowSharedGpu=False,
             allowPlaintext=False,
         )
         self._set(**self._input_kwargs)

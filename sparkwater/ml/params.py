@@ -90,6 +90,11 @@ class TrainingParams(
         "0 for half of the memory that is free, shared by the workers of a host",
         TypeConverters.toFloat,
     )
+    allowSharedGpu: Param[bool] = declare(
+        "allowSharedGpu",
+        "let several workers of a host compute on the same GPU, which makes each of them slower",
+        TypeConverters.toBoolean,
+    )
     allowPlaintext: Param[bool] = declare(
         "allowPlaintext",
         "let workers exchange gradients in plain text although Spark's own traffic is authenticated or encrypted",
@@ -119,6 +124,10 @@ class TrainingParams(
     def getMaxMemoryInMB(self) -> float:
         """Return the value of ``maxMemoryInMB``."""
         return self.getOrDefault(self.maxMemoryInMB)
+
+    def getAllowSharedGpu(self) -> bool:
+        """Return the value of ``allowSharedGpu``."""
+        return self.getOrDefault(self.allowSharedGpu)
 
     def getAllowPlaintext(self) -> bool:
         """Return the value of ``allowPlaintext``."""

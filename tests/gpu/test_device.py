@@ -55,6 +55,13 @@ def test_an_address_is_counted_among_the_visible_devices(
     assert visible_index(address) == index
 
 
+def test_a_uuid_is_found_among_the_gpus_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_index("GPU-bb", ["GPU-aa", "GPU-bb"]) == 1
+    with pytest.raises(ConfigurationError, match="Spark gave the GPU 'GPU-cc'; CUDA_VISIBLE_DEVICES lists none"):
+        visible_index("GPU-cc", ["GPU-aa", "GPU-bb"])
+
+
 def test_a_rank_that_sees_only_its_own_gpu_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa")
     assert visible_index("3") == 0

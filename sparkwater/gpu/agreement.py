@@ -1,0 +1,101 @@
+"""What ranks must agree on before they connect; each of them looks at all reports and comes to the same end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sparkwater.errors import ConfigurationError, DataError
+
+Report = Mapping[str, Any]
+
+
+def check_parts(reports: Sequence[Report]) -> None:
+    """Refuse ranks with other versions, or other kinds of devices.
+
+    Raises
+    ------
+    ConfigurationError
+        With what each rank has where they differ.
+    """
+    for part in reports[0]["parts"]:
+        ranks: dict[str, list[int]] = defaultdict(list)
+        for rank, report in enumerate(reports):
+            ranks[report["parts"][part]].append(rank)
+        if len(ranks) > 1:
+            held = ", ".join(f"{value or 'none'} on {_ranks(having)}" for value, having in ranks.items())
+            remedy = (
+                "device='cpu' trains without GPUs, device='cuda' says which rank has none"
+                if part == "device"
+                else "install the same on all executors"
+            )
+            raise ConfigurationError(f"the ranks differ in {part}: {held}; {remedy}")
+
+
+def check_gpus(reports: Sequence[Report], collective: str, allow_shared: bool) -> None:
+    """Refuse ranks that would compute on the same GPU.
+
+    Raises
+    ------
+    ConfigurationError
+        With the GPU, its host and the ranks; unless that is allowed, by a collective that can do it.
+    """
+    ranks: dict[str, list[int]] = defaultdict(list)
+    for rank, report in enumerate(reports):
+        if report["gpu"]:
+            ranks[report["gpu"]].append(rank)
+    shared = next(((gpu, having) for gpu, having in ranks.items() if len(having) > 1), None)
+    if shared is None or (allow_shared and collective != "torch"):
+        return
+    gpu, having = shared
+    where = f"{_ranks(having)} on {reports[having[0]]['address']} have the same GPU, {gpu}"
+    if allow_shared:
+        raise ConfigurationError(f"{where}; NCCL, by which collective='torch' adds up on GPUs, can't do that")
+    raise ConfigurationError(
+        f"{where}; give each task one of its own (spark.task.resource.gpu.amount=1, and executors of a host that see "
+        "different GPUs), lower numWorkers, or set allowSharedGpu=True"
+    )
+
+
+def count_rows(reports: Sequence[Report], expected: int, validation: bool) -> list[int]:
+    """Return the rows that each rank trains on.
+
+    Parameters
+    ----------
+    reports : sequence of dict
+        One a rank.
+    expected : int
+        The rows that the ranks must hold between them.
+    validation : bool
+        Whether some must be to validate on.
+
+    Raises
+    ------
+    DataError
+        If there are others, or none to train or to validate on.
+    """
+    rows = [int(report["rows"]) for report in reports]
+    held_out, weightless, skipped = (
+        sum(int(report[kind]) for report in reports) for kind in ("held_out", "weightless", "skipped")
+    )
+    read = sum(rows) + held_out + weightless + skipped
+    if read != expected:
+        raise DataError(
+            f"the DataFrame gave {expected} rows when it was counted and {read} when it was "
+            "read: its plan gives other rows at each evaluation; write it to a table or cache it first"
+        )
+    if not sum(rows):
+        others = f"; {held_out} are to validate on, {weightless} have the weight 0" if held_out or weightless else ""
+        raise DataError(f"there are no rows to train on: {read} were read, {skipped} of them were skipped{others}")
+    if validation and not held_out:
+        raise DataError(
+            f"there are no rows to validate on beside the {sum(rows)} to train on: validationIndicatorCol is false in "
+            "all rows, or validationDataFrame has none"
+        )
+    return rows
+
+
+def _ranks(ranks: Iterable[int]) -> str:
+    numbers = list(map(str, ranks))
+    return f"{'rank' if len(numbers) == 1 else 'ranks'} {', '.join(numbers)}"

@@ -1,0 +1,55 @@
+"""What ranks say of themselves before they connect: from the reports to the error, or to none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.agreement import check_gpus, check_parts
+from sparkwater.gpu.device import gpu_uuid
+
+
+def report(device: str = "cuda", gpu: str = "", address: str = "10.0.0.1", torch: str = "2.13.0") -> dict[str, Any]:
+    return {"parts": {"torch": torch, "horovod": "0.28.1", "device": device}, "gpu": gpu, "address": address}
+
+
+def test_ranks_with_a_gpu_each_go_together() -> None:
+    reports = [report(gpu="GPU-aa"), report(gpu="GPU-bb"), report(gpu="GPU-cc", address="10.0.0.2")]
+    for collective in ("horovod", "torch"):
+        check_gpus(reports, collective, allow_shared=False)
+    check_parts(reports)
+
+
+def test_ranks_on_cpus_share_nothing() -> None:
+    check_gpus([report("cpu"), report("cpu")], "torch", allow_shared=False)
+    assert gpu_uuid(torch.device("cpu")) == ""
+
+
+def test_two_ranks_on_one_gpu_are_refused_with_ranks_host_and_gpu() -> None:
+    reports = [report(gpu="GPU-aa"), report(gpu="GPU-bb"), report(gpu="GPU-aa")]
+    with pytest.raises(
+        ConfigurationError, match=r"ranks 0, 2 on 10\.0\.0\.1 have the same GPU, GPU-aa; .*allowSharedGpu=True"
+    ):
+        check_gpus(reports, "horovod", allow_shared=False)
+
+
+def test_ranks_may_share_a_gpu_where_the_collective_can() -> None:
+    reports = [report(gpu="GPU-aa"), report(gpu="GPU-aa")]
+    check_gpus(reports, "horovod", allow_shared=True)
+    with pytest.raises(ConfigurationError, match="NCCL, by which collective='torch' adds up on GPUs, can't do that"):
+        check_gpus(reports, "torch", allow_shared=True)
+
+
+def test_ranks_on_other_devices_are_refused_with_what_each_has() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"ranks differ in device: cuda on ranks 0, 2, cpu on rank 1; device='cpu' trains"
+    ):
+        check_parts([report(), report("cpu"), report()])
+
+
+def test_ranks_with_other_versions_are_refused_with_what_each_has() -> None:
+    with pytest.raises(ConfigurationError, match=r"differ in torch: 2\.13\.0 on rank 0, 2\.12\.1 on rank 1; install"):
+        check_parts([report(), report(torch="2.12.1")])
