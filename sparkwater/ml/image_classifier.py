@@ -222,8 +222,9 @@ class ImageClassifier(
     callbacks : list of callable, optional
         Functions that are called with the `sparkwater.gpu.records.EpochRecord` after each epoch, by the task of
         rank 0, on its executor; one that returns True ends the training there. They travel as Spark's own
-        closures do, so what they change stays on the executor. What one raises fails the fit. For example
-        ``callbacks=[lambda record: record.accuracy > 0.99]``.
+        closures do, so what they change stays on the executor. What one raises fails the fit, and so does one
+        that takes longer than ``stallTimeout``, where there are other workers. For ``checkpointDir``, a training
+        that one of them ended is done. For example ``callbacks=[lambda record: record.accuracy > 0.99]``.
     trackers : list of str, optional
         What keeps the metrics of each epoch, while the fit runs, and its summary; on the driver.
         ``mlflow`` logs to the MLflow run that is active, or to one of its own; ``tensorboard:FOLDER`` writes to a

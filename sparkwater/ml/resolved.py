@@ -7,7 +7,7 @@ from typing import Any
 
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import RankJob
-from sparkwater.gpu.scaling import scalings_in
+from sparkwater.gpu.scaling import Scaling, scalings_in
 from sparkwater.ml.confusion import label_name
 
 
@@ -37,12 +37,18 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
             {
                 "mean": list(scaling.mean),
                 "deviation": list(scaling.deviation),
-                "by": "inputMean, inputStd" if known else "training rows" if scaling.mean else "none: they are ids",
+                "by": _source(scaling, known),
             }
             for scaling, known in zip(scalings, given, strict=True)
         ],
         **{name: _alike([rank[name] for rank in by_rank]) for name in by_rank[0]},
     }
+
+
+def _source(scaling: Scaling, given: Scaling | None) -> str:
+    if not scaling.mean:
+        return "nothing: they are ids"
+    return "training rows" if given is None else "inputMean and inputStd, or the model of warmStart"
 
 
 def _alike(values: list[Any]) -> Any:
