@@ -6,7 +6,7 @@ from pyspark.ml.param import Param, Params, TypeConverters
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.checkpoints import CheckpointFolder
-from sparkwater.ml.declared import at_least, declare, refuse_unless
+from sparkwater.ml.declared import at_least, declare, location, refuse_unless
 
 
 class CheckpointParams(Params):
@@ -16,7 +16,7 @@ class CheckpointParams(Params):
         "checkpointDir",
         "folder for checkpoints that all executors reach; a fit whose rows, settings and workers are those of an "
         "earlier one goes on where that one stopped",
-        TypeConverters.toString,
+        location("checkpointDir"),
     )
     checkpointInterval: Param[int] = declare(
         "checkpointInterval",

@@ -403,10 +403,11 @@ class ImageClassifier(
         choice = self._refuse(dataset)
         training = RowSource(dataset, choice.features, self.row_columns())
         sources = row_sources(training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol())
+        rows = rank_frame(sources, self, self.getSeed())
         for source in sources:
             source.check_schemes()
         labels = find_labels([(source.frame, source.columns) for source in sources], self.getLabelCol())
-        return self._train(rank_frame(sources, self, self.getSeed()), choice, labels, started)
+        return self._train(rows, choice, labels, started)
 
     def fitPetastorm(self, url: str) -> ImageClassifierModel:
         """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
@@ -530,6 +531,7 @@ class ImageClassifier(
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
         self.check_network_params()
+        self.check_output_columns()
         self.getHandleInvalid()
         choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
         spec = choice.features.spec

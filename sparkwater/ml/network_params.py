@@ -13,7 +13,7 @@ from sparkwater.conversions.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import INITIALIZATIONS
 from sparkwater.gpu.scaling import Scaling
-from sparkwater.ml.declared import declare, refuse_unless
+from sparkwater.ml.declared import declare, location, refuse_unless
 from sparkwater.ml.fitted import FittedNetwork
 
 
@@ -38,7 +38,9 @@ def _to_arguments(value: Any) -> dict[str, Any]:
 
 
 def _to_warm_start(value: Any) -> Any:
-    if isinstance(value, str) or isinstance(getattr(value, "fitted", None), FittedNetwork):
+    if isinstance(value, str):
+        return location("warmStart")(value)
+    if isinstance(getattr(value, "fitted", None), FittedNetwork):
         return value
     raise TypeError(
         f"warmStart={value!r}; accepted: an ImageClassifierModel, such as the last of a PipelineModel's stages; the "
@@ -81,7 +83,7 @@ class NetworkParams(HasNetwork):
     weights: Param[str] = declare(
         "weights",
         "file of weights to begin with, on any filesystem that Spark reaches: safetensors, or torch.save's state dict",
-        TypeConverters.toString,
+        location("weights"),
     )
     freeze: Param[str] = declare(
         "freeze",

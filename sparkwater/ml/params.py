@@ -13,10 +13,11 @@ from pyspark.ml.param.shared import (
 )
 
 from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, HasImageShape
+from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.ml.checkpoint_params import CheckpointParams
 from sparkwater.ml.compute_params import ComputeParams
-from sparkwater.ml.declared import at_least, declare, refuse_unless
+from sparkwater.ml.declared import CheckedParams, at_least, declare, in_range, refuse_unless
 from sparkwater.ml.labels import LabelColumn
 from sparkwater.ml.network_params import HasNetwork
 from sparkwater.ml.observing_params import ObservingParams
@@ -48,6 +49,7 @@ class PredictorParams(
     HasRawPredictionCol,
     HasImageShape,
     HasNetwork,
+    CheckedParams,
 ):
     """Params that an estimator and its model share."""
 
@@ -58,6 +60,21 @@ class PredictorParams(
     def getPredictedLabelCol(self) -> str:
         """Return the value of ``predictedLabelCol``."""
         return self.getOrDefault(self.predictedLabelCol)
+
+    def check_output_columns(self) -> None:
+        """Refuse two columns of the same name; an empty one leaves a column out.
+
+        Raises
+        ------
+        ConfigurationError
+            With both Params.
+        """
+        taken: dict[str, str] = {}
+        for param in ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol"):
+            name = self.getOrDefault(param)
+            if name and name in taken:
+                raise ConfigurationError(f"{param}={name!r}, as {taken[name]} is; accepted: a name of its own, or ''")
+            taken[name] = param
 
 
 class TrainingParams(
@@ -164,6 +181,7 @@ class TrainingParams(
             With the parameter, its value and what is accepted.
         """
         refuse_unless(self, "epochs", at_least(0), "numbers from 0 up")
+        refuse_unless(self, "seed", in_range(-(2**63), 2**63), "integers of 64 bits")
         for name in ("batchSize", "numWorkers", "startTimeout", "stallTimeout"):
             refuse_unless(self, name, at_least(1), "integers from 1 up")
         refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")

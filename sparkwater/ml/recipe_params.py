@@ -15,8 +15,10 @@ from sparkwater.ml.declared import at_least, declare, in_range, refuse_unless
 
 
 def _to_steps(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, (list, tuple)):
         return list(value)
+    if not isinstance(value, str):
+        raise TypeError(f"augmentation={value!r}; accepted: a list of steps, or its JSON")
     try:
         return json.loads(value)
     except ValueError as error:

@@ -26,73 +26,159 @@ def no_jobs(spark):
     spark.sparkContext._jsc.clearJobGroup()
 
 
+#: Of each Param of the estimator: values that it refuses, and how. Other types are refused by all of them.
+BAD = {
+    "allowPlaintext": [],
+    "allowSharedGpu": [],
+    "augmentation": [
+        ('[{"name": "shift"}]', "augmentation: 'shift' needs 'pixels'"),
+        ("[", r"augmentation='\[' is no JSON"),
+        ([{"name": "blur"}], "augmentation: .*'blur'"),
+    ],
+    "batchSize": [(0, "batchSize=0; accepted: integers from 1 up"), (2.5, "batchSize=2.5; accepted: ")],
+    "callbacks": [([3], r"callbacks=\[3\]; accepted: a list of functions")],
+    "checkpointDir": [
+        ("nowhere://x", "nothing here reads nowhere://"),
+        ("s3://key:secret@bucket/x", "checkpointDir has a password in its URL"),
+    ],
+    "checkpointInterval": [(-1, "checkpointInterval=-1; accepted"), (5, "checkpointInterval=5 needs a checkpointDir")],
+    "classWeight": [
+        ("equal", "classWeight='equal'; accepted: none, balanced, a dict of labels"),
+        ([1.0, 0.0], r"classWeight=\[1.0, 0.0\]"),
+        ({0: float("nan")}, "classWeight={0: nan}"),
+    ],
+    "clipNorm": [(float("inf"), "clipNorm=inf; accepted")],
+    "clipValue": [(-1.0, "clipValue=-1.0; accepted: numbers from 0 up")],
+    "collective": [("mpi", "collective='mpi'; accepted: horovod, torch")],
+    "compileNetwork": [],
+    "decayEpochs": [(0.0, "decayEpochs=0.0; accepted: numbers above 0")],
+    "decayFactor": [(1.5, "decayFactor=1.5; accepted: numbers above 0, up to 1")],
+    "device": [("tpu", "device='tpu'; accepted: auto, cpu, cuda")],
+    "epochs": [(-0.5, "epochs=-0.5; accepted: numbers from 0 up"), (float("nan"), "epochs=nan; accepted")],
+    "featuresCol": [("missing", "there is no column 'missing'; the columns are"), ("", "there is no column ''")],
+    "featuresCols": [(["features", "missing"], "there is no column 'missing'")],
+    "freeze": [
+        ("conv3", r"freeze='conv3'; did you mean conv\d.*Accepted: none, backbone, or a layer: conv1, pool1"),
+        ("fc2", "freeze='fc2' leaves nothing to train"),
+    ],
+    "gradientCompression": [
+        ("int8", "gradientCompression='int8'; accepted: none, float16, bfloat16"),
+        ("bfloat16", "Horovod adds no bfloat16; use 'float16', or collective='torch'"),
+    ],
+    "handleInvalid": [("ignore", "handleInvalid='ignore'; accepted: error, skip, keep")],
+    "headLearningRateMultiplier": [(0.0, "headLearningRateMultiplier=0.0; accepted: numbers above 0")],
+    "idCol": [("missing", "there is no column 'missing'")],
+    "imageShape": [([28, 28], r"imageShape=\[28, 28\]; accepted"), ([28, 28, 2], "channels 1 or 3")],
+    "initialization": [("zeros", "initialization='zeros'; accepted: paper, he, xavier")],
+    "inputMean": [([0.5], r"inputMean=\[0.5\] and inputStd=None; give both")],
+    "inputStd": [([0.5], r"inputMean=None and inputStd=\[0.5\]; give both")],
+    "l1": [(-1e-9, "l1=-1e-09; accepted: numbers from 0 up")],
+    "labelCol": [("missing", "there is no column 'missing'")],
+    "labelSmoothing": [(1.0, "labelSmoothing=1.0; accepted: numbers from 0 up to, not including, 1")],
+    "learningRate": [(0.0, "learningRate=0.0; accepted"), (float("nan"), "learningRate=nan; accepted")],
+    "learningRateAnnealing": [(-1.0, "learningRateAnnealing=-1.0; accepted: numbers from 0 up")],
+    "learningRateSchedule": [("steps", "learningRateSchedule='steps'; accepted: constant, step, cosine")],
+    "maxMemoryInMB": [(-1.0, "maxMemoryInMB=-1.0; accepted: numbers from 0 up")],
+    "maxNorm": [(-1.0, "maxNorm=-1.0; accepted")],
+    "maxRestarts": [(-1, "maxRestarts=-1; accepted: integers from 0 up")],
+    "maxRuntimeSecs": [(-1.0, "maxRuntimeSecs=-1.0; accepted")],
+    "momentum": [(1.0, "momentum=1.0; accepted")],
+    "momentumRamp": [(-1.0, "momentumRamp=-1.0; accepted")],
+    "momentumStart": [(-0.1, "momentumStart=-0.1; accepted")],
+    "nesterov": [],
+    "network": [
+        ("lenett", "network='lenett' is not registered; did you mean lenet"),
+        ("no_such_module:net", "no_such_module can't be imported"),
+        ("math:pi", "is a float; it must be a function or a class"),
+        ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
+        (nn.Conv2d(3, 2, 1), r"doesn't take imageShape=\[16, 16, 1\]: RuntimeError"),
+    ],
+    "networkArguments": [
+        ({"depth": 3}, "unexpected keyword argument 'depth'"),
+        ({"width": (1, 2)}, r"networkArguments={'width': \(1, 2\)}; accepted: a dict of names"),
+    ],
+    "numWorkers": [(0, "numWorkers=0; accepted: integers from 1 up")],
+    "optimizer": [("lbfgs", "optimizer='lbfgs'; accepted: sgd, adam, adamw, adadelta, rmsprop")],
+    "overwriteWithBestModel": [],
+    "precision": [("float64", "precision='float64'; accepted: float32, bfloat16, float16")],
+    "predictedLabelCol": [("prediction", "predictedLabelCol='prediction', as predictionCol is; accepted: a name of")],
+    "predictionCol": [
+        ("probability", "probabilityCol='probability', as predictionCol is; accepted: a name of its own")
+    ],
+    "probabilityCol": [("prediction", "probabilityCol='prediction', as predictionCol is")],
+    "rawPredictionCol": [("prediction", "rawPredictionCol='prediction', as predictionCol is")],
+    "seed": [(2**63, "seed=9223372036854775808; accepted: integers of 64 bits")],
+    "stallTimeout": [(0, "stallTimeout=0; accepted: integers from 1 up")],
+    "startTimeout": [(0, "startTimeout=0; accepted: integers from 1 up")],
+    "stoppingMetric": [("mse", "stoppingMetric='mse'; accepted: logloss, error, meanPerClassError, auc, topKError")],
+    "stoppingRounds": [(-1, "stoppingRounds=-1; accepted: integers from 0 up")],
+    "stoppingTolerance": [(1.0, "stoppingTolerance=1.0; accepted")],
+    "topK": [(0, "topK=0; accepted: integers from 1 up")],
+    "trackers": [(["nothing"], "trackers.*'nothing'")],
+    "validationDataFrame": [("rows", r"validationDataFrame='rows'; accepted: a pyspark\.sql\.DataFrame")],
+    "validationIndicatorCol": [
+        ("missing", "there is no column 'missing'"),
+        ("label", "validationIndicatorCol='label' is int; accepted: booleans"),
+    ],
+    "warmStart": [
+        ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved ImageClassifierModel nor"),
+        ("https://me:secret@host/model", "warmStart has a password in its URL"),
+    ],
+    "warmupEpochs": [(-1.0, "warmupEpochs=-1.0; accepted")],
+    "weightCol": [
+        ("missing", "there is no column 'missing'"),
+        ("features", "weightCol='features' is binary; accepted"),
+    ],
+    "weightDecay": [(-0.1, "weightDecay=-0.1; accepted: numbers from 0 up")],
+    "weights": [
+        ("/no/such/file.safetensors", "'/no/such/file.safetensors' can't be read"),
+        ("s3a://key:secret@bucket/x", "weights has a password in its URL"),
+    ],
+}
+REFUSED = (ConfigurationError, SchemaError, CheckpointError, TypeError)
+
+
+def test_each_param_is_in_the_table():
+    assert sorted(BAD) == sorted(param.name for param in ImageClassifier().params)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"), [(name, *case) for name, cases in BAD.items() for case in cases], ids=str
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_param_out_of_range(spark, name, value, message):
+    with pytest.raises(REFUSED, match=message) as caught:
+        ImageClassifier(**{name: value}).fit(tensor_frame(spark, 4))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.usefixtures("no_jobs")
+def test_param_of_another_type_or_without_a_value(spark, name):
+    other = {1: object()}
+    with pytest.raises(REFUSED, match=f"{name}={{1: <object .*; accepted: "):
+        ImageClassifier(**{name: other}).fit(tensor_frame(spark, 4))
+    estimator = ImageClassifier()
+    if estimator.hasDefault(name):
+        with pytest.raises(TypeError, match=f"{name}=None; accepted: "):
+            estimator._set(**{name: None})
+    else:
+        # As if it had never been set: that is how wrappers pass what their user didn't give.
+        assert not estimator._set(**{name: None}).isSet(name)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        (
-            {"freeze": "conv3"},
-            r"freeze='conv3'; did you mean conv\d.*Accepted: none, backbone, or a layer: conv1, pool1",
-        ),
-        ({"freeze": "fc2"}, "freeze='fc2' leaves nothing to train"),
-        ({"weights": "/no/such/file.safetensors"}, "'/no/such/file.safetensors' can't be read"),
-        ({"headLearningRateMultiplier": 0.0}, "headLearningRateMultiplier=0.0; accepted: numbers above 0"),
-        ({"inputMean": [0.5]}, r"inputMean=\[0.5\] and inputStd=None; give both"),
+        ({"inputMean": [float("inf")], "inputStd": [1.0]}, r"inputMean=\[inf\]; accepted: a finite number a channel"),
         ({"inputMean": [0.5], "inputStd": [0.0]}, r"inputStd=\[0.0\]; accepted: a number above 0 a channel"),
         ({"inputMean": [0.5] * 3, "inputStd": [0.2] * 3}, r"pictures uint8\[1, 16, 16\] need 1 numbers each"),
-        ({"epochs": -0.5}, "epochs=-0.5; accepted: numbers from 0 up"),
-        (
-            {"stoppingMetric": "mse"},
-            "stoppingMetric='mse'; accepted: logloss, error, meanPerClassError, auc, topKError",
-        ),
-        ({"stoppingRounds": -1}, "stoppingRounds=-1; accepted: integers from 0 up"),
-        ({"topK": 0}, "topK=0"),
-        ({"maxRuntimeSecs": -1.0}, "maxRuntimeSecs=-1.0"),
-        ({"classWeight": "equal"}, "classWeight='equal'; accepted: none, balanced, a dict of labels"),
-        ({"classWeight": [1.0, 0.0]}, r"classWeight=\[1.0, 0.0\]"),
-        ({"batchSize": 0}, "batchSize=0"),
-        ({"numWorkers": 0}, "numWorkers=0"),
-        ({"learningRate": 0.0}, "learningRate=0.0"),
-        ({"learningRate": float("nan")}, "learningRate=nan"),
-        ({"momentum": 1.0}, "momentum=1.0"),
-        ({"weightDecay": -0.1}, "weightDecay=-0.1"),
-        ({"maxMemoryInMB": -1.0}, "maxMemoryInMB=-1.0; accepted: numbers from 0 up"),
-        ({"optimizer": "lbfgs"}, "optimizer='lbfgs'; accepted: sgd, adam, adamw, adadelta, rmsprop"),
-        ({"learningRateSchedule": "steps"}, "learningRateSchedule='steps'; accepted: constant, step, cosine"),
-        ({"decayEpochs": 0.0}, "decayEpochs=0.0; accepted: numbers above 0"),
-        ({"decayFactor": 1.5}, "decayFactor=1.5; accepted: numbers above 0, up to 1"),
-        ({"labelSmoothing": 1.0}, "labelSmoothing=1.0; accepted: numbers from 0 up to, not including, 1"),
-        ({"maxNorm": -1.0}, "maxNorm=-1.0"),
-        ({"clipNorm": float("inf")}, "clipNorm=inf"),
-        ({"augmentation": '[{"name": "shift"}]'}, "augmentation: 'shift' needs 'pixels'"),
-        ({"device": "tpu"}, "device='tpu'"),
-        ({"collective": "mpi"}, "collective='mpi'; accepted: horovod, torch"),
-        ({"precision": "float64"}, "precision='float64'; accepted: float32, bfloat16, float16"),
-        ({"gradientCompression": "int8"}, "gradientCompression='int8'; accepted: none, float16, bfloat16"),
-        ({"gradientCompression": "bfloat16"}, "Horovod adds no bfloat16; use 'float16', or collective='torch'"),
-        ({"handleInvalid": "ignore"}, "handleInvalid='ignore'; accepted: error, skip, keep"),
-        ({"network": "lenett"}, "network='lenett' is not registered; did you mean lenet"),
-        ({"initialization": "zeros"}, "initialization='zeros'; accepted: paper, he, xavier"),
-        ({"network": "no_such_module:net"}, "no_such_module can't be imported"),
-        ({"network": "math:pi"}, "is a float; it must be a function or a class"),
-        ({"network": "torch.nn:Identity"}, r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
-        ({"network": nn.Conv2d(3, 2, 1)}, r"doesn't take imageShape=\[16, 16, 1\]: RuntimeError"),
-        ({"network": "lenet", "networkArguments": {"depth": 3}}, "unexpected keyword argument 'depth'"),
-        ({"imageShape": [28, 28]}, r"imageShape=\[28, 28\]"),
-        ({"imageShape": [28, 28, 2]}, r"channels 1 or 3"),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")
-def test_param_out_of_range(spark, params, message):
-    with pytest.raises((ConfigurationError, CheckpointError), match=message):
+def test_params_that_do_not_go_together(spark, params, message):
+    with pytest.raises(ConfigurationError, match=message):
         ImageClassifier(**params).fit(tensor_frame(spark, 4))
-
-
-@pytest.mark.parametrize(
-    "params", [{"network": 3}, {"networkArguments": ["width"]}, {"networkArguments": {"width": (1, 2)}}]
-)
-def test_param_of_another_type(spark, params):
-    with pytest.raises(TypeError, match=f"{next(iter(params))}=.*; accepted: "):
-        ImageClassifier(**params)
 
 
 @pytest.mark.usefixtures("no_jobs")
