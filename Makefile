@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
 .PHONY: help demo demo-stack test test-faults test-latest lint type format clean
-.PHONY: bench-fit bench-conversions bench-similarity bench-transform bench-stack
+.PHONY: bench-train bench-conversions bench-similarity bench-transform bench-stack
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
@@ -18,7 +18,7 @@ help:
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make lint type    check style and types; make format mends style"
-	@echo "make bench-fit    the training loop against plain PyTorch"
+	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory and messages"
 
 demo: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
@@ -48,8 +48,11 @@ format: $(PINNED)
 type: $(PINNED)
 	@.venv/bin/mypy || { echo "add or correct the type hints at the lines above"; exit 1; }
 
-bench-fit: $(PINNED)
-	.venv/bin/python benchmarks/bench_fit.py
+bench-train: $(PINNED)
+	.venv/bin/python benchmarks/bench_train.py --collective horovod torch
+	.venv/bin/python benchmarks/bench_fit_overhead.py
+	.venv/bin/python benchmarks/bench_memory.py
+	.venv/bin/python benchmarks/bench_communication.py
 
 bench-conversions: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_petastorm.py $(if $(MNIST),--data $(MNIST))

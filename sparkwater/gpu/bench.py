@@ -2,9 +2,10 @@
 
 Needs neither Spark nor Horovod. Both loops train the same network on the same random pictures with
 the same batch, in turns, in one run; what is printed is rows/s of each and their ratio, so a noisy
-machine shows in both.
+machine shows in both. The plain loop runs in PyTorch's default memory layout, and in the one that the
+package chose if that is another.
 
-    python -m sparkwater.gpu.bench [--network lenet] [--batch-size 64 256] [--device auto]
+    python -m sparkwater.gpu.bench [--network lenet] [--batch-size 64 256] [--device auto] [--precision float32]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.compute import PRECISIONS, choose_layout, in_layout, loss_scaler
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows
 from sparkwater.gpu.device import DEVICES, select_device
@@ -43,6 +45,8 @@ class Setting:
         Classes, pictures, and pictures of a step.
     device : torch.device
         Where everything is.
+    precision : str
+        One of `sparkwater.gpu.compute.PRECISIONS`.
     """
 
     network: str
@@ -51,6 +55,7 @@ class Setting:
     rows: int
     batch_size: int
     device: torch.device
+    precision: str = "float32"
 
     def data(self) -> RankRows:
         """Return random pictures, on the device."""
@@ -63,28 +68,53 @@ class Setting:
         """Return the network, on the device."""
         return build_network(find_network(self.network), self.shape, self.classes, _SEED).to(self.device)
 
+    def arrange(self, network: nn.Module) -> torch.memory_format:
+        """Give a network the layout that the package chooses, and return it."""
+        inputs = torch.zeros((2, *self.shape), device=self.device)
+        return choose_layout(network, inputs, self.device, self.precision)
+
 
 def package_rate(setting: Setting, data: RankRows) -> float:
     """Return rows/s of the package's loop: its second epoch, the first warms up."""
-    config = TrainConfig(2, setting.batch_size, "sgd", _RATE, _MOMENTUM, 0.0, "constant", _SEED)
+    config = TrainConfig(
+        2, setting.batch_size, "sgd", _RATE, _MOMENTUM, 0.0, "constant", _SEED, precision=setting.precision
+    )
     communicator = LocalCommunicator()
     scaling = measure_scaling(data.blocks(), setting.shape[0], communicator, setting.device)
-    state = train(setting.build(), data, scaling, setting.classes, 0, [setting.rows], config, communicator)
+    network = setting.build()
+    layout = setting.arrange(network)
+    state = train(network, data, scaling, setting.classes, 0, [setting.rows], config, communicator, layout=layout)
     return setting.rows / state.history[-1].seconds
 
 
-def plain_rate(setting: Setting, data: RankRows) -> float:
-    """Return rows/s of a loop as PyTorch's tutorials have it: its second epoch."""
+def plain_rate(setting: Setting, data: RankRows, arranged: bool = False) -> float:
+    """Return rows/s of a loop as PyTorch's tutorials have it: its second epoch.
+
+    Parameters
+    ----------
+    setting : Setting
+        What is trained.
+    data : RankRows
+        The pictures.
+    arranged : bool
+        Whether in the package's layout in place of PyTorch's default.
+    """
     network = setting.build()
+    layout = setting.arrange(network) if arranged else torch.contiguous_format
+    kind = PRECISIONS[setting.precision]
+    scaler = loss_scaler(setting.precision, setting.device)
     optimizer = torch.optim.SGD(network.parameters(), lr=_RATE, momentum=_MOMENTUM)
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         for rows in torch.split(torch.randperm(setting.rows, device=setting.device), setting.batch_size):
-            inputs = data.features[rows].float().sub_(127.5).div_(73.9)
+            inputs = in_layout(data.features[rows].float().sub_(127.5).div_(73.9), layout)
             optimizer.zero_grad()
-            functional.cross_entropy(network(inputs), data.labels[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            with torch.autocast(setting.device.type, kind, enabled=kind != torch.float32):
+                loss = functional.cross_entropy(network(inputs), data.labels[rows])
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
         if setting.device.type == "cuda":
             torch.cuda.synchronize(setting.device)
         seconds = time.perf_counter() - started
@@ -94,12 +124,24 @@ def plain_rate(setting: Setting, data: RankRows) -> float:
 def compare(setting: Setting, rounds: int) -> str:
     """Return a line with the medians of both loops and of their ratio."""
     data = setting.data()
-    rates = [(package_rate(setting, data), plain_rate(setting, data)) for _ in range(rounds)]
-    ours, plain = (statistics.median(side) for side in zip(*rates, strict=True))
-    ratio = statistics.median(mine / other for mine, other in rates)
+    layout = setting.arrange(setting.build())
+    ways = {"plain PyTorch": False}
+    if layout != torch.contiguous_format:
+        ways["plain PyTorch in its layout"] = True
+    rates: dict[str, list[float]] = {"sparkwater": [], **{name: [] for name in ways}}
+    for _ in range(rounds):
+        rates["sparkwater"].append(package_rate(setting, data))
+        for name, arranged in ways.items():
+            rates[name].append(plain_rate(setting, data, arranged))
+    ours = rates.pop("sparkwater")
+    others = (
+        f"{name} {statistics.median(theirs):,.0f} rows/s, ratio "
+        f"{statistics.median(mine / their for mine, their in zip(ours, theirs, strict=True)):.2f}"
+        for name, theirs in rates.items()
+    )
     return (
-        f"{setting.network} {list(setting.shape)}, batch {setting.batch_size}, {setting.device}: sparkwater "
-        f"{ours:,.0f} rows/s, plain PyTorch {plain:,.0f} rows/s, ratio {ratio:.2f}"
+        f"{setting.network} {list(setting.shape)}, batch {setting.batch_size}, {setting.precision}, {setting.device}: "
+        f"sparkwater {statistics.median(ours):,.0f} rows/s ({layout}); {'; '.join(others)}"
     )
 
 
@@ -114,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=8192, help="pictures (%(default)s)")
     parser.add_argument("--batch-size", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     image_shape = given.image_shape or find_network(given.network).image_shape
@@ -122,7 +165,9 @@ def main(arguments: list[str] | None = None) -> None:
     height, width, channels = image_shape
     device = select_device(given.device, [], 0, 1)
     for batch_size in given.batch_size:
-        setting = Setting(given.network, (channels, height, width), given.classes, given.rows, batch_size, device)
+        setting = Setting(
+            given.network, (channels, height, width), given.classes, given.rows, batch_size, device, given.precision
+        )
         print(compare(setting, given.rounds), flush=True)
 
 

@@ -35,7 +35,7 @@ from sparkwater.gpu.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.resume import Checkpoints, Place, capture, restore
 from sparkwater.gpu.scaling import AnyScaling
 from sparkwater.gpu.schedules import Length, learning_rate, momentum
-from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.seeding import derive_seed, seed_generators
 from sparkwater.gpu.state import CALLBACKS, EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
 from sparkwater.gpu.stopping import Best, has_converged
 from sparkwater.gpu.timings import Stopwatch
@@ -252,7 +252,7 @@ class _Loop:
         """Take one step; return whether there is no time for another."""
         config, flat = self.config, state.flat
         # By the step: there is no generator whose state a checkpoint would have to hold.
-        torch.manual_seed(derive_seed(config.seed, "noise", moment.epoch, self.rank, moment.step))
+        seed_generators(derive_seed(config.seed, "noise", moment.epoch, self.rank, moment.step), self.device)
         flat.clear()
         if len(batch.labels):
             with stored_statistics(self.network, len(batch.labels) == 1):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import random
 
 import pytest
+import torch
 
-from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.seeding import derive_seed, seed_generators
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,10 @@ def test_deriving_a_seed_draws_from_no_generator() -> None:
     before = random.getstate()
     derive_seed(1, "order")
     assert random.getstate() == before
+
+
+def test_networks_draw_what_they_draw_after_torch_s_own_seed() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(5)
+    seed_generators(7, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)

@@ -1,0 +1,48 @@
+"""What a fit costs beside its training: 200 rows, one epoch, two ranks, as a session's later calls.
+
+The first fit starts Python workers and warms up Spark; the later ones are what a grid search or a
+cross-validation pays each time. Prints seconds in all and by part, medians over the later fits.
+
+    python benchmarks/bench_fit_overhead.py [--fits 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from dataclasses import asdict
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from sparkwater.conversions import from_numpy
+from sparkwater.ml import ImageClassifier
+
+ROWS, RANKS, GOAL_SECONDS = 200, 2, 2.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fits", type=int, default=5, help="after the first (%(default)s)")
+    arguments = parser.parse_args()
+    spark = SparkSession.builder.master(f"local[{RANKS}]").config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (ROWS, 1, 28, 28), dtype=np.uint8)
+    frame = from_numpy(spark, {"features": pictures, "label": random.integers(0, 10, ROWS).astype(np.float64)}).cache()
+    frame.count()
+    learner = ImageClassifier(epochs=1, numWorkers=RANKS)
+    summaries = [learner.fit(frame).summary for _ in range(arguments.fits + 1)]
+    spark.stop()
+    first, *later = summaries
+    seconds = statistics.median(summary.totalSeconds for summary in later)
+    print(
+        f"fit of {ROWS} rows, one epoch, {RANKS} ranks: first {first.totalSeconds:.2f} s, later {seconds:.2f} s", end=""
+    )
+    print(f" (goal: at most {GOAL_SECONDS:g} s); of these by part:")
+    for part in asdict(first.timings):
+        print(f"  {part:13} {statistics.median(getattr(summary.timings, part) for summary in later):6.3f} s")
+
+
+if __name__ == "__main__":
+    main()
