@@ -49,7 +49,10 @@ class _MLflow:
         # The active run is a thread's own, and reports come in others.
         self._client = mlflow.MlflowClient()
         entities = [mlflow.entities.Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()]
-        self._client.log_batch(self._run, params=entities)
+        try:
+            self._client.log_batch(self._run, params=entities)
+        except mlflow.MlflowException as error:  # a run's params can't change; this may be its second training
+            logger.warning("the MLflow run %s keeps the params that it had: %s", self._run, error)
 
     def log(self, values: Mapping[str, float], epoch: int) -> None:
         now = int(1000 * time.time())

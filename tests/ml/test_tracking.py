@@ -64,7 +64,10 @@ def test_the_active_run_is_used_and_stays_open_and_a_run_of_its_own_says_failed(
     with mlflow.start_run() as run:
         ImageClassifier(epochs=1, trackers=["mlflow"]).fit(frame)
         assert mlflow.active_run().info.run_id == run.info.run_id
-    assert mlflow.get_run(run.info.run_id).data.metrics["loss"] > 0
+        with tracked(["mlflow"], "second", {"epochs": "7"}) as again:
+            again.observer.on_epoch(replace(EPOCH, epoch=5))
+    kept = mlflow.get_run(run.info.run_id)
+    assert (kept.data.params["epochs"], kept.data.metrics["loss"]) == ("1.0", 0.5)
     with pytest.raises(RankFailure, match="no patience"):
         ImageClassifier(epochs=1, trackers=["mlflow"], callbacks=[fail]).fit(frame)
     assert sorted(found.info.status for found in mlflow.MlflowClient().search_runs(["0"])) == ["FAILED", "FINISHED"]
