@@ -13,9 +13,19 @@ from packaging.requirements import Requirement
 SOURCES = sorted(
     [*(ROOT / "sparkwater").rglob("*.py"), *(ROOT / "jobs").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
 )
-FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
+FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
-FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("os", "system"), ("os", "popen"), ("np", "load")}
+FORBIDDEN_ATTRIBUTES = {
+    "torch.load",
+    "torch.save",
+    "torch.jit.load",
+    "torch.export.load",
+    "os.system",
+    "os.popen",
+    "np.load",
+    "pd.read_pickle",
+    "yaml.load",
+}
 
 #: Where one of them is needed, and why.
 ALLOWED = {
@@ -23,6 +33,8 @@ ALLOWED = {
     "sparkwater/conversions/petastorm_pickle.py": ["pickle"],
     # State dicts that torch.save wrote, with weights_only=True: tests/gpu/test_pretrained.py shows what that refuses.
     "sparkwater/gpu/networks/state_files.py": ["torch.load"],
+    # Tries whether a function can travel as Spark's closures do; it loads nothing.
+    "sparkwater/ml/observing_params.py": ["cloudpickle"],
 }
 
 
@@ -33,13 +45,15 @@ def findings(source: str) -> list[str]:
             found += [alias.name for alias in node.names if alias.name.split(".")[0] in FORBIDDEN_MODULES]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FORBIDDEN_MODULES:
             found.append(str(node.module))
+        elif isinstance(node, ast.ImportFrom):
+            found += [alias.name for alias in node.names if alias.name in FORBIDDEN_MODULES]
         elif isinstance(node, ast.Call):
             function = node.func
             if isinstance(function, ast.Name) and function.id in FORBIDDEN_CALLS:
                 found.append(function.id)
-            if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-                pair = (function.value.id, function.attr)
-                found += [".".join(pair)] if pair in FORBIDDEN_ATTRIBUTES else []
+            if isinstance(function, ast.Attribute):
+                name = ast.unparse(function)
+                found += [name] if name in FORBIDDEN_ATTRIBUTES else []
             found += ["shell=True" for keyword in node.keywords if keyword.arg == "shell"]
     return found
 
@@ -52,6 +66,10 @@ def test_no_pickle_no_shell_no_eval(path: Path):
 def test_the_search_finds_what_it_looks_for():
     bad = "import pickle\nfrom cloudpickle import loads\neval('1')\nimport torch\ntorch.load('x')\nf('x', shell=True)\n"
     assert findings(bad) == ["pickle", "cloudpickle", "eval", "torch.load", "shell=True"]
+    assert sorted(findings("from pyspark import cloudpickle\ntorch.jit.load('x')\n")) == [
+        "cloudpickle",
+        "torch.jit.load",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -200,8 +200,9 @@ class CheckpointFolder:
 
     def _create(self, folder: str) -> None:
         if _is_local(self._filesystem):
-            # Weights may give away what they were trained on.
-            Path(self._root).mkdir(0o700, parents=True, exist_ok=True)
+            # Weights may give away what they were trained on. (With parents=True those would be open to all.)
+            for path in (*reversed(Path(self._root).parents), Path(self._root)):
+                path.mkdir(0o700, exist_ok=True)
             Path(folder).mkdir(0o700)
         else:
             self._filesystem.create_dir(folder, recursive=True)

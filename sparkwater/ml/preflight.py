@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 OLDEST_SPARK = (4, 0)
 
 #: Settings under which Spark encrypts or authenticates its own traffic; the ranks' is plain.
-_PROTECTED = ("spark.authenticate", "spark.network.crypto.enabled", "spark.ssl.enabled", "spark.io.encryption.enabled")
+_PROTECTED = (
+    "spark.authenticate",
+    "spark.network.crypto.enabled",
+    "spark.ssl.enabled",
+    "spark.ssl.rpc.enabled",
+    "spark.io.encryption.enabled",
+)
 
 
 def check_cluster(

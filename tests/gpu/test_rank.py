@@ -246,6 +246,16 @@ def test_two_ranks_do_what_one_does(reports: Reports, collective: str) -> None:
             assert (ours["accuracy"], ours["rows"]) == (single.accuracy, single.rows)
 
 
+def test_four_ranks_learn_the_curve_of_one(tmp_path: Path) -> None:
+    # All rows are in each step, so their order is the same for any number of ranks.
+    alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, epochs=4)
+    job = {"starts": [0, 15, 30, 45, ROWS], "collective": "horovod", "batch_size": 100}
+    reports = ranks.launch("trainings", tmp_path, ranks=4, limit=150, jobs={"four": job})
+    assert len({report["four"]["weights_digest"] for report in reports}) == 1
+    for record, single in zip(reports[0]["four"]["history"], alone.history, strict=True):
+        assert math.isclose(record["loss"], single.loss, abs_tol=1e-5)
+
+
 def test_ranks_with_a_tenth_and_nine_tenths_train_every_row(reports: Reports) -> None:
     small, large = reports["uneven"]
     assert (small["failure"], large["failure"]) == (None, None)

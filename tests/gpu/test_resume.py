@@ -107,6 +107,18 @@ def test_nothing_that_a_checkpoint_holds_is_dispensable(
     assert again.weights != undisturbed.weights
 
 
+def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"network": "lenet", "optimizer": "sgd", "learning_rate": 1e30, "checkpoint_interval": 1}
+    outcome = train(tmp_path, **settings)
+    assert outcome.failure is not None
+    assert (outcome.failure.error_type, outcome.failure.epoch) == ("DataError", 0)
+    (folder,) = (CheckpointFolder(str(path)) for path in tmp_path.iterdir())
+    last = folder.latest()
+    assert last is not None
+    assert last.steps == outcome.failure.step
+    assert all(record.epoch == 0 for record in outcome.history)
+
+
 def test_other_settings_rows_and_weights_are_other_trainings(tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
     for changes in ({"epochs": 2}, {"epochs": 1, "seed": 7}, {"epochs": 1, "network": "lenet"}):

@@ -224,6 +224,12 @@ def test_dynamic_allocation_is_refused():
         ImageClassifier().fit(tensor_frame(spark, 4))
 
 
+def test_speculation_leaves_ranks_alone():
+    # Spark never runs a second copy of a barrier stage's task.
+    spark = start_session("local[2]", spark__speculation="true", spark__speculation__quantile="0.1")
+    assert ImageClassifier(numWorkers=2, epochs=1).fit(tensor_frame(spark, 8)).summary.numRows == 8
+
+
 def test_plain_gradients_beside_authenticated_traffic_need_consent():
     spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
     frame = tensor_frame(spark, 8)
@@ -231,6 +237,24 @@ def test_plain_gradients_beside_authenticated_traffic_need_consent():
         ImageClassifier(numWorkers=2).fit(frame)
     assert ImageClassifier(numWorkers=2, epochs=1, allowPlaintext=True).fit(frame).summary.numWorkers == 2
     assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled", "spark.io.encryption.enabled"],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_plain_gradients_beside_encrypted_traffic_need_consent(spark, setting):
+    # Spark takes its own settings at the start only; to set them later changes nothing but what they say.
+    own = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
+    spark.conf.set(own, "false")
+    spark.conf.set(setting, "true")
+    try:
+        with pytest.raises(ConfigurationError, match=rf"{setting}=true .* allowPlaintext=True"):
+            ImageClassifier(numWorkers=2).fit(tensor_frame(spark, 8))
+    finally:
+        spark.conf.unset(setting)
+        spark.conf.unset(own)
 
 
 def test_missing_horovod_names_the_command(spark, monkeypatch):
