@@ -24,7 +24,8 @@ from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import find_network
-from sparkwater.gpu.rank import RankJob, run_rank
+from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.world import World
 

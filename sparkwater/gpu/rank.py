@@ -11,7 +11,7 @@ import socket
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -21,10 +21,8 @@ import torch
 from torch import nn
 
 import sparkwater
-from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.agreement import check_gpus, check_parts, count_rows
-from sparkwater.gpu.callbacks import Callback
 from sparkwater.gpu.collectives import (
     CollectiveError,
     Communicator,
@@ -34,88 +32,29 @@ from sparkwater.gpu.collectives import (
     open_communicator,
 )
 from sparkwater.gpu.compute import choose_layout
-from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import Classes, RankData, load_rows
+from sparkwater.gpu.data import RankData, load_rows
 from sparkwater.gpu.device import gpu_uuid, select_device
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.identity import NetworkIdentity
 from sparkwater.gpu.inputs import network_shape, zero_inputs
-from sparkwater.gpu.networks import NetworkEntry, build_network
-from sparkwater.gpu.networks.pretrained import Beginning
+from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.gpu.peers import PeerFailed, Peers, exchange
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import Position
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.resume import Checkpoints, find_checkpoints
-from sparkwater.gpu.scaling import AnyScaling, Scaling, measure_rows
+from sparkwater.gpu.scaling import AnyScaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS, TrainingState
-from sparkwater.gpu.store import Store, StoredRows
+from sparkwater.gpu.store import StoredRows
 from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
 from sparkwater.gpu.train import train
 from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.gpu.world import World
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RankJob:
-    """What all ranks are to do; it travels to them as it is.
-
-    Attributes
-    ----------
-    network : NetworkEntry
-        What to train.
-    spec : TensorSpec
-        What a row's tensor is; a packed one where there are several.
-    classes : tuple
-        The labels, sorted.
-    expected_rows : int
-        The rows that the ranks must find between them, unusable ones included.
-    config : TrainConfig
-        How to train.
-    handle_invalid, collective, device : str
-        As the estimator's Params.
-    stall_timeout : int
-        Seconds that one rank may keep the others waiting.
-    max_memory_mb : float
-        MiB of tensors that a rank holds in memory; 0 for half of what is free, shared by the ranks
-        of a host.
-    store : Store, optional
-        Where the rows come from, if not from whoever starts the ranks.
-    beginning : Beginning
-        With which weights the training begins.
-    scalings : tuple of Scaling or None
-        One a tensor of a row: what is given in place of measuring it. Empty to measure all.
-    checkpoint_dir : str, optional
-        Where checkpoints go, each training's in a folder of its own.
-    checkpoint_interval : int
-        Steps between them within an epoch; 0 for none.
-    callbacks : tuple of callable
-        Called on rank 0 after each epoch.
-    allow_shared_gpu : bool
-        Whether ranks may compute on the same GPU.
-    """
-
-    network: NetworkEntry
-    spec: TensorSpec
-    classes: Classes
-    expected_rows: int
-    config: TrainConfig
-    handle_invalid: str
-    collective: str
-    device: str
-    stall_timeout: int
-    max_memory_mb: float = 0.0
-    store: Store | None = None
-    beginning: Beginning = field(default_factory=Beginning)
-    scalings: tuple[Scaling | None, ...] = ()
-    checkpoint_dir: str | None = None
-    checkpoint_interval: int = 0
-    callbacks: tuple[Callback, ...] = ()
-    allow_shared_gpu: bool = False
 
 
 @dataclass(frozen=True)

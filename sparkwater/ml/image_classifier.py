@@ -20,7 +20,7 @@ from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.inference import TrainedNetwork
 from sparkwater.gpu.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks import check_network
-from sparkwater.gpu.rank import RankJob
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.store import Store
 from sparkwater.ml.consent import NetworkStageReader
 from sparkwater.ml.fitted import FittedNetwork

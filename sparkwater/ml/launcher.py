@@ -21,7 +21,8 @@ from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.data import KEY
 from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.rank import RankJob, run_rank
+from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.world import World
 from sparkwater.ml.display import both, shown
 from sparkwater.ml.preflight import wait_for_slots

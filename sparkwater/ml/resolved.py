@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.rank import RankJob
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.scaling import Scaling, scalings_in
 from sparkwater.ml.confusion import label_name
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.rank import RankJob
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.timings import Timings, mean_timings, timings_of_ranks
 from sparkwater.ml.confusion import ConfusionMatrix, label_name

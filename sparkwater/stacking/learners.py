@@ -12,8 +12,10 @@ from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.param import Params
 from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
 from pyspark.sql import DataFrame
+from torch import nn
 
 from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.gpu.weights import digest, dump_weights
 from sparkwater.ml.fitted import FittedNetwork
 
 if TYPE_CHECKING:
@@ -187,6 +189,8 @@ def describe(value: Any) -> Any:
         return (
             {**described, "weights": fitted.trained.weights_digest} if isinstance(fitted, FittedNetwork) else described
         )
+    if isinstance(value, nn.Module):
+        return [str(value), digest(dump_weights(value))]
     if isinstance(value, DataFrame):
         return value.semanticHash()  # a session's own: a later one fits again
     if isinstance(value, Mapping):

@@ -26,7 +26,8 @@ from sparkwater.gpu.collectives import CollectiveError, Meeting, open_communicat
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.networks import NetworkEntry, find_network
-from sparkwater.gpu.rank import RankJob, run_rank
+from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.world import World
 

@@ -18,7 +18,8 @@ from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.rank import RankJob, run_rank
+from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import EpochRecord, StepRecord
 from sparkwater.gpu.weights import digest, load_weights
 from sparkwater.gpu.world import World

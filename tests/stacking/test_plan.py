@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from tables import MeanRegressor
 
 from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking.fits import FitRecord, retry, run_side_by_side
 from sparkwater.stacking.learners import Learner
@@ -43,6 +44,14 @@ def test_parallelism_is_the_users() -> None:
 
 def test_what_would_be_learned_has_the_same_digest_whatever_the_uid() -> None:
     assert network("a", 2).digest == network("b", 2).digest != network("a", 3).digest
+
+
+def test_networks_that_begin_with_other_weights_have_other_digests() -> None:
+    modules = [build_network(find_network("lenet"), (1, 16, 16), 3, seed) for seed in (1, 1, 2)]
+    first, same, other = (
+        Learner("net", ImageClassifier(network=module), "classification", "probability").digest for module in modules
+    )
+    assert first == same != other
 
 
 def test_learners_that_stopped_early_train_on_all_rows_for_the_mean_of_their_epochs() -> None:
