@@ -26,7 +26,7 @@ demo: $(PINNED) build/mnist_png
 
 demo-stack: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
-		jobs/stack_images.py --data $(DATA) --folds 3 --epochs 4 --trees 20 --iterations 20 --save build/stack
+		jobs/stack_images.py --data $(DATA) --folds 3 --epochs 4 --save build/stack
 
 test: $(PINNED)
 	.venv/bin/python $(PYTEST) --ignore tests/faults tests

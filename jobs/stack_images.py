@@ -46,8 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=2, help="ranks of a network's fit on all rows (%(default)s)")
     parser.add_argument("--epochs", type=float, default=5, help="of both networks (%(default)s)")
-    parser.add_argument("--trees", type=int, default=50, help="of the forest (%(default)s)")
-    parser.add_argument("--iterations", type=int, default=50, help="of the regression (%(default)s)")
+    parser.add_argument("--trees", type=int, default=20, help="of the forest (%(default)s)")
+    parser.add_argument("--iterations", type=int, default=30, help="of the regression (%(default)s)")
     parser.add_argument(
         "--jitter", action=argparse.BooleanOptionalAction, default=True,
         help="shift and turn pictures at random in the networks' training (yes)",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,9 @@ def test_fold_models_are_kept_with_the_fingerprint(fitted: LevelOneFrame) -> Non
     assert [(one.learner, one.fold) for one in fitted.models] == [(n, k) for n in ("forest", "bayes") for k in range(3)]
     assert {one.fingerprint for one in fitted.models} == {fitted.fingerprint}
     assert [fit.attempts for fit in fitted.fits] == [1] * 6
+    foreign = replace(fitted, models=(*fitted.models[:5], replace(fitted.models[5], fingerprint="another")))
+    with pytest.raises(DataError, match=r"'bayes', fold 2, has fingerprint another, .* may have seen the rows"):
+        foreign.check_same(fitted.prepared)
 
 
 def test_pieces_that_do_not_fit_together_are_refused(wine: DataFrame, fitted: LevelOneFrame) -> None:

@@ -170,10 +170,10 @@ def test_learners_without_weight_are_not_asked(diabetes: DataFrame) -> None:
     assert model.summary.metrics == ("rmse", "mae")
 
 
-def test_the_average_of_the_fold_models_scores(diabetes: DataFrame) -> None:
+def test_the_average_of_the_fold_models_scores_and_a_new_call_takes_them(diabetes: DataFrame, tmp_path: Path) -> None:
     ensemble = StackedEnsemble(
         learners={"linear": LinearRegression()}, numFolds=2, finalModels="average", includeBasePredictions=True,
-        passthroughCols=["id", "features"],
+        passthroughCols=["id", "features"], checkpointDir=str(tmp_path),
     )  # fmt: skip
     model = ensemble.fit(diabetes)
     models = model.baseModels["linear"]
@@ -183,6 +183,12 @@ def test_the_average_of_the_fold_models_scores(diabetes: DataFrame) -> None:
     np.testing.assert_allclose([row.linear for row in scored], np.mean(parts, axis=0), rtol=1e-9)
     assert "there is one learner only" in str(model.summary)
     assert len(model.metaModel.coefficients) == 1 + 1 + 10
+    again = ensemble.fit(diabetes)
+    assert [fit.attempts for fit in again.summary.fits] == [0, 0]
+    assert (
+        again.transform(diabetes).select("prediction").collect()
+        == model.transform(diabetes).select("prediction").collect()
+    )
 
 
 def test_level_one_frames_serve_several_ensembles(diabetes: DataFrame) -> None:
