@@ -53,8 +53,8 @@ def parse_arguments() -> argparse.Namespace:
         help="shift and turn pictures at random in the networks' training (yes)",
     )  # fmt: skip
     parser.add_argument(
-        "--final-models", choices=FINAL_MODELS, default="average",
-        help="what scores: the average of the fold models, or models refitted on all rows (%(default)s)",
+        "--final-models", choices=FINAL_MODELS, default="refit",
+        help="what scores: models refitted on all rows, or the average of the fold models (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--meta-transform", choices=TRANSFORMS, default="none",
