@@ -22,7 +22,7 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn.metrics import log_loss, roc_auc_score
-from tables import MeanRegressor, table
+from tables import MeanModel, MeanRegressor, table
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import Folds, LevelOneFrame, assign_folds, cross_fit
@@ -290,6 +290,16 @@ def test_a_learner_that_loses_or_doubles_rows_is_refused(numbers: DataFrame, row
     changing = Pipeline(stages=[SQLTransformer(statement=f"SELECT * FROM __THIS__ {rows}"), MeanRegressor()])
     with pytest.raises(DataError, match="rows were scored where there are"):
         cross_fit({"mean": changing}, numbers, Folds(2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), None])
+def test_a_learner_without_predictions_is_refused(numbers: DataFrame, value: float | None) -> None:
+    class Silent(MeanRegressor):
+        def _fit(self, dataset: DataFrame) -> MeanModel:
+            return self._copyValues(MeanModel(mean=value))
+
+    with pytest.raises(DataError, match="30 rows have no prediction, or NaN; mend or leave out such rows"):
+        cross_fit({"mean": Silent()}, numbers, Folds(2))
 
 
 def test_the_rows_are_evaluated_once_for_all_fits(numbers: DataFrame) -> None:
