@@ -26,7 +26,7 @@ from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.world import World
 from sparkwater.ml.display import both, shown
 from sparkwater.ml.preflight import wait_for_slots
-from sparkwater.ml.progress import ProgressAddress, listen, reporter
+from sparkwater.ml.progress import LastReport, ProgressAddress, listen, reporter
 from sparkwater.ml.scheduling import rank_profile
 
 if TYPE_CHECKING:
@@ -139,17 +139,18 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     # The key is a hash of the row's content, so its partition follows from the content as well.
     submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
+    last = LastReport(job.config.batch_size)
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,
-        listen(_driver_host(frame), both(display, observer)) as address,
+        listen(_driver_host(frame), both(last.observer, both(display, observer))) as address,
     ):
         program = _program(job, address)
         try:
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
         except Exception as error:
-            raise _lost(error) from error
+            raise _lost(error, num_workers, last) from error
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
@@ -224,18 +225,20 @@ def _first_cause(failures: list[Outcome]) -> SparkwaterError:
     )
 
 
-def _lost(error: Exception) -> SparkwaterError:
-    """Return the exception for a stage that Spark ended."""
+def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
+    """Return the exception for a stage that Spark ended; of the place the driver knows what was reported last."""
     text = str(error)
     mistake = raised_on_executor(error)  # by a conversion that ran before the ranks
     if mistake is not None:
         return mistake
-    stalled = re.search(r"StallError: (rank \d+ waited .* in epoch (\w+), step (\w+))", text)
+    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
     if stalled:
-        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[1:])
+        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
         # The rank that waited is not the one that failed, and that one can't say its number.
+        culprit = 1 - int(stalled[2]) if num_workers == 2 else None
         return RankFailure(
-            f"{stalled[1]}; another rank stood still",
+            f"{stalled[1]}; {'another rank' if culprit is None else f'rank {culprit}'} stood still",
+            rank=culprit,
             epoch=epoch,
             step=step,
             error_type="StallError",
@@ -245,8 +248,10 @@ def _lost(error: Exception) -> SparkwaterError:
     task = re.search(r"Lost task (\d+)\.\d+ in stage", text)
     rank = int(task[1]) if task else None
     return RankFailure(
-        f"Spark ended the training: {text.strip()[:4000]}",
+        f"Spark ended the training {last}: {text.strip()[:4000]}",
         rank=rank,
+        epoch=last.epoch,
+        step=last.step,
         error_type=type(error).__name__,
         remote_traceback=text,
         retryable="cancel" not in text,  # whoever cancels a job doesn't want another one

@@ -42,6 +42,39 @@ class ProgressAddress:
         return f"ProgressAddress({self.host}:{self.port})"
 
 
+class LastReport:
+    """Where a training was when it last told the driver: a rank that is lost can't say where it was.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows of a step.
+
+    Attributes
+    ----------
+    epoch, step : int or None
+        Counted from 0; None before the first report.
+    observer : Observer
+        Who is to be told.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self.epoch: int | None = None
+        self.step: int | None = None
+        self.observer = Observer(
+            lambda record: self._move(record.epoch + 1, 0),
+            lambda record: self._move(record.epoch, record.rows // self._batch_size),
+        )
+
+    def __str__(self) -> str:
+        return "before its first report" if self.epoch is None else f"in epoch {self.epoch}, step {self.step} or later"
+
+    def _move(self, epoch: int, step: int) -> None:
+        if (epoch, step) > (self.epoch or 0, self.step or 0):  # reports may overtake each other
+            self.epoch, self.step = epoch, step
+
+
 @contextmanager
 def listen(host: str, observer: Observer) -> Iterator[ProgressAddress | None]:
     """Receive reports while the ``with`` block runs; gives None where the driver can't listen.

@@ -49,6 +49,9 @@ def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_
     failure, seconds = fit_while_an_executor_is_killed(estimator(checkpointDir=str(tmp_path / "a")), frame, caplog)
     assert isinstance(failure, RankFailure)
     assert failure.retryable
+    assert failure.epoch is not None
+    assert failure.epoch >= 2
+    assert f"in epoch {failure.epoch}, step {failure.step} or later" in str(failure)
     assert seconds < 60
     later = estimator(checkpointDir=str(tmp_path / "a")).fit(frame)
     assert later.summary.resumedAt >= 2 * 50
