@@ -28,9 +28,10 @@ class Files(SimpleHTTPRequestHandler):
             Files.busy += 1
             Files.most_busy = max(Files.most_busy, Files.busy)
         Files.together.wait(timeout=30)
-        super().do_GET()
+        # Before the answer: whoever has it may ask again before this thread goes on.
         with Files.lock:
             Files.busy -= 1
+        super().do_GET()
 
     def log_message(self, *arguments: object) -> None:
         pass
