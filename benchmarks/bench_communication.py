@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 
 from sparkwater.gpu.collectives import Communicator, Meeting, open_communicator
+from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows
 from sparkwater.gpu.hosts import LOOPBACK
@@ -27,7 +29,7 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.train import train
-from sparkwater.gpu.world import World
+from sparkwater.gpu.world import Place, World
 
 SHAPE, CLASSES, BATCH, EPOCHS = (1, 28, 28), 10, 64, 1
 RANKS, ROWS, WIDENINGS = (1, 2, 4), (320, 640, 1280), (1, 2, 3)
@@ -40,6 +42,11 @@ class Counting:
 
     def __init__(self, inner: Communicator) -> None:
         self.inner, self.rounds, self.bytes = inner, 0, 0
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Count, and begin to add up."""
+        self._count(values)
+        return self.inner.begin_sum_(values)
 
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Count, and add up."""
@@ -121,7 +128,8 @@ def one_rank(rank: int, ranks: int, rows: int, widening: int, endpoints: Any, re
         meeting = Meeting(endpoints.get(), LOOPBACK, 60)
         with open_communicator("torch", world, meeting, device) as communicator:
             counting = Counting(communicator)
-            train(network, data, Scaling((127.5,), (73.9,)), CLASSES, rank, [held] * ranks, config, counting)
+            compute = Compute(network, Scaling((127.5,), (73.9,)), device)
+            train(compute, data, CLASSES, Place(rank, (held,) * ranks), config, counting)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     steps = -(-rows // BATCH) * EPOCHS
     results.put(Counted(ranks, rows, parameters, steps, counting.rounds, counting.bytes) if rank == 0 else None)

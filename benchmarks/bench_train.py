@@ -1,9 +1,10 @@
 """The training loop against plain PyTorch that never communicates.
 
 Two ranks train LeNet with the package's loop and collective; two plain PyTorch processes train the
-same network on the same tensors with the same batch and never talk: once in the memory layout that the
-package chooses, once in PyTorch's default. One thread each, in turns, in one run. Prints rows/s and
-ratios; the machine's noise cancels in the ratios.
+same network on the same tensors with the same batch and never talk: in the memory layout that the
+package chooses, in PyTorch's default one, and in the package's while they keep freed memory as the
+package's ranks do, which leaves the communication as the only difference. One thread each, in turns, in
+one run. Prints rows/s and ratios; the machine's noise cancels in the ratios.
 
     python benchmarks/bench_train.py [--rows 12800] [--batch-per-rank 64 256] [--collective horovod]
 """
@@ -21,15 +22,16 @@ import torch
 from torch.nn import functional
 
 from sparkwater.gpu.collectives import COLLECTIVES, Meeting, open_communicator
-from sparkwater.gpu.compute import choose_layout
+from sparkwater.gpu.compute import Compute, choose_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows
+from sparkwater.gpu.heap import kept_heap
 from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.scaling import measure_scaling
 from sparkwater.gpu.train import train
-from sparkwater.gpu.world import World
+from sparkwater.gpu.world import Place, World
 
 SHAPE, CLASSES, RANKS = (1, 28, 28), 10, 2
 EPOCHS = 2
@@ -48,7 +50,12 @@ def main() -> None:
 
 
 def compare(rows: int, batch: int, collective: str, rounds: int) -> None:
-    ways = {"sparkwater": package_rank, "the same layout": plain_rank, "PyTorch's default layout": default_layout_rank}
+    ways = {
+        "sparkwater": package_rank,
+        "the same layout": plain_rank,
+        "the same layout, freed memory kept": frugal_rank,
+        "PyTorch's default layout": default_layout_rank,
+    }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -90,7 +97,7 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
     torch.set_num_threads(1)
     data, world, device = rank_rows(rank, rows), World(rank, ("here",) * RANKS), torch.device("cpu")
     config = TrainConfig(EPOCHS, RANKS * batch, "sgd", 0.01, 0.9, 0.0, "constant", 42)
-    with ExitStack() as stack:
+    with kept_heap(), ExitStack() as stack:
         if rank == 0:
             server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
             for _ in range(RANKS):
@@ -101,12 +108,24 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
             network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
             layout = choose_layout(network, torch.zeros((2, *SHAPE)), device, config.precision)
             barrier.wait()
-            state = train(network, data, scaling, CLASSES, rank, [rows] * RANKS, config, communicator, layout=layout)
+            state = train(
+                Compute(network, scaling, device, layout),
+                data,
+                CLASSES,
+                Place(rank, (rows,) * RANKS),
+                config,
+                communicator,
+            )
     results.put(state.history[-1].seconds)
 
 
 def plain_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
     train_plainly(rank, rows, batch, results, barrier, torch.channels_last)
+
+
+def frugal_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
+    with kept_heap():
+        train_plainly(rank, rows, batch, results, barrier, torch.channels_last)
 
 
 def default_layout_rank(

@@ -20,13 +20,14 @@ from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.collectives import LocalCommunicator
-from sparkwater.gpu.compute import PRECISIONS, choose_layout, in_layout, loss_scaler
+from sparkwater.gpu.compute import PRECISIONS, Compute, choose_layout, in_layout, loss_scaler
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows
 from sparkwater.gpu.device import DEVICES, select_device
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.scaling import measure_scaling
 from sparkwater.gpu.train import train
+from sparkwater.gpu.world import Place
 
 _SEED, _RATE, _MOMENTUM = 42, 0.01, 0.9
 
@@ -83,7 +84,8 @@ def package_rate(setting: Setting, data: RankRows) -> float:
     scaling = measure_scaling(data.blocks(), setting.shape[0], communicator, setting.device)
     network = setting.build()
     layout = setting.arrange(network)
-    state = train(network, data, scaling, setting.classes, 0, [setting.rows], config, communicator, layout=layout)
+    compute = Compute(network, scaling, setting.device, layout, setting.precision)
+    state = train(compute, data, setting.classes, Place(0, (setting.rows,)), config, communicator)
     return setting.rows / state.history[-1].seconds
 
 

@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +38,12 @@ class StallError(CollectiveError):
 
 class Communicator(Protocol):
     """What the training loop needs of a collective library."""
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks; the function returned waits for that.
+
+        All ranks begin their sums in the same order, and wait for none of several before all have begun.
+        """
 
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""
@@ -68,6 +74,11 @@ class Meeting:
 class LocalCommunicator:
     """One rank: its own sum is the sum."""
 
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Leave the tensor as it is."""
+        del values
+        return lambda: None
+
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Leave the tensor as it is."""
 
@@ -84,13 +95,28 @@ class HorovodCommunicator:
 
     def __init__(self, stall_timeout: int) -> None:
         self._stall_timeout = stall_timeout
+        self._waiting = 0
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks."""
+        import horovod.torch as hvd
+
+        # Horovod finds the other ranks' parts by their name, and remembers what it was last time.
+        name = f"sum.{self._waiting}.{values.dtype}.{values.numel()}"
+        with _losing_peers(self._stall_timeout):
+            handle = hvd.allreduce_async_(values, op=hvd.Sum, name=name)
+        self._waiting += 1
+
+        def finish() -> None:
+            self._waiting -= 1
+            with _losing_peers(self._stall_timeout):
+                self._finish(handle)
+
+        return finish
 
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""
-        import horovod.torch as hvd
-
-        with _losing_peers(self._stall_timeout):
-            self._finish(hvd.allreduce_async_(values, op=hvd.Sum, name=f"sum.{values.dtype}.{values.numel()}"))
+        self.begin_sum_(values)()
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
@@ -117,10 +143,21 @@ class TorchCommunicator:
     def __init__(self, stall_timeout: int) -> None:
         self._stall_timeout = stall_timeout
 
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks."""
+        with _losing_peers(self._stall_timeout):
+            work = torch.distributed.all_reduce(values, async_op=True)
+        assert work is not None  # this rank is one of the group
+
+        def finish() -> None:
+            with _losing_peers(self._stall_timeout):
+                work.wait()
+
+        return finish
+
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""
-        with _losing_peers(self._stall_timeout):
-            torch.distributed.all_reduce(values)
+        self.begin_sum_(values)()
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""

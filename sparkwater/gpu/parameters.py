@@ -6,10 +6,18 @@ vectors are plain contiguous memory, whatever layout the weights have.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+
+class Bucket(NamedTuple):
+    """Some parameters that follow each other, and where their gradients are in `FlatParameters.message`."""
+
+    start: int
+    stop: int
+    parameters: list[nn.Parameter]
 
 
 class FlatParameters:
@@ -44,6 +52,7 @@ class FlatParameters:
         ]
         self._backbone = sum(parameter.numel() for parameter in parameters)
         parameters += [parameter for parameter in own if parameter.requires_grad]
+        self._parameters = parameters
         sizes = [parameter.numel() for parameter in parameters]
         device = parameters[0].device
         self.values = nn.Parameter(torch.empty(sum(sizes), device=device))
@@ -61,6 +70,24 @@ class FlatParameters:
     def clear(self) -> None:
         """Set the gradients and the extra slots to zero; backward passes add to them."""
         self.message.zero_()
+
+    def buckets(self, full: int) -> list[Bucket]:
+        """Return the message in pieces, from its end: as backward passes give the gradients.
+
+        Parameters
+        ----------
+        full : int
+            Bytes from which on a bucket takes no further parameter. The first one has the extra slots too.
+        """
+        buckets, held = [], list[nn.Parameter]()
+        start, stop = len(self.gradients), len(self.message)
+        for parameter in reversed(self._parameters):
+            held.append(parameter)
+            start -= parameter.numel()
+            if start == 0 or (stop - start) * self.message.element_size() >= full:
+                buckets.append(Bucket(start, stop, held))
+                held, stop = [], start
+        return buckets
 
     def places(self, network: nn.Module) -> dict[str, tuple[list[int], list[int], int]]:
         """Return where each weight of the network is in `values`: shape, strides and offset, by its names."""

@@ -31,9 +31,10 @@ from sparkwater.gpu.collectives import (
     missing_collective,
     open_communicator,
 )
-from sparkwater.gpu.compute import choose_layout
+from sparkwater.gpu.compute import Compute, choose_layout
 from sparkwater.gpu.data import RankData, load_rows
 from sparkwater.gpu.device import gpu_uuid, select_device
+from sparkwater.gpu.heap import kept_heap
 from sparkwater.gpu.hosts import own_address
 from sparkwater.gpu.identity import NetworkIdentity
 from sparkwater.gpu.inputs import network_shape, zero_inputs
@@ -50,9 +51,9 @@ from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.state import EPOCHS, TrainingState
 from sparkwater.gpu.store import StoredRows
 from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
-from sparkwater.gpu.train import train
+from sparkwater.gpu.train import Beside, train
 from sparkwater.gpu.weights import digest, dump_weights
-from sparkwater.gpu.world import World
+from sparkwater.gpu.world import Place, World
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def run_rank(
     world = peers.world
     position = Position()
     try:
-        with _threads(peers.threads):
+        with _threads(peers.threads), kept_heap():
             return _run(batches, job, peers, observer, position, Stopwatch("connect"))
     except StallError as error:
         raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
@@ -158,23 +159,10 @@ def _run(
             network.to(device)
             with clock.part("data"):
                 data = data.on(device)
-            state = train(
-                network,
-                data,
-                scaling,
-                classes,
-                world.rank,
-                rows,
-                job.config,
-                communicator,
-                observer,
-                position,
-                job.beginning.head,
-                checkpoints,
-                clock,
-                job.callbacks,
-                layout,
-            )
+            compute = Compute(network, scaling, device, layout, job.config.precision)
+            beside = Beside(checkpoints, observer, job.callbacks, position, clock)
+            place = Place(world.rank, tuple(rows))
+            state = train(compute, data, classes, place, job.config, communicator, beside, job.beginning.head)
         with clock.part("finish"):
             weights = dump_weights(network)
     return Outcome(

@@ -24,6 +24,7 @@ from sparkwater.gpu.peers import Peers, exchange
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.state import TrainingState
 from sparkwater.gpu.stopping import Best
+from sparkwater.gpu.world import Place
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +57,6 @@ class Checkpoints:
     def due(self, steps: int) -> bool:
         """Return whether a checkpoint is to be taken within an epoch, after so many steps in all."""
         return self.folder is not None and self.interval > 0 and steps % self.interval == 0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which rank of how many."""
-
-    rank: int
-    ranks: int
 
 
 def find_checkpoints(

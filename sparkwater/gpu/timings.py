@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
@@ -163,6 +163,17 @@ class TimedCommunicator:
 
     communicator: Communicator
     clock: Stopwatch
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks; what is not waited for isn't counted."""
+        with self.clock.part("communication"):
+            finish = self.communicator.begin_sum_(values)
+
+        def timed() -> None:
+            with self.clock.part("communication"):
+                finish()
+
+        return timed
 
     def all_reduce_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by its sum over all ranks."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.data import RankRows
+from sparkwater.gpu.feeding import feed
 from sparkwater.gpu.metrics import ScoreSums
 
 
 def score_rows(
     network: nn.Module,
     rows: RankRows,
-    outputs: Callable[[torch.Tensor], torch.Tensor],
+    compute: Compute,
     shift: torch.Tensor,
     sums: ScoreSums,
 ) -> None:
@@ -27,19 +29,16 @@ def score_rows(
         Its modules are in the modes that they were in afterwards.
     rows : RankRows
         There may be none.
-    outputs : callable
-        Gives the network's outputs for features, as in training.
+    compute : Compute
+        How it is called, as in training.
     shift : torch.Tensor
         See `sparkwater.gpu.weighting.prior_shift`.
     sums : ScoreSums
         What the rows are added to.
     """
-    device = sums.values.device
     with _evaluating(network), torch.no_grad():
-        for batch in rows.scan():
-            scores = outputs(batch.features) - shift
-            weights = None if batch.weights is None else batch.weights.to(device)
-            sums.add(scores, batch.labels.to(device), weights)
+        for batch in feed(rows.scan(), compute.device):
+            sums.add(compute.outputs(batch.features) - shift, batch.labels, batch.weights)
 
 
 @contextmanager

@@ -52,3 +52,29 @@ class World:
 
     def _hosts_with(self, local_rank: int) -> list[str]:
         return [host for host in dict.fromkeys(self.hosts) if self.hosts.count(host) > local_rank]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rank's place in a training.
+
+    Attributes
+    ----------
+    rank : int
+        This rank, counted from 0.
+    rows : tuple of int
+        The rows that each rank trains on.
+    """
+
+    rank: int
+    rows: tuple[int, ...]
+
+    @property
+    def ranks(self) -> int:
+        """The number of ranks."""
+        return len(self.rows)
+
+    @property
+    def all_rows(self) -> int:
+        """The rows of all ranks."""
+        return sum(self.rows)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows
 from sparkwater.gpu.inference import TrainedNetwork, predict_logits
@@ -14,6 +15,7 @@ from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.train import train
 from sparkwater.gpu.weights import digest, dump_weights
+from sparkwater.gpu.world import Place
 
 SHAPE, CLASSES, ROWS = (1, 16, 16), 3, 45
 
@@ -32,7 +34,8 @@ def trained(name: str, epochs: int) -> tuple[list[EpochRecord], TrainedNetwork]:
     rows, scaling = striped_rows(), Scaling((80.0,), (50.0,))
     network = build_network(find_network(name), SHAPE, CLASSES, 1)
     config = TrainConfig(epochs, 9, "sgd", 0.02, 0.9, 0.0005, "cosine", 1)
-    history = train(network, rows, scaling, CLASSES, 0, [ROWS], config, LocalCommunicator()).history
+    compute = Compute(network, scaling, torch.device("cpu"))
+    history = train(compute, rows, CLASSES, Place(0, (ROWS,)), config, LocalCommunicator()).history
     weights = dump_weights(network)
     return history, TrainedNetwork(find_network(name), SHAPE, CLASSES, scaling, weights, digest(weights))
 

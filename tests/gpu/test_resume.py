@@ -13,7 +13,7 @@ from gpu import ranks
 from gpu.test_rank import Alone
 from torch import nn
 
-from sparkwater.gpu import train as loop
+from sparkwater.gpu import step
 from sparkwater.gpu.checkpoints import CheckpointFolder
 from sparkwater.gpu.networks import register_network, registry
 from sparkwater.gpu.outcome import Outcome
@@ -96,7 +96,7 @@ def test_nothing_that_a_checkpoint_holds_is_dispensable(
     if lost == "noise":
         # As if the state of the random numbers were lost.
         other = lambda seed, kind, *parts: derive_seed(seed + (kind == "noise"), kind, *parts)  # noqa: E731
-        monkeypatch.setattr(loop, "derive_seed", other)
+        monkeypatch.setattr(step, "derive_seed", other)
     else:
         (folder,) = (CheckpointFolder(str(path)) for path in tmp_path.iterdir())
         last = folder.latest()

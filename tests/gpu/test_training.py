@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sparkwater.gpu.augmentation import parse_augmentation
 from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.inference import TrainedNetwork, predict_logits
 from sparkwater.gpu.networks import build_network
@@ -24,6 +25,7 @@ from sparkwater.gpu.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.train import train
 from sparkwater.gpu.weights import dump_weights
+from sparkwater.gpu.world import Place
 
 ROWS = 40
 HELD_OUT = list(range(30, 40))
@@ -40,7 +42,8 @@ def train_rows(batches: list[pa.RecordBatch], **changes: Any) -> torch.Tensor:
     job = ranks.rank_job(0, batch_size=100, **changes)
     rows = load_rows(batches, job.spec, job.classes, "error")
     network = build_network(job.network, job.spec.shape, 3, 1)
-    state = train(network, rows, Scaling((80.0,), (50.0,)), 3, 0, [len(rows)], job.config, LocalCommunicator())
+    compute = Compute(network, Scaling((80.0,), (50.0,)), torch.device("cpu"))
+    state = train(compute, rows, 3, Place(0, (len(rows),)), job.config, LocalCommunicator())
     return state.flat.values.data
 
 

@@ -1,0 +1,47 @@
+"""Batches on their way to a device."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparkwater.gpu.data import Batch
+from sparkwater.gpu.feeding import feed
+
+CPU = torch.device("cpu")
+
+
+def batches(weighted: bool) -> list[Batch]:
+    weights = torch.arange(3, dtype=torch.float64) if weighted else None
+    return [Batch(torch.full((3, 2), step, dtype=torch.uint8), torch.arange(3) + step, weights) for step in range(4)]
+
+
+def test_batches_that_are_on_the_processor_stay_as_they_are() -> None:
+    given = batches(weighted=True)
+    assert all(fed is batch for fed, batch in zip(feed(given, CPU), given, strict=True))
+
+
+def test_a_batch_is_made_only_when_it_is_asked_for() -> None:
+    made = []
+
+    def making():
+        for step, batch in enumerate(batches(weighted=False)):
+            made.append(step)
+            yield batch
+
+    fed = feed(making(), CPU)
+    assert made == []
+    next(fed)
+    assert made == [0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="copies to a GPU")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_arrive_on_a_gpu_whole_and_in_order(weighted: bool) -> None:
+    device = torch.device("cuda", 0)
+    given = batches(weighted)
+    for fed, batch in zip(feed(given, device), given, strict=True):
+        torch.cuda._sleep(10_000_000)  # the kernels before are busy while the next batch is copied
+        for moved, tensor in zip(fed, batch, strict=True):
+            assert (moved is None) == (tensor is None)
+            assert tensor is None or (moved.device == device and torch.equal(moved.cpu(), tensor))
