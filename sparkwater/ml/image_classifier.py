@@ -457,25 +457,7 @@ class ImageClassifier(
     ) -> ImageClassifierModel:
         network, spec, labels = choice.network, choice.features.spec, choice.labels(labels)
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
-        config = self.train_config(labels)
-        job = RankJob(
-            network=network,
-            spec=spec,
-            classes=labels.classes,
-            expected_rows=labels.rows,
-            config=replace(config, head_multiplier=self.getHeadLearningRateMultiplier()),
-            handle_invalid=self.getHandleInvalid(),
-            collective=self.getCollective(),
-            device=self.getDevice(),
-            stall_timeout=self.getStallTimeout(),
-            max_memory_mb=self.getMaxMemoryInMB(),
-            checkpoint_dir=self.getCheckpointDir(),
-            checkpoint_interval=self.getCheckpointInterval(),
-            store=store,
-            beginning=choice.beginning,
-            scalings=choice.scalings,
-            callbacks=tuple(self.getCallbacks()),
-        )
+        job = self._rank_job(choice, labels, store)
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
             network.name,
@@ -499,12 +481,34 @@ class ImageClassifier(
             first.scaling,
             first.weights,
             first.weights_digest,
-            config.class_weights,
+            job.config.class_weights,
         )
         model = ImageClassifierModel()
         model.fitted = FittedNetwork(trained, spec, labels.classes, summary)
         self._copyValues(model._resetUid(self.uid))
         return model if network.kind == "instance" else model._set(network=network.name)
+
+    def _rank_job(self, choice: NetworkChoice, labels: LabelColumn, store: Store | None) -> RankJob:
+        """Return what each rank is to do."""
+        return RankJob(
+            network=choice.network,
+            spec=choice.features.spec,
+            classes=labels.classes,
+            expected_rows=labels.rows,
+            config=replace(self.train_config(labels), head_multiplier=self.getHeadLearningRateMultiplier()),
+            handle_invalid=self.getHandleInvalid(),
+            collective=self.getCollective(),
+            device=self.getDevice(),
+            stall_timeout=self.getStallTimeout(),
+            max_memory_mb=self.getMaxMemoryInMB(),
+            checkpoint_dir=self.getCheckpointDir(),
+            checkpoint_interval=self.getCheckpointInterval(),
+            store=store,
+            beginning=choice.beginning,
+            scalings=choice.scalings,
+            callbacks=tuple(self.getCallbacks()),
+            allow_shared_gpu=self.getAllowSharedGpu(),
+        )
 
     def describeNetwork(self, numClasses: int = 10) -> NetworkDescription:
         """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.
