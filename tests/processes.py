@@ -1,10 +1,12 @@
-"""The processes of a session, and waiting for something to happen."""
+"""The processes of a session, what they leave behind, and waiting for something to happen."""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -26,3 +28,33 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def python_workers(above: psutil.Process | None = None) -> list[psutil.Process]:
+    """Return the Python processes below a process: by default all workers of this process's session."""
+    found = []
+    for process in (above or psutil.Process()).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [process] if process.name().startswith("python") else []
+    return found
+
+
+def files_left() -> set[Path]:
+    """Return what lies in shared memory, and what this package has in the folder for temporary files."""
+    return {*Path("/dev/shm").iterdir(), *Path(tempfile.gettempdir()).glob("sparkwater*")}
+
+
+def traces() -> set[str]:
+    """Return the ports that this process and its workers listen on, workers that stand still, and files left."""
+    found = {str(path) for path in files_left()}
+    for process in [psutil.Process(), *python_workers()]:
+        with contextlib.suppress(psutil.Error):
+            ports = [entry.laddr.port for entry in process.net_connections() if entry.status == psutil.CONN_LISTEN]
+            found |= {f"process {process.pid} listens on {port}" for port in ports}
+            found |= {f"process {process.pid} stands"} if process.status() == psutil.STATUS_STOPPED else set()
+    return found
+
+
+def is_clean(before: set[str]) -> bool:
+    """Return whether within ten seconds nothing is left but what was there before."""
+    return eventually(lambda: traces() <= before)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
 import psutil
 import pytest
 from digits import tensor_frame
-from processes import eventually
+from processes import eventually, files_left, is_clean, python_workers, traces
 from pyspark.errors import PySparkException
 
 from sparkwater.errors import RankFailure
@@ -55,6 +53,8 @@ def test_workers_are_gone_soon_after_their_driver_is_killed():
 
 def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     frame = tensor_frame(spark, 100)
+    ImageClassifier(numWorkers=2, epochs=1).fit(frame)
+    before = traces()
     outcome: list[BaseException] = []
 
     def train() -> None:
@@ -73,24 +73,17 @@ def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     assert not thread.is_alive()
     assert isinstance(outcome[0], RankFailure)
     assert "cancel" in str(outcome[0])
+    assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 100
 
 
 def python_processes() -> list[psutil.Process]:
     """Return this process and the Python workers of its session."""
-    found = [psutil.Process()]
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            found += [process] if process.name().startswith("python") else []
-    return found
+    return [psutil.Process(), *python_workers()]
 
 
 def usage(process: psutil.Process) -> dict[str, int]:
     return {"file descriptors": process.num_fds(), "threads": process.num_threads()}
-
-
-def files() -> set[Path]:
-    return {*Path("/dev/shm").iterdir(), *Path(tempfile.gettempdir()).glob("sparkwater*")}
 
 
 def test_fits_transforms_and_failing_fits_leave_nothing_behind(spark):
@@ -107,12 +100,12 @@ def test_fits_transforms_and_failing_fits_leave_nothing_behind(spark):
     for _ in range(4):
         once()
     gc.collect()
-    processes, left = python_processes(), files()
+    processes, left = python_processes(), files_left()
     before = {process: (usage(process), process.memory_info().rss) for process in processes}
     for _ in range(rounds):
         once()
     gc.collect()
-    assert files() <= left
+    assert files_left() <= left
     assert len(python_processes()) <= len(processes)
     same = before.keys() & set(python_processes())
     assert len(same) >= 3  # this process and the two ranks; idle workers end after a while

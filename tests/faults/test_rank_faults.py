@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
-from pathlib import Path
+import time
 
 import psutil
 import pytest
 import torch
 from digits import tensor_frame
-from processes import eventually, running_executors
+from processes import eventually, is_clean, python_workers, running_executors, traces
 from pyspark import cloudpickle
+from pyspark.sql import DataFrame
 
 from sparkwater.errors import DataError, RankFailure
 from sparkwater.gpu.networks import lenet, register_network, registry
-from sparkwater.ml import ImageClassifier, confusion_matrix
+from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
 
 
 class FailsAtStepSeven(torch.nn.Module):
@@ -75,92 +75,94 @@ def _networks_travel_by_value():
     registry._REGISTRY.update(before)
 
 
-def listening() -> set[tuple[int, int]]:
-    """Return process and port of everything that this process and its children listen on."""
-    found = set()
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            connections = process.net_connections()
-            found |= {(process.pid, entry.laddr.port) for entry in connections if entry.status == psutil.CONN_LISTEN}
-    return found
+def end_of(estimator: ImageClassifier, frame: DataFrame) -> tuple[BaseException | ImageClassifierModel, float]:
+    """Fit in a thread that must end; return how, and after how many seconds."""
+    ended: list[BaseException | ImageClassifierModel] = []
+
+    def train() -> None:
+        try:
+            ended.append(estimator.fit(frame))
+        except BaseException as error:
+            ended.append(error)
+
+    started = time.monotonic()
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join(timeout=90)
+    assert not thread.is_alive()
+    return ended[0], time.monotonic() - started
 
 
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_error_of_one_rank_is_raised_on_the_driver(cluster, collective):
+def test_error_of_one_rank_is_raised_on_the_driver_and_not_tried_again(cluster, collective, caplog):
     frame = tensor_frame(cluster, 100)
     good = ImageClassifier(numWorkers=2, epochs=1, batchSize=16, collective=collective)
     good.fit(frame)
-    ports_before = listening()
-    shared_memory_before = set(Path("/dev/shm").iterdir())
-    estimator = ImageClassifier(network="fails", numWorkers=2, epochs=3, batchSize=16, collective=collective)
-    with pytest.raises(RankFailure, match="the eighth step is too much") as caught:
-        estimator.fit(frame)
-    failure = caught.value
+    before = traces()
+    failing = ImageClassifier(
+        network="fails", numWorkers=2, epochs=3, batchSize=16, collective=collective, maxRestarts=3
+    )
+    with caplog.at_level(logging.WARNING, logger="sparkwater"):
+        failure, seconds = end_of(failing, frame)
+    assert isinstance(failure, RankFailure)
+    assert "the eighth step is too much" in str(failure)
     assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
     assert "in forward" in failure.remote_traceback
     assert failure.host
+    assert seconds < 30
+    assert "restart" not in caplog.text
     # Nothing is left behind, and the same executors train at once.
-    assert eventually(lambda: listening() <= ports_before)
-    assert set(Path("/dev/shm").iterdir()) <= shared_memory_before
+    assert is_clean(before), traces() - before
     assert good.fit(frame).summary.numRows == 100
 
 
 def test_killed_rank_is_a_rank_failure_and_the_cluster_trains_again(cluster):
     frame = tensor_frame(cluster, 100)
+    before = traces()
     with pytest.raises(RankFailure, match="Spark ended the training") as caught:
         ImageClassifier(network="killed", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15).fit(frame)
     assert caught.value.remote_traceback
+    assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1, batchSize=16).fit(frame).summary.numRows == 100
 
 
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_rank_that_stands_still_fails_the_fit(cluster, collective):
+def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, collective):
     frame = tensor_frame(cluster, 100)
+    before = traces()
     stalled = ImageClassifier(
-        network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=8, collective=collective
+        network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15, collective=collective
     )
-    outcome: list[BaseException] = []
-
-    def train() -> None:
-        try:
-            stalled.fit(frame)
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=train)
-    thread.start()
-    thread.join(timeout=90)
-    finished = not thread.is_alive()
-    for process in psutil.Process().children(recursive=True):  # whatever still stands is freed for the next test
-        with contextlib.suppress(psutil.Error):
-            if process.status() == psutil.STATUS_STOPPED:
-                process.kill()
-    thread.join(timeout=60)
-    assert finished
-    assert isinstance(outcome[0], RankFailure)
-    assert outcome[0].rank == 1
-    assert "rank 1 stood still" in str(outcome[0])
+    failure, seconds = end_of(stalled, frame)
+    assert isinstance(failure, RankFailure)
+    assert failure.rank == 1
+    assert "rank 1 stood still" in str(failure)
+    assert seconds < 40  # 10 to start with, and then the 30 that are allowed after the rank stopped
+    assert is_clean(before), traces() - before
 
 
 def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster, caplog):
     frame = tensor_frame(cluster, 400).cache()
     frame.count()
-    outcome: list[BaseException] = []
+    before = traces()
+    killed: list[psutil.Process] = []
 
-    def train() -> None:
-        try:
-            ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15).fit(frame)
-        except BaseException as error:
-            outcome.append(error)
+    def kill_in_the_second_epoch() -> None:
+        if eventually(lambda: "epoch 1/200" in caplog.text, seconds=60):
+            executor = running_executors()[0]
+            killed.extend(python_workers(executor))
+            executor.kill()
 
-    thread = threading.Thread(target=train)
+    killer = threading.Thread(target=kill_in_the_second_epoch)
+    killer.start()
     with caplog.at_level(logging.INFO, logger="sparkwater"):
-        thread.start()
-        assert eventually(lambda: "epoch 1/200" in caplog.text, seconds=60)
-    running_executors()[0].kill()
-    thread.join(timeout=90)
-    assert not thread.is_alive()
-    assert isinstance(outcome[0], RankFailure)
+        failure, _ = end_of(ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15), frame)
+    killer.join()
+    assert isinstance(failure, RankFailure)
+    assert killed
+    _, alive = psutil.wait_procs(killed, timeout=10)
+    assert alive == []
+    assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 400
 
 

@@ -7,9 +7,10 @@ import re
 import threading
 import time
 
+import psutil
 import pytest
 from digits import tensor_frame
-from processes import eventually, running_executors
+from processes import eventually, is_clean, python_workers, running_executors, traces
 
 from sparkwater.errors import ConfigurationError, RankFailure
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
@@ -18,7 +19,11 @@ EPOCHS = 12
 
 
 def fit_while_an_executor_is_killed(estimator, frame, caplog):
-    """Kill an executor once two epochs are done; return how the fit ended, and after how many seconds."""
+    """Kill an executor once two epochs are done; return how the fit ended, and after how many seconds.
+
+    Nothing of it is left behind: neither the lost executor's workers, nor what the others had opened.
+    """
+    before = traces()
     ended: list[object] = []
 
     def train() -> None:
@@ -31,11 +36,17 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         thread.start()
         assert eventually(lambda: f"epoch 2/{EPOCHS}" in caplog.text, 60)
-        running_executors()[0].kill()
+        executor = running_executors()[0]
+        workers = python_workers(executor)
+        executor.kill()
         killed = time.monotonic()
         thread.join(timeout=150)
+    seconds = time.monotonic() - killed
     assert not thread.is_alive()
-    return ended[0], time.monotonic() - killed
+    assert workers
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert is_clean(before), traces() - before
+    return ended[0], seconds
 
 
 def estimator(**params):

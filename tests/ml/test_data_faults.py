@@ -106,8 +106,9 @@ def test_pictures_and_labels_stay_paired_around_nulls(spark):
     assert all(row["prediction"] == row["label"] for row in scored if row["features"] is not None)
 
 
-def test_nan_in_a_feature_is_named(spark):
-    rows = [(i, [float("nan") if i == 3 else float(i)] * 256, i % 2) for i in range(8)]
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_nan_or_infinity_in_a_feature_is_named(spark, value):
+    rows = [(i, [float(value) if i == 3 else float(i)] * 256, i % 2) for i in range(8)]
     frame = spark.createDataFrame(rows, "id int, features array<double>, label int")
     with pytest.raises(DataError, match="row 3: the tensor holds a NaN or an infinity"):
         quick(imageShape=[16, 16, 1], idCol="id").fit(frame)

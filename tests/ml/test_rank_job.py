@@ -15,8 +15,9 @@ from sparkwater.ml.labels import find_labels
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
-    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers", "predictedLabelCol",
-    "predictionCol", "probabilityCol", "rawPredictionCol", "startTimeout", "trackers", "validationDataFrame",
+    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers",
+    "predictedLabelCol", "predictionCol", "probabilityCol", "rawPredictionCol", "startTimeout", "trackers",
+    "validationDataFrame",
 }  # fmt: skip
 
 #: Others whose way to the ranks a test of their own shows: they read files, or other columns.

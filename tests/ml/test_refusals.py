@@ -226,8 +226,15 @@ def test_dynamic_allocation_is_refused():
 
 def test_speculation_leaves_ranks_alone():
     # Spark never runs a second copy of a barrier stage's task.
-    spark = start_session("local[2]", spark__speculation="true", spark__speculation__quantile="0.1")
-    assert ImageClassifier(numWorkers=2, epochs=1).fit(tensor_frame(spark, 8)).summary.numRows == 8
+    spark = start_session(
+        "local-cluster[2,1,1024]",
+        spark__speculation="true",
+        spark__speculation__quantile="0.1",
+        spark__speculation__multiplier="1.01",
+        spark__speculation__interval="50ms",
+    )
+    summary = ImageClassifier(numWorkers=2, epochs=20).fit(tensor_frame(spark, 40)).summary
+    assert [record.rows for record in summary.records] == [40] * 20
 
 
 def test_plain_gradients_beside_authenticated_traffic_need_consent():
