@@ -1,9 +1,10 @@
-"""How fast one device trains here: the package's loop against the plain PyTorch loop, with data resident.
+"""How fast one device trains here: the package's loop against the plain PyTorch loop.
 
 Needs neither Spark nor Horovod. Both loops train the same network on the same random pictures with
 the same batch, in turns, in one run; what is printed is rows/s of each and their ratio, so a noisy
 machine shows in both. The plain loop runs in PyTorch's default memory layout, and in the one that the
-package chose if that is another.
+package chose if that is another. Data is resident on the device, or with ``--host-data`` in the host's
+memory, as where a GPU has no room for it.
 
     python -m sparkwater.gpu.bench [--network lenet] [--batch-size 64 256] [--device auto] [--precision float32]
 """
@@ -48,6 +49,8 @@ class Setting:
         Where everything is.
     precision : str
         One of `sparkwater.gpu.compute.PRECISIONS`.
+    on_host : bool
+        Whether the pictures are in the host's memory all the same.
     """
 
     network: str
@@ -57,13 +60,15 @@ class Setting:
     batch_size: int
     device: torch.device
     precision: str = "float32"
+    on_host: bool = False
 
     def data(self) -> RankRows:
-        """Return random pictures, on the device."""
+        """Return random pictures."""
         generator = torch.Generator().manual_seed(_SEED)
         features = torch.randint(0, 256, (self.rows, *self.shape), dtype=torch.uint8, generator=generator)
         labels = torch.randint(0, self.classes, (self.rows,), generator=generator)
-        return RankRows(features.to(self.device), labels.to(self.device))
+        place = torch.device("cpu") if self.on_host else self.device
+        return RankRows(features.to(place), labels.to(place))
 
     def build(self) -> nn.Module:
         """Return the network, on the device."""
@@ -109,11 +114,12 @@ def plain_rate(setting: Setting, data: RankRows, arranged: bool = False) -> floa
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
-        for rows in torch.split(torch.randperm(setting.rows, device=setting.device), setting.batch_size):
-            inputs = in_layout(data.features[rows].float().sub_(127.5).div_(73.9), layout)
+        for rows in torch.split(torch.randperm(setting.rows, device=data.features.device), setting.batch_size):
+            pictures, labels = data.features[rows].to(setting.device), data.labels[rows].to(setting.device)
+            inputs = in_layout(pictures.float().sub_(127.5).div_(73.9), layout)
             optimizer.zero_grad()
             with torch.autocast(setting.device.type, kind, enabled=kind != torch.float32):
-                loss = functional.cross_entropy(network(inputs), data.labels[rows])
+                loss = functional.cross_entropy(network(inputs), labels)
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)
             scaler.update()
@@ -159,6 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float32")
+    parser.add_argument("--host-data", action="store_true", help="keep the pictures in the host's memory")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     image_shape = given.image_shape or find_network(given.network).image_shape
@@ -167,8 +174,9 @@ def main(arguments: list[str] | None = None) -> None:
     height, width, channels = image_shape
     device = select_device(given.device, [], 0, 1)
     for batch_size in given.batch_size:
+        shape = (channels, height, width)
         setting = Setting(
-            given.network, (channels, height, width), given.classes, given.rows, batch_size, device, given.precision
+            given.network, shape, given.classes, given.rows, batch_size, device, given.precision, given.host_data
         )
         print(compare(setting, given.rounds), flush=True)
 

@@ -227,3 +227,19 @@ def test_alexnet_begins_with_the_papers_weights() -> None:
     zeros = {name for name, values in biases.items() if values == {0.0}}
     assert ones == {"conv2", "conv4", "conv5", "fc1", "fc2"}
     assert zeros == {"conv1", "conv3", "fc3"}
+
+
+def test_a_perceptron_takes_layers_and_dropout_as_arguments() -> None:
+    arguments = {"hidden": [30, 20, 10], "dropout": 0.5, "input_dropout": 0.2}
+    network = build_network(find_network("mlp", arguments), (12,), 3, 1)
+    sizes = [layer.out_features for layer in network if isinstance(layer, nn.Linear)]
+    rates = [layer.p for layer in network if isinstance(layer, nn.Dropout)]
+    assert (sizes, rates) == ([30, 20, 10, 3], [0.2, 0.5, 0.5, 0.5])
+    rows = torch.ones(4, 12)
+    assert not torch.equal(network(rows), network(rows))
+    network.eval()
+    assert torch.equal(network(rows), network(rows))
+    plain = build_network(find_network("mlp", {"hidden": [30, 20, 10]}), (12,), 3, 1)
+    assert list(plain.state_dict()) == list(network.state_dict())
+    with pytest.raises(ConfigurationError, match="dropout probability has to be between 0 and 1"):
+        check_network(find_network("mlp", {"dropout": 1.5}), (12,), 3)
