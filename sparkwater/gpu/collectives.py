@@ -240,7 +240,13 @@ def _horovod(world: World, meeting: Meeting) -> Iterator[Communicator]:
 def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Communicator]:
     timeout = timedelta(seconds=meeting.stall_timeout)
     interface = interface_of(meeting.address)
-    with environment({"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}):
+    variables = {
+        "GLOO_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": interface,
+        # A wait that takes too long raises; otherwise NCCL's watchdog ends the process.
+        "TORCH_NCCL_BLOCKING_WAIT": "1",
+    }
+    with environment(variables):
         with _losing_peers(meeting.stall_timeout):
             torch.distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
