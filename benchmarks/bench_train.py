@@ -53,7 +53,7 @@ def compare(rows: int, batch: int, collective: str, rounds: int) -> None:
     ways = {
         "sparkwater": package_rank,
         "the same layout": plain_rank,
-        "the same layout, freed memory kept": frugal_rank,
+        "the same layout, freed memory kept": keeping_rank,
         "PyTorch's default layout": default_layout_rank,
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -123,7 +123,7 @@ def plain_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any
     train_plainly(rank, rows, batch, results, barrier, torch.channels_last)
 
 
-def frugal_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
+def keeping_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
     with kept_heap():
         train_plainly(rank, rows, batch, results, barrier, torch.channels_last)
 

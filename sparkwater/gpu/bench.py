@@ -25,6 +25,7 @@ from sparkwater.gpu.compute import PRECISIONS, Compute, choose_layout, in_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows
 from sparkwater.gpu.device import DEVICES, select_device
+from sparkwater.gpu.heap import kept_heap
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.scaling import measure_scaling
 from sparkwater.gpu.train import train
@@ -90,7 +91,8 @@ def package_rate(setting: Setting, data: RankRows) -> float:
     network = setting.build()
     layout = setting.arrange(network)
     compute = Compute(network, scaling, setting.device, layout, setting.precision)
-    state = train(compute, data, setting.classes, Place(0, (setting.rows,)), config, communicator)
+    with kept_heap():
+        state = train(compute, data, setting.classes, Place(0, (setting.rows,)), config, communicator)
     return setting.rows / state.history[-1].seconds
 
 

@@ -46,7 +46,7 @@ class TrainConfig:
     keep_best : bool
         Whether the network becomes what it was after its best epoch by the stopping metric.
     max_runtime_secs : float
-        Seconds after which no further step begins; 0 for no limit.
+        Seconds after which it ends with the step under way, or the next one; 0 for no limit.
     top_k : int
         See `sparkwater.gpu.metrics.Metrics`.
     precision : str

@@ -25,6 +25,9 @@ BUCKET_BYTES = 1 << 20
 class GradientSum:
     """Replaces gradients and extra slots by their sums over all ranks, step by step.
 
+    After each backward pass comes `send_rest`, and then `finish`. The first pass shows whether gradients come
+    whole; from the second on they are sent from within it.
+
     Every rank sends the same buckets in the same order, whether it has rows in a step or not. What is
     summed doesn't depend on when: overlapping changes no bit. Compressed gradients are rounded to 16 bits on
     each rank, added in 16 bits, and are float32 again afterwards: half the bytes. The extra slots always
@@ -48,7 +51,7 @@ class GradientSum:
         self._flat, self._compression, self._communicator = flat, compression, communicator
         self._buckets = flat.buckets(bucket_bytes)
         self._place = {id(each): place for place, bucket in enumerate(self._buckets) for each in bucket.parameters}
-        self._overlaps = False
+        self._first, self._in_parts = True, False
         self._began: list[Callable[[], None]] = []
         self._seen: Counter[int] = Counter()
 
@@ -66,21 +69,24 @@ class GradientSum:
             for handle in handles:
                 handle.remove()
 
-    def finish(self) -> None:
-        """Send what the backward pass left, and wait for the sums."""
+    def send_rest(self) -> None:
+        """Send what the backward pass left, if there was one."""
         while len(self._began) < len(self._buckets):
             self._send(self._buckets[len(self._began)])
+
+    def finish(self) -> None:
+        """Wait for the sums."""
         for finish in self._began:
             finish()
-        # A gradient that comes in several parts would be sent before its last one.
         if self._seen:
-            self._overlaps = max(self._seen.values()) == 1
+            # A gradient that comes in several parts would be sent before its last one.
+            self._first, self._in_parts = False, self._in_parts or max(self._seen.values()) > 1
         self._began.clear()
         self._seen.clear()
 
     def _arrived(self, parameter: torch.Tensor) -> None:
         self._seen[id(parameter)] += 1
-        if not self._overlaps:
+        if self._first or self._in_parts:
             return
         if self._place[id(parameter)] < len(self._began):
             raise RuntimeError("a gradient came in several parts, the last of them after its sum over the ranks began")

@@ -20,8 +20,9 @@ def kept_heap() -> Iterator[None]:
     """Keep freed memory for the next allocation inside the ``with`` block, and give it back after it.
 
     A step frees what the next one needs again. By glibc's defaults much of that goes back to the kernel, and
-    each step pays for thousands of page faults: a quarter of its time for a small network, by `benchmarks/`.
-    Peak memory stays what it is. Where the C library is another one, nothing happens.
+    each step pays for thousands of page faults: a quarter of its time for a small network, by
+    ``benchmarks/bench_train.py``. After the block the process has the thresholds at which glibc, which
+    raises them as a process frees larger blocks, would end. Where the C library is another one, nothing happens.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):

@@ -1,6 +1,6 @@
 """All weights of a network as one vector, and all their gradients as another.
 
-One collective call a step moves everything, and one optimizer kernel updates everything. Both
+A few collective calls a step move everything, and one optimizer kernel updates everything. Both
 vectors are plain contiguous memory, whatever layout the weights have.
 """
 
@@ -28,7 +28,7 @@ class FlatParameters:
     network : torch.nn.Module
         Its parameters are moved into the vector: they stay parameters, and their values stay too.
     extra : int
-        Slots after the gradients, for sums that travel in the same call.
+        Slots after the gradients, for sums that travel with the last of them.
     head : str, optional
         A layer whose parameters come last, so that they can have a learning rate of their own.
 

@@ -58,7 +58,7 @@ class Steps:
     gradients : GradientSum
         What adds them up.
     deadline : float
-        Of the monotonic clock: after it no further step begins.
+        Of the monotonic clock. What is late is seen before a backward pass: the step is finished, or the next one.
     """
 
     network: nn.Module
@@ -79,10 +79,14 @@ class Steps:
         seed_generators(noise, self.compute.device)
         flat.clear()
         flat.extra[1] = len(batch.labels)
-        flat.extra[2] = time.monotonic() > self.deadline
         if len(batch.labels):
             with stored_statistics(self.network, len(batch.labels) == 1):
-                self._backward(state, batch, moment, global_weight)
+                loss = self._forward(state, batch, moment)
+                flat.extra[0], flat.extra[2] = loss.detach(), self._is_late()
+                state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
+        else:
+            flat.extra[2] = self._is_late()
+        self.gradients.send_rest()
 
     def finish(self, state: TrainingState, moment: Moment) -> bool:
         """Update the weights once the gradients of all ranks are there; return whether there is no time for more.
@@ -108,18 +112,20 @@ class Steps:
         limit_norms(flat, config)
         return overtime > 0
 
-    def _backward(self, state: TrainingState, batch: Batch, moment: Moment, global_weight: float) -> None:
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def _forward(self, state: TrainingState, batch: Batch, moment: Moment) -> torch.Tensor:
+        """Return the sum of this rank's losses, and add its scores."""
         outputs = self.compute.outputs(self._augmented(batch.features, moment))
         losses = row_losses(outputs, batch.labels, self.config.label_smoothing)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
         if self.class_weights is not None:
             losses = losses * self.class_weights[batch.labels]
-        loss = losses.sum()
-        state.flat.extra[0] = loss.detach()
-        state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             state.scores.add(outputs - self.shift, batch.labels, batch.weights)
+        return losses.sum()
 
     def _augmented(self, features: torch.Tensor, moment: Moment) -> torch.Tensor:
         if not self.config.augmentation:

@@ -35,11 +35,12 @@ class Timings:
     connect : float
         Agreeing and connecting with the other ranks, and making the network.
     data : float
-        Batches: gathering their rows, and copies to the device.
+        Batches: gathering their rows, and beginning to copy them to the device.
     compute : float
         Forward, backward, the optimizer, and all that a step does beside.
     communication : float
-        Collective operations, as long as the rank took that waited least.
+        Collective operations, as long as the rank took that waited least. What goes on while the rank computes
+        isn't in it.
     wait : float
         What the rank spent in collective operations beyond that: an estimate, from sums over the whole
         training, of how long it waited for slower ranks. Where they take turns in being slow it is too low.

@@ -170,8 +170,8 @@ class ImageClassifier(
         Give the network as it was after its best epoch. Without a value it is done where there are
         validation rows or ``stoppingRounds``.
     maxRuntimeSecs : float
-        Seconds of training, reading of rows not counted, after which no further step begins.
-        Default 0: no limit.
+        Seconds of training, reading of rows not counted, after which it ends with the step under way, or the
+        next one. Default 0: no limit.
     topK : int
         Of ``topKError``: share of rows whose class isn't among so many most probable ones. Default 5.
     seed : int

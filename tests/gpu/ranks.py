@@ -145,7 +145,8 @@ def train_config(**changes: Any) -> TrainConfig:
 
 def rank_job(expected_rows: int, **changes: Any) -> RankJob:
     collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
-    network = fails_at(find_network(changes.pop("network", "lenet")), changes.pop("fail_at", 0))
+    entry = find_network(changes.pop("network", "lenet"), changes.pop("network_arguments", None))
+    network = fails_at(entry, changes.pop("fail_at", 0))
     checkpoints = {name: changes.pop(name) for name in ("checkpoint_dir", "checkpoint_interval") if name in changes}
     config = train_config(**changes)
     return RankJob(network, SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20, **checkpoints)
@@ -222,7 +223,10 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
                 if rank == culprit and kind == "stall":
                     with suppress(TimeoutError):
                         wait_for(folder / "lost", 25.0)
-                communicator.all_reduce_(torch.ones(1000))
+                finish = communicator.begin_sum_(torch.ones(1000))
+                if kind == "stall":
+                    time.sleep(2)  # as a rank that computes meanwhile: the limit counts from the beginning
+                finish()
     except (CollectiveError, ZeroDivisionError) as error:
         raised, message = type(error).__name__, str(error)
         if rank != culprit:

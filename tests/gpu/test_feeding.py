@@ -37,11 +37,16 @@ def test_a_batch_is_made_only_when_it_is_asked_for() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="copies to a GPU")
 @pytest.mark.parametrize("weighted", [False, True])
-def test_batches_arrive_on_a_gpu_whole_and_in_order(weighted: bool) -> None:
+def test_batches_arrive_on_a_gpu_whole_and_in_order_while_it_is_busy(weighted: bool) -> None:
     device = torch.device("cuda", 0)
-    given = batches(weighted)
-    for fed, batch in zip(feed(given, device), given, strict=True):
-        torch.cuda._sleep(10_000_000)  # the kernels before are busy while the next batch is copied
-        for moved, tensor in zip(fed, batch, strict=True):
-            assert (moved is None) == (tensor is None)
-            assert tensor is None or (moved.device == device and torch.equal(moved.cpu(), tensor))
+    weights = torch.arange(1 << 18, dtype=torch.float64) if weighted else None
+    given = [Batch(torch.full((1 << 18, 8), step), torch.arange(1 << 18) + step, weights) for step in range(20)]
+    arrived = []
+    for batch in feed(given, device):
+        # Nothing here waits for the GPU: copies run ahead of its kernels, and their memory is used again.
+        torch.cuda._sleep(20_000_000)
+        arrived.append([None if tensor is None else tensor.clone() for tensor in batch])
+    for fed, batch in zip(arrived, given, strict=True):
+        for copy, tensor in zip(fed, batch, strict=True):
+            assert (copy is None) == (tensor is None)
+            assert tensor is None or (copy.device == device and torch.equal(copy.cpu(), tensor))

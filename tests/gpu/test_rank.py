@@ -251,7 +251,11 @@ def test_four_ranks_learn_the_curve_of_one(tmp_path: Path) -> None:
     # All rows are in each step, so their order is the same for any number of ranks.
     alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, epochs=4)
     job = {"starts": [0, 15, 30, 45, ROWS], "collective": "horovod", "batch_size": 100}
-    reports = ranks.launch("trainings", tmp_path, ranks=4, limit=150, jobs={"four": job})
+    # Its gradients travel in two parts, which may be ready at the same moment or not.
+    wide = {**job, "network": "mlp", "network_arguments": {"hidden": [1000, 1000]}}
+    jobs = {"four": job, "wide": wide, "wide again": wide}
+    reports = ranks.launch("trainings", tmp_path, ranks=4, limit=150, jobs=jobs)
+    assert len({report[name]["weights_digest"] for report in reports for name in ("wide", "wide again")}) == 1
     assert len({report["four"]["weights_digest"] for report in reports}) == 1
     for record, single in zip(reports[0]["four"]["history"], alone.history, strict=True):
         assert math.isclose(record["loss"], single.loss, abs_tol=1e-5)

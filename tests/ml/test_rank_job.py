@@ -98,6 +98,7 @@ def test_each_param_is_in_one_of_the_lists() -> None:
 @pytest.mark.parametrize("name", SET)
 def test_a_param_reaches_the_ranks(frame, name: str) -> None:
     value, others = SET[name]
+    assert job_of(frame, **_beside(name, others)) == job_of(frame, **_beside(name, others))
     assert job_of(frame, **{name: value}, **others) != job_of(frame, **_beside(name, others))
 
 
