@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
 .PHONY: help demo demo-stack test test-faults test-latest lint type format clean
-.PHONY: bench-train bench-conversions bench-similarity bench-transform bench-stack
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
@@ -53,6 +53,9 @@ bench-train: $(PINNED)
 	.venv/bin/python benchmarks/bench_fit_overhead.py
 	.venv/bin/python benchmarks/bench_memory.py
 	.venv/bin/python benchmarks/bench_communication.py
+
+bench-horovod: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_horovod_estimator.py
 
 bench-conversions: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_petastorm.py $(if $(MNIST),--data $(MNIST))
