@@ -223,6 +223,8 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
                 if rank == culprit and kind == "stall":
                     with suppress(TimeoutError):
                         wait_for(folder / "lost", 25.0)
+                if kind == "raise":
+                    communicator.begin_sum_(torch.ones(100))  # nobody will wait for it
                 finish = communicator.begin_sum_(torch.ones(1000))
                 if kind == "stall":
                     time.sleep(2)  # as a rank that computes meanwhile: the limit counts from the beginning
@@ -231,7 +233,8 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
         raised, message = type(error).__name__, str(error)
         if rank != culprit:
             write_whole(folder / "lost", "")
-    return {"raised": raised, "message": message, "seconds": time.monotonic() - started}
+    held = len(sys.modules["horovod.torch.mpi_ops"]._handle_map) if collective == "horovod" else 0
+    return {"raised": raised, "message": message, "seconds": time.monotonic() - started, "held": held}
 
 
 def training(

@@ -36,6 +36,7 @@ def test_a_rank_that_raises_is_noticed_by_the_other(collective: str, culprit: in
     assert reports[1 - culprit]["raised"] == "CollectiveError"
     assert "lost the other ranks" in reports[1 - culprit]["message"]
     assert reports[1 - culprit]["seconds"] < 30
+    assert [report["held"] for report in reports] == [0, 0]
 
 
 @pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 1)])
