@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,14 @@ def test_missing_horovod_names_the_command(spark, monkeypatch):
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not (Path(entry) / "horovod").exists()])
     with pytest.raises(ConfigurationError, match=r"python -m sparkwater\.gpu\.build_horovod"):
         ImageClassifier(numWorkers=2).fit(frame)
+
+
+def test_executors_without_the_package_are_told_from_a_lost_rank(spark, monkeypatch, tmp_path):
+    frame = tensor_frame(spark, 8)
+    venv.create(tmp_path / "empty")
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", str(tmp_path / "empty" / "bin" / "python"))
+    with pytest.raises(ConfigurationError, match=r"Python on the executors has no module \w+; .* set PYSPARK_PYTHON"):
+        ImageClassifier(epochs=1, maxRestarts=2).fit(frame)
 
 
 def test_old_spark_is_refused():
