@@ -66,6 +66,7 @@ class _Prepared:
     data: RankData
     address: str
     max_memory_mb: float
+    rendezvous: RendezvousServer | None
 
     def report(self, job: RankJob, world: World) -> dict[str, Any]:
         """Return what the other ranks need to know of it."""
@@ -82,6 +83,7 @@ class _Prepared:
             "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
             "address": self.address,
+            "endpoint": self.rendezvous.endpoint if self.rendezvous else "none",
             "gpu": gpu_uuid(self.device),
             "content": self.data.content,
         }
@@ -117,8 +119,8 @@ def run_rank(
     world = peers.world
     position = Position()
     try:
-        with _threads(peers.threads), kept_heap():
-            return _run(batches, job, peers, observer, position, Stopwatch("connect"))
+        with _threads(peers.threads), kept_heap(), ExitStack() as opened:
+            return _run(batches, job, peers, observer, position, Stopwatch("connect"), opened)
     except StallError as error:
         raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
     except Exception as error:
@@ -132,18 +134,19 @@ def _run(
     observer: Observer,
     position: Position,
     clock: Stopwatch,
+    opened: ExitStack,
 ) -> Outcome:
     world = peers.world
-    # Rows are read before anyone connects: no rank waits in a collective for one that has none.
+    # Rows are read before anyone connects: no rank waits in a collective for one that has none. The ranks exchange
+    # all that they can at once: Spark's barrier takes a second each time.
     prepared, reports = exchange(
-        peers, lambda: _prepare(batches, job, peers, clock), lambda prepared: prepared.report(job, world)
+        peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, world)
     )
     check_parts(reports)
     check_gpus(reports, job.collective, job.allow_shared_gpu)
     rows = count_rows(reports, job.expected_rows, job.config.validation)
     data, device = prepared.data, prepared.device
-    addresses = [str(report["address"]) for report in reports]
-    with _connected(peers, addresses, job, device) as connection:
+    with _connected(prepared, reports, job, world) as connection:
         communicator = TimedCommunicator(connection, clock)
         with clock.part("read"):
             scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
@@ -193,7 +196,9 @@ def _run(
     )
 
 
-def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, clock: Stopwatch) -> _Prepared:
+def _prepare(
+    batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, clock: Stopwatch, opened: ExitStack
+) -> _Prepared:
     world = peers.world
     refusal = missing_collective(job.collective, world.size)
     if refusal:
@@ -203,7 +208,11 @@ def _prepare(batches: Iterable[pa.RecordBatch], job: RankJob, peers: Peers, cloc
     limit = job.max_memory_mb or psutil.virtual_memory().available / 2 / world.local_size / 2**20
     with clock.part("read"):
         rows = _rows(batches, job, world, limit)
-    return _Prepared(device, rows, own_address(world.hosts, world.rank), limit)
+    address, rendezvous = own_address(world.hosts, world.rank), None
+    if world.rank == 0 and world.size > 1:
+        rendezvous = RendezvousServer(address)
+        opened.callback(rendezvous.close)
+    return _Prepared(device, rows, address, limit, rendezvous)
 
 
 def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World, max_memory_mb: float) -> RankData:
@@ -231,20 +240,18 @@ def _confusion(state: TrainingState | None) -> list[list[float]] | None:
 
 
 @contextmanager
-def _connected(peers: Peers, addresses: list[str], job: RankJob, device: torch.device) -> Iterator[Communicator]:
-    world = peers.world
+def _connected(
+    prepared: _Prepared, reports: list[dict[str, Any]], job: RankJob, world: World
+) -> Iterator[Communicator]:
+    addresses = [str(report["address"]) for report in reports]
     with ExitStack() as start_up:
-
-        def serve() -> str:
-            if world.rank > 0 or world.size == 1:
-                return "none"
-            return start_up.enter_context(RendezvousServer(addresses[0], addresses)).endpoint
-
-        _, endpoints = exchange(peers, serve, lambda endpoint: endpoint)
-        meeting = Meeting(endpoints[0], addresses[world.rank], job.stall_timeout)
-        with open_communicator(job.collective, world, meeting, device) as communicator:
+        if prepared.rendezvous is not None:
+            prepared.rendezvous.admit(addresses)
+            start_up.enter_context(prepared.rendezvous)
+        meeting = Meeting(reports[0]["endpoint"], addresses[world.rank], job.stall_timeout)
+        with open_communicator(job.collective, world, meeting, prepared.device) as communicator:
             # Once this returns, all ranks are connected and nobody needs the rendezvous any more.
-            communicator.all_reduce_(torch.zeros(1, device=device))
+            communicator.all_reduce_(torch.zeros(1, device=prepared.device))
             start_up.close()
             yield communicator
 

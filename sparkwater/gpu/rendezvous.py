@@ -29,7 +29,7 @@ _PATH = re.compile(r"/[\w.:\-]{1,256}/[\w.:\-/%]{1,256}", re.ASCII)
 
 
 class RendezvousServer:
-    """Serve the store from a thread while the ``with`` block runs.
+    """Serve the store from a thread while the ``with`` block runs; connections from before it wait for it.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class RendezvousServer:
         The addresses of the ranks; every other connection is closed unread.
     """
 
-    def __init__(self, address: str, admitted: Collection[str]) -> None:
+    def __init__(self, address: str, admitted: Collection[str] = ()) -> None:
         self._server = _StoreServer((address, 0), frozenset(admitted))
         self._thread = threading.Thread(target=self._server.serve_forever, name="rendezvous", daemon=True)
 
@@ -49,6 +49,14 @@ class RendezvousServer:
         address, port = self._server.server_address[:2]
         return f"{address!s}:{port}"
 
+    def admit(self, addresses: Collection[str]) -> None:
+        """Admit these addresses, and no others; before the ``with`` block."""
+        self._server.admitted = frozenset(addresses)
+
+    def close(self) -> None:
+        """Free the port, of a server that was never entered too."""
+        self._server.server_close()
+
     def __enter__(self) -> RendezvousServer:
         self._thread.start()
         return self
@@ -57,7 +65,7 @@ class RendezvousServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.shutdown()
-        self._server.server_close()
+        self.close()
         self._thread.join()
 
 
@@ -69,12 +77,12 @@ class _StoreServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], admitted: frozenset[str]) -> None:
         self.values: dict[str, bytes] = {}
         self.lock = threading.Lock()
-        self._admitted = admitted
+        self.admitted = admitted
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, _StoreHandler)
 
     def verify_request(self, _request: Any, client_address: Any) -> bool:
-        return client_address[0] in self._admitted and self._slots.acquire(blocking=False)
+        return client_address[0] in self.admitted and self._slots.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

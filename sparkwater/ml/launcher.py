@@ -66,8 +66,8 @@ class BarrierPeers:
         return self.context.cpus()
 
     def all_gather(self, message: str) -> list[str]:
-        """Return the messages of all tasks, in order of rank."""
-        return list(self.context.allGather(message))
+        """Return the messages of all tasks, in order of rank; with others it takes a second at least."""
+        return list(self.context.allGather(message)) if self.world.size > 1 else [message]
 
 
 def run_with_restarts(
