@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -127,13 +127,14 @@ class HorovodCommunicator:
             self._finish(hvd.broadcast_async_(values, root_rank=0, name="broadcast"))
 
     def forget(self) -> None:
-        """Let go of sums that nobody waited for, once Horovod is shut down: it holds their tensors until then."""
-        import horovod.torch as hvd
+        """Let go of sums that nobody waited for, once Horovod is shut down.
+
+        Horovod keeps their tensors in this table until somebody does, and no longer knows them by then.
+        """
+        from horovod.torch.mpi_ops import _handle_map
 
         for handle in self._open:
-            with suppress(Exception):  # it ended by an error, as it had to
-                if hvd.poll(handle):
-                    hvd.synchronize(handle)
+            _handle_map.pop(handle, None)
 
     def _finish(self, handle: int) -> None:
         import horovod.torch as hvd
