@@ -175,8 +175,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"{given.network} has no shape of its own; give --image-shape HEIGHT WIDTH CHANNELS")
     height, width, channels = image_shape
     device = select_device(given.device, [], 0, 1)
+    shape = (channels, height, width)
     for batch_size in given.batch_size:
-        shape = (channels, height, width)
         setting = Setting(
             given.network, shape, given.classes, given.rows, batch_size, device, given.precision, given.host_data
         )

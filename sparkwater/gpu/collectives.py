@@ -45,11 +45,12 @@ class Communicator(Protocol):
         All ranks begin their sums in the same order, and wait for none of several before all have begun.
         """
 
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all ranks."""
-
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
+
+    def all_reduce_(self, values: torch.Tensor) -> None:
+        """Replace a contiguous tensor by its sum over all ranks."""
+        self.begin_sum_(values)()
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Meeting:
     stall_timeout: int
 
 
-class LocalCommunicator:
+class LocalCommunicator(Communicator):
     """One rank: its own sum is the sum."""
 
     def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
@@ -79,14 +80,11 @@ class LocalCommunicator:
         del values
         return lambda: None
 
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Leave the tensor as it is."""
-
     def broadcast_(self, values: torch.Tensor) -> None:
         """Leave the tensor as it is."""
 
 
-class HorovodCommunicator:
+class HorovodCommunicator(Communicator):
     """Horovod over Gloo or NCCL, whichever it was built with.
 
     Horovod's own stall check does nothing over Gloo (0.28.1 goes through an empty list of ranks),
@@ -114,10 +112,6 @@ class HorovodCommunicator:
             self._open.remove(handle)
 
         return finish
-
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all ranks."""
-        self.begin_sum_(values)()
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
@@ -148,7 +142,7 @@ class HorovodCommunicator:
         hvd.synchronize(handle)
 
 
-class TorchCommunicator:
+class TorchCommunicator(Communicator):
     """torch.distributed over Gloo for CPUs, NCCL for GPUs."""
 
     def __init__(self, stall_timeout: int) -> None:
@@ -166,10 +160,6 @@ class TorchCommunicator:
                 work.wait()
 
         return finish
-
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all ranks."""
-        self.begin_sum_(values)()
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""

@@ -159,7 +159,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class TimedCommunicator:
+class TimedCommunicator(Communicator):
     """A communicator whose operations are ``communication``."""
 
     communicator: Communicator
@@ -175,11 +175,6 @@ class TimedCommunicator:
                 finish()
 
         return timed
-
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all ranks."""
-        with self.clock.part("communication"):
-            self.communicator.all_reduce_(values)
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""

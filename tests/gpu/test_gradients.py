@@ -9,13 +9,14 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from sparkwater.gpu.collectives import Communicator
 from sparkwater.gpu.gradients import GradientSum
 from sparkwater.gpu.parameters import FlatParameters
 
 ROWS, EXTRA = 6, 3
 
 
-class Twins:
+class Twins(Communicator):
     """The sums of two ranks that have the same rows, of what is there when they begin; notes what was sent."""
 
     def __init__(self, flat: FlatParameters | None = None) -> None:
@@ -34,9 +35,6 @@ class Twins:
             values.copy_(total)
 
         return finish
-
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        self.begin_sum_(values)()
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """All have it already."""
