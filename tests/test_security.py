@@ -83,6 +83,6 @@ def test_dependencies_with_known_holes_are_out_of_range(package, hole):
 
 
 def test_no_secret_of_a_training_is_printed():
-    from sparkwater.ml.progress import ProgressAddress
+    from sparkwater.ml.driver_channel import DriverChannel
 
-    assert "hush" not in repr(ProgressAddress("127.0.0.1", 1, "hush"))
+    assert "hush" not in repr(DriverChannel("127.0.0.1", 1, b"hush"))

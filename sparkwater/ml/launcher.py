@@ -26,8 +26,10 @@ from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.world import World
 from sparkwater.ml.display import both, shown
+from sparkwater.ml.driver_channel import DriverChannel, listen
+from sparkwater.ml.gathering import KIND, Gatherer, Gathering
 from sparkwater.ml.preflight import wait_for_slots
-from sparkwater.ml.progress import LastReport, ProgressAddress, listen, reporter
+from sparkwater.ml.progress import LastReport, receiving, reporter
 from sparkwater.ml.scheduling import rank_profile
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class BarrierPeers:
     """The tasks of this barrier stage, as `sparkwater.gpu.rank.Peers`."""
 
     context: BarrierTaskContext
+    gatherer: Gatherer
 
     @property
     def world(self) -> World:
@@ -66,8 +69,8 @@ class BarrierPeers:
         return self.context.cpus()
 
     def all_gather(self, message: str) -> list[str]:
-        """Return the messages of all tasks, in order of rank; with others it takes a second at least."""
-        return list(self.context.allGather(message)) if self.world.size > 1 else [message]
+        """Return the messages of all tasks, in order of rank."""
+        return self.gatherer.all_gather(message) if self.world.size > 1 else [message]
 
 
 def run_with_restarts(
@@ -144,9 +147,12 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,
-        listen(_driver_host(frame), both(last.observer, both(display, observer))) as address,
+        listen(
+            _driver_host(frame),
+            {**receiving(both(last.observer, both(display, observer))), KIND: Gathering(num_workers)},
+        ) as channel,
     ):
-        program = _program(job, address)
+        program = _program(job, channel)
         try:
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
@@ -167,16 +173,17 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
 
 
 def _program(
-    job: RankJob, address: ProgressAddress | None
+    job: RankJob, channel: DriverChannel | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return what each task runs; it holds nothing but its two arguments."""
 
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import BarrierTaskContext
 
-        peers = BarrierPeers(BarrierTaskContext.get())
-        report = reporter(address if peers.world.rank == 0 else None)
-        yield from _split(run_rank(batches, job, peers, report))
+        context = BarrierTaskContext.get()
+        rank = context.partitionId()
+        peers = BarrierPeers(context, Gatherer(channel, rank, context.allGather))
+        yield from _split(run_rank(batches, job, peers, reporter(channel if rank == 0 else None)))
 
     return program
 

@@ -1,7 +1,8 @@
-"""What lets a report in must be known to the ranks only: it is looked for everywhere else."""
+"""The key by which ranks and driver know each other must be known to them only: it is looked for everywhere else."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import threading
@@ -15,22 +16,22 @@ from conftest import start_session
 from digits import tensor_frame
 
 from sparkwater.errors import DataError, RankFailure
-from sparkwater.ml import ImageClassifier, launcher, progress
+from sparkwater.ml import ImageClassifier, driver_channel, launcher
 
 SPARKS_OWN = "the-word-of-this-session"
 
 
 @pytest.fixture
-def words(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The words that let reports in, of all fits of the test."""
-    found: list[str] = []
+def keys(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The keys of all fits of the test."""
+    found: list[bytes] = []
 
     @contextlib.contextmanager
-    def listen(*arguments: Any) -> Iterator[progress.ProgressAddress | None]:
-        with progress.listen(*arguments) as address:
-            assert address is not None
-            found.append(address.token)
-            yield address
+    def listen(*arguments: Any) -> Iterator[driver_channel.DriverChannel | None]:
+        with driver_channel.listen(*arguments) as channel:
+            assert channel is not None
+            found.append(channel.key)
+            yield channel
 
     monkeypatch.setattr(launcher, "listen", listen)
     return found
@@ -55,7 +56,7 @@ def watched() -> Iterator[set[str]]:
     thread.join()
 
 
-def test_words_are_in_no_argument_environment_log_event_file_or_exception(tmp_path, words, caplog):
+def test_keys_are_in_no_argument_environment_log_event_file_or_exception(tmp_path, keys, caplog):
     def explode(record: object) -> None:
         raise ArithmeticError("a callback's own fault")
 
@@ -81,14 +82,15 @@ def test_words_are_in_no_argument_environment_log_event_file_or_exception(tmp_pa
             texts += [str(caught.value), getattr(caught.value, "remote_traceback", "")]
     spark.stop()
     assert "a callback's own fault" in "".join(texts)
-    assert len(words) == 3
+    assert len(keys) == 3
     assert len(seen) > 20
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.relative_to(tmp_path).parts[0] for path in files} == {"events", "saved", "checkpoints"}
     contents = [path.read_bytes() for path in files]
-    for word in words:
-        assert not any(word in text for text in [*seen, *texts, caplog.text])
-        assert not any(word.encode() in content for content in contents)
+    everywhere = [*contents, *(text.encode() for text in [*seen, *texts, caplog.text])]
+    for key in keys:
+        spellings = (key, key.hex().encode(), base64.b64encode(key), repr(key)[2:-1].encode())
+        assert not any(spelling in content for content in everywhere for spelling in spellings)
     # Spark tells its own word to its own processes, and hides it in its event log.
     assert not any(SPARKS_OWN in text for text in texts)
     assert not any(SPARKS_OWN.encode() in content for content in contents)

@@ -17,6 +17,7 @@ from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.records import EpochRecord, StepRecord
 from sparkwater.ml import progress
 from sparkwater.ml.display import shown
+from sparkwater.ml.driver_channel import listen
 
 METRICS = Metrics(0.25, 0.125, 0.125, None, None)
 EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, METRICS)
@@ -81,13 +82,11 @@ def test_no_bar_is_shown_where_spark_shows_its_own_or_nobody_watches() -> None:
     assert redirected.stderr.split("\n") == [*LINES, ""]
 
 
-def test_reports_reach_the_driver_by_its_token_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_reach_the_driver_who_is_not_told_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_STEPS", 0.2)
     told: list[object] = []
-    with progress.listen("127.0.0.1", Observer(told.append, told.append)) as address:
-        assert address is not None
-        progress.reporter(replace(address, token="another")).on_epoch(EPOCH)
-        rank = progress.reporter(address)
+    with listen("127.0.0.1", progress.receiving(Observer(told.append, told.append))) as channel:
+        rank = progress.reporter(channel)
         rank.on_step(replace(STEP, rows=1))  # too early
         rank.on_epoch(EPOCH)
         time.sleep(0.25)
@@ -103,8 +102,8 @@ def test_a_driver_that_is_gone_costs_log_lines_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_STEPS", 0)
-    with progress.listen("127.0.0.1", Observer()) as address:
-        rank = progress.reporter(address)
+    with listen("127.0.0.1", progress.receiving(Observer())) as channel:
+        rank = progress.reporter(channel)
     rank.on_epoch(EPOCH)
     rank.on_step(STEP)
     rank.on_step(STEP)

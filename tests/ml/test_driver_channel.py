@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sparkwater.ml import driver_channel
+from sparkwater.ml.driver_channel import DriverChannel, listen
+
+
+def send(channel: DriverChannel, request: bytes) -> bytes:
+    """Return what comes back for what anybody may send."""
+    with socket.create_connection((channel.host, channel.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.makefile("rb").read()
+
+
+def test_questions_are_answered_and_told_messages_are_not():
+    told: list[Any] = []
+    with listen("127.0.0.1", {"double": lambda content: 2 * content, "note": told.append}) as channel:
+        assert channel is not None
+        channel.tell("note", {"a": 1})
+        assert channel.ask("double", [1, "é"], 10) == [1, "é", 1, "é"]
+        with pytest.raises(ConnectionError, match="gave no answer"):
+            channel.ask("note", 2, 10)
+    assert told == [{"a": 1}, 2]
+
+
+def test_only_who_has_the_key_is_heard():
+    told: list[Any] = []
+    with listen("127.0.0.1", {"note": told.append, "count": lambda _: len(told)}) as channel:
+        assert channel is not None
+        stranger = replace(channel, key=b"another")
+        with pytest.raises(ConnectionError, match="gave no answer"):
+            stranger.ask("count", None, 10)
+        genuine = channel._request("note", "as it was")
+        for forged in (
+            genuine.replace(b"was", b"is!"),
+            genuine.partition(b" ")[2],
+            b"\n",
+            b"",
+            b"\xff" * 100,
+            b"x" * (driver_channel.MAX_MESSAGE_BYTES + 1),
+            channel._request("no such kind", 1),
+        ):
+            assert send(channel, forged) == b""
+        assert told == []
+        assert channel.ask("count", None, 10) == 0
+        assert channel.key not in genuine
+        assert channel.key.hex().encode() not in genuine
+
+
+def test_an_answer_to_another_question_is_none():
+    recorded: list[bytes] = []
+    with listen("127.0.0.1", {"length": len}) as channel:
+        assert channel is not None
+        recorded.append(send(channel, channel._request("length", "four")))
+    with socket.create_server(("127.0.0.1", 0)) as impostor:
+
+        def answer() -> None:
+            connection, _ = impostor.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(recorded[0])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ConnectionError, match="gave no answer"):
+            replace(channel, port=impostor.getsockname()[1]).ask("length", "three", 10)
+        thread.join()
+
+
+def test_who_stands_still_costs_a_limited_time(monkeypatch):
+    monkeypatch.setattr(driver_channel._Connection, "timeout", 0.2)
+    with listen("127.0.0.1", {"echo": lambda content: content}) as channel:
+        assert channel is not None
+        with socket.create_connection((channel.host, channel.port), timeout=10) as silent:
+            assert silent.recv(1) == b""  # the driver hangs up
+        assert channel.ask("echo", 1, 10) == 1
+    with pytest.raises(OSError, match="refused"):
+        channel.tell("echo", 1)
+
+
+def test_a_driver_that_cannot_listen_says_so(caplog):
+    with listen("192.0.2.1", {}) as channel:  # an address that no host has
+        assert channel is None
+    assert "the driver can't listen on 192.0.2.1" in caplog.text
