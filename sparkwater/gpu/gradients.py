@@ -53,7 +53,8 @@ class GradientSum:
         self._place = {id(each): place for place, bucket in enumerate(self._buckets) for each in bucket.parameters}
         self._first, self._in_parts = True, False
         self._began: list[Callable[[], None]] = []
-        self._seen: Counter[int] = Counter()
+        self._seen: Counter[int] = Counter()  # parts of each gradient
+        self._arrivals: Counter[int] = Counter()  # gradients of each bucket
 
     @contextmanager
     def overlapping(self) -> Iterator[GradientSum]:
@@ -83,18 +84,21 @@ class GradientSum:
             self._first, self._in_parts = False, self._in_parts or max(self._seen.values()) > 1
         self._began.clear()
         self._seen.clear()
+        self._arrivals.clear()
 
     def _arrived(self, parameter: torch.Tensor) -> None:
+        place = self._place[id(parameter)]
+        self._arrivals[place] += id(parameter) not in self._seen
         self._seen[id(parameter)] += 1
         if self._first or self._in_parts:
             return
-        if self._place[id(parameter)] < len(self._began):
+        if place < len(self._began):
             raise RuntimeError("a gradient came in several parts, the last of them after its sum over the ranks began")
-        while len(self._began) < len(self._buckets) and self._is_complete(self._buckets[len(self._began)]):
+        while len(self._began) < len(self._buckets) and self._is_complete(len(self._began)):
             self._send(self._buckets[len(self._began)])
 
-    def _is_complete(self, bucket: Bucket) -> bool:
-        return all(id(parameter) in self._seen for parameter in bucket.parameters)
+    def _is_complete(self, place: int) -> bool:
+        return self._arrivals[place] == len(self._buckets[place].parameters)
 
     def _send(self, bucket: Bucket) -> None:
         if self._compression == "none":
