@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 
 class SparkwaterError(Exception):
@@ -74,7 +75,8 @@ class RankFailure(SparkwaterError, RuntimeError):
 def raised_on_executor(error: Exception) -> SparkwaterError | None:
     """Return the user's own mistake that a failed Spark job is about, as it was raised on the executor.
 
-    Spark hands over an executor's exception as text. None where the job failed for another reason.
+    Spark hands over an executor's exception as text. None where the job failed for another reason. A module that
+    the executors' Python lacks is a mistake as well, unless another exception came of it.
     """
     text = str(error)
     named = re.search(r"sparkwater\.errors\.(ConfigurationError|DataError|SchemaError): (.*)", text)
@@ -84,4 +86,13 @@ def raised_on_executor(error: Exception) -> SparkwaterError | None:
         ]
         return kind(named[2])
     raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
-    return DataError(raised[1]) if raised else None
+    if raised:
+        return DataError(raised[1])
+    chained = r"(?!\s+(?:During handling of|The above exception))"
+    missing = re.search(rf"ModuleNotFoundError: No module named '([\w.]+)'{chained}", text)
+    if missing:
+        return ConfigurationError(
+            f"the Python on the executors has no module {missing[1]}; install there what the driver's has "
+            f"({sys.executable}), or set PYSPARK_PYTHON, before the session starts, to a Python that has it"
+        )
+    return None

@@ -1,15 +1,34 @@
-"""The processes of a session, what they leave behind, and waiting for something to happen."""
+"""The processes of a session, what they leave behind, and what happens at the same time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
+
+
+def begun(work: Callable[[], T]) -> Future[T]:
+    """Do something in a thread that a test need not wait for; what is returned knows how it ended."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def running_executors() -> list[psutil.Process]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparkwater import errors
-from sparkwater.errors import ConfigurationError, RankFailure, SparkwaterError, raised_on_executor
+from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.data import KEY
 from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Outcome
@@ -236,15 +235,9 @@ def _first_cause(failures: list[Outcome]) -> SparkwaterError:
 def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
     """Return the exception for a stage that Spark ended; of the place the driver knows what was reported last."""
     text = str(error)
-    mistake = raised_on_executor(error)  # by a conversion that ran before the ranks
+    mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
     if mistake is not None:
         return mistake
-    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
-    if missing and last.epoch is None:
-        return ConfigurationError(
-            f"the Python on the executors has no module {missing[1]}; install there what the driver's has "
-            f"({sys.executable}), or set PYSPARK_PYTHON, before the session starts, to a Python that has it"
-        )
     stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
     if stalled:
         epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])

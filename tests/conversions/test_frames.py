@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from digits import png_frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JJavaError
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -117,6 +119,25 @@ def test_rows_that_cannot_be_used_are_errors_or_skipped(spark: SparkSession) -> 
     found = to_torch(frame, handle_invalid="skip")
     assert found["id"].tolist() == [0, 2]
     assert found["a"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_module_that_executors_lack_is_named_unless_something_else_went_wrong(spark):
+    def lacking(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        importlib.import_module("nowhere.to_be_found")
+        yield from batches
+
+    def failing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            importlib.import_module("nowhere.to_be_found")
+        except ImportError:
+            raise ArithmeticError("another cause")  # noqa: B904 (users do this)
+        yield from batches
+
+    numbers = spark.range(4)
+    with pytest.raises(ConfigurationError, match="the Python on the executors has no module nowhere; install there"):
+        to_torch(numbers.mapInArrow(lacking, "id long"))
+    with pytest.raises(Py4JJavaError, match="another cause"):
+        to_torch(numbers.mapInArrow(failing, "id long"))
 
 
 @pytest.mark.parametrize(

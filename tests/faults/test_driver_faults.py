@@ -8,13 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import psutil
 import pytest
 from digits import tensor_frame
-from processes import eventually, files_left, is_clean, python_workers, traces
+from processes import begun, eventually, files_left, is_clean, python_workers, traces
 from pyspark.errors import PySparkException
 
 from sparkwater.errors import RankFailure
@@ -26,7 +25,6 @@ DRIVER = """
 import logging
 from conftest import start_session
 from digits import tensor_frame
-from processes import eventually
 from sparkwater.ml import ImageClassifier
 logging.basicConfig(level=logging.INFO)
 ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(tensor_frame(start_session("local[2]"), 100))
@@ -55,24 +53,18 @@ def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     frame = tensor_frame(spark, 100)
     ImageClassifier(numWorkers=2, epochs=1).fit(frame)
     before = traces()
-    outcome: list[BaseException] = []
 
     def train() -> None:
         spark.sparkContext.setJobGroup("to be cancelled", "a fit that never ends")
-        try:
-            ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16, maxRestarts=3).fit(frame)
-        except BaseException as error:
-            outcome.append(error)
+        ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16, maxRestarts=3).fit(frame)
 
-    thread = threading.Thread(target=train)
     with caplog.at_level(logging.INFO, logger="sparkwater"):
-        thread.start()
+        fit = begun(train)
         assert eventually(lambda: "epoch 1/" in caplog.text, 60)
     spark.sparkContext.cancelJobGroup("to be cancelled")
-    thread.join(timeout=10)
-    assert not thread.is_alive()
-    assert isinstance(outcome[0], RankFailure)
-    assert "cancel" in str(outcome[0])
+    failure = fit.exception(timeout=10)
+    assert isinstance(failure, RankFailure)
+    assert "cancel" in str(failure)
     assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 100
 

@@ -6,20 +6,17 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 
 import psutil
 import pytest
 import torch
 from digits import tensor_frame
-from processes import eventually, is_clean, python_workers, running_executors, traces
+from processes import begun, eventually, is_clean, python_workers, running_executors, traces
 from pyspark import cloudpickle
-from pyspark.sql import DataFrame
 
 from sparkwater.errors import DataError, RankFailure
 from sparkwater.gpu.networks import lenet, register_network, registry
-from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
+from sparkwater.ml import ImageClassifier, confusion_matrix
 
 
 class FailsAtStepSeven(torch.nn.Module):
@@ -75,24 +72,6 @@ def _networks_travel_by_value():
     registry._REGISTRY.update(before)
 
 
-def end_of(estimator: ImageClassifier, frame: DataFrame) -> tuple[BaseException | ImageClassifierModel, float]:
-    """Fit in a thread that must end; return how, and after how many seconds."""
-    ended: list[BaseException | ImageClassifierModel] = []
-
-    def train() -> None:
-        try:
-            ended.append(estimator.fit(frame))
-        except BaseException as error:
-            ended.append(error)
-
-    started = time.monotonic()
-    thread = threading.Thread(target=train)
-    thread.start()
-    thread.join(timeout=90)
-    assert not thread.is_alive()
-    return ended[0], time.monotonic() - started
-
-
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
 def test_error_of_one_rank_is_raised_on_the_driver_and_not_tried_again(cluster, collective, caplog):
     frame = tensor_frame(cluster, 100)
@@ -103,13 +82,12 @@ def test_error_of_one_rank_is_raised_on_the_driver_and_not_tried_again(cluster, 
         network="fails", numWorkers=2, epochs=3, batchSize=16, collective=collective, maxRestarts=3
     )
     with caplog.at_level(logging.WARNING, logger="sparkwater"):
-        failure, seconds = end_of(failing, frame)
+        failure = begun(lambda: failing.fit(frame)).exception(timeout=30)
     assert isinstance(failure, RankFailure)
     assert "the eighth step is too much" in str(failure)
     assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
     assert "in forward" in failure.remote_traceback
     assert failure.host
-    assert seconds < 30
     assert "restart" not in caplog.text
     # Nothing is left behind, and the same executors train at once.
     assert is_clean(before), traces() - before
@@ -133,21 +111,12 @@ def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, co
     stalled = ImageClassifier(
         network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15, collective=collective
     )
-    stopped: list[float] = []
-
-    def watch() -> None:
-        if eventually(lambda: any("stands" in trace for trace in traces()), seconds=60):
-            stopped.append(time.monotonic())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    failure, _ = end_of(stalled, frame)
-    ended = time.monotonic()
-    watcher.join()
+    ended = begun(lambda: stalled.fit(frame))
+    assert eventually(lambda: any("stands" in trace for trace in traces()), seconds=60)
+    failure = ended.exception(timeout=30)
     assert isinstance(failure, RankFailure)
     assert failure.rank == 1
     assert "rank 1 stood still" in str(failure)
-    assert ended - stopped[0] < 30
     assert is_clean(before), traces() - before
 
 
@@ -155,19 +124,14 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster,
     frame = tensor_frame(cluster, 400).cache()
     frame.count()
     before = traces()
-    killed: list[psutil.Process] = []
-
-    def kill_in_the_second_epoch() -> None:
-        if eventually(lambda: "epoch 1/200" in caplog.text, seconds=60):
-            executor = running_executors()[0]
-            killed.extend(python_workers(executor))
-            executor.kill()
-
-    killer = threading.Thread(target=kill_in_the_second_epoch)
-    killer.start()
     with caplog.at_level(logging.INFO, logger="sparkwater"):
-        failure, _ = end_of(ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15), frame)
-    killer.join()
+        training = ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15)
+        ended = begun(lambda: training.fit(frame))
+        assert eventually(lambda: "epoch 1/200" in caplog.text, seconds=60)
+        executor = running_executors()[0]
+        killed = python_workers(executor)
+        executor.kill()
+        failure = ended.exception(timeout=90)
     assert isinstance(failure, RankFailure)
     assert killed
     _, alive = psutil.wait_procs(killed, timeout=10)
@@ -179,17 +143,8 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster,
 def test_two_fits_at_once_equal_their_solo_runs(spark):
     frames = [tensor_frame(spark, 80, seed=seed) for seed in (1, 2)]
     solo = [ImageClassifier(numWorkers=2, epochs=2, seed=7).fit(frame).weights for frame in frames]
-    together: dict[int, bytes] = {}
-
-    def train(index: int) -> None:
-        together[index] = ImageClassifier(numWorkers=2, epochs=2, seed=7).fit(frames[index]).weights
-
-    threads = [threading.Thread(target=train, args=(index,)) for index in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=200)
-    assert [together[0], together[1]] == solo
+    fits = [begun(lambda frame=frame: ImageClassifier(numWorkers=2, epochs=2, seed=7).fit(frame)) for frame in frames]
+    assert [fit.result(timeout=200).weights for fit in fits] == solo
 
 
 def test_loss_that_is_not_a_number_stops_all_ranks_in_the_same_step(spark):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 
 import psutil
 import pytest
 from digits import tensor_frame
-from processes import eventually, is_clean, python_workers, running_executors, traces
+from processes import begun, eventually, is_clean, python_workers, running_executors, traces
 
 from sparkwater.errors import ConfigurationError, RankFailure
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
@@ -24,29 +23,19 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
     Nothing of it is left behind: neither the lost executor's workers, nor what the others had opened.
     """
     before = traces()
-    ended: list[object] = []
-
-    def train() -> None:
-        try:
-            ended.append(estimator.fit(frame))
-        except BaseException as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=train)
     with caplog.at_level(logging.INFO, logger="sparkwater"):
-        thread.start()
+        fit = begun(lambda: estimator.fit(frame))
         assert eventually(lambda: f"epoch 2/{EPOCHS}" in caplog.text, 60)
         executor = running_executors()[0]
         workers = python_workers(executor)
         executor.kill()
         killed = time.monotonic()
-        thread.join(timeout=150)
+        ended = fit.exception(timeout=150) or fit.result()
     seconds = time.monotonic() - killed
-    assert not thread.is_alive()
     assert workers
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     assert is_clean(before), traces() - before
-    return ended[0], seconds
+    return ended, seconds
 
 
 def estimator(**params):
