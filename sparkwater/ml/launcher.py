@@ -29,6 +29,7 @@ from sparkwater.ml.driver_channel import DriverChannel, listen
 from sparkwater.ml.gathering import KIND, Gatherer, Gathering
 from sparkwater.ml.preflight import wait_for_slots
 from sparkwater.ml.progress import LastReport, receiving, reporter
+from sparkwater.ml.python_worker import exempt_modules
 from sparkwater.ml.scheduling import rank_profile
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def _program(
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import BarrierTaskContext
 
+        exempt_modules()
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         peers = BarrierPeers(context, Gatherer(channel, rank, context.allGather))

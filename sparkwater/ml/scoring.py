@@ -22,6 +22,7 @@ from sparkwater.conversions.spark_types import array_type
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.errors import SchemaError
 from sparkwater.ml.features import FeatureColumn, checked_features
+from sparkwater.ml.python_worker import exempt_modules
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -141,6 +142,7 @@ def _scorer(
     def score(batch: pd.Series[Any]) -> pd.DataFrame:
         tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
         values = compute(tensors.values) if len(tensors.values) else [_nothing(output.spec) for output in outputs]
+        exempt_modules()  # the first call has loaded them
         columns = {
             _field(position): output.to_arrow(given, tensors.valid)
             for position, (output, given) in enumerate(zip(outputs, values, strict=True))
