@@ -9,8 +9,13 @@ cross-validation pays each time. Prints seconds in all and by part, medians over
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 from dataclasses import asdict
+
+os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
 import numpy as np
 from pyspark.sql import SparkSession

@@ -138,7 +138,7 @@ def _run(
 ) -> Outcome:
     world = peers.world
     # Rows are read before anyone connects: no rank waits in a collective for one that has none. The ranks exchange
-    # all that they can at once: Spark's barrier takes a second each time.
+    # all that they can at once: where they meet at Spark's barrier it takes a second each time.
     prepared, reports = exchange(
         peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, world)
     )

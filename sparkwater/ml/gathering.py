@@ -88,7 +88,11 @@ class Gatherer:
         """Return the messages of all ranks, in order of rank, once each has sent one."""
         gathered = self._by_driver(message)
         self._rounds += 1
-        return list(self._barrier(message)) if gathered is None else gathered
+        if gathered is not None:
+            return gathered
+        # So it is for all ranks, and it would only cost the same time again.
+        self._channel = None
+        return list(self._barrier(message))
 
     def _by_driver(self, message: str) -> list[str] | None:
         content = {"round": self._rounds, "rank": self._rank, "message": message}
