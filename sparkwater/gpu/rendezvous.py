@@ -41,7 +41,9 @@ class RendezvousServer:
 
     def __init__(self, address: str, admitted: Collection[str] = ()) -> None:
         self._server = _StoreServer((address, 0), frozenset(admitted))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="rendezvous", daemon=True)
+        # It ends at its next look, and rank 0 waits for that.
+        looks = {"poll_interval": 0.02}
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=looks, name="rendezvous", daemon=True)
 
     @property
     def endpoint(self) -> str:
