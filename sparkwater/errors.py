@@ -88,8 +88,8 @@ def raised_on_executor(error: Exception) -> SparkwaterError | None:
     raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
     if raised:
         return DataError(raised[1])
-    chained = r"(?!\s+(?:During handling of|The above exception))"
-    missing = re.search(rf"ModuleNotFoundError: No module named '([\w.]+)'{chained}", text)
+    chained = "During handling of|The above exception"
+    missing = re.search(rf"ModuleNotFoundError: No module named '([\w.]+)'.*$(?!\s+(?:{chained}))", text, re.MULTILINE)
     if missing:
         return ConfigurationError(
             f"the Python on the executors has no module {missing[1]}; install there what the driver's has "

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -48,6 +48,12 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def await_during(work: Future[Any], holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something holds; fail with what work came to where it ended before."""
+    assert eventually(lambda: work.done() or holds(), seconds)
+    assert not work.done(), work.exception() or work.result()
 
 
 def python_workers(above: psutil.Process | None = None) -> list[psutil.Process]:

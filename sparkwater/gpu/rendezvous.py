@@ -13,16 +13,17 @@ import threading
 import time
 from collections.abc import Collection
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import TracebackType
 from typing import Any
 
 import torch.distributed
 
+from sparkwater.gpu.servers import BoundedThreads
+
 #: A rank's connection data is some hundred bytes.
 MAX_VALUE_BYTES = 64 * 1024
 MAX_ENTRIES = 100_000
-MAX_CONNECTIONS = 1_024
 REQUEST_TIMEOUT_SECONDS = 5.0
 
 _PATH = re.compile(r"/[\w.:\-]{1,256}/[\w.:\-/%]{1,256}", re.ASCII)
@@ -71,29 +72,15 @@ class RendezvousServer:
         self._thread.join()
 
 
-class _StoreServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = MAX_CONNECTIONS  # all ranks connect at the same moment
-
+class _StoreServer(BoundedThreads, HTTPServer):
     def __init__(self, address: tuple[str, int], admitted: frozenset[str]) -> None:
         self.values: dict[str, bytes] = {}
         self.lock = threading.Lock()
         self.admitted = admitted
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, _StoreHandler)
 
-    def verify_request(self, _request: Any, client_address: Any) -> bool:
-        return client_address[0] in self.admitted and self._slots.acquire(blocking=False)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that break; the rank at the other end does."""
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return client_address[0] in self.admitted and super().verify_request(request, client_address)
 
 
 class _StoreHandler(BaseHTTPRequestHandler):

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sparkwater.gpu.servers import BoundedThreads
+
 logger = logging.getLogger(__name__)
 
 #: Called in a thread of its own with a message's content; what it returns is the answer, None for no answer.
@@ -28,7 +30,12 @@ MAX_MESSAGE_BYTES = 64 * 1024
 #: The messages of a thousand ranks.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 2.0
-_MAX_CONNECTIONS = 1_024
+#: An answer may be long, and whoever asked needs it.
+_ANSWER_SECONDS = 60.0
+
+
+class UnreachableError(ConnectionError):
+    """The driver can't be reached: it has heard nothing of what was to be said."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +54,41 @@ class DriverChannel:
 
         Raises
         ------
-        OSError
+        UnreachableError
             If the driver can't be reached within two seconds.
+        OSError
+            If the connection breaks.
         """
-        with socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS) as connection:
+        with self._connected() as connection:
             connection.sendall(self._request(kind, content))
 
-    def ask(self, kind: str, content: Any, patience: float) -> Any:
+    def ask(self, kind: str, content: Any) -> Any:
         """Send a message, and return the answer.
 
         Raises
         ------
+        UnreachableError
+            If the driver can't be reached within two seconds.
         OSError
-            If the driver can't be reached within two seconds, doesn't answer within `patience` seconds more, or
-            what arrives isn't its answer.
+            If there is silence for a minute, the connection breaks, or what arrives isn't the driver's answer; it
+            may have heard the message.
         """
         request = self._request(kind, content)
-        with socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS) as connection:
+        with self._connected() as connection:
             connection.sendall(request)
-            connection.settimeout(patience)
+            connection.settimeout(_ANSWER_SECONDS)
             with connection.makefile("rb") as answers:
                 line = answers.readline(MAX_ANSWER_BYTES)
         try:
             return _opened(line, self.key, about=request)
         except ValueError as error:
             raise ConnectionError(f"the driver gave no answer: {error}") from error
+
+    def _connected(self) -> socket.socket:
+        try:
+            return socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS)
+        except OSError as error:
+            raise UnreachableError(f"{self.host}:{self.port}: {error}") from error
 
     def _request(self, kind: str, content: Any) -> bytes:
         return _signed({"kind": kind, "content": content}, self.key)
@@ -92,7 +109,7 @@ def listen(host: str, handlers: Mapping[str, Handler]) -> Iterator[DriverChannel
     try:
         server = _Server(host, key, handlers)
     except OSError as error:
-        logger.warning("no progress of this training: the driver can't listen on %s (%s)", host, error)
+        logger.warning("the ranks can't report to the driver, which can't listen on %s: %s", host, error)
         yield None
         return
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -105,11 +122,7 @@ def listen(host: str, handlers: Mapping[str, Handler]) -> Iterator[DriverChannel
         thread.join()
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = _MAX_CONNECTIONS  # all ranks connect at the same moment
-
+class _Server(BoundedThreads, socketserver.TCPServer):
     def __init__(self, host: str, key: bytes, handlers: Mapping[str, Handler]) -> None:
         self.key = key
         self.handlers = handlers
@@ -126,6 +139,7 @@ class _Connection(socketserver.StreamRequestHandler):
             message = _opened(request, self.server.key)
             answer = self.server.handlers[message["kind"]](message["content"])
             if answer is not None:
+                self.connection.settimeout(_ANSWER_SECONDS)
                 self.wfile.write(_signed(answer, self.server.key, about=request))
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.debug("ignored a message: %s", error)

@@ -1,7 +1,8 @@
 """How ranks learn each other's messages: through the driver, or where that doesn't work through Spark's barrier.
 
 Spark's own ``allGather`` sleeps a second each time. The driver decides alone which way it is: either all ranks
-get all messages from it, or it sends each of them to the barrier.
+get all messages from it, or it sends each of them to the barrier. A rank that can't reach it is missed there, so
+that the others are sent to the barrier too; one that it has heard doesn't leave without its answer.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from sparkwater.ml.driver_channel import DriverChannel
+from sparkwater.gpu.collectives import StallError
+from sparkwater.ml.driver_channel import DriverChannel, UnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +25,8 @@ KIND = "gather"
 
 #: How long the first rank waits for the last one before all go to the barrier, which is as patient as Spark is.
 _PATIENCE_SECONDS = 5.0
-#: Longer than the driver takes at its slowest: a rank that didn't wait for the answer would go its own way.
-_ANSWER_SECONDS = 60.0
+_INSISTING_SECONDS = 60.0
+_SECONDS_BETWEEN_TRIES = 0.5
 
 
 class Gathering:
@@ -50,7 +54,8 @@ class Gathering:
             this = self._rounds.setdefault(number, _Round())
             if this.messages.setdefault(rank, message) != message:
                 raise ValueError(f"rank {rank} said something else before")
-            self._changed.notify_all()
+            if this.settled(self._ranks):
+                self._changed.notify_all()
             self._changed.wait_for(lambda: this.settled(self._ranks), this.deadline - time.monotonic())
             # Once, for all: a rank that comes later is sent to the barrier too.
             this.given_up = this.given_up or not this.settled(self._ranks)
@@ -95,17 +100,32 @@ class Gatherer:
         return list(self._barrier(message))
 
     def _by_driver(self, message: str) -> list[str] | None:
-        content = {"round": self._rounds, "rank": self._rank, "message": message}
-        # Whoever asks again gets the same answer.
-        answer = self._ask(content) or self._ask(content)
-        return answer["messages"] if answer else None
-
-    def _ask(self, content: dict[str, Any]) -> dict[str, list[str] | None] | None:
         if self._channel is None:
             return None
+        asked = partial(self._channel.ask, KIND, {"round": self._rounds, "rank": self._rank, "message": message})
         try:
-            answer: dict[str, list[str] | None] = self._channel.ask(KIND, content, _ANSWER_SECONDS)
-        except OSError as error:
+            gathered: list[str] | None = asked()["messages"]
+        except UnreachableError as error:
             logger.info("the driver can't be reached: %s", error)
             return None
-        return answer
+        except OSError as error:
+            logger.warning("the driver's answer was lost: %s", error)
+            gathered = _insist(asked)["messages"]
+        return gathered
+
+
+def _insist(asked: Callable[[], Any]) -> Any:
+    """Return an answer that was lost: the others have it, so this rank can't go another way than theirs.
+
+    Raises
+    ------
+    StallError
+        If there is none: it ends the training, where this rank at the barrier, or the others there, would wait
+        for ever.
+    """
+    deadline = time.monotonic() + _INSISTING_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            return asked()  # whoever asks again gets the same answer
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    raise StallError(f"waited {_INSISTING_SECONDS:.0f} seconds for an answer of the driver's")

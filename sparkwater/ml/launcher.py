@@ -180,11 +180,12 @@ def _program(
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import BarrierTaskContext
 
-        exempt_modules()
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         peers = BarrierPeers(context, Gatherer(channel, rank, context.allGather))
-        yield from _split(run_rank(batches, job, peers, reporter(channel if rank == 0 else None)))
+        outcome = run_rank(batches, job, peers, reporter(channel if rank == 0 else None))
+        exempt_modules()
+        yield from _split(outcome)
 
     return program
 
@@ -244,9 +245,9 @@ def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterErr
     if stalled:
         epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
         # The rank that waited is not the one that failed, and that one can't say its number.
-        culprit = 1 - int(stalled[2]) if num_workers == 2 else None
+        culprit = 1 - int(stalled[2]) if num_workers == 2 and "for the other ranks" in stalled[1] else None
         return RankFailure(
-            f"{stalled[1]}; {'another rank' if culprit is None else f'rank {culprit}'} stood still",
+            stalled[1] if culprit is None else f"{stalled[1]}; rank {culprit} stood still",
             rank=culprit,
             epoch=epoch,
             step=step,

@@ -128,7 +128,7 @@ def test_a_module_that_executors_lack_is_named_unless_something_else_went_wrong(
 
     def failing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         try:
-            importlib.import_module("nowhere.to_be_found")
+            importlib.import_module("json.decoder.nothing")  # which is not a package, Python adds
         except ImportError:
             raise ArithmeticError("another cause")  # noqa: B904 (users do this)
         yield from batches

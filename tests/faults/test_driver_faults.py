@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from digits import tensor_frame
-from processes import begun, eventually, files_left, is_clean, python_workers, traces
+from processes import await_during, begun, files_left, is_clean, python_workers, traces
 from pyspark.errors import PySparkException
 
 from sparkwater.errors import RankFailure
@@ -60,7 +60,7 @@ def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
 
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         fit = begun(train)
-        assert eventually(lambda: "epoch 1/" in caplog.text, 60)
+        await_during(fit, lambda: "epoch 1/" in caplog.text)
     spark.sparkContext.cancelJobGroup("to be cancelled")
     failure = fit.exception(timeout=10)
     assert isinstance(failure, RankFailure)

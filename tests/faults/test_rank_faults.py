@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 from digits import tensor_frame
-from processes import begun, eventually, is_clean, python_workers, running_executors, traces
+from processes import await_during, begun, is_clean, python_workers, running_executors, traces
 from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
@@ -112,7 +112,7 @@ def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, co
         network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15, collective=collective
     )
     ended = begun(lambda: stalled.fit(frame))
-    assert eventually(lambda: any("stands" in trace for trace in traces()), seconds=60)
+    await_during(ended, lambda: any("stands" in trace for trace in traces()))
     failure = ended.exception(timeout=30)
     assert isinstance(failure, RankFailure)
     assert failure.rank == 1
@@ -127,7 +127,7 @@ def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster,
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         training = ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15)
         ended = begun(lambda: training.fit(frame))
-        assert eventually(lambda: "epoch 1/200" in caplog.text, seconds=60)
+        await_during(ended, lambda: "epoch 1/200" in caplog.text)
         executor = running_executors()[0]
         killed = python_workers(executor)
         executor.kill()

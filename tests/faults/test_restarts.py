@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 from digits import tensor_frame
-from processes import begun, eventually, is_clean, python_workers, running_executors, traces
+from processes import await_during, begun, is_clean, python_workers, running_executors, traces
 
 from sparkwater.errors import ConfigurationError, RankFailure
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
@@ -25,7 +25,7 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
     before = traces()
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         fit = begun(lambda: estimator.fit(frame))
-        assert eventually(lambda: f"epoch 2/{EPOCHS}" in caplog.text, 60)
+        await_during(fit, lambda: f"epoch 2/{EPOCHS}" in caplog.text)
         executor = running_executors()[0]
         workers = python_workers(executor)
         executor.kill()

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from sparkwater.gpu.collectives import StallError
 from sparkwater.ml import gathering
 from sparkwater.ml.driver_channel import DriverChannel, listen
 from sparkwater.ml.gathering import KIND, Gatherer, Gathering
@@ -56,16 +61,72 @@ def test_all_are_sent_to_the_barrier_or_none():
 
 
 def test_ranks_that_come_at_the_last_moment_all_hear_the_same(monkeypatch):
-    monkeypatch.setattr(gathering, "_PATIENCE_SECONDS", 0.001)
     together = Gathering(8)
     outcomes = set()
+
+    def said_at_last(rank: int, number: int) -> str:
+        time.sleep(0.001 * rank)
+        return str(together(said(rank, "x", number)))
+
     with ThreadPoolExecutor(8) as ranks:
-        for number in range(300):
-            answers = ranks.map(lambda rank, n=number: str(together(said(rank, "x", n))), range(8))
-            heard = set(answers)
+        for number in range(200):
+            # From far too short to long enough, by way of all that is close.
+            monkeypatch.setattr(gathering, "_PATIENCE_SECONDS", number * 0.0005)
+            heard = set(ranks.map(lambda rank, n=number: said_at_last(rank, n), range(8)))
             assert len(heard) == 1
             outcomes |= heard
     assert len(outcomes) == 2  # both ends happened
+
+
+@contextlib.contextmanager
+def losing_answers(channel: DriverChannel, lost: int) -> Iterator[tuple[DriverChannel, list[int]]]:
+    """Stand between a rank and the driver, and lose the first answers; what is given grows with each question."""
+    asked: list[int] = []
+
+    class Between(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((channel.host, channel.port), timeout=10) as driver:
+                driver.sendall(self.rfile.readline())
+                answer = driver.makefile("rb").readline()
+            asked.append(len(answer))
+            if len(asked) > lost:
+                self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Between) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield replace(channel, port=server.server_address[1]), asked
+        server.shutdown()
+        thread.join()
+
+
+def barrier_closed(message: str) -> list[str]:
+    raise AssertionError(f"{message} came to the barrier")
+
+
+def test_a_rank_whose_answers_are_lost_goes_no_other_way_than_the_others(monkeypatch):
+    monkeypatch.setattr(gathering, "_SECONDS_BETWEEN_TRIES", 0.05)
+    with listen("127.0.0.1", {KIND: Gathering(2)}) as channel, ThreadPoolExecutor(1) as other:
+        assert channel is not None
+        with losing_answers(channel, lost=3) as (lossy, asked):
+            heard = other.submit(Gatherer(channel, 0, barrier_closed).all_gather, "a")
+            assert Gatherer(lossy, 1, barrier_closed).all_gather("b") == ["a", "b"]
+            assert heard.result(timeout=10) == ["a", "b"]
+            assert len(asked) == 4
+        monkeypatch.setattr(gathering, "_INSISTING_SECONDS", 1.0)
+        stalls = pytest.raises(StallError, match="waited 1 seconds for an answer of the driver's")
+        with losing_answers(channel, lost=1_000) as (lossy, _), stalls:
+            Gatherer(lossy, 1, barrier_closed).all_gather("b")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_did_not_work_once_is_not_tried_again():
+    with listen("127.0.0.1", {KIND: Gathering(2)}) as channel:
+        assert channel is not None
+        with losing_answers(channel, lost=0) as (counting, asked):
+            alone = Gatherer(counting, 0, lambda message: [message, "other"])
+            assert [alone.all_gather(text) for text in ("a", "b", "c")] == [[text, "other"] for text in "abc"]
+            assert len(asked) == 1
 
 
 def gathered(session: Any, channel: DriverChannel, unreachable: int, forbidden: bool) -> list[list[str]]:
