@@ -18,7 +18,7 @@ help:
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make lint type    check style and types; make format mends style"
-	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory and messages"
+	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory, messages and their compression"
 
 demo: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
@@ -48,11 +48,12 @@ format: $(PINNED)
 type: $(PINNED)
 	@.venv/bin/mypy || { echo "add or correct the type hints at the lines above"; exit 1; }
 
-bench-train: $(PINNED)
+bench-train: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_train.py --collective horovod torch
 	.venv/bin/python benchmarks/bench_fit_overhead.py
 	.venv/bin/python benchmarks/bench_memory.py
 	.venv/bin/python benchmarks/bench_communication.py
+	.venv/bin/python benchmarks/bench_compression.py
 
 bench-horovod: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_horovod_estimator.py
