@@ -211,7 +211,7 @@ def _prepare(
     address, rendezvous = own_address(world.hosts, world.rank), None
     if world.rank == 0 and world.size > 1:
         rendezvous = RendezvousServer(address)
-        opened.callback(rendezvous.close)
+        opened.callback(rendezvous.server_close)
     return _Prepared(device, rows, address, limit, rendezvous)
 
 

@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Collection
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import torch.distributed
 
-from sparkwater.gpu.servers import BoundedThreads
+from sparkwater.gpu.servers import BoundedServer
 
 #: A rank's connection data is some hundred bytes.
 MAX_VALUE_BYTES = 64 * 1024
@@ -29,8 +28,8 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 _PATH = re.compile(r"/[\w.:\-]{1,256}/[\w.:\-/%]{1,256}", re.ASCII)
 
 
-class RendezvousServer:
-    """Serve the store from a thread while the ``with`` block runs; connections from before it wait for it.
+class RendezvousServer(BoundedServer):
+    """Serve the store while the ``with`` block runs.
 
     Parameters
     ----------
@@ -41,50 +40,28 @@ class RendezvousServer:
     """
 
     def __init__(self, address: str, admitted: Collection[str] = ()) -> None:
-        self._server = _StoreServer((address, 0), frozenset(admitted))
-        # It ends at its next look, and rank 0 waits for that.
-        looks = {"poll_interval": 0.02}
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=looks, name="rendezvous", daemon=True)
+        self.values: dict[str, bytes] = {}
+        self.lock = threading.Lock()
+        self.admit(admitted)
+        super().__init__("rendezvous", address, _StoreHandler)
 
     @property
     def endpoint(self) -> str:
         """``address:port``."""
-        address, port = self._server.server_address[:2]
+        address, port = self.server_address[:2]
         return f"{address!s}:{port}"
 
     def admit(self, addresses: Collection[str]) -> None:
         """Admit these addresses, and no others; before the ``with`` block."""
-        self._server.admitted = frozenset(addresses)
-
-    def close(self) -> None:
-        """Free the port, of a server that was never entered too."""
-        self._server.server_close()
-
-    def __enter__(self) -> RendezvousServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self.close()
-        self._thread.join()
-
-
-class _StoreServer(BoundedThreads, HTTPServer):
-    def __init__(self, address: tuple[str, int], admitted: frozenset[str]) -> None:
-        self.values: dict[str, bytes] = {}
-        self.lock = threading.Lock()
-        self.admitted = admitted
-        super().__init__(address, _StoreHandler)
+        self._admitted = frozenset(addresses)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return client_address[0] in self.admitted and super().verify_request(request, client_address)
+        """Return whether it is a rank, and there is a slot."""
+        return client_address[0] in self._admitted and super().verify_request(request, client_address)
 
 
 class _StoreHandler(BaseHTTPRequestHandler):
-    server: _StoreServer
+    server: RendezvousServer
     timeout = REQUEST_TIMEOUT_SECONDS
 
     def do_GET(self) -> None:

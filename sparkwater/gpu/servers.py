@@ -6,23 +6,51 @@ import logging
 import socketserver
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_024
 
 
-class BoundedThreads(socketserver.ThreadingMixIn):
-    """Serves each connection in a thread, so many of them at a time; what is too much is closed unread."""
+class BoundedServer(socketserver.ThreadingTCPServer):
+    """Serves each connection in a thread, so many of them at a time; what is too much is closed unread.
+
+    It serves while the ``with`` block runs; connections from before it wait for it. `server_close` frees the port
+    of one that never served.
+
+    Parameters
+    ----------
+    name : str
+        Of the thread that serves.
+    address : str
+        The IPv4 address to listen on; the port is chosen by the system.
+    handler : type
+        What serves a connection.
+    """
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = MAX_CONNECTIONS  # all ranks connect at the same moment
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, name: str, address: str, handler: type[socketserver.BaseRequestHandler]) -> None:
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        super().__init__(*arguments)
+        # It ends at its next look, and whoever leaves the block waits for that.
+        looks = {"poll_interval": 0.02}
+        self._thread = threading.Thread(target=self.serve_forever, kwargs=looks, name=name, daemon=True)
+        super().__init__((address, 0), handler)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
 
     def verify_request(self, _request: Any, _client_address: Any) -> bool:
         """Return whether there is a slot, which is taken then."""

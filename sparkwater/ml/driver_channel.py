@@ -13,13 +13,12 @@ import logging
 import secrets
 import socket
 import socketserver
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sparkwater.gpu.servers import BoundedThreads
+from sparkwater.gpu.servers import BoundedServer
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ Handler = Callable[[Any], Any]
 MAX_MESSAGE_BYTES = 64 * 1024
 #: The messages of a thousand ranks.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-TIMEOUT_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 #: An answer may be long, and whoever asked needs it.
 _ANSWER_SECONDS = 60.0
 
@@ -86,7 +85,7 @@ class DriverChannel:
 
     def _connected(self) -> socket.socket:
         try:
-            return socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS)
+            return socket.create_connection((self.host, self.port), timeout=_TIMEOUT_SECONDS)
         except OSError as error:
             raise UnreachableError(f"{self.host}:{self.port}: {error}") from error
 
@@ -112,26 +111,20 @@ def listen(host: str, handlers: Mapping[str, Handler]) -> Iterator[DriverChannel
         logger.warning("the ranks can't report to the driver, which can't listen on %s: %s", host, error)
         yield None
         return
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with server:
         yield DriverChannel(host, server.server_address[1], key)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Server(BoundedThreads, socketserver.TCPServer):
+class _Server(BoundedServer):
     def __init__(self, host: str, key: bytes, handlers: Mapping[str, Handler]) -> None:
         self.key = key
         self.handlers = handlers
-        super().__init__((host, 0), _Connection)
+        super().__init__("driver channel", host, _Connection)
 
 
 class _Connection(socketserver.StreamRequestHandler):
     server: _Server
-    timeout = TIMEOUT_SECONDS
+    timeout = _TIMEOUT_SECONDS
 
     def handle(self) -> None:
         try:
