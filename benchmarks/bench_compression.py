@@ -10,13 +10,10 @@ in every run; seconds are those of one.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
+from bench_transform import start_spark
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkwater.conversions import ImageToTensor, read_image_folder
@@ -34,8 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not Path(arguments.data, "training").is_dir():
         sys.exit(f"there is no {arguments.data}/training: run 'make build/mnist_png' once, or pass --data")
-    spark = SparkSession.builder.master(f"local[{RANKS}]").config("spark.ui.showConsoleProgress", "false").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = start_spark()
     rows, others = (digits(spark, f"{arguments.data}/{part}") for part in ("training", "testing"))
     settings = {"numWorkers": RANKS, "epochs": arguments.epochs, "batchSize": RANKS * arguments.batch_per_rank}
     learner = ImageClassifier(collective="torch", validationDataFrame=others, **settings)

@@ -141,8 +141,11 @@ def _scorer(
 
     def score(batch: pd.Series[Any]) -> pd.DataFrame:
         tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
-        values = compute(tensors.values) if len(tensors.values) else [_nothing(output.spec) for output in outputs]
-        exempt_modules()  # the first call has loaded them
+        if len(tensors.values):
+            values = compute(tensors.values)
+            exempt_modules()  # which the first call has loaded
+        else:
+            values = [_nothing(output.spec) for output in outputs]
         columns = {
             _field(position): output.to_arrow(given, tensors.valid)
             for position, (output, given) in enumerate(zip(outputs, values, strict=True))
