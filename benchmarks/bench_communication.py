@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from sparkwater.gpu.collectives import Communicator, Meeting, open_communicator
+from sparkwater.gpu.collectives import open_communicator
+from sparkwater.gpu.communicator import Communicator, Meeting
 from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from sparkwater.gpu.collectives import COLLECTIVES, Meeting, open_communicator
+from sparkwater.gpu.collectives import COLLECTIVES, open_communicator
+from sparkwater.gpu.communicator import Meeting
 from sparkwater.gpu.compute import Compute, choose_layout
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows

@@ -72,8 +72,16 @@ def files_left() -> set[Path]:
     return {*shared, *Path(tempfile.gettempdir()).glob("sparkwater*")}
 
 
+def shares_memory(process: int) -> bool:
+    """Return whether a process has memory that ranks share; once nobody has it, it is gone."""
+    try:
+        return "memfd:sparkwater" in Path(f"/proc/{process}/maps").read_text()
+    except OSError:
+        return False  # it has ended
+
+
 def traces() -> set[str]:
-    """Return the ports that this process and its workers listen on, workers that stand still, and files left."""
+    """Return ports that this process and its workers listen on, workers that stand still, files and memory left."""
     found = {str(path) for path in files_left()}
     for process in [psutil.Process(), *python_workers()]:
         with contextlib.suppress(psutil.Error):
@@ -81,6 +89,7 @@ def traces() -> set[str]:
                 continue  # Spark's own, which starts workers: an executor in place of a lost one has a new one
             ports = [entry.laddr.port for entry in process.net_connections() if entry.status == psutil.CONN_LISTEN]
             found |= {f"process {process.pid} listens on {port}" for port in ports}
+            found |= {f"process {process.pid} shares memory"} if shares_memory(process.pid) else set()
             found |= {f"process {process.pid} stands"} if process.status() == psutil.STATUS_STOPPED else set()
     return found
 

@@ -58,6 +58,23 @@ def check_gpus(reports: Sequence[Report], collective: str, allow_shared: bool) -
     )
 
 
+def check_machine(reports: Sequence[Report], collective: str) -> None:
+    """Refuse ranks that have no memory in common where they are to add up through it.
+
+    Raises
+    ------
+    ConfigurationError
+        With where they are.
+    """
+    machines, device = {report["machine"] for report in reports}, reports[0]["parts"]["device"]
+    if collective == "memory" and (len(machines) > 1 or "" in machines or device != "cpu"):
+        hosts = ", ".join(sorted({report["host"] for report in reports}))
+        raise ConfigurationError(
+            "collective='memory' is for CPUs of one Linux machine, and for processes of one user there that see the "
+            f"same network; these ranks compute on {device}, on {hosts}; use collective='horovod' or 'torch'"
+        )
+
+
 def count_rows(reports: Sequence[Report], expected: int, validation: bool) -> list[int]:
     """Return the rows that each rank trains on.
 

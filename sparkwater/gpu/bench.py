@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.compute import PRECISIONS, Compute, choose_layout, in_layout, loss_scaler
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows

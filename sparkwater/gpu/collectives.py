@@ -1,4 +1,4 @@
-"""How ranks add up tensors: Horovod, torch.distributed, or nobody to talk to.
+"""How ranks add up tensors: by Horovod, torch.distributed, memory that they share, or nobody to talk to.
 
 A communicator is opened with `open_communicator`, a context manager: it is connected inside the
 block and gone after it, also when the block raises.
@@ -12,76 +12,20 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 import torch
 
-from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.communicator import Communicator, LocalCommunicator, Meeting, losing_peers
 from sparkwater.gpu.hosts import interface_of
 from sparkwater.gpu.rendezvous import RendezvousStore
+from sparkwater.gpu.shared_memory import shared_memory
 from sparkwater.gpu.world import World
 
 logger = logging.getLogger(__name__)
 
-COLLECTIVES = ("horovod", "torch")
-
-
-class CollectiveError(SparkwaterError, RuntimeError):
-    """This rank lost the others: one of them failed and hung up."""
-
-
-class StallError(CollectiveError):
-    """Another rank kept this one waiting for too long, and may never answer."""
-
-
-class Communicator(Protocol):
-    """What the training loop needs of a collective library."""
-
-    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
-        """Begin to replace a contiguous tensor by its sum over all ranks; the function returned waits for that.
-
-        All ranks begin their sums in the same order, and wait for none of several before all have begun.
-        """
-
-    def broadcast_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by rank 0's."""
-
-    def all_reduce_(self, values: torch.Tensor) -> None:
-        """Replace a contiguous tensor by its sum over all ranks."""
-        self.begin_sum_(values)()
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """Where and how long ranks wait for each other.
-
-    Attributes
-    ----------
-    endpoint : str
-        ``address:port`` of the `RendezvousServer`.
-    address : str
-        This rank's own address.
-    stall_timeout : int
-        Seconds that one rank may keep the others waiting.
-    """
-
-    endpoint: str
-    address: str
-    stall_timeout: int
-
-
-class LocalCommunicator(Communicator):
-    """One rank: its own sum is the sum."""
-
-    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
-        """Leave the tensor as it is."""
-        del values
-        return lambda: None
-
-    def broadcast_(self, values: torch.Tensor) -> None:
-        """Leave the tensor as it is."""
+COLLECTIVES = ("horovod", "torch", "memory")
 
 
 class HorovodCommunicator(Communicator):
@@ -102,12 +46,12 @@ class HorovodCommunicator(Communicator):
         # Horovod finds the other ranks' parts by their name, and remembers what it was last time.
         name = f"sum.{len(self._open)}.{values.dtype}.{values.numel()}"
         began = time.monotonic()
-        with _losing_peers(self._stall_timeout, began):
+        with losing_peers(self._stall_timeout, began):
             handle = hvd.grouped_allreduce_async_([values], op=hvd.Sum, name=name)
         self._open.append(handle)
 
         def finish() -> None:
-            with _losing_peers(self._stall_timeout, began):
+            with losing_peers(self._stall_timeout, began):
                 self._finish(handle)
             self._open.remove(handle)
 
@@ -117,7 +61,7 @@ class HorovodCommunicator(Communicator):
         """Replace a contiguous tensor by rank 0's."""
         import horovod.torch as hvd
 
-        with _losing_peers(self._stall_timeout, time.monotonic()):
+        with losing_peers(self._stall_timeout, time.monotonic()):
             self._finish(hvd.broadcast_async_(values, root_rank=0, name="broadcast"))
 
     def forget(self) -> None:
@@ -151,19 +95,19 @@ class TorchCommunicator(Communicator):
     def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
         """Begin to replace a contiguous tensor by its sum over all ranks."""
         began = time.monotonic()
-        with _losing_peers(self._stall_timeout, began):
+        with losing_peers(self._stall_timeout, began):
             work = torch.distributed.all_reduce(values, async_op=True)
         assert work is not None  # this rank is one of the group
 
         def finish() -> None:
-            with _losing_peers(self._stall_timeout, began):
+            with losing_peers(self._stall_timeout, began):
                 work.wait()
 
         return finish
 
     def broadcast_(self, values: torch.Tensor) -> None:
         """Replace a contiguous tensor by rank 0's."""
-        with _losing_peers(self._stall_timeout, time.monotonic()):
+        with losing_peers(self._stall_timeout, time.monotonic()):
             torch.distributed.broadcast(values, src=0)
 
 
@@ -183,8 +127,8 @@ def open_communicator(name: str, world: World, meeting: Meeting, device: torch.d
 
     Parameters
     ----------
-    name : {"horovod", "torch"}
-        The library; a single rank needs none and opens a `LocalCommunicator`.
+    name : {"horovod", "torch", "memory"}
+        By what; a single rank needs nothing and opens a `LocalCommunicator`. ``memory`` is for CPUs of one machine.
     world : World
         The ranks.
     meeting : Meeting
@@ -200,6 +144,9 @@ def open_communicator(name: str, world: World, meeting: Meeting, device: torch.d
             yield communicator
     elif name == "torch":
         with _torch(world, meeting, device) as communicator:
+            yield communicator
+    elif name == "memory":
+        with shared_memory(world, meeting) as communicator:
             yield communicator
     else:
         raise ConfigurationError(f"collective={name!r}; accepted: {', '.join(COLLECTIVES)}")
@@ -234,7 +181,7 @@ def _horovod(world: World, meeting: Meeting) -> Iterator[Communicator]:
     with environment(variables):
         import horovod.torch as hvd
 
-        with _losing_peers(meeting.stall_timeout, time.monotonic()):
+        with losing_peers(meeting.stall_timeout, time.monotonic()):
             hvd.init()
         communicator = HorovodCommunicator(meeting.stall_timeout)
         try:
@@ -255,7 +202,7 @@ def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Com
         "TORCH_NCCL_BLOCKING_WAIT": "1",
     }
     with environment(variables):
-        with _losing_peers(meeting.stall_timeout, time.monotonic()):
+        with losing_peers(meeting.stall_timeout, time.monotonic()):
             torch.distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=RendezvousStore(meeting.endpoint, timeout),
@@ -267,24 +214,6 @@ def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Com
             yield TorchCommunicator(meeting.stall_timeout)
         finally:
             torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _losing_peers(stall_timeout: int, began: float) -> Iterator[None]:
-    """Tell what a collective library raises apart from this rank's own errors, and a stall from a broken connection.
-
-    Libraries count the time that they allow from the beginning of an operation, whenever one waits for it.
-    """
-    try:
-        yield
-    except Exception as error:
-        waited = time.monotonic() - began
-        # Libraries raise a little before or after their limit, and not always a TimeoutError.
-        if waited > stall_timeout - 1:
-            raise StallError(
-                f"waited {waited:.0f} seconds for the other ranks (stallTimeout={stall_timeout})"
-            ) from error
-        raise CollectiveError(f"lost the other ranks: {error}") from error
 
 
 @contextmanager

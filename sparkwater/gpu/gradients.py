@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 from sparkwater.gpu.parameters import Bucket, FlatParameters
 
 #: What gradients travel in, by the names that the estimator takes; ``none`` for float32, as they are.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 
 
 def average_buffers(network: nn.Module, rows: int, communicator: Communicator) -> None:

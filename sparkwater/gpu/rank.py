@@ -22,15 +22,9 @@ from torch import nn
 
 import sparkwater
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.agreement import check_gpus, check_parts, count_rows
-from sparkwater.gpu.collectives import (
-    CollectiveError,
-    Communicator,
-    Meeting,
-    StallError,
-    missing_collective,
-    open_communicator,
-)
+from sparkwater.gpu.agreement import check_gpus, check_machine, check_parts, count_rows
+from sparkwater.gpu.collectives import missing_collective, open_communicator
+from sparkwater.gpu.communicator import CollectiveError, Communicator, Meeting, StallError
 from sparkwater.gpu.compute import Compute, choose_layout
 from sparkwater.gpu.data import RankData, load_rows
 from sparkwater.gpu.device import gpu_uuid, select_device
@@ -48,6 +42,7 @@ from sparkwater.gpu.rendezvous import RendezvousServer
 from sparkwater.gpu.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.scaling import AnyScaling, measure_rows
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.shared_memory import machine
 from sparkwater.gpu.state import EPOCHS, TrainingState
 from sparkwater.gpu.store import StoredRows
 from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
@@ -83,6 +78,8 @@ class _Prepared:
             "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
             "address": self.address,
+            "host": world.hosts[world.rank],
+            "machine": machine(),
             "endpoint": self.rendezvous.endpoint if self.rendezvous else "none",
             "gpu": gpu_uuid(self.device),
             "content": self.data.content,
@@ -143,6 +140,7 @@ def _run(
         peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, world)
     )
     check_parts(reports)
+    check_machine(reports, job.collective)
     check_gpus(reports, job.collective, job.allow_shared_gpu)
     rows = count_rows(reports, job.expected_rows, job.config.validation)
     data, device = prepared.data, prepared.device

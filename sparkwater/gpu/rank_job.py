@@ -30,8 +30,10 @@ class RankJob:
         The rows that the ranks must find between them, unusable ones included.
     config : TrainConfig
         How to train.
-    handle_invalid, collective, device : str
+    handle_invalid, device : str
         As the estimator's Params.
+    collective : {"horovod", "torch", "memory"}
+        What adds up gradients where there are several ranks.
     stall_timeout : int
         Seconds that one rank may keep the others waiting.
     max_memory_mb : float

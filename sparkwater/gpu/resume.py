@@ -19,7 +19,7 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 from sparkwater.gpu.peers import Peers, exchange
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.state import TrainingState

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from sparkwater.conversions.spec import PackedSpec, TensorSpec, parts_of
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 
 #: Some hundred times float64's precision.
 _ROUNDING = 1e-13

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from torch import nn
 from sparkwater.errors import CheckpointError, DataError, SparkwaterError
 from sparkwater.gpu.callbacks import Callback, call_back
 from sparkwater.gpu.checkpoints import CheckpointFolder
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 from sparkwater.gpu.compute import Compute, loss_scaler
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import Batch, RankData

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from sparkwater.errors import ConfigurationError
@@ -11,7 +12,12 @@ from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.compute import PRECISIONS
 from sparkwater.gpu.device import DEVICES
 from sparkwater.gpu.gradients import COMPRESSIONS
+from sparkwater.gpu.shared_memory import machine
 from sparkwater.ml.declared import declare, refuse_unless
+from sparkwater.ml.preflight import is_local
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 class ComputeParams(Params):
@@ -28,7 +34,7 @@ class ComputeParams(Params):
     )
     collective: Param[str] = declare(
         "collective",
-        f"what adds up gradients: one of {', '.join(COLLECTIVES)}; a single worker needs none",
+        f"what adds up gradients: auto, or one of {', '.join(COLLECTIVES)}; a single worker needs none",
         TypeConverters.toString,
     )
     gradientCompression: Param[str] = declare(
@@ -76,12 +82,30 @@ class ComputeParams(Params):
         for name, accepted in (
             ("device", DEVICES),
             ("precision", PRECISIONS),
-            ("collective", COLLECTIVES),
+            ("collective", ("auto", *COLLECTIVES)),
             ("gradientCompression", COMPRESSIONS),
         ):
             refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
-        if self.getGradientCompression() == "bfloat16" and self.getCollective() == "horovod":
+
+    def choose_collective(self, spark: SparkSession) -> str:
+        """Return what adds up gradients in a session: ``auto`` is decided before any worker starts.
+
+        It is memory only where all workers share a machine in every run: on a cluster the executors that Spark
+        picks would decide in which order gradients are added, and with it the last bits.
+
+        Raises
+        ------
+        ConfigurationError
+            If it can't add up what gradients are rounded to.
+        """
+        collective = self.getCollective()
+        if collective == "auto":
+            one_machine = bool(machine()) and is_local(spark)
+            on_cpus = self.getDevice() == "cpu" or not torch.cuda.device_count()
+            collective = "memory" if one_machine and on_cpus else "horovod"
+        if collective == "horovod" and self.getGradientCompression() == "bfloat16":
             raise ConfigurationError(
-                "gradientCompression='bfloat16' with collective='horovod': Horovod adds no bfloat16; use 'float16', or "
-                "collective='torch'"
+                f"gradientCompression='bfloat16' with collective={self.getCollective()!r}: Horovod adds no bfloat16; "
+                "use 'float16', or collective='torch'"
             )
+        return collective

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sparkwater.gpu.collectives import StallError
+from sparkwater.gpu.communicator import StallError
 from sparkwater.ml.driver_channel import DriverChannel, UnreachableError
 
 logger = logging.getLogger(__name__)

@@ -188,11 +188,14 @@ class ImageClassifier(
     compileNetwork : bool
         Let ``torch.compile`` compile the network, on each worker: it needs a C++ compiler there, and a minute
         before the first step. Default False.
-    collective : {"horovod", "torch"}
-        What adds up gradients between workers. Default ``horovod``.
+    collective : {"auto", "horovod", "torch", "memory"}
+        What adds up gradients between workers: Horovod, torch.distributed, or the memory of a machine that all of
+        them share, which is the fastest for CPUs and needs no Horovod. ``auto`` is ``memory`` on a local master
+        (``local[N]``) without GPUs, and ``horovod`` elsewhere. With three workers and more the last bits of sums
+        depend on it. Default ``auto``; ``summary.collective`` tells what it became.
     gradientCompression : {"none", "float16", "bfloat16"}
         What gradients are rounded to on their way between workers: half the bytes, at the price of exact
-        sums. ``bfloat16`` needs ``collective="torch"``. Default ``none``.
+        sums. Horovod doesn't take ``bfloat16``. Default ``none``.
     handleInvalid : {"error", "skip", "keep"}
         For rows that can't be used. ``fit`` skips and counts them under ``skip`` and ``keep``; the
         model drops them under ``skip`` and gives nulls under ``keep``. Default ``error``.
@@ -294,7 +297,7 @@ class ImageClassifier(
         device: str = "auto",
         precision: str = "float32",
         compileNetwork: bool = False,
-        collective: str = "horovod",
+        collective: str = "auto",
         gradientCompression: str = "none",
         handleInvalid: str = "error",
         idCol: str | None = None,
@@ -352,7 +355,7 @@ class ImageClassifier(
             device="auto",
             precision="float32",
             compileNetwork=False,
-            collective="horovod",
+            collective="auto",
             gradientCompression="none",
             handleInvalid="error",
             startTimeout=60,
@@ -457,14 +460,14 @@ class ImageClassifier(
     ) -> ImageClassifierModel:
         network, spec, labels = choice.network, choice.features.spec, choice.labels(labels)
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
-        job = self._rank_job(choice, labels, store)
+        job = self._rank_job(choice, labels, store, self.choose_collective(frame.sparkSession))
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
             network.name,
             labels.rows,
             len(labels.classes),
             self.getNumWorkers(),
-            self.getCollective() if self.getNumWorkers() > 1 else "no collective needed",
+            job.collective if self.getNumWorkers() > 1 else "no collective needed",
         )
         with self.tracking() as tracking:
             outcomes, restarts = run_with_restarts(
@@ -488,7 +491,7 @@ class ImageClassifier(
         self._copyValues(model._resetUid(self.uid))
         return model if network.kind == "instance" else model._set(network=network.name)
 
-    def _rank_job(self, choice: NetworkChoice, labels: LabelColumn, store: Store | None) -> RankJob:
+    def _rank_job(self, choice: NetworkChoice, labels: LabelColumn, store: Store | None, collective: str) -> RankJob:
         """Return what each rank is to do."""
         return RankJob(
             network=choice.network,
@@ -497,7 +500,7 @@ class ImageClassifier(
             expected_rows=labels.rows,
             config=replace(self.train_config(labels), head_multiplier=self.getHeadLearningRateMultiplier()),
             handle_invalid=self.getHandleInvalid(),
-            collective=self.getCollective(),
+            collective=collective,
             device=self.getDevice(),
             stall_timeout=self.getStallTimeout(),
             max_memory_mb=self.getMaxMemoryInMB(),
@@ -546,7 +549,7 @@ class ImageClassifier(
         check_cluster(
             dataset.sparkSession,
             self.getNumWorkers(),
-            self.getCollective(),
+            self.choose_collective(dataset.sparkSession),
             self.getDevice(),
             self.getStartTimeout(),
             self.getAllowPlaintext(),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from sparkwater import errors
 from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.data import KEY
+from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
@@ -27,7 +28,7 @@ from sparkwater.gpu.world import World
 from sparkwater.ml.display import both, shown
 from sparkwater.ml.driver_channel import DriverChannel, listen
 from sparkwater.ml.gathering import KIND, Gatherer, Gathering
-from sparkwater.ml.preflight import wait_for_slots
+from sparkwater.ml.preflight import is_local, wait_for_slots
 from sparkwater.ml.progress import LastReport, receiving, reporter
 from sparkwater.ml.python_worker import exempt_modules
 from sparkwater.ml.scheduling import rank_profile
@@ -269,7 +270,6 @@ def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterErr
 
 
 def _driver_host(frame: DataFrame) -> str:
-    conf = frame.sparkSession.conf
-    if (conf.get("spark.master", "") or "").startswith("local"):
-        return "127.0.0.1"
-    return conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1"
+    if is_local(frame.sparkSession):
+        return LOOPBACK
+    return frame.sparkSession.conf.get("spark.driver.host", LOOPBACK) or LOOPBACK

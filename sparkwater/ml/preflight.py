@@ -58,8 +58,8 @@ def check_cluster(
         With what was asked for, what there is, and what to change.
     """
     check_spark_version(spark.version)
-    _check_settings(spark, num_workers, allow_plaintext)
-    if _master(spark).startswith("local"):
+    _check_settings(spark, num_workers, allow_plaintext or collective == "memory")
+    if is_local(spark):
         # Executors here run this very Python; elsewhere the ranks look for themselves.
         refusal = missing_collective(collective, num_workers)
         if refusal:
@@ -132,6 +132,11 @@ def promised_slots(master: str, running: int) -> int | None:
     if match := re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*]", master):
         return int(match[1]) * int(match[2])
     return running if master.startswith("local") else None
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Return whether driver and executors always share a machine: ``local[N]``, or ``local-cluster[...]``."""
+    return _master(spark).startswith("local")
 
 
 def _master(spark: SparkSession) -> str:

@@ -40,7 +40,7 @@ class TrainingSummary:
     numWorkers : int
         Ranks.
     collective : str
-        What added up the gradients: ``horovod``, ``torch``, or ``local`` for a single rank.
+        What added up the gradients: ``horovod``, ``torch``, ``memory``, or ``local`` for a single rank.
     device : str
         Where rank 0 computed.
     rowsPerRank : tuple of int

@@ -12,20 +12,22 @@ from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matri
 from sparkwater.ml.scheduling import rank_profile
 
 
-def train(spark: SparkSession) -> ImageClassifierModel:
-    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2).fit(tensor_frame(spark, 120))
+def train(spark: SparkSession, collective: str) -> ImageClassifierModel:
+    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2, collective=collective).fit(tensor_frame(spark, 120))
 
 
 @pytest.fixture
 def trained_by_two_threads(spark):
-    return train(spark)
+    return train(spark, "memory")
 
 
 def test_two_executors_learn_the_same_as_two_threads(trained_by_two_threads, cluster):
-    there = train(cluster)
-    assert there.summary.numWorkers == 2
-    assert sum(there.summary.rowsPerRank) == 120
-    assert there.weights == trained_by_two_threads.weights
+    for collective in ("horovod", "auto"):
+        there = train(cluster, collective)
+        assert there.summary.numWorkers == 2
+        assert sum(there.summary.rowsPerRank) == 120
+        assert there.weights == trained_by_two_threads.weights
+    assert there.summary.collective == "memory"
 
 
 def test_pictures_are_decoded_scored_and_counted_on_executors(cluster):

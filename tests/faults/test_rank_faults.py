@@ -15,6 +15,7 @@ from processes import await_during, begun, is_clean, python_workers, running_exe
 from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
+from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.networks import lenet, register_network, registry
 from sparkwater.ml import ImageClassifier, confusion_matrix
 
@@ -72,7 +73,7 @@ def _networks_travel_by_value():
     registry._REGISTRY.update(before)
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
+@pytest.mark.parametrize("collective", COLLECTIVES)
 def test_error_of_one_rank_is_raised_on_the_driver_and_not_tried_again(cluster, collective, caplog):
     frame = tensor_frame(cluster, 100)
     good = ImageClassifier(numWorkers=2, epochs=1, batchSize=16, collective=collective)
@@ -94,17 +95,20 @@ def test_error_of_one_rank_is_raised_on_the_driver_and_not_tried_again(cluster, 
     assert good.fit(frame).summary.numRows == 100
 
 
-def test_killed_rank_is_a_rank_failure_and_the_cluster_trains_again(cluster):
+@pytest.mark.parametrize("collective", ["horovod", "memory"])
+def test_killed_rank_is_a_rank_failure_and_the_cluster_trains_again(cluster, collective):
     frame = tensor_frame(cluster, 100)
     before = traces()
     with pytest.raises(RankFailure, match="Spark ended the training") as caught:
-        ImageClassifier(network="killed", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15).fit(frame)
+        ImageClassifier(
+            network="killed", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15, collective=collective
+        ).fit(frame)
     assert caught.value.remote_traceback
     assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1, batchSize=16).fit(frame).summary.numRows == 100
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
+@pytest.mark.parametrize("collective", COLLECTIVES)
 def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, collective):
     frame = tensor_frame(cluster, 100)
     before = traces()
@@ -120,12 +124,13 @@ def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, co
     assert is_clean(before), traces() - before
 
 
-def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster, caplog):
+@pytest.mark.parametrize("collective", ["horovod", "memory"])
+def test_training_on_an_executor_that_dies_fails_and_the_next_one_works(cluster, collective, caplog):
     frame = tensor_frame(cluster, 400).cache()
     frame.count()
     before = traces()
     with caplog.at_level(logging.INFO, logger="sparkwater"):
-        training = ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15)
+        training = ImageClassifier(numWorkers=2, epochs=200, batchSize=16, stallTimeout=15, collective=collective)
         ended = begun(lambda: training.fit(frame))
         await_during(ended, lambda: "epoch 1/200" in caplog.text)
         executor = running_executors()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,13 +23,15 @@ import torch
 from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.spec import TensorSpec
 from sparkwater.gpu.augmentation import parse_augmentation
-from sparkwater.gpu.collectives import CollectiveError, Meeting, open_communicator
+from sparkwater.gpu.collectives import open_communicator
+from sparkwater.gpu.communicator import CollectiveError, Meeting
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.rendezvous import RendezvousServer
+from sparkwater.gpu.shared_memory import SLOT_BYTES, SLOTS, shared_memory
 from sparkwater.gpu.world import World
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
@@ -237,6 +240,54 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
     return {"raised": raised, "message": message, "seconds": time.monotonic() - started, "held": held}
 
 
+def sums(folder: Path, rank: int, size: int) -> dict[str, list[str]]:
+    """Add up through shared memory; report what differs from the sum in ascending order of ranks, and what is left."""
+
+    def values(of: int, turn: int, count: int, kind: torch.dtype) -> torch.Tensor:
+        random = torch.Generator().manual_seed(1000 * turn + of)
+        return (torch.randn(count, generator=random) * 10).to(kind)
+
+    def expected(turn: int, count: int, kind: torch.dtype) -> torch.Tensor:
+        total = values(0, turn, count, kind)
+        for other in range(1, size):
+            total += values(other, turn, count, kind)
+        return total
+
+    slot, wrong = SLOT_BYTES // 4, []
+    counts = [0, 1, 2, 3, 1000, slot - 1, slot, slot + 1, 2 * SLOTS * slot + 5]
+    together = [[count] for count in counts] + [[7, 3 * slot, 11], [slot] * SLOTS, [slot] * (SLOTS + 3), [1] * 50]
+    kinds = [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.uint8, torch.bool]
+    with ExitStack() as stack:
+        meeting = meeting_of(stack, folder, rank, 20)
+        communicator = stack.enter_context(shared_memory(World(rank, ("here",) * size), meeting))
+        for turn, (group, kind) in enumerate(
+            [(group, torch.float32) for group in together * 2]
+            + [([count, slot], kind) for count in (0, 5, 3 * slot) for kind in kinds]
+        ):
+            own = [values(rank, turn, count, kind) for count in group]
+            for finish in [communicator.begin_sum_(each) for each in own]:
+                finish()
+            for count, each in zip(group, own, strict=True):
+                if not same_bits(each, expected(turn, count, kind)):
+                    wrong.append(f"{kind} {count} of {group}")
+        odd = torch.tensor([-0.0, math.nan, math.inf, 1e-45])
+        copy = odd.clone() if rank == 0 else torch.full((4,), float(rank))
+        communicator.broadcast_(copy)
+        if not same_bits(copy, odd):
+            wrong.append("broadcast")
+        shared = "memfd:sparkwater" in Path("/proc/self/maps").read_text()
+        descriptors = psutil.Process().num_fds()
+        communicator.all_reduce_(torch.zeros(1))
+    del communicator
+    left = ["memory"] if "memfd:sparkwater" in Path("/proc/self/maps").read_text() else []
+    left += ["descriptors"] if psutil.Process().num_fds() > descriptors - (size - 1) else []
+    return {"wrong": wrong, "shared": [shared], "left": left}
+
+
+def same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return torch.equal(first.view(torch.uint8), second.view(torch.uint8))
+
+
 def training(
     folder: Path, rank: int, size: int, starts: list[int], corrupt: int | None = None, **changes: Any
 ) -> dict[str, Any]:
@@ -257,7 +308,7 @@ def trainings(folder: Path, rank: int, size: int, jobs: dict[str, dict[str, Any]
     return {name: training(folder / name, rank, size, **settings) for name, settings in jobs.items()}
 
 
-SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "trainings": trainings}
+SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "sums": sums, "trainings": trainings}
 
 
 def main() -> None:

@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.agreement import check_gpus, check_parts
+from sparkwater.gpu.agreement import check_gpus, check_machine, check_parts
 from sparkwater.gpu.device import gpu_uuid
 
 
-def report(device: str = "cuda", gpu: str = "", address: str = "10.0.0.1", torch: str = "2.13.0") -> dict[str, Any]:
-    return {"parts": {"torch": torch, "horovod": "0.28.1", "device": device}, "gpu": gpu, "address": address}
+def report(
+    device: str = "cuda", gpu: str = "", address: str = "10.0.0.1", torch: str = "2.13.0", machine: str = "a"
+) -> dict[str, Any]:
+    parts = {"torch": torch, "horovod": "0.28.1", "device": device}
+    return {"parts": parts, "gpu": gpu, "address": address, "host": f"host-{machine}", "machine": machine}
 
 
 def test_ranks_with_a_gpu_each_go_together() -> None:
@@ -26,6 +29,21 @@ def test_ranks_with_a_gpu_each_go_together() -> None:
 def test_ranks_on_cpus_share_nothing() -> None:
     check_gpus([report("cpu"), report("cpu")], "torch", allow_shared=False)
     assert gpu_uuid(torch.device("cpu")) == ""
+
+
+@pytest.mark.parametrize(
+    ("reports", "where"),
+    [
+        ([report("cpu"), report("cpu", machine="b")], "on cpu, on host-a, host-b;"),
+        ([report("cpu", machine=""), report("cpu", machine="")], "on cpu, on host-;"),
+        ([report(), report()], "on cuda, on host-a;"),
+    ],
+)
+def test_ranks_without_memory_in_common_do_not_add_up_through_it(reports: list[dict[str, Any]], where: str) -> None:
+    check_machine([report("cpu"), report("cpu")], "memory")
+    check_machine(reports, "horovod")
+    with pytest.raises(ConfigurationError, match=rf"collective='memory' .*{where} use collective='horovod' or 'torch'"):
+        check_machine(reports, "memory")
 
 
 def test_two_ranks_on_one_gpu_are_refused_with_ranks_host_and_gpu() -> None:

@@ -10,7 +10,8 @@ import torch
 from gpu import ranks
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.collectives import COLLECTIVES, Meeting, missing_collective, open_communicator
+from sparkwater.gpu.collectives import COLLECTIVES, missing_collective, open_communicator
+from sparkwater.gpu.communicator import Meeting
 from sparkwater.gpu.world import World
 
 
@@ -27,7 +28,9 @@ def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_nothing
     assert len(set(reports[1]["threads"])) == 1
 
 
-@pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 0)])
+@pytest.mark.parametrize(
+    ("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 0), ("memory", 0), ("memory", 1)]
+)
 def test_a_rank_that_raises_is_noticed_by_the_other(collective: str, culprit: int, tmp_path: Path) -> None:
     reports = ranks.launch(
         "fault", tmp_path, collective=collective, kind="raise", culprit=culprit, stall_timeout=60, limit=50
@@ -39,7 +42,9 @@ def test_a_rank_that_raises_is_noticed_by_the_other(collective: str, culprit: in
     assert [report["held"] for report in reports] == [0, 0]
 
 
-@pytest.mark.parametrize(("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 1)])
+@pytest.mark.parametrize(
+    ("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 1), ("memory", 0), ("memory", 1)]
+)
 def test_a_rank_that_keeps_the_other_waiting_is_given_up(collective: str, culprit: int, tmp_path: Path) -> None:
     reports = ranks.launch(
         "fault", tmp_path, collective=collective, kind="stall", culprit=culprit, stall_timeout=5, limit=60
@@ -55,7 +60,8 @@ def test_one_rank_needs_no_horovod() -> None:
 import sys
 sys.modules["horovod"] = None
 import torch
-from sparkwater.gpu.collectives import LocalCommunicator, Meeting, missing_collective, open_communicator
+from sparkwater.gpu.collectives import missing_collective, open_communicator
+from sparkwater.gpu.communicator import LocalCommunicator, Meeting
 from sparkwater.gpu.world import World
 values = torch.tensor([1.0, 2.0])
 with open_communicator("horovod", World(0, ("here",)), Meeting("none", "127.0.0.1", 5), torch.device("cpu")) as ours:

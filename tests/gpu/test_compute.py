@@ -12,6 +12,7 @@ from gpu.test_rank import Alone
 from torch import nn
 
 from sparkwater.gpu.checkpoints import CheckpointFolder
+from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.compute import choose_layout
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.outcome import Outcome
@@ -99,7 +100,7 @@ def test_float16_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
     assert again.weights_digest == whole.weights_digest
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
+@pytest.mark.parametrize("collective", COLLECTIVES)
 def test_compressed_gradients_learn_nearly_the_same_on_all_ranks(collective: str, tmp_path: Path) -> None:
     kinds = ("none", "float16") if collective == "horovod" else ("none", "float16", "bfloat16")
     settings = {"starts": [0, 25, 60], "collective": collective}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from sparkwater.gpu.collectives import Communicator
+from sparkwater.gpu.communicator import Communicator
 from sparkwater.gpu.gradients import GradientSum
 from sparkwater.gpu.parameters import FlatParameters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.data import RankRows, SkippedRows

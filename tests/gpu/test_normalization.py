@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.normalization import average_buffers, stored_statistics
 
 

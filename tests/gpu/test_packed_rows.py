@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparkwater.conversions.arrow import split_parts, tensors_to_arrow
 from sparkwater.conversions.spec import DTYPES, PackedSpec, TensorSpec, parts_of
 from sparkwater.errors import DataError
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.inputs import forward, network_shape, zero_inputs
 from sparkwater.gpu.outcome import Outcome

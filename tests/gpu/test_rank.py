@@ -14,6 +14,7 @@ import pytest
 import torch
 from gpu import ranks
 
+from sparkwater.gpu.collectives import COLLECTIVES
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.observer import Observer
@@ -213,9 +214,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
     jobs: dict[str, dict[str, Any]] = {
         "horovod": {**halves, "collective": "horovod", "batch_size": 100},
         "torch": {**halves, "collective": "torch", "batch_size": 100},
+        "memory": {**halves, "collective": "memory", "batch_size": 100},
         "uneven": {**tenth, "collective": "torch", "epochs": 5, "momentum": 0.9, "learning_rate": 0.02},
         "normalised": {**tenth, "collective": "horovod", "network": "convnet", "epochs": 2},
-        "empty": {"starts": [0, 0, ROWS], "collective": "torch", "epochs": 2},
+        "empty": {"starts": [0, 0, ROWS], "collective": "memory", "epochs": 2},
         "corrupt": {**halves, "collective": "torch", "corrupt": 1},
         "weighted": {**halves, "collective": "torch", "batch_size": 100, **WEIGHTED},
         "augmented": {**tenth, "collective": "horovod", "epochs": 2, "augmentation": [{"name": "shift", "pixels": 2}]},
@@ -226,7 +228,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
     return {name: [report[name] for report in both] for name in jobs}
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
+@pytest.mark.parametrize("collective", COLLECTIVES)
 def test_two_ranks_do_what_one_does(reports: Reports, collective: str) -> None:
     alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, epochs=4)
     halves = reports[collective]
@@ -247,10 +249,15 @@ def test_two_ranks_do_what_one_does(reports: Reports, collective: str) -> None:
             assert (ours["accuracy"], ours["rows"]) == (single.accuracy, single.rows)
 
 
-def test_four_ranks_learn_the_curve_of_one(tmp_path: Path) -> None:
+def test_what_two_ranks_add_up_has_the_same_bits_by_each_collective(reports: Reports) -> None:
+    assert len({report["weights_digest"] for name in COLLECTIVES for report in reports[name]}) == 1
+
+
+@pytest.mark.parametrize("collective", ["horovod", "memory"])
+def test_four_ranks_learn_the_curve_of_one(collective: str, tmp_path: Path) -> None:
     # All rows are in each step, so their order is the same for any number of ranks.
     alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, epochs=4)
-    job = {"starts": [0, 15, 30, 45, ROWS], "collective": "horovod", "batch_size": 100}
+    job = {"starts": [0, 15, 30, 45, ROWS], "collective": collective, "batch_size": 100}
     # Its gradients travel in two parts, which may be ready at the same moment or not.
     wide = {**job, "network": "mlp", "network_arguments": {"hidden": [1000, 1000]}}
     jobs = {"four": job, "wide": wide, "wide again": wide}

@@ -140,7 +140,7 @@ def test_a_checkpoint_that_cannot_be_written_is_counted_and_the_training_goes_on
     assert "no checkpoint could be written" in outcome.lost_checkpoints[0]
 
 
-@pytest.mark.parametrize("collective", ["horovod"])
+@pytest.mark.parametrize("collective", ["horovod", "memory"])
 def test_two_ranks_go_on_in_the_middle_of_an_epoch(tmp_path: Path, collective: str) -> None:
     settings: dict[str, Any] = {
         "starts": [0, 20, 60], "network": "convnet", "epochs": 2, "optimizer": "adam", "learning_rate": 0.003,

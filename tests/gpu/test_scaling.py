@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.scaling import Scaling, measure_scaling
 
 CPU = torch.device("cpu")

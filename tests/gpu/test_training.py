@@ -14,7 +14,7 @@ from gpu.test_rank import Alone
 from torch.nn import functional
 
 from sparkwater.gpu.augmentation import parse_augmentation
-from sparkwater.gpu.collectives import LocalCommunicator
+from sparkwater.gpu.communicator import LocalCommunicator
 from sparkwater.gpu.compute import Compute
 from sparkwater.gpu.data import load_rows
 from sparkwater.gpu.inference import TrainedNetwork, predict_logits

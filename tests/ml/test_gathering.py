@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sparkwater.gpu.collectives import StallError
+from sparkwater.gpu.communicator import StallError
 from sparkwater.ml import gathering
 from sparkwater.ml.driver_channel import DriverChannel, listen
 from sparkwater.ml.gathering import KIND, Gatherer, Gathering

@@ -41,9 +41,9 @@ def test_one_worker_learns_without_horovod(spark, fitted):
 
 def test_two_workers_learn_with_each_collective(spark):
     frame, unseen = tensor_frame(spark, 200), tensor_frame(spark, 80, seed=1)
-    for collective in ("horovod", "torch"):
+    for collective, became in {"horovod": "horovod", "torch": "torch", "memory": "memory", "auto": "memory"}.items():
         model = quick(numWorkers=2, collective=collective).fit(frame)
-        assert model.summary.collective == collective
+        assert model.summary.collective == model.summary.resolved["collective"] == became
         assert sum(model.summary.rowsPerRank) == 200
         assert min(model.summary.rowsPerRank) > 0
         assert confusion_matrix(model.transform(unseen), "label", "prediction").error < 0.05

@@ -87,7 +87,8 @@ def frame():
 def job_of(frame, **params: Any) -> RankJob:
     estimator = ImageClassifier(**params)
     labels = find_labels([(frame, estimator.row_columns())], estimator.getLabelCol())
-    return estimator._rank_job(estimator._refuse(frame), labels, None)
+    collective = estimator.choose_collective(frame.sparkSession)
+    return estimator._rank_job(estimator._refuse(frame), labels, None, collective)
 
 
 def test_each_param_is_in_one_of_the_lists() -> None:

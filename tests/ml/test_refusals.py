@@ -50,7 +50,7 @@ BAD = {
     ],
     "clipNorm": [(float("inf"), "clipNorm=inf; accepted")],
     "clipValue": [(-1.0, "clipValue=-1.0; accepted: numbers from 0 up")],
-    "collective": [("mpi", "collective='mpi'; accepted: horovod, torch")],
+    "collective": [("mpi", "collective='mpi'; accepted: auto, horovod, torch, memory")],
     "compileNetwork": [],
     "decayEpochs": [(0.0, "decayEpochs=0.0; accepted: numbers above 0")],
     "decayFactor": [(1.5, "decayFactor=1.5; accepted: numbers above 0, up to 1")],
@@ -64,7 +64,6 @@ BAD = {
     ],
     "gradientCompression": [
         ("int8", "gradientCompression='int8'; accepted: none, float16, bfloat16"),
-        ("bfloat16", "Horovod adds no bfloat16; use 'float16', or collective='torch'"),
     ],
     "handleInvalid": [("ignore", "handleInvalid='ignore'; accepted: error, skip, keep")],
     "headLearningRateMultiplier": [(0.0, "headLearningRateMultiplier=0.0; accepted: numbers above 0")],
@@ -173,6 +172,10 @@ def test_param_of_another_type_or_without_a_value(spark, name):
     [
         ({"inputMean": [float("inf")], "inputStd": [1.0]}, r"inputMean=\[inf\]; accepted: a finite number a channel"),
         ({"inputMean": [0.5], "inputStd": [0.0]}, r"inputStd=\[0.0\]; accepted: a number above 0 a channel"),
+        (
+            {"collective": "horovod", "gradientCompression": "bfloat16"},
+            "Horovod adds no bfloat16; use 'float16', or collective='torch'",
+        ),
         ({"inputMean": [0.5] * 3, "inputStd": [0.2] * 3}, r"pictures uint8\[1, 16, 16\] need 1 numbers each"),
     ],
 )
@@ -242,8 +245,11 @@ def test_plain_gradients_beside_authenticated_traffic_need_consent():
     spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
     frame = tensor_frame(spark, 8)
     with pytest.raises(ConfigurationError, match=r"spark.authenticate=true .* allowPlaintext=True"):
-        ImageClassifier(numWorkers=2).fit(frame)
-    assert ImageClassifier(numWorkers=2, epochs=1, allowPlaintext=True).fit(frame).summary.numWorkers == 2
+        ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
+    consenting = ImageClassifier(numWorkers=2, epochs=1, collective="horovod", allowPlaintext=True)
+    assert consenting.fit(frame).summary.numWorkers == 2
+    # Through memory nothing crosses a network.
+    assert ImageClassifier(numWorkers=2, epochs=1, collective="memory").fit(frame).summary.numWorkers == 2
     assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1
 
 
@@ -259,7 +265,7 @@ def test_plain_gradients_beside_encrypted_traffic_need_consent(spark, setting):
     spark.conf.set(setting, "true")
     try:
         with pytest.raises(ConfigurationError, match=rf"{setting}=true .* allowPlaintext=True"):
-            ImageClassifier(numWorkers=2).fit(tensor_frame(spark, 8))
+            ImageClassifier(numWorkers=2, collective="torch").fit(tensor_frame(spark, 8))
     finally:
         spark.conf.unset(setting)
         spark.conf.unset(own)
@@ -271,7 +277,8 @@ def test_missing_horovod_names_the_command(spark, monkeypatch):
     monkeypatch.delitem(sys.modules, "horovod", raising=False)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not (Path(entry) / "horovod").exists()])
     with pytest.raises(ConfigurationError, match=r"python -m sparkwater\.gpu\.build_horovod"):
-        ImageClassifier(numWorkers=2).fit(frame)
+        ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
+    assert ImageClassifier(numWorkers=2, epochs=0).fit(frame).summary.collective == "memory"
 
 
 def test_executors_without_the_package_are_told_from_a_lost_rank(spark, monkeypatch, tmp_path):

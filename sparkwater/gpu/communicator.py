@@ -1,0 +1,87 @@
+"""What the training loop asks of whatever adds up the ranks' tensors, and how it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from sparkwater.errors import SparkwaterError
+
+
+class CollectiveError(SparkwaterError, RuntimeError):
+    """This rank lost the others: one of them failed and hung up."""
+
+
+class StallError(CollectiveError):
+    """Another rank kept this one waiting for too long, and may never answer."""
+
+
+class Communicator(Protocol):
+    """What the training loop needs of a collective library."""
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks; the function returned waits for that.
+
+        All ranks begin their sums in the same order, and wait for none of several before all have begun.
+        """
+
+    def broadcast_(self, values: torch.Tensor) -> None:
+        """Replace a contiguous tensor by rank 0's."""
+
+    def all_reduce_(self, values: torch.Tensor) -> None:
+        """Replace a contiguous tensor by its sum over all ranks."""
+        self.begin_sum_(values)()
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where and how long ranks wait for each other.
+
+    Attributes
+    ----------
+    endpoint : str
+        ``address:port`` of the `RendezvousServer`.
+    address : str
+        This rank's own address.
+    stall_timeout : int
+        Seconds that one rank may keep the others waiting.
+    """
+
+    endpoint: str
+    address: str
+    stall_timeout: int
+
+
+class LocalCommunicator(Communicator):
+    """One rank: its own sum is the sum."""
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Leave the tensor as it is."""
+        del values
+        return lambda: None
+
+    def broadcast_(self, values: torch.Tensor) -> None:
+        """Leave the tensor as it is."""
+
+
+@contextmanager
+def losing_peers(stall_timeout: int, began: float) -> Iterator[None]:
+    """Tell what a collective library raises apart from this rank's own errors, and a stall from a broken connection.
+
+    Libraries count the time that they allow from the beginning of an operation, whenever one waits for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        waited = time.monotonic() - began
+        # Libraries raise a little before or after their limit, and not always a TimeoutError.
+        if waited > stall_timeout - 1:
+            raise StallError(
+                f"waited {waited:.0f} seconds for the other ranks (stallTimeout={stall_timeout})"
+            ) from error
+        raise CollectiveError(f"lost the other ranks: {error}") from error

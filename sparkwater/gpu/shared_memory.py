@@ -1,0 +1,286 @@
+"""Sums of ranks that share a machine, through memory that they share.
+
+Each rank has a few slots of one memory, and a line to each other rank on which a byte says that it has
+come to the next point. A tensor goes through the slots in chunks: a rank copies its own chunk in and says
+so; once all have, it adds up its share of the chunk for everybody and says so; once all have, it copies
+the others' shares out. The ranks' parts are added in ascending order, whoever came first.
+
+Nothing has a name in a file system, so nothing is left behind by a rank that is killed, and a line ends
+with the process at its other end.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import secrets
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+
+from sparkwater.gpu.communicator import Communicator, Meeting, losing_peers
+from sparkwater.gpu.rendezvous import RendezvousStore
+from sparkwater.gpu.world import World
+
+#: A rank's part of the memory. A chunk should stay in the processor's cache, and the gradients of a step of a
+#: small network should fit into the slots at once.
+SLOTS, SLOT_BYTES = 8, 1 << 20
+
+_CREDENTIALS = struct.Struct("3i")  # of a UNIX socket's peer: process, user, group
+_RANK = struct.Struct("!I")
+
+
+def machine() -> str:
+    """Return what ranks that can share memory have in common; empty where the system has no such memory."""
+    if sys.platform != "linux":
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    # Names of UNIX sockets are the network namespace's: containers of one machine have different ones.
+    return f"{boot} {Path('/proc/self/ns/net').stat().st_ino} {os.getuid()}"
+
+
+class Lines:
+    """A line to each other rank, on which all of them say in the same order how far they have come.
+
+    Parameters
+    ----------
+    sockets : dict of int to socket.socket
+        The other ranks', by rank.
+    stall_timeout : int
+        Seconds to wait for another rank.
+    """
+
+    def __init__(self, sockets: dict[int, socket.socket], stall_timeout: int) -> None:
+        for line in sockets.values():
+            # Unlike Python's own time-out it needs no second system call.
+            line.settimeout(None)
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                line.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", stall_timeout, 0))
+        self._sockets = sockets
+        self._heard = dict.fromkeys(sockets, 0)
+        self.said = 0
+
+    def say(self) -> int:
+        """Tell all ranks that this one has come to the next point, and return its number."""
+        for line in self._sockets.values():
+            line.send(b".")
+        self.said += 1
+        return self.said
+
+    def wait_for(self, point: int) -> None:
+        """Wait until all ranks have come to a point.
+
+        Raises
+        ------
+        OSError
+            If a rank is gone, or takes too long.
+        """
+        for rank, line in self._sockets.items():
+            while self._heard[rank] < point:
+                heard = len(line.recv(4096))
+                if not heard:
+                    raise ConnectionResetError(f"rank {rank} is gone")
+                self._heard[rank] += heard
+
+
+@dataclass
+class _Chunk:
+    """What goes through a slot at once: a part of a tensor, and the last point on its way that was told."""
+
+    values: torch.Tensor
+    slot: int
+    point: int
+
+
+class SharedMemoryCommunicator(Communicator):
+    """Sums through the memory of the machine that all ranks run on; see the module.
+
+    Every rank does the same in the same order, so a point has the same number and the same meaning on all.
+    A slot that is used again must have been read by all ranks: each of them tells so by its next point.
+
+    Parameters
+    ----------
+    world : World
+        The ranks.
+    memory : mmap.mmap
+        Of all of them; ``SLOTS * SLOT_BYTES`` a rank.
+    lines : Lines
+        To the other ranks.
+    stall_timeout : int
+        Seconds to wait for another rank.
+    """
+
+    def __init__(self, world: World, memory: mmap.mmap, lines: Lines, stall_timeout: int) -> None:
+        self._world, self._lines, self._stall_timeout = world, lines, stall_timeout
+        whole = torch.frombuffer(memory, dtype=torch.uint8).view(world.size, SLOTS, SLOT_BYTES)
+        self._slots = [list(region.unbind()) for region in whole.unbind()]
+        self._read_by = [0] * SLOTS  # the point that tells that all have read a slot
+        self._next_slot = 0
+        self._waiting: deque[torch.Tensor] = deque()
+        self._written: deque[_Chunk] = deque()
+        self._added: deque[_Chunk] = deque()
+
+    def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over all ranks."""
+        began = time.monotonic()
+        length = SLOT_BYTES // values.element_size()
+        chunks = torch.split(values.detach().view(-1), length) if values.numel() else ()
+        with losing_peers(self._stall_timeout, began):
+            self._waiting.extend(chunks)
+            self._write()
+
+        def finish() -> None:
+            with losing_peers(self._stall_timeout, began):
+                for _ in chunks:
+                    self._add()
+                    self._take()
+                    self._write()
+
+        return finish
+
+    def broadcast_(self, values: torch.Tensor) -> None:
+        """Replace a contiguous tensor by rank 0's."""
+        numbers = values.detach().view(-1).view(torch.uint8)  # to add zeros changes no byte
+        if self._world.rank > 0:
+            numbers.zero_()
+        self.all_reduce_(numbers)
+
+    def forget(self) -> None:
+        """Let go of the memory, whoever still holds the communicator."""
+        self._slots.clear()
+
+    def _write(self) -> None:
+        """Copy chunks into the slots that are free."""
+        while self._waiting and len(self._written) + len(self._added) < SLOTS:
+            values, slot = self._waiting.popleft(), self._next_slot
+            self._next_slot = (slot + 1) % SLOTS
+            if self._lines.said < self._read_by[slot]:
+                self._lines.say()
+            self._lines.wait_for(self._read_by[slot])
+            self._part(self._world.rank, slot, values).copy_(values)
+            self._written.append(_Chunk(values, slot, self._lines.say()))
+
+    def _add(self) -> None:
+        """Add up this rank's share of all chunks that are written."""
+        while self._written:
+            chunk = self._written.popleft()
+            self._lines.wait_for(chunk.point)
+            share = self._share(self._world.rank, chunk.values)
+            total = chunk.values[share]
+            first, second, *others = (
+                self._part(rank, chunk.slot, chunk.values)[share] for rank in range(self._world.size)
+            )
+            torch.add(first, second, out=total)
+            for part in others:
+                total.add_(part)
+            self._part(self._world.rank, chunk.slot, chunk.values)[share] = total
+            chunk.point = self._lines.say()
+            self._added.append(chunk)
+
+    def _take(self) -> None:
+        """Copy the other ranks' shares of the oldest chunk out."""
+        chunk = self._added.popleft()
+        self._lines.wait_for(chunk.point)
+        for rank in range(self._world.size):
+            if rank != self._world.rank:
+                share = self._share(rank, chunk.values)
+                chunk.values[share] = self._part(rank, chunk.slot, chunk.values)[share]
+        self._read_by[chunk.slot] = self._lines.said + 1
+
+    def _part(self, rank: int, slot: int, values: torch.Tensor) -> torch.Tensor:
+        """Return a rank's part of a chunk, in the memory."""
+        return self._slots[rank][slot][: values.nbytes].view(values.dtype)
+
+    def _share(self, rank: int, values: torch.Tensor) -> slice:
+        """Return which part of a chunk a rank adds up."""
+        each = math.ceil(len(values) / self._world.size)
+        return slice(rank * each, (rank + 1) * each)
+
+
+@contextmanager
+def shared_memory(world: World, meeting: Meeting) -> Iterator[Communicator]:
+    """Connect ranks of one machine for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    world : World
+        The ranks; two or more.
+    meeting : Meeting
+        Where they meet.
+
+    Raises
+    ------
+    CollectiveError
+        If they don't come together.
+    """
+    with ExitStack() as opened:
+        with losing_peers(meeting.stall_timeout, time.monotonic()):
+            sockets = _connect(world, meeting, opened)
+            memory = _share_memory(world, sockets)
+        lines = Lines(sockets, meeting.stall_timeout)
+        communicator = SharedMemoryCommunicator(world, memory, lines, meeting.stall_timeout)
+        del memory
+        opened.callback(communicator.forget)
+        yield communicator
+
+
+def _connect(world: World, meeting: Meeting, opened: ExitStack) -> dict[int, socket.socket]:
+    """Return a connection to each other rank: this rank calls those before it, and is called by those after it."""
+    store = RendezvousStore(meeting.endpoint, timedelta(seconds=meeting.stall_timeout))
+    listener = opened.enter_context(_socket(meeting.stall_timeout))
+    name = f"\0sparkwater-{secrets.token_hex(16)}"  # abstract: it is in no directory
+    listener.bind(name)
+    listener.listen(world.size)
+    store.set(f"memory-{world.rank}", name)
+    sockets = {}
+    for rank in range(world.rank):
+        sockets[rank] = opened.enter_context(_socket(meeting.stall_timeout))
+        sockets[rank].connect(store.get(f"memory-{rank}").decode())
+        sockets[rank].sendall(_RANK.pack(world.rank))
+    while len(sockets) < world.size - 1:
+        caller = opened.enter_context(listener.accept()[0])
+        if _user_of(caller) != os.getuid():
+            caller.close()  # a stranger: names of sockets are for all to see
+            continue
+        caller.settimeout(meeting.stall_timeout)
+        (rank,) = _RANK.unpack(caller.recv(_RANK.size))
+        sockets[rank] = caller
+    listener.close()
+    return dict(sorted(sockets.items()))
+
+
+def _share_memory(world: World, sockets: dict[int, socket.socket]) -> mmap.mmap:
+    """Return the memory of all ranks: rank 0 makes it, and hands it to the others."""
+    size = world.size * SLOTS * SLOT_BYTES
+    if world.rank == 0:
+        descriptor = os.memfd_create("sparkwater")
+        os.posix_fallocate(descriptor, 0, size)  # memory that isn't there is an error now, and no crash later
+        for line in sockets.values():
+            socket.send_fds(line, [b"m"], [descriptor])
+    else:
+        _, (descriptor,), _, _ = socket.recv_fds(sockets[0], 1, 1)
+    try:
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _socket(timeout: int) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(timeout)
+    return made
+
+
+def _user_of(connection: socket.socket) -> int:
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[1])
