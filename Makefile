@@ -49,7 +49,7 @@ type: $(PINNED)
 	@.venv/bin/mypy || { echo "add or correct the type hints at the lines above"; exit 1; }
 
 bench-train: $(PINNED) build/mnist_png
-	.venv/bin/python benchmarks/bench_train.py --collective horovod torch
+	.venv/bin/python benchmarks/bench_train.py
 	.venv/bin/python benchmarks/bench_fit_overhead.py
 	.venv/bin/python benchmarks/bench_memory.py
 	.venv/bin/python benchmarks/bench_communication.py

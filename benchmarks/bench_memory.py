@@ -2,6 +2,7 @@
 
 One rank in a process of its own reads the rows, trains, and watches its peak. The constant is what a
 training of two batches of rows needs beside them: Python, torch, Arrow, and the blocks that rows come in.
+It differs by some MiB from one process to the next.
 
     python benchmarks/bench_memory.py [--rows 60000] [--epochs 20]
 """
@@ -100,7 +101,7 @@ def measure(rows: int, epochs: int) -> dict[str, object]:
     assert outcome.failure is None, outcome.failure
     return {
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "tensors": rows * 28 * 28,
+        "tensors": rows * (28 * 28 + 8),  # with labels
         "parameters": len(outcome.weights),
         "resident": watch.resident,
     }

@@ -6,7 +6,7 @@ package chooses, in PyTorch's default one, and in the package's while they keep 
 package's ranks do, which leaves the communication as the only difference. One thread each, in turns, in
 one run. Prints rows/s and ratios; the machine's noise cancels in the ratios.
 
-    python benchmarks/bench_train.py [--rows 12800] [--batch-per-rank 64 256] [--collective horovod]
+    python benchmarks/bench_train.py [--rows 12800] [--batch-per-rank 64 256] [--collective memory]
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=12_800, help="rows a rank and epoch (default: %(default)s)")
     parser.add_argument("--batch-per-rank", type=int, nargs="+", default=[64, 256])
-    parser.add_argument("--collective", nargs="+", choices=COLLECTIVES, default=["horovod"])
+    parser.add_argument("--collective", nargs="+", choices=COLLECTIVES, default=COLLECTIVES)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     for batch in arguments.batch_per_rank:

@@ -27,7 +27,8 @@ class Communicator(Protocol):
     def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
         """Begin to replace a contiguous tensor by its sum over all ranks; the function returned waits for that.
 
-        All ranks begin their sums in the same order, and wait for none of several before all have begun.
+        All ranks begin their sums in the same order, and wait for them in that order, for none of several before
+        all have begun.
         """
 
     def broadcast_(self, values: torch.Tensor) -> None:

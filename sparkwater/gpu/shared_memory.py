@@ -34,7 +34,7 @@ from sparkwater.gpu.world import World
 
 #: A rank's part of the memory. A chunk should stay in the processor's cache, and the gradients of a step of a
 #: small network should fit into the slots at once.
-SLOTS, SLOT_BYTES = 8, 1 << 20
+SLOTS, SLOT_BYTES = 4, 2 << 20
 
 _CREDENTIALS = struct.Struct("3i")  # of a UNIX socket's peer: process, user, group
 _RANK = struct.Struct("!I")
@@ -42,7 +42,7 @@ _RANK = struct.Struct("!I")
 
 def machine() -> str:
     """Return what ranks that can share memory have in common; empty where the system has no such memory."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not hasattr(os, "memfd_create"):  # some Pythons are built for older systems
         return ""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     # Names of UNIX sockets are the network namespace's: containers of one machine have different ones.
