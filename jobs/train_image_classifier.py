@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar=("HEIGHT", "WIDTH", "CHANNELS"),
         help="what pictures are resized to (28 28 1)",
     )
-    parser.add_argument("--collective", default="auto", help="horovod, torch or memory (%(default)s)")
+    parser.add_argument("--collective", default="auto", help="auto, horovod, torch or memory (%(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(%(default)s)")
     parser.add_argument(

@@ -73,11 +73,14 @@ def files_left() -> set[Path]:
 
 
 def shares_memory(process: int) -> bool:
-    """Return whether a process has memory that ranks share; once nobody has it, it is gone."""
-    try:
-        return "memfd:sparkwater" in Path(f"/proc/{process}/maps").read_text()
-    except OSError:
-        return False  # it has ended
+    """Return whether a process has memory that ranks share, mapped or not; once nobody has it, it is gone."""
+    here, held = Path(f"/proc/{process}"), []
+    with contextlib.suppress(OSError):  # it has ended
+        held.append((here / "maps").read_text())
+        for descriptor in (here / "fd").iterdir():
+            with contextlib.suppress(OSError):  # it was closed just now
+                held.append(str(descriptor.readlink()))
+    return any("memfd:sparkwater" in each for each in held)
 
 
 def traces() -> set[str]:

@@ -67,7 +67,7 @@ def check_machine(reports: Sequence[Report], collective: str) -> None:
         With where they are.
     """
     machines, device = {report["machine"] for report in reports}, reports[0]["parts"]["device"]
-    if collective == "memory" and (len(machines) > 1 or "" in machines or device != "cpu"):
+    if len(reports) > 1 and collective == "memory" and (len(machines) > 1 or "" in machines or device != "cpu"):
         hosts = ", ".join(sorted({report["host"] for report in reports}))
         raise ConfigurationError(
             "collective='memory' is for CPUs of one Linux machine, and for processes of one user there that see the "

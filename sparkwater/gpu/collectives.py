@@ -20,7 +20,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.communicator import Communicator, LocalCommunicator, Meeting, losing_peers
 from sparkwater.gpu.hosts import interface_of
 from sparkwater.gpu.rendezvous import RendezvousStore
-from sparkwater.gpu.shared_memory import shared_memory
+from sparkwater.gpu.shared_memory import machine, shared_memory
 from sparkwater.gpu.world import World
 
 logger = logging.getLogger(__name__)
@@ -113,10 +113,13 @@ class TorchCommunicator(Communicator):
 
 def missing_collective(name: str, world_size: int) -> str | None:
     """Return what to do where a collective can't be used in this Python, or None where it can."""
+    if world_size > 1 and name == "memory" and not machine():
+        return "collective='memory', but this system has no memory that ranks can share; use 'horovod' or 'torch'"
     if world_size > 1 and name == "horovod" and importlib.util.find_spec("horovod") is None:
         return (
             "collective='horovod', but Horovod is not installed in this Python; build it with "
-            "'python -m sparkwater.gpu.build_horovod', or use collective='torch' or numWorkers=1"
+            "'python -m sparkwater.gpu.build_horovod', or use collective='torch', or 'memory' on one machine, or "
+            "numWorkers=1"
         )
     return None
 

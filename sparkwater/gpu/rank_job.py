@@ -32,8 +32,8 @@ class RankJob:
         How to train.
     handle_invalid, device : str
         As the estimator's Params.
-    collective : {"horovod", "torch", "memory"}
-        What adds up gradients where there are several ranks.
+    collective : {"horovod", "torch", "memory", "local"}
+        What adds up gradients; ``local`` is for a single rank.
     stall_timeout : int
         Seconds that one rank may keep the others waiting.
     max_memory_mb : float

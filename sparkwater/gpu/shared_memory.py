@@ -30,6 +30,7 @@ import torch
 
 from sparkwater.gpu.communicator import Communicator, Meeting, losing_peers
 from sparkwater.gpu.rendezvous import RendezvousStore
+from sparkwater.gpu.servers import MAX_CONNECTIONS
 from sparkwater.gpu.world import World
 
 #: A rank's part of the memory. A chunk should stay in the processor's cache, and the gradients of a step of a
@@ -44,9 +45,12 @@ def machine() -> str:
     """Return what ranks that can share memory have in common; empty where the system has no such memory."""
     if sys.platform != "linux" or not hasattr(os, "memfd_create"):  # some Pythons are built for older systems
         return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    # Names of UNIX sockets are the network namespace's: containers of one machine have different ones.
-    return f"{boot} {Path('/proc/self/ns/net').stat().st_ino} {os.getuid()}"
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # Names of UNIX sockets are the network namespace's: containers of one machine have different ones.
+        return f"{boot} {Path('/proc/self/ns/net').stat().st_ino} {os.geteuid()}"
+    except OSError:
+        return ""  # a sandbox that hides them
 
 
 class Lines:
@@ -72,8 +76,9 @@ class Lines:
 
     def say(self) -> int:
         """Tell all ranks that this one has come to the next point, and return its number."""
-        for line in self._sockets.values():
-            line.send(b".")
+        for rank, line in self._sockets.items():
+            with _naming(rank):
+                line.send(b".")
         self.said += 1
         return self.said
 
@@ -87,10 +92,24 @@ class Lines:
         """
         for rank, line in self._sockets.items():
             while self._heard[rank] < point:
-                heard = len(line.recv(4096))
-                if not heard:
-                    raise ConnectionResetError(f"rank {rank} is gone")
-                self._heard[rank] += heard
+                with _naming(rank):
+                    self._heard[rank] += len(_unless_closed(line.recv(4096)))
+
+
+@contextmanager
+def _naming(rank: int) -> Iterator[None]:
+    """Name the rank to which a connection breaks."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise ConnectionResetError(f"rank {rank} is gone") from error
+
+
+def _unless_closed(received: bytes) -> bytes:
+    """Return what was received; nothing is the end of a connection."""
+    if not received:
+        raise ConnectionResetError("closed")
+    return received
 
 
 @dataclass
@@ -126,6 +145,7 @@ class SharedMemoryCommunicator(Communicator):
         self._slots = [list(region.unbind()) for region in whole.unbind()]
         self._read_by = [0] * SLOTS  # the point that tells that all have read a slot
         self._next_slot = 0
+        self._open: deque[object] = deque()
         self._waiting: deque[torch.Tensor] = deque()
         self._written: deque[_Chunk] = deque()
         self._added: deque[_Chunk] = deque()
@@ -138,8 +158,12 @@ class SharedMemoryCommunicator(Communicator):
         with losing_peers(self._stall_timeout, began):
             self._waiting.extend(chunks)
             self._write()
+        ticket = object()
+        self._open.append(ticket)
 
         def finish() -> None:
+            if self._open.popleft() is not ticket:
+                raise RuntimeError("sums are waited for in another order than they began in")
             with losing_peers(self._stall_timeout, began):
                 for _ in chunks:
                     self._add()
@@ -222,11 +246,13 @@ def shared_memory(world: World, meeting: Meeting) -> Iterator[Communicator]:
     ------
     CollectiveError
         If they don't come together.
+    OSError
+        If this rank has no memory for it.
     """
     with ExitStack() as opened:
         with losing_peers(meeting.stall_timeout, time.monotonic()):
             sockets = _connect(world, meeting, opened)
-            memory = _share_memory(world, sockets)
+        memory = _memory(world, sockets, meeting.stall_timeout)
         lines = Lines(sockets, meeting.stall_timeout)
         communicator = SharedMemoryCommunicator(world, memory, lines, meeting.stall_timeout)
         del memory
@@ -236,43 +262,57 @@ def shared_memory(world: World, meeting: Meeting) -> Iterator[Communicator]:
 
 def _connect(world: World, meeting: Meeting, opened: ExitStack) -> dict[int, socket.socket]:
     """Return a connection to each other rank: this rank calls those before it, and is called by those after it."""
+    deadline = time.monotonic() + meeting.stall_timeout
     store = RendezvousStore(meeting.endpoint, timedelta(seconds=meeting.stall_timeout))
     listener = opened.enter_context(_socket(meeting.stall_timeout))
     name = f"\0sparkwater-{secrets.token_hex(16)}"  # abstract: it is in no directory
     listener.bind(name)
-    listener.listen(world.size)
+    listener.listen(MAX_CONNECTIONS)
     store.set(f"memory-{world.rank}", name)
     sockets = {}
     for rank in range(world.rank):
         sockets[rank] = opened.enter_context(_socket(meeting.stall_timeout))
         sockets[rank].connect(store.get(f"memory-{rank}").decode())
+        if _user_of(sockets[rank]) != os.geteuid():
+            raise ConnectionRefusedError(f"another user answers for rank {rank}")
         sockets[rank].sendall(_RANK.pack(world.rank))
-    while len(sockets) < world.size - 1:
-        caller = opened.enter_context(listener.accept()[0])
-        if _user_of(caller) != os.getuid():
-            caller.close()  # a stranger: names of sockets are for all to see
-            continue
+    expected = set(range(world.rank + 1, world.size))
+    while expected:
+        listener.settimeout(max(deadline - time.monotonic(), 0.001))
+        caller = listener.accept()[0]
         caller.settimeout(meeting.stall_timeout)
-        (rank,) = _RANK.unpack(caller.recv(_RANK.size))
+        # Names of sockets are for all to see.
+        if _user_of(caller) != os.geteuid():
+            caller.close()
+            continue
+        opened.enter_context(caller)
+        (rank,) = _RANK.unpack(_unless_closed(caller.recv(_RANK.size)))
+        expected.remove(rank)
         sockets[rank] = caller
     listener.close()
     return dict(sorted(sockets.items()))
 
 
-def _share_memory(world: World, sockets: dict[int, socket.socket]) -> mmap.mmap:
+def _memory(world: World, sockets: dict[int, socket.socket], stall_timeout: int) -> mmap.mmap:
     """Return the memory of all ranks: rank 0 makes it, and hands it to the others."""
-    size = world.size * SLOTS * SLOT_BYTES
-    if world.rank == 0:
-        descriptor = os.memfd_create("sparkwater")
-        os.posix_fallocate(descriptor, 0, size)  # memory that isn't there is an error now, and no crash later
-        for line in sockets.values():
-            socket.send_fds(line, [b"m"], [descriptor])
-    else:
-        _, (descriptor,), _, _ = socket.recv_fds(sockets[0], 1, 1)
-    try:
+    size, began = world.size * SLOTS * SLOT_BYTES, time.monotonic()
+    with ExitStack() as opened:
+        if world.rank == 0:
+            descriptor = os.memfd_create("sparkwater")
+            opened.callback(os.close, descriptor)
+            os.posix_fallocate(descriptor, 0, size)  # memory that isn't there is an error now, and no crash later
+        with losing_peers(stall_timeout, began):
+            if world.rank == 0:
+                for rank, line in sockets.items():
+                    with _naming(rank):
+                        socket.send_fds(line, [b"m"], [descriptor])
+            else:
+                with _naming(0):
+                    received, descriptors, _, _ = socket.recv_fds(sockets[0], 1, 1)
+                    _unless_closed(received)
+                (descriptor,) = descriptors
+                opened.callback(os.close, descriptor)
         return mmap.mmap(descriptor, size)
-    finally:
-        os.close(descriptor)
 
 
 def _socket(timeout: int) -> socket.socket:

@@ -34,7 +34,8 @@ class ComputeParams(Params):
     )
     collective: Param[str] = declare(
         "collective",
-        f"what adds up gradients: auto, or one of {', '.join(COLLECTIVES)}; a single worker needs none",
+        f"what adds up gradients: one of {', '.join(COLLECTIVES)}, or auto, which is memory where all workers share a "
+        "machine without GPUs; a single worker needs none",
         TypeConverters.toString,
     )
     gradientCompression: Param[str] = declare(
@@ -87,25 +88,40 @@ class ComputeParams(Params):
         ):
             refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
 
-    def choose_collective(self, spark: SparkSession) -> str:
-        """Return what adds up gradients in a session: ``auto`` is decided before any worker starts.
-
-        It is memory only where all workers share a machine in every run: on a cluster the executors that Spark
-        picks would decide in which order gradients are added, and with it the last bits.
+    def choose_collective(self, spark: SparkSession, workers: int) -> str:
+        """Return what adds up gradients in a session; ``local`` for a single worker, which needs nothing.
 
         Raises
         ------
         ConfigurationError
-            If it can't add up what gradients are rounded to.
+            If it can't do that on the device, or for what gradients are rounded to.
         """
-        collective = self.getCollective()
-        if collective == "auto":
-            one_machine = bool(machine()) and is_local(spark)
-            on_cpus = self.getDevice() == "cpu" or not torch.cuda.device_count()
-            collective = "memory" if one_machine and on_cpus else "horovod"
-        if collective == "horovod" and self.getGradientCompression() == "bfloat16":
+        given, device, compression = self.getCollective(), self.getDevice(), self.getGradientCompression()
+        if workers == 1:
+            return "local"
+        on_gpus = device == "cuda" or (device == "auto" and torch.cuda.device_count() > 0)
+        collective = default_collective(is_local(spark) and bool(machine()), on_gpus) if given == "auto" else given
+        if collective == "memory" and device == "cuda":
             raise ConfigurationError(
-                f"gradientCompression='bfloat16' with collective={self.getCollective()!r}: Horovod adds no bfloat16; "
-                "use 'float16', or collective='torch'"
+                f"device='cuda' with collective={given!r}: memory is for CPUs; use collective='horovod' or 'torch'"
+            )
+        if collective == "horovod" and compression == "bfloat16":
+            raise ConfigurationError(
+                f"gradientCompression='bfloat16' with collective={given!r}: Horovod adds no bfloat16; use 'float16', "
+                "or collective='torch'"
             )
         return collective
+
+
+def default_collective(one_machine: bool, on_gpus: bool) -> str:
+    """Return what ``auto`` is, before any worker starts.
+
+    Parameters
+    ----------
+    one_machine : bool
+        Whether all workers share a machine, and can share its memory, in every run. Where Spark places them, which
+        executors it picks would decide in which order gradients are added, and with it the last bits.
+    on_gpus : bool
+        Whether they may compute on GPUs.
+    """
+    return "memory" if one_machine and not on_gpus else "horovod"

@@ -191,8 +191,8 @@ class ImageClassifier(
     collective : {"auto", "horovod", "torch", "memory"}
         What adds up gradients between workers: Horovod, torch.distributed, or the memory of a machine that all of
         them share, which is the fastest for CPUs and needs no Horovod. ``auto`` is ``memory`` on a local master
-        (``local[N]``) without GPUs, and ``horovod`` elsewhere. With three workers and more the last bits of sums
-        depend on it. Default ``auto``; ``summary.collective`` tells what it became.
+        (``local[N]``, ``local-cluster``) without GPUs, and ``horovod`` elsewhere. With three workers and more the
+        last bits of sums depend on it. Default ``auto``; ``summary.collective`` tells what it became.
     gradientCompression : {"none", "float16", "bfloat16"}
         What gradients are rounded to on their way between workers: half the bytes, at the price of exact
         sums. Horovod doesn't take ``bfloat16``. Default ``none``.
@@ -236,7 +236,8 @@ class ImageClassifier(
         Let several workers compute on the same GPU; without it they are refused, by the GPU's UUID. For a
         collective over Gloo: NCCL can't. Default False.
     allowPlaintext : bool
-        Train although Spark's own traffic is protected and the workers' isn't. Default False.
+        Train although Spark's own traffic is protected and the workers' isn't; ``collective="memory"`` has none.
+        Default False.
     """
 
     _input_kwargs: dict[str, Any]
@@ -460,14 +461,14 @@ class ImageClassifier(
     ) -> ImageClassifierModel:
         network, spec, labels = choice.network, choice.features.spec, choice.labels(labels)
         check_network(network, network_shape(spec), len(labels.classes), zero_inputs(spec))
-        job = self._rank_job(choice, labels, store, self.choose_collective(frame.sparkSession))
+        job = self._rank_job(choice, labels, store, self.choose_collective(frame.sparkSession, self.getNumWorkers()))
         logger.info(
             "training %s on %d rows, %d classes, %d workers (%s)",
             network.name,
             labels.rows,
             len(labels.classes),
             self.getNumWorkers(),
-            job.collective if self.getNumWorkers() > 1 else "no collective needed",
+            job.collective,
         )
         with self.tracking() as tracking:
             outcomes, restarts = run_with_restarts(
@@ -549,7 +550,7 @@ class ImageClassifier(
         check_cluster(
             dataset.sparkSession,
             self.getNumWorkers(),
-            self.choose_collective(dataset.sparkSession),
+            self.choose_collective(dataset.sparkSession, self.getNumWorkers()),
             self.getDevice(),
             self.getStartTimeout(),
             self.getAllowPlaintext(),

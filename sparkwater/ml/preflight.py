@@ -86,7 +86,8 @@ def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool
     if protected and num_workers > 1 and not allow_plaintext:
         raise ConfigurationError(
             f"{protected[0]}=true protects Spark's traffic, but the ranks exchange gradients in plain text; "
-            "set allowPlaintext=True where the network between executors is trusted, or use numWorkers=1"
+            "set allowPlaintext=True where the network between executors is trusted, or use collective='memory' on one "
+            "machine, or numWorkers=1"
         )
 
 

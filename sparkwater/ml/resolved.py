@@ -30,7 +30,7 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     by_rank = [{"device": outcome.device, **outcome.resolved} for outcome in outcomes]
     return {
         "network": job.network.name,
-        "collective": job.collective if len(outcomes) > 1 else "local",
+        "collective": job.collective,
         "overwriteWithBestModel": job.config.keep_best,
         "classWeight": dict(zip(map(label_name, job.classes), job.config.class_weights, strict=False)) or "none",
         "scaling": [

@@ -13,7 +13,8 @@ from sparkwater.ml.scheduling import rank_profile
 
 
 def train(spark: SparkSession, collective: str) -> ImageClassifierModel:
-    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2, collective=collective).fit(tensor_frame(spark, 120))
+    learner = ImageClassifier(epochs=2, batchSize=32, numWorkers=2, collective=collective, device="cpu")
+    return learner.fit(tensor_frame(spark, 120))
 
 
 @pytest.fixture

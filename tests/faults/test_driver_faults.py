@@ -27,7 +27,8 @@ from conftest import start_session
 from digits import tensor_frame
 from sparkwater.ml import ImageClassifier
 logging.basicConfig(level=logging.INFO)
-ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(tensor_frame(start_session("local[2]"), 100))
+endless = ImageClassifier(numWorkers=2, collective="horovod", epochs=100_000, batchSize=16)
+endless.fit(tensor_frame(start_session("local[2]"), 100))
 """
 
 
@@ -51,12 +52,12 @@ def test_workers_are_gone_soon_after_their_driver_is_killed():
 
 def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     frame = tensor_frame(spark, 100)
-    ImageClassifier(numWorkers=2, epochs=1).fit(frame)
+    ImageClassifier(numWorkers=2, collective="horovod", epochs=1).fit(frame)
     before = traces()
 
     def train() -> None:
         spark.sparkContext.setJobGroup("to be cancelled", "a fit that never ends")
-        ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16, maxRestarts=3).fit(frame)
+        ImageClassifier(numWorkers=2, collective="horovod", epochs=100_000, batchSize=16, maxRestarts=3).fit(frame)
 
     with caplog.at_level(logging.INFO, logger="sparkwater"):
         fit = begun(train)
@@ -66,7 +67,7 @@ def test_cancelled_fit_ends_soon_and_the_next_one_works(spark, caplog):
     assert isinstance(failure, RankFailure)
     assert "cancel" in str(failure)
     assert is_clean(before), traces() - before
-    assert ImageClassifier(numWorkers=2, epochs=1).fit(frame).summary.numRows == 100
+    assert ImageClassifier(numWorkers=2, collective="horovod", epochs=1).fit(frame).summary.numRows == 100
 
 
 def python_processes() -> list[psutil.Process]:
@@ -80,8 +81,10 @@ def usage(process: psutil.Process) -> dict[str, int]:
 
 def test_fits_transforms_and_failing_fits_leave_nothing_behind(spark):
     frame = tensor_frame(spark, 60).cache()
-    good = ImageClassifier(numWorkers=2, epochs=1, batchSize=32)
-    failing = ImageClassifier(numWorkers=2, epochs=1, batchSize=32, learningRate=1e30, momentum=0.0)
+    good = ImageClassifier(numWorkers=2, collective="horovod", epochs=1, batchSize=32)
+    failing = ImageClassifier(
+        numWorkers=2, collective="horovod", epochs=1, batchSize=32, learningRate=1e30, momentum=0.0
+    )
 
     def once() -> None:
         good.fit(frame).transform(frame).count()

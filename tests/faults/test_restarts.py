@@ -39,7 +39,8 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
 
 
 def estimator(**params):
-    return ImageClassifier(numWorkers=2, epochs=EPOCHS, batchSize=8, stallTimeout=15, **params)
+    settings = {"numWorkers": 2, "epochs": EPOCHS, "batchSize": 8, "stallTimeout": 15, "collective": "horovod"}
+    return ImageClassifier(**settings, **params)
 
 
 def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_path, caplog):

@@ -70,7 +70,7 @@ def test_keys_are_in_no_argument_environment_log_event_file_or_exception(tmp_pat
         spark__authenticate__secret=SPARKS_OWN,
     )
     frame = tensor_frame(spark, 60)
-    settings = {"numWorkers": 2, "epochs": 2, "batchSize": 16, "allowPlaintext": True}
+    settings = {"numWorkers": 2, "epochs": 2, "batchSize": 16, "collective": "horovod", "allowPlaintext": True}
     texts = []
     with caplog.at_level(logging.DEBUG), watched() as seen:
         estimator = ImageClassifier(**settings, checkpointDir=str(checkpoints))

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import torch
+from processes import shares_memory
 
 from sparkwater.conversions.arrow import tensors_to_arrow
 from sparkwater.conversions.spec import TensorSpec
@@ -44,10 +45,13 @@ def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **a
     processes: list[subprocess.Popen[str]] = []
     logs = [(folder / f"{rank}.log").open("w+") for rank in range(ranks)]
     deadline = time.monotonic() + limit
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     try:
         for rank in range(ranks):
             command = [sys.executable, __file__, scenario, str(folder), str(rank), str(ranks), json.dumps(arguments)]
-            processes.append(subprocess.Popen(command, stdout=logs[rank], stderr=subprocess.STDOUT, text=True))
+            processes.append(
+                subprocess.Popen(command, stdout=logs[rank], stderr=subprocess.STDOUT, text=True, env=environment)
+            )
         codes = [process.wait(max(0.1, deadline - time.monotonic())) for process in processes]
         hung = False
     except subprocess.TimeoutExpired:
@@ -226,9 +230,9 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
                 if rank == culprit and kind == "stall":
                     with suppress(TimeoutError):
                         wait_for(folder / "lost", 25.0)
+                finish = communicator.begin_sum_(torch.ones(1000))
                 if kind == "raise":
                     communicator.begin_sum_(torch.ones(100))  # nobody will wait for it
-                finish = communicator.begin_sum_(torch.ones(1000))
                 if kind == "stall":
                     time.sleep(2)  # as a rank that computes meanwhile: the limit counts from the beginning
                 finish()
@@ -243,44 +247,45 @@ def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culpri
 def sums(folder: Path, rank: int, size: int) -> dict[str, list[str]]:
     """Add up through shared memory; report what differs from the sum in ascending order of ranks, and what is left."""
 
-    def values(of: int, turn: int, count: int, kind: torch.dtype) -> torch.Tensor:
-        random = torch.Generator().manual_seed(1000 * turn + of)
+    def values(of: int, turn: int, place: int, count: int, kind: torch.dtype) -> torch.Tensor:
+        random = torch.Generator().manual_seed((turn * 100 + place) * 10 + of)
         return (torch.randn(count, generator=random) * 10).to(kind)
 
-    def expected(turn: int, count: int, kind: torch.dtype) -> torch.Tensor:
-        total = values(0, turn, count, kind)
+    def expected(*which: Any) -> torch.Tensor:
+        total = values(0, *which)
         for other in range(1, size):
-            total += values(other, turn, count, kind)
+            total += values(other, *which)
         return total
 
     slot, wrong = SLOT_BYTES // 4, []
-    counts = [0, 1, 2, 3, 1000, slot - 1, slot, slot + 1, 2 * SLOTS * slot + 5]
-    together = [[count] for count in counts] + [[7, 3 * slot, 11], [slot] * SLOTS, [slot] * (SLOTS + 3), [1] * 50]
     kinds = [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.uint8, torch.bool]
+    one_by_one = [[count] for count in (0, 1, 2, 3, 1000, slot - 1, slot, slot + 1, 2 * SLOTS * slot + 5)]
+    together = [[7, 3 * slot, 11], [slot] * SLOTS, [slot] * (SLOTS + 3), [1] * 50]
+    groups = [(group, torch.float32) for group in (one_by_one + together) * 2]
+    groups += [([count, slot], kind) for count in (0, 5, 3 * slot) for kind in kinds]
     with ExitStack() as stack:
         meeting = meeting_of(stack, folder, rank, 20)
-        communicator = stack.enter_context(shared_memory(World(rank, ("here",) * size), meeting))
-        for turn, (group, kind) in enumerate(
-            [(group, torch.float32) for group in together * 2]
-            + [([count, slot], kind) for count in (0, 5, 3 * slot) for kind in kinds]
-        ):
-            own = [values(rank, turn, count, kind) for count in group]
-            for finish in [communicator.begin_sum_(each) for each in own]:
-                finish()
-            for count, each in zip(group, own, strict=True):
-                if not same_bits(each, expected(turn, count, kind)):
-                    wrong.append(f"{kind} {count} of {group}")
-        odd = torch.tensor([-0.0, math.nan, math.inf, 1e-45])
-        copy = odd.clone() if rank == 0 else torch.full((4,), float(rank))
-        communicator.broadcast_(copy)
-        if not same_bits(copy, odd):
-            wrong.append("broadcast")
-        shared = "memfd:sparkwater" in Path("/proc/self/maps").read_text()
-        descriptors = psutil.Process().num_fds()
-        communicator.all_reduce_(torch.zeros(1))
-    del communicator
-    left = ["memory"] if "memfd:sparkwater" in Path("/proc/self/maps").read_text() else []
-    left += ["descriptors"] if psutil.Process().num_fds() > descriptors - (size - 1) else []
+        before = psutil.Process().num_fds()
+        with shared_memory(World(rank, ("here",) * size), meeting) as communicator:
+            for turn, (group, kind) in enumerate(groups):
+                own = [values(rank, turn, place, count, kind) for place, count in enumerate(group)]
+                # Each rank is late in its turn, before a sum and within it: whoever doesn't wait adds what is old.
+                late = 0.03 if turn % size == rank else 0.0
+                time.sleep(late)
+                finishes = [communicator.begin_sum_(each) for each in own]
+                for finish in finishes:
+                    finish()
+                    time.sleep(late / len(own))
+                for place, each in enumerate(own):
+                    if not same_bits(each, expected(turn, place, len(each), kind)):
+                        wrong.append(f"{place} of {group}, {kind}")
+            odd = torch.tensor([-0.0, math.nan, math.inf, 1e-45])
+            copy = odd.clone() if rank == 0 else torch.full((4,), float(rank))
+            communicator.broadcast_(copy)
+            wrong += [] if same_bits(copy, odd) else ["broadcast"]
+            shared = shares_memory(os.getpid())
+        after = psutil.Process().num_fds()
+    left = ["memory"] * shares_memory(os.getpid()) + ["descriptors"] * (after > before)
     return {"wrong": wrong, "shared": [shared], "left": left}
 
 

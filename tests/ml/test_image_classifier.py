@@ -42,7 +42,7 @@ def test_one_worker_learns_without_horovod(spark, fitted):
 def test_two_workers_learn_with_each_collective(spark):
     frame, unseen = tensor_frame(spark, 200), tensor_frame(spark, 80, seed=1)
     for collective, became in {"horovod": "horovod", "torch": "torch", "memory": "memory", "auto": "memory"}.items():
-        model = quick(numWorkers=2, collective=collective).fit(frame)
+        model = quick(numWorkers=2, collective=collective, device="cpu").fit(frame)
         assert model.summary.collective == model.summary.resolved["collective"] == became
         assert sum(model.summary.rowsPerRank) == 200
         assert min(model.summary.rowsPerRank) > 0

@@ -34,7 +34,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "classWeight": ("balanced", {}),
     "clipNorm": (1.5, {}),
     "clipValue": (1.5, {}),
-    "collective": ("torch", {}),
+    "collective": ("torch", {"numWorkers": 2}),
     "compileNetwork": (True, {}),
     "decayEpochs": (3.0, {}),
     "decayFactor": (0.5, {}),
@@ -87,7 +87,7 @@ def frame():
 def job_of(frame, **params: Any) -> RankJob:
     estimator = ImageClassifier(**params)
     labels = find_labels([(frame, estimator.row_columns())], estimator.getLabelCol())
-    collective = estimator.choose_collective(frame.sparkSession)
+    collective = estimator.choose_collective(frame.sparkSession, estimator.getNumWorkers())
     return estimator._rank_job(estimator._refuse(frame), labels, None, collective)
 
 

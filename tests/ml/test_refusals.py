@@ -173,9 +173,10 @@ def test_param_of_another_type_or_without_a_value(spark, name):
         ({"inputMean": [float("inf")], "inputStd": [1.0]}, r"inputMean=\[inf\]; accepted: a finite number a channel"),
         ({"inputMean": [0.5], "inputStd": [0.0]}, r"inputStd=\[0.0\]; accepted: a number above 0 a channel"),
         (
-            {"collective": "horovod", "gradientCompression": "bfloat16"},
+            {"numWorkers": 2, "collective": "horovod", "gradientCompression": "bfloat16"},
             "Horovod adds no bfloat16; use 'float16', or collective='torch'",
         ),
+        ({"numWorkers": 2, "collective": "memory", "device": "cuda"}, "memory is for CPUs; use collective='horovod'"),
         ({"inputMean": [0.5] * 3, "inputStd": [0.2] * 3}, r"pictures uint8\[1, 16, 16\] need 1 numbers each"),
     ],
 )
@@ -278,7 +279,7 @@ def test_missing_horovod_names_the_command(spark, monkeypatch):
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not (Path(entry) / "horovod").exists()])
     with pytest.raises(ConfigurationError, match=r"python -m sparkwater\.gpu\.build_horovod"):
         ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
-    assert ImageClassifier(numWorkers=2, epochs=0).fit(frame).summary.collective == "memory"
+    assert ImageClassifier(numWorkers=2, epochs=0, device="cpu").fit(frame).summary.collective == "memory"
 
 
 def test_executors_without_the_package_are_told_from_a_lost_rank(spark, monkeypatch, tmp_path):
