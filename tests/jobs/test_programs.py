@@ -44,10 +44,8 @@ def tree(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(tree) -> tuple[subprocess.CompletedProcess[str], Path]:
     model = tree / "model"
-    done = submit(
-        "train_image_classifier.py", "--data", str(tree), "--epochs", "6", "--batch-size", "32", "--save", str(model)
-    )
-    return done, model
+    settings = ["--epochs", "6", "--batch-size", "32", "--collective", "horovod"]
+    return submit("train_image_classifier.py", "--data", str(tree), *settings, "--save", str(model)), model
 
 
 def test_training_prints_the_confusion_matrix_and_says_what_happened(trained):
