@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -38,6 +40,23 @@ def start_session(master: str, **settings: str) -> SparkSession:
     for name, value in {**defaults, **settings}.items():
         builder = builder.config(name.replace("__", "."), value)
     return builder.getOrCreate()
+
+
+@contextmanager
+def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
+    """Let a session say that a setting of Spark's core has a value: set so late it changes nothing else."""
+    own = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
+    spark.conf.set(own, "false")
+    before = spark.conf.get(name, None)
+    spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(name)
+        else:
+            spark.conf.set(name, before)
+        spark.conf.unset(own)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

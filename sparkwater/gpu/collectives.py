@@ -113,9 +113,11 @@ class TorchCommunicator(Communicator):
 
 def missing_collective(name: str, world_size: int) -> str | None:
     """Return what to do where a collective can't be used in this Python, or None where it can."""
-    if world_size > 1 and name == "memory" and not machine():
+    if world_size == 1:
+        return None
+    if name == "memory" and not machine():
         return "collective='memory', but this system has no memory that ranks can share; use 'horovod' or 'torch'"
-    if world_size > 1 and name == "horovod" and importlib.util.find_spec("horovod") is None:
+    if name == "horovod" and importlib.util.find_spec("horovod") is None:
         return (
             "collective='horovod', but Horovod is not installed in this Python; build it with "
             "'python -m sparkwater.gpu.build_horovod', or use collective='torch', or 'memory' on one machine, or "

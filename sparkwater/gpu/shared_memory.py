@@ -200,14 +200,11 @@ class SharedMemoryCommunicator(Communicator):
             chunk = self._written.popleft()
             self._lines.wait_for(chunk.point)
             share = self._share(self._world.rank, chunk.values)
-            total = chunk.values[share]
-            first, second, *others = (
-                self._part(rank, chunk.slot, chunk.values)[share] for rank in range(self._world.size)
-            )
-            torch.add(first, second, out=total)
-            for part in others:
+            parts = [self._part(rank, chunk.slot, chunk.values)[share] for rank in range(self._world.size)]
+            total = torch.add(parts[0], parts[1], out=chunk.values[share])
+            for part in parts[2:]:
                 total.add_(part)
-            self._part(self._world.rank, chunk.slot, chunk.values)[share] = total
+            parts[self._world.rank].copy_(total)
             chunk.point = self._lines.say()
             self._added.append(chunk)
 
@@ -295,24 +292,29 @@ def _connect(world: World, meeting: Meeting, opened: ExitStack) -> dict[int, soc
 
 def _memory(world: World, sockets: dict[int, socket.socket], stall_timeout: int) -> mmap.mmap:
     """Return the memory of all ranks: rank 0 makes it, and hands it to the others."""
-    size, began = world.size * SLOTS * SLOT_BYTES, time.monotonic()
-    with ExitStack() as opened:
+    size = world.size * SLOTS * SLOT_BYTES
+    descriptor = os.memfd_create("sparkwater") if world.rank == 0 else _received(sockets[0], stall_timeout)
+    try:
         if world.rank == 0:
-            descriptor = os.memfd_create("sparkwater")
-            opened.callback(os.close, descriptor)
             os.posix_fallocate(descriptor, 0, size)  # memory that isn't there is an error now, and no crash later
-        with losing_peers(stall_timeout, began):
-            if world.rank == 0:
-                for rank, line in sockets.items():
-                    with _naming(rank):
-                        socket.send_fds(line, [b"m"], [descriptor])
-            else:
-                with _naming(0):
-                    received, descriptors, _, _ = socket.recv_fds(sockets[0], 1, 1)
-                    _unless_closed(received)
-                (descriptor,) = descriptors
-                opened.callback(os.close, descriptor)
+            _hand_out(descriptor, sockets, stall_timeout)
         return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _hand_out(descriptor: int, sockets: dict[int, socket.socket], stall_timeout: int) -> None:
+    with losing_peers(stall_timeout, time.monotonic()):
+        for rank, line in sockets.items():
+            with _naming(rank):
+                socket.send_fds(line, [b"m"], [descriptor])
+
+
+def _received(line: socket.socket, stall_timeout: int) -> int:
+    with losing_peers(stall_timeout, time.monotonic()), _naming(0):
+        received, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+        _unless_closed(received)
+        return descriptors[0]
 
 
 def _socket(timeout: int) -> socket.socket:

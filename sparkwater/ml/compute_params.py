@@ -96,32 +96,24 @@ class ComputeParams(Params):
         ConfigurationError
             If it can't do that on the device, or for what gradients are rounded to.
         """
-        given, device, compression = self.getCollective(), self.getDevice(), self.getGradientCompression()
         if workers == 1:
             return "local"
-        on_gpus = device == "cuda" or (device == "auto" and torch.cuda.device_count() > 0)
-        collective = default_collective(is_local(spark) and bool(machine()), on_gpus) if given == "auto" else given
+        given, device = self.getCollective(), self.getDevice()
+        collective = self._default_collective(spark) if given == "auto" else given
         if collective == "memory" and device == "cuda":
             raise ConfigurationError(
                 f"device='cuda' with collective={given!r}: memory is for CPUs; use collective='horovod' or 'torch'"
             )
-        if collective == "horovod" and compression == "bfloat16":
+        if collective == "horovod" and self.getGradientCompression() == "bfloat16":
             raise ConfigurationError(
                 f"gradientCompression='bfloat16' with collective={given!r}: Horovod adds no bfloat16; use 'float16', "
                 "or collective='torch'"
             )
         return collective
 
-
-def default_collective(one_machine: bool, on_gpus: bool) -> str:
-    """Return what ``auto`` is, before any worker starts.
-
-    Parameters
-    ----------
-    one_machine : bool
-        Whether all workers share a machine, and can share its memory, in every run. Where Spark places them, which
-        executors it picks would decide in which order gradients are added, and with it the last bits.
-    on_gpus : bool
-        Whether they may compute on GPUs.
-    """
-    return "memory" if one_machine and not on_gpus else "horovod"
+    def _default_collective(self, spark: SparkSession) -> str:
+        # Where Spark places the workers, which executors it picks would decide in which order gradients are added, and
+        # with it the last bits: memory is for those that share a machine in every run.
+        device = self.getDevice()
+        on_gpus = device == "cuda" or (device == "auto" and torch.cuda.device_count() > 0)
+        return "memory" if is_local(spark) and machine() and not on_gpus else "horovod"

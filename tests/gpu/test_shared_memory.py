@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_sums_are_those_in_ascending_order_of_ranks_to_the_last_bit(size: int, t
 
 
 @pytest.fixture
-def meeting() -> object:
+def meeting() -> Iterator[Meeting]:
     with RendezvousServer(LOOPBACK, [LOOPBACK]) as server:
         yield Meeting(server.endpoint, LOOPBACK, 5)
 
@@ -72,7 +73,7 @@ def test_sums_that_are_waited_for_in_another_order_are_an_error(meeting: Meeting
 
 
 AS_ANOTHER_USER = """
-import os, socket, sys
+import os, socket
 os.setuid(65534)
 print(act(socket.socket(socket.AF_UNIX)), flush=True)
 """
@@ -81,7 +82,7 @@ print(act(socket.socket(socket.AF_UNIX)), flush=True)
 def stranger(act: str) -> subprocess.Popen[str]:
     """Start a process of another user, that does something with a UNIX socket and prints what comes of it."""
     program = act + AS_ANOTHER_USER
-    return subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
 
 
 def names_of_sockets() -> set[str]:

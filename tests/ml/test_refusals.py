@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import start_session
+from conftest import saying, start_session
 from digits import png_frame, tensor_frame
 from pyspark.sql import functions as F
 from torch import nn
@@ -260,16 +260,11 @@ def test_plain_gradients_beside_authenticated_traffic_need_consent():
 )
 @pytest.mark.usefixtures("no_jobs")
 def test_plain_gradients_beside_encrypted_traffic_need_consent(spark, setting):
-    # Spark takes its own settings at the start only; to set them later changes nothing but what they say.
-    own = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
-    spark.conf.set(own, "false")
-    spark.conf.set(setting, "true")
-    try:
-        with pytest.raises(ConfigurationError, match=rf"{setting}=true .* allowPlaintext=True"):
-            ImageClassifier(numWorkers=2, collective="torch").fit(tensor_frame(spark, 8))
-    finally:
-        spark.conf.unset(setting)
-        spark.conf.unset(own)
+    with (
+        saying(spark, setting, "true"),
+        pytest.raises(ConfigurationError, match=rf"{setting}=true .* allowPlaintext=True"),
+    ):
+        ImageClassifier(numWorkers=2, collective="torch").fit(tensor_frame(spark, 8))
 
 
 def test_missing_horovod_names_the_command(spark, monkeypatch):
