@@ -20,17 +20,17 @@ from typing import Any
 
 import torch
 
-from sparkwater.gpu.collectives import open_communicator
-from sparkwater.gpu.communicator import Communicator, Meeting
-from sparkwater.gpu.compute import Compute
+from sparkwater.gpu.collective.addresses import LOOPBACK
+from sparkwater.gpu.collective.communicator import Communicator, Meeting
+from sparkwater.gpu.collective.connections import open_communicator
+from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import RankRows, SkippedRows
-from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.train import train
-from sparkwater.gpu.world import Place, World
+from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.training.loop import train
 
 SHAPE, CLASSES, BATCH, EPOCHS = (1, 28, 28), 10, 64, 1
 RANKS, ROWS, WIDENINGS = (1, 2, 4), (320, 640, 1280), (1, 2, 3)

@@ -17,7 +17,7 @@ from bench_transform import start_spark
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkwater.conversions import ImageToTensor, read_image_folder
-from sparkwater.gpu.gradients import COMPRESSIONS
+from sparkwater.gpu.training.gradients import COMPRESSIONS
 from sparkwater.ml import ImageClassifier
 
 RANKS = 2

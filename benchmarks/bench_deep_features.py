@@ -26,7 +26,7 @@ from bench_transform import (
 )
 
 from sparkwater.conversions import with_tensor_spec
-from sparkwater.gpu.inference import BATCH_ROWS, load_network
+from sparkwater.gpu.networks.inference import BATCH_ROWS, load_network
 from sparkwater.ml import ImageClassifierModel
 
 

@@ -21,14 +21,14 @@ import psutil
 import pyarrow as pa
 import torch
 
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.world import World
 
 SPEC, CLASSES, MEBIBYTE = TensorSpec("uint8", (1, 28, 28)), 10, 2**20
 BATCH_ROWS = 2000

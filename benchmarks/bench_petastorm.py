@@ -35,9 +35,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.idx import read_idx_pair
-from sparkwater.gpu.data import KEY, LABEL, NAME, PROBLEM, TENSOR
+from sparkwater.conversions.images.idx import read_idx_pair
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.gpu.rows.held import KEY, LABEL, NAME, PROBLEM, TENSOR
 
 SPEC = TensorSpec("uint8", (1, 28, 28))
 SAMPLE = Path(__file__).parents[1] / "build" / "mnist_png" / "training"
@@ -146,7 +146,7 @@ def by_rank(frame: DataFrame, rows: int) -> None:
     spec = SPEC
 
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from sparkwater.gpu.data import load_rows
+        from sparkwater.gpu.rows.held import load_rows
 
         held = load_rows(batches, spec, tuple(float(label) for label in range(10)), "error")
         assert held.features.shape[1:] == spec.shape
@@ -192,7 +192,7 @@ def petastorm_rank(converter: Any, rank: int, barrier: Any, results: Any) -> Non
     import torch
     from petastorm.pytorch import DataLoader  # noqa: F401 - so that its import isn't timed
 
-    from sparkwater.conversions.petastorm import tensor_transform
+    from sparkwater.conversions.petastorm.frames import tensor_transform
 
     transform = tensor_transform({TENSOR: SPEC})
     barrier.wait()

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from sparkwater.ml import k_nearest
-from sparkwater.ml.similarity_blocks import BLOCK_BYTES
+from sparkwater.ml.similarity.blocks import BLOCK_BYTES
 
 MEBIBYTE = 2**20
 

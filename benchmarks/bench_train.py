@@ -21,18 +21,18 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from sparkwater.gpu.collectives import COLLECTIVES, open_communicator
-from sparkwater.gpu.communicator import Meeting
-from sparkwater.gpu.compute import Compute, choose_layout
+from sparkwater.gpu.collective.addresses import LOOPBACK
+from sparkwater.gpu.collective.communicator import Meeting
+from sparkwater.gpu.collective.connections import COLLECTIVES, open_communicator
+from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import RankRows, SkippedRows
-from sparkwater.gpu.heap import kept_heap
-from sparkwater.gpu.hosts import LOOPBACK
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.scaling import measure_scaling
-from sparkwater.gpu.train import train
-from sparkwater.gpu.world import Place, World
+from sparkwater.gpu.networks.compute import Compute, choose_layout
+from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.scaling import measure_scaling
+from sparkwater.gpu.training.kept_memory import kept_heap
+from sparkwater.gpu.training.loop import train
 
 SHAPE, CLASSES, RANKS = (1, 28, 28), 10, 2
 EPOCHS = 2

@@ -30,9 +30,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions import ImageToTensor, TensorSpec, from_tensor_column, read_image_folder, with_tensor_spec
-from sparkwater.conversions.arrow import as_torch, tensor_view
-from sparkwater.gpu.inference import BATCH_ROWS, TrainedNetwork, load_network
+from sparkwater.conversions.tensors.arrow import as_torch, tensor_view
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.networks.inference import BATCH_ROWS, TrainedNetwork, load_network
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions import TensorSpec, TensorToVector, VectorToTensor
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.gpu.data import load_rows
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.gpu.rows.held import load_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

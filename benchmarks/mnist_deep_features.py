@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorToVector, from_numpy
-from sparkwater.conversions.idx import read_idx_pair
+from sparkwater.conversions.images.idx import read_idx_pair
 from sparkwater.ml import ImageClassifier, k_nearest
 
 if TYPE_CHECKING:

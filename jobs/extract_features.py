@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions import read_images
 from sparkwater.errors import ConfigurationError
 from sparkwater.ml import ImageClassifierModel
-from sparkwater.ml.job import run_job
+from sparkwater.program import run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

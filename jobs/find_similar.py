@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sparkwater.ml.job import run_job
+from sparkwater.program import run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def find(spark: SparkSession, arguments: argparse.Namespace) -> str:
-    from sparkwater.ml.similarity import k_nearest
+    from sparkwater.ml.similarity.search import k_nearest
 
     nearest = k_nearest(
         spark.read.parquet(arguments.queries),

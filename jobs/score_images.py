@@ -16,7 +16,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions import read_images
-from sparkwater.ml.job import run_job
+from sparkwater.program import run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

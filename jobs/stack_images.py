@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions import ImageToTensor, TensorToVector, read_image_folder
-from sparkwater.conversions.idx import write_png_tree
+from sparkwater.conversions.images.idx import write_png_tree
 from sparkwater.ml import ImageClassifier
-from sparkwater.ml.job import run_job
+from sparkwater.program import run_job
 from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.ensemble import FINAL_MODELS
 from sparkwater.stacking.meta_learner import TRANSFORMS

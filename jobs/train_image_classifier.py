@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions import ImageToTensor, read_image_folder
-from sparkwater.conversions.idx import write_png_tree
+from sparkwater.conversions.images.idx import write_png_tree
 from sparkwater.ml import ImageClassifier, confusion_matrix
-from sparkwater.ml.job import run_job
+from sparkwater.program import run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

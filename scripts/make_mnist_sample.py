@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sparkwater.conversions.idx import PARTS, read_idx_pair, write_pngs
+from sparkwater.conversions.images.idx import PARTS, read_idx_pair, write_pngs
 
 ROWS = {"training": 10_000, "testing": 2_000}
 

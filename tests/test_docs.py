@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from sparkwater.conversions.spark_types import DTYPE_OF
-from sparkwater.conversions.spec import DTYPES
+from sparkwater.conversions.stages.spark_types import DTYPE_OF
+from sparkwater.conversions.tensors.spec import DTYPES
 
 DOCS = Path(__file__).parents[1] / "docs"
 

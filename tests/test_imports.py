@@ -17,8 +17,10 @@ WITHOUT_PYSPARK = [
     name
     for name in MODULES
     if name.startswith("sparkwater.gpu")
-    or name in {f"sparkwater.conversions.{part}" for part in ("spec", "arrow", "images", "uris", "idx")}
-    or name in {f"sparkwater.conversions.petastorm_{part}" for part in ("codecs", "pickle", "rows", "schema", "stream")}
+    or name.startswith("sparkwater.conversions.tensors")
+    or name in {f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")}
+    or name
+    in {f"sparkwater.conversions.petastorm.{part}" for part in ("codecs", "schema_pickle", "rows", "schema", "stream")}
 ]
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from sparkwater.conversions.images import decode_image
+from sparkwater.conversions.images.decoding import decode_image
 
 
 def test_shipped_digits_are_as_described():

@@ -30,11 +30,11 @@ FORBIDDEN_ATTRIBUTES = {
 #: Where one of them is needed, and why.
 ALLOWED = {
     # petastorm's schema is a pickle: an unpickler that gives inert stand-ins for a fixed list of names.
-    "sparkwater/conversions/petastorm_pickle.py": ["pickle"],
+    "sparkwater/conversions/petastorm/schema_pickle.py": ["pickle"],
     # State dicts that torch.save wrote, with weights_only=True: tests/gpu/test_pretrained.py shows what that refuses.
     "sparkwater/gpu/networks/state_files.py": ["torch.load"],
     # Tries whether a function can travel as Spark's closures do; it loads nothing.
-    "sparkwater/ml/observing_params.py": ["cloudpickle"],
+    "sparkwater/ml/params/observing.py": ["cloudpickle"],
 }
 
 
@@ -83,6 +83,6 @@ def test_dependencies_with_known_holes_are_out_of_range(package, hole):
 
 
 def test_no_secret_of_a_training_is_printed():
-    from sparkwater.ml.driver_channel import DriverChannel
+    from sparkwater.ml.launch.driver_channel import DriverChannel
 
     assert "hush" not in repr(DriverChannel("127.0.0.1", 1, b"hush"))

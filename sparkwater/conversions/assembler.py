@@ -13,9 +13,7 @@ from pyspark import keyword_only
 from pyspark.ml.param.shared import HasInputCols
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.arrow import TensorRows, readable_tensors
-from sparkwater.conversions.casting import common_dtype
-from sparkwater.conversions.columns import (
+from sparkwater.conversions.stages.columns import (
     CHECKED_TENSOR,
     checked_frame,
     find_field,
@@ -23,13 +21,15 @@ from sparkwater.conversions.columns import (
     series_runs,
     tensor_spec,
 )
-from sparkwater.conversions.executor_functions import executor_function
-from sparkwater.conversions.params import HasDtype, with_setters
-from sparkwater.conversions.shapes import find_shape
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of, element_and_depth
-from sparkwater.conversions.spec import TensorSpec
-from sparkwater.conversions.tensor_stages import MakesTensors
-from sparkwater.conversions.values import NULL, Runs, pack_runs
+from sparkwater.conversions.stages.executor_functions import executor_function
+from sparkwater.conversions.stages.params import HasDtype, with_setters
+from sparkwater.conversions.stages.shapes import find_shape
+from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of, element_and_depth
+from sparkwater.conversions.stages.tensor_stages import MakesTensors
+from sparkwater.conversions.tensors.arrow import TensorRows, readable_tensors
+from sparkwater.conversions.tensors.casting import common_dtype
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.conversions.tensors.values import NULL, Runs, pack_runs
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import CHECKED_TENSOR, checked_frame, find_field
-from sparkwater.conversions.executor_functions import executor_function
-from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.record_batches import category_numbers
-from sparkwater.conversions.spec import TensorSpec
-from sparkwater.conversions.tensor_stages import ToTensor, input_field
+from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field
+from sparkwater.conversions.stages.executor_functions import executor_function
+from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.tensor_stages import ToTensor, input_field
+from sparkwater.conversions.tensors.record_batches import category_numbers
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.arrow import as_torch, tensors_to_arrow
-from sparkwater.conversions.buffer import TensorBuffer
 from sparkwater.conversions.categories import check_categories
-from sparkwater.conversions.columns import find_field, tensor_spec, with_tensor_spec
-from sparkwater.conversions.executor_functions import BATCH_BYTES
-from sparkwater.conversions.image_columns import is_image_field
 from sparkwater.conversions.image_stages import ImageToTensor
-from sparkwater.conversions.record_batches import ColumnReader, tensor_batches, torch_batches
-from sparkwater.conversions.shapes import find_shape
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of, stored_dtype
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.images.columns import is_image_field
+from sparkwater.conversions.stages.columns import find_field, tensor_spec, with_tensor_spec
+from sparkwater.conversions.stages.executor_functions import BATCH_BYTES
+from sparkwater.conversions.stages.shapes import find_shape
+from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of, stored_dtype
+from sparkwater.conversions.tensors.arrow import as_torch, tensors_to_arrow
+from sparkwater.conversions.tensors.buffer import TensorBuffer
+from sparkwater.conversions.tensors.record_batches import ColumnReader, tensor_batches, torch_batches
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError, raised_on_executor
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import find_field
-from sparkwater.conversions.image_columns import check_schemes, checked_images, image_spec, image_structs
-from sparkwater.conversions.images import MAX_PIXELS, RESIZES
-from sparkwater.conversions.params import HasImageShape, with_setters
-from sparkwater.conversions.stages import StageReadable, StageWritable
-from sparkwater.conversions.tensor_stages import ToTensor, free_output, input_field
+from sparkwater.conversions.images.columns import check_schemes, checked_images, image_spec, image_structs
+from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES
+from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.loading import StageReadable, StageWritable
+from sparkwater.conversions.stages.params import HasImageShape, with_setters
+from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class ImageToTensor(ToTensor, HasImageShape):
 
     The input is a column of URIs, of encoded bytes (Spark's ``binaryFile`` source), or of Spark's
     image struct. The output holds uint8 tensors, channels first: ``(channels, height, width)``.
-    How pictures are decoded is said at `sparkwater.conversions.images.decode_image`, which URIs are
-    read at `sparkwater.conversions.uris.read_uri`. For a column of URIs, ``transform`` runs a job
+    How pictures are decoded is said at `sparkwater.conversions.images.decoding.decode_image`, which URIs are
+    read at `sparkwater.conversions.images.uris.read_uri`. For a column of URIs, ``transform`` runs a job
     that looks at the first 100 of them, and refuses what nothing reads.
 
     Parameters

@@ -13,13 +13,13 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import checked_tensors, from_tensor_column
-from sparkwater.conversions.params import HasDtype, with_setters
-from sparkwater.conversions.shapes import find_shape
-from sparkwater.conversions.spark_types import ACCEPTED_NUMBERS, dtype_of
-from sparkwater.conversions.spec import TensorSpec
-from sparkwater.conversions.stages import StageReadable, StageWritable
-from sparkwater.conversions.tensor_stages import ToTensor, free_output, input_field, input_spec
+from sparkwater.conversions.stages.columns import checked_tensors, from_tensor_column
+from sparkwater.conversions.stages.loading import StageReadable, StageWritable
+from sparkwater.conversions.stages.params import HasDtype, with_setters
+from sparkwater.conversions.stages.shapes import find_shape
+from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of
+from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field, input_spec
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import SchemaError
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.compute import PRECISIONS, Compute, choose_layout, in_layout, loss_scaler
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import RankRows
 from sparkwater.gpu.device import DEVICES, select_device
-from sparkwater.gpu.heap import kept_heap
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.scaling import measure_scaling
-from sparkwater.gpu.train import train
-from sparkwater.gpu.world import Place
+from sparkwater.gpu.networks.compute import PRECISIONS, Compute, choose_layout, in_layout, loss_scaler
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.rows.scaling import measure_scaling
+from sparkwater.gpu.training.kept_memory import kept_heap
+from sparkwater.gpu.training.loop import train
 
 _SEED, _RATE, _MOMENTUM = 42, 0.01, 0.9
 
@@ -49,7 +49,7 @@ class Setting:
     device : torch.device
         Where everything is.
     precision : str
-        One of `sparkwater.gpu.compute.PRECISIONS`.
+        One of `sparkwater.gpu.networks.compute.PRECISIONS`.
     on_host : bool
         Whether the pictures are in the host's memory all the same.
     """

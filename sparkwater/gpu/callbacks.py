@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparkwater.gpu.communicator import Communicator
+from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.records import EpochRecord
 
 #: It gets the epoch's record; what it returns matters only where it is True.

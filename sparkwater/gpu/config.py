@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkwater.gpu.augmentation import Step
+from sparkwater.gpu.rows.augmentation import Step
 
 
 @dataclass(frozen=True)
@@ -18,21 +18,21 @@ class TrainConfig:
     batch_size : int
         Rows of a global batch, all ranks together.
     optimizer : str
-        One of `sparkwater.gpu.optimizers.OPTIMIZERS`.
+        One of `sparkwater.gpu.training.optimizers.OPTIMIZERS`.
     learning_rate, weight_decay : float
         As torch's optimizers take them.
     momentum, momentum_start, momentum_ramp, nesterov : float, float, float, bool
-        Of SGD: see `sparkwater.gpu.schedules.momentum`.
+        Of SGD: see `sparkwater.gpu.training.schedules.momentum`.
     schedule : str
-        One of `sparkwater.gpu.schedules.SCHEDULES`: how the learning rate goes from step to step.
+        One of `sparkwater.gpu.training.schedules.SCHEDULES`: how the learning rate goes from step to step.
     warmup_epochs, annealing, decay_epochs, decay_factor : float
-        See `sparkwater.gpu.schedules.learning_rate`.
+        See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, max_norm, clip_norm, clip_value : float
-        See `sparkwater.gpu.regularization`; 0 for none.
+        See `sparkwater.gpu.training.regularization`; 0 for none.
     label_smoothing : float
-        See `sparkwater.gpu.loss`.
+        See `sparkwater.gpu.tasks.losses`.
     augmentation : tuple
-        Steps of `sparkwater.gpu.augmentation`; none by default.
+        Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
         Of the learning rate, for the layer that gives the classes.
     weighted : bool
@@ -42,17 +42,17 @@ class TrainConfig:
     validation : bool
         Whether rows are held out to validate on.
     stopping_metric, stopping_rounds, stopping_tolerance : str, int, float
-        See `sparkwater.gpu.stopping.has_converged`.
+        See `sparkwater.gpu.training.stopping.has_converged`.
     keep_best : bool
         Whether the network becomes what it was after its best epoch by the stopping metric.
     max_runtime_secs : float
         Seconds after which it ends with the step under way, or the next one; 0 for no limit.
     top_k : int
-        See `sparkwater.gpu.metrics.Metrics`.
+        See `sparkwater.gpu.tasks.class_metrics.Metrics`.
     precision : str
-        One of `sparkwater.gpu.compute.PRECISIONS`.
+        One of `sparkwater.gpu.networks.compute.PRECISIONS`.
     gradient_compression : str
-        One of `sparkwater.gpu.gradients.COMPRESSIONS`.
+        One of `sparkwater.gpu.training.gradients.COMPRESSIONS`.
     compiled : bool
         Whether ``torch.compile`` compiles the network.
     seed : int

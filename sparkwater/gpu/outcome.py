@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sparkwater.conversions.spec import PackedSpec, TensorSpec
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.scaling import AnyScaling, PackedScaling, Scaling
-from sparkwater.gpu.timings import Timings
+from sparkwater.gpu.rows.scaling import AnyScaling, PackedScaling, Scaling
+from sparkwater.gpu.training.timings import Timings
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Outcome:
     skipped_listed : list of (str, str)
         The first rows left out: name and reason.
     stopped_by : str or None
-        What ended the training; see `sparkwater.gpu.state`.
+        What ended the training; see `sparkwater.gpu.training.state`.
     best_epoch : int or None
         The epoch whose weights these are, where the best were kept.
     resumed_at : int

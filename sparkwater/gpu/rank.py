@@ -22,33 +22,33 @@ from torch import nn
 
 import sparkwater
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.agreement import check_gpus, check_machine, check_parts, count_rows
-from sparkwater.gpu.collectives import missing_collective, open_communicator
-from sparkwater.gpu.communicator import CollectiveError, Communicator, Meeting, StallError
-from sparkwater.gpu.compute import Compute, choose_layout
-from sparkwater.gpu.data import RankData, load_rows
+from sparkwater.gpu.collective.addresses import own_address
+from sparkwater.gpu.collective.communicator import CollectiveError, Communicator, Meeting, StallError
+from sparkwater.gpu.collective.connections import missing_collective, open_communicator
+from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.shared_memory import machine
+from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts, count_rows
+from sparkwater.gpu.collective.start_messages import PeerFailed, Peers, exchange
+from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.device import gpu_uuid, select_device
-from sparkwater.gpu.heap import kept_heap
-from sparkwater.gpu.hosts import own_address
-from sparkwater.gpu.identity import NetworkIdentity
-from sparkwater.gpu.inputs import network_shape, zero_inputs
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.networks.compute import Compute, choose_layout
+from sparkwater.gpu.networks.identity import NetworkIdentity
+from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Failure, Outcome
-from sparkwater.gpu.peers import PeerFailed, Peers, exchange
-from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import Position
-from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.resume import Checkpoints, find_checkpoints
-from sparkwater.gpu.scaling import AnyScaling, measure_rows
+from sparkwater.gpu.rows.held import RankData, load_rows
+from sparkwater.gpu.rows.scaling import AnyScaling, measure_rows
+from sparkwater.gpu.rows.streamed import StoredRows
 from sparkwater.gpu.seeding import derive_seed
-from sparkwater.gpu.shared_memory import machine
-from sparkwater.gpu.state import EPOCHS, TrainingState
-from sparkwater.gpu.store import StoredRows
-from sparkwater.gpu.timings import Stopwatch, TimedCommunicator
-from sparkwater.gpu.train import Beside, train
-from sparkwater.gpu.weights import digest, dump_weights
-from sparkwater.gpu.world import Place, World
+from sparkwater.gpu.training.kept_memory import kept_heap
+from sparkwater.gpu.training.loop import Beside, train
+from sparkwater.gpu.training.resume import Checkpoints, find_checkpoints
+from sparkwater.gpu.training.state import EPOCHS, TrainingState
+from sparkwater.gpu.training.timings import Stopwatch, TimedCommunicator
 
 logger = logging.getLogger(__name__)
 

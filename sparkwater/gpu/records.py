@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparkwater.gpu.metrics import Metrics
+from sparkwater.gpu.tasks.class_metrics import Metrics
 
 
 @dataclass(frozen=True)

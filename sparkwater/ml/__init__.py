@@ -10,9 +10,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "image_classifier": ("ImageClassifier",),
         "image_classifier_model": ("ImageClassifierModel",),
         "deep_features": ("DeepFeatures",),
-        "confusion": ("ConfusionMatrix", "confusion_matrix"),
-        "summary": ("TrainingSummary",),
-        "similarity": ("distance_matrix", "k_nearest"),
+        "reports.confusion": ("ConfusionMatrix", "confusion_matrix"),
+        "reports.summary": ("TrainingSummary",),
+        "similarity.search": ("distance_matrix", "k_nearest"),
         "similarity_stage": ("Similarity",),
     },
 )

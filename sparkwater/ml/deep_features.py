@@ -11,21 +11,21 @@ from pyspark.ml.param import Param, TypeConverters
 from pyspark.ml.param.shared import HasOutputCol, HasOutputCols
 from pyspark.ml.util import MLReadable, MLWritable
 
-from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inference import ready_network
-from sparkwater.gpu.layers import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
-from sparkwater.ml.declared import declare, refuse_unless
-from sparkwater.ml.features import trained_features
-from sparkwater.ml.params import ScoringParams
-from sparkwater.ml.persistence import ModelReader, ModelWriter
-from sparkwater.ml.scoring import Output, add_outputs
+from sparkwater.gpu.inspection.cuts import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
+from sparkwater.gpu.networks.inference import ready_network
+from sparkwater.ml.columns.features import trained_features
+from sparkwater.ml.fitted.files import ModelReader, ModelWriter
+from sparkwater.ml.params.declaring import declare, refuse_unless
+from sparkwater.ml.params.learner import ScoringParams
+from sparkwater.ml.scoring.outputs import Output, add_outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkwater.ml.fitted import FittedNetwork
+    from sparkwater.ml.fitted.network import FittedNetwork
 
 OUTPUT_TYPES = ("vector", "tensor")
 
@@ -66,7 +66,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         Several of them, for a network of several inputs. Default: the model's.
     layer : str, int or list of these
         Names as in ``named_modules``, such as ``fc1`` or ``layer2.0``, with ``#2`` and so on for a module's
-        further calls; positions in the table of `sparkwater.gpu.describe.describe_network`, from 0;
+        further calls; positions in the table of `sparkwater.gpu.inspection.describe.describe_network`, from 0;
         ``penultimate`` for the input of the last layer that has weights. Default ``penultimate``.
     outputCol : str
         The column to add for a single layer. Default ``deepFeatures``.

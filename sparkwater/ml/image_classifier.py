@@ -12,35 +12,35 @@ from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.petastorm import read_petastorm
-from sparkwater.conversions.petastorm_rows import describe_petastorm
-from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.conversions.petastorm.frames import read_petastorm
+from sparkwater.conversions.petastorm.rows import describe_petastorm
+from sparkwater.conversions.stages.loading import StageReadable, StageWritable
+from sparkwater.conversions.stages.params import with_setters
 from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.gpu.inference import TrainedNetwork
-from sparkwater.gpu.inputs import network_shape, zero_inputs
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import check_network
-from sparkwater.gpu.rank_job import RankJob
-from sparkwater.gpu.store import Store
-from sparkwater.ml.consent import NetworkStageReader
-from sparkwater.ml.fitted import FittedNetwork
+from sparkwater.gpu.networks.inference import TrainedNetwork
+from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
+from sparkwater.gpu.rows.streamed import Store
+from sparkwater.ml.columns.labels import LabelColumn, check_label_type, find_labels
+from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
+from sparkwater.ml.columns.roles import RowColumns
+from sparkwater.ml.fitted.consent import NetworkStageReader
+from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
-from sparkwater.ml.labels import LabelColumn, check_label_type, find_labels
-from sparkwater.ml.launcher import run_with_restarts
+from sparkwater.ml.launch.launcher import run_with_restarts
+from sparkwater.ml.launch.preflight import check_cluster
 from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
-from sparkwater.ml.network_params import NetworkParams
-from sparkwater.ml.params import PredictorParams, TrainingParams
-from sparkwater.ml.preflight import check_cluster
-from sparkwater.ml.rows import RowColumns
-from sparkwater.ml.summary import TrainingSummary
-from sparkwater.ml.training_rows import RowSource, rank_frame, row_sources
+from sparkwater.ml.params.learner import PredictorParams, TrainingParams
+from sparkwater.ml.params.network import NetworkParams
+from sparkwater.ml.reports.summary import TrainingSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from torch import nn
 
     from sparkwater.gpu.callbacks import Callback
-    from sparkwater.gpu.describe import NetworkDescription
+    from sparkwater.gpu.inspection.describe import NetworkDescription
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class ImageClassifier(
     learningRate : float
         Never scaled by the number of workers. Default 0.05.
     learningRateSchedule : {"constant", "step", "cosine", "oneCycle", "annealing"}
-        How it goes from step to step; see `sparkwater.gpu.schedules.learning_rate`. Default ``cosine``.
+        How it goes from step to step; see `sparkwater.gpu.training.schedules.learning_rate`. Default ``cosine``.
     warmupEpochs : float
         Epochs in which it rises linearly, before the schedule begins. Default 0.
     learningRateAnnealing : float
@@ -157,7 +157,7 @@ class ImageClassifier(
         Random changes of the training pictures, never of others. Each step has a ``name`` and
         arguments: ``shift`` (pixels), ``rotation`` (degrees), ``scale`` (factor), ``crop`` (area),
         ``flip`` (axis, probability), ``colour`` (brightness, contrast, saturation), ``erase`` (area,
-        probability); see `sparkwater.gpu.augmentation`. Default none.
+        probability); see `sparkwater.gpu.rows.augmentation`. Default none.
     stoppingMetric : {"logloss", "error", "meanPerClassError", "auc", "topKError"}
         What decides on stopping and on the best epoch: of the validation rows where there are any,
         else of the training rows. Default ``logloss``.

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Model
 from pyspark.ml.util import MLReadable, MLWritable
 
-from sparkwater.conversions.params import with_setters
-from sparkwater.gpu.describe import describe_entry
-from sparkwater.gpu.layers import PENULTIMATE
+from sparkwater.conversions.stages.params import with_setters
+from sparkwater.gpu.inspection.cuts import PENULTIMATE
+from sparkwater.gpu.inspection.describe import describe_entry
+from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.deep_features import DeepFeatures
-from sparkwater.ml.features import trained_features
-from sparkwater.ml.fitted import FittedNetwork
-from sparkwater.ml.params import PredictorParams
-from sparkwater.ml.persistence import ModelReader, ModelWriter
-from sparkwater.ml.prediction import add_predictions
-from sparkwater.ml.summary import TrainingSummary
+from sparkwater.ml.fitted.files import ModelReader, ModelWriter
+from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.params.learner import PredictorParams
+from sparkwater.ml.reports.summary import TrainingSummary
+from sparkwater.ml.scoring.prediction import add_predictions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkwater.gpu.describe import NetworkDescription
+    from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
 @with_setters

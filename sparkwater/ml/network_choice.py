@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.files import read_bytes
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.files.hadoop import read_bytes
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import CheckpointError, ConfigurationError
-from sparkwater.gpu.describe import describe_entry
-from sparkwater.gpu.inputs import network_shape, zero_inputs
+from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
+from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
 from sparkwater.gpu.networks.state_files import read_state
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.ml.features import FeatureColumn, resolve_features, trained_features
-from sparkwater.ml.labels import LabelColumn
-from sparkwater.ml.network_params import NetworkParams
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.ml.columns.features import FeatureColumn, resolve_features, trained_features
+from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from sparkwater.gpu.describe import NetworkDescription
+    from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from pyspark.ml.param.shared import HasFeaturesCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files import replacing
-from sparkwater.conversions.params import HasHandleInvalid, HasIdCol, with_setters
-from sparkwater.conversions.stages import StageReader
+from sparkwater.conversions.files.hadoop import replacing
+from sparkwater.conversions.stages.loading import StageReader
+from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol, with_setters
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
-from sparkwater.ml.similarity import neighbor_lists
-from sparkwater.ml.similarity_blocks import vector_column
-from sparkwater.ml.similarity_measures import MEASURES
+from sparkwater.ml.similarity.blocks import vector_column
+from sparkwater.ml.similarity.measures import MEASURES
+from sparkwater.ml.similarity.search import neighbor_lists
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sparkwater.gpu.metrics import MAX_CONFUSED, Metrics
-from sparkwater.ml.text import table
+from sparkwater.gpu.tasks.class_metrics import MAX_CONFUSED, Metrics
+from sparkwater.ml.reports.text_table import table
 
 if TYPE_CHECKING:
-    from sparkwater.ml.summary import TrainingSummary
+    from sparkwater.ml.reports.summary import TrainingSummary
 
 #: Lists and dicts in ``resolved`` that are longer than this many characters are cut.
 _WIDTH = 100

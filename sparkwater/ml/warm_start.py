@@ -10,25 +10,25 @@ import safetensors.torch
 import torch
 from py4j.protocol import Py4JJavaError
 
-from sparkwater.conversions.files import resolve
-from sparkwater.conversions.spec import parts_of
+from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError
-from sparkwater.gpu.checkpoints import CheckpointFolder
-from sparkwater.gpu.identity import NetworkIdentity
-from sparkwater.gpu.inputs import network_shape
 from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
 from sparkwater.gpu.networks.heads import with_head
-from sparkwater.gpu.resume import weights_of
-from sparkwater.ml.consent import AllowsNetworks
-from sparkwater.ml.fitted import FittedNetwork
+from sparkwater.gpu.networks.identity import NetworkIdentity
+from sparkwater.gpu.networks.inputs import network_shape
+from sparkwater.gpu.training.checkpoints import CheckpointFolder
+from sparkwater.gpu.training.resume import weights_of
+from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.fitted.consent import AllowsNetworks
+from sparkwater.ml.fitted.files import MODEL_FILE
+from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
-from sparkwater.ml.labels import LabelColumn
-from sparkwater.ml.persistence import MODEL_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sparkwater.ml.network_params import NetworkParams
+    from sparkwater.ml.params.network import NetworkParams
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pyspark.sql import functions as F
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
-from sparkwater.stacking.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.keys import ROW, hash_columns
-from sparkwater.stacking.learners import CLASSIFICATION, Learner, last_stage
-from sparkwater.stacking.level_one import VALUES, add_values
-from sparkwater.stacking.plan import count_slots, plan_fits
-from sparkwater.stacking.prepare import FOLD, Prepared, Task, prepare
+from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
+from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
+from sparkwater.stacking.level_one.prepare import FOLD, Prepared, Task, prepare
+from sparkwater.stacking.level_one.values import VALUES, add_values
+from sparkwater.stacking.row_keys import ROW, hash_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -13,15 +13,15 @@ from pyspark.ml import Estimator
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.checkpoints import CheckpointFolder
-from sparkwater.stacking.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.keys import ROW, Fingerprint
-from sparkwater.stacking.learners import Learner, find_learners, set_apart
-from sparkwater.stacking.level_one import VALUES, shown
-from sparkwater.stacking.metrics import Metrics, measure
-from sparkwater.stacking.plan import check_parallelism, count_slots, plan_fits
-from sparkwater.stacking.prepare import Prepared, Task, prepare
+from sparkwater.stacking.level_one.checkpoints import CheckpointFolder
+from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
+from sparkwater.stacking.level_one.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
+from sparkwater.stacking.level_one.learners import Learner, find_learners, set_apart
+from sparkwater.stacking.level_one.metrics import Metrics, measure
+from sparkwater.stacking.level_one.prepare import Prepared, Task, prepare
+from sparkwater.stacking.level_one.values import VALUES, shown
+from sparkwater.stacking.row_keys import ROW, Fingerprint
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -13,8 +13,8 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasSeed, HasWeightCol
 from pyspark.ml.util import MLReadable, MLWritable
 
-from sparkwater.conversions.columns import find_field
-from sparkwater.conversions.params import HasIdCol, with_setters
+from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.params import HasIdCol, with_setters
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
@@ -22,10 +22,10 @@ from sparkwater.stacking.ensemble_files import EnsembleReader, EnsembleWriter
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import OUTPUTS, EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
-from sparkwater.stacking.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
+from sparkwater.stacking.level_one.fit_plan import count_slots
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
+from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, check_meta_learner, passthrough_values
-from sparkwater.stacking.plan import count_slots
-from sparkwater.stacking.prepare import prepare
 from sparkwater.stacking.refit import refit
 from sparkwater.stacking.stack import fit_meta_learner, summarize
 from sparkwater.stacking.summary import ENSEMBLE

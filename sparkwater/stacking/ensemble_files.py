@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.util import DefaultParamsWriter, MLWriter
 
-from sparkwater.conversions.files import replacing
-from sparkwater.conversions.stages import load_params
+from sparkwater.conversions.files.hadoop import replacing
+from sparkwater.conversions.stages.loading import load_params
 from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
 
 if TYPE_CHECKING:

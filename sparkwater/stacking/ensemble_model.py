@@ -11,16 +11,16 @@ from pyspark.ml import Model
 from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files import read_bytes, replacing, write_bytes
-from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.stages import load_params
+from sparkwater.conversions.files.hadoop import read_bytes, replacing, write_bytes
+from sparkwater.conversions.stages.loading import load_params
+from sparkwater.conversions.stages.params import with_setters
 from sparkwater.errors import CheckpointError, SchemaError
 from sparkwater.stacking.ensemble_params import EnsembleParams
-from sparkwater.stacking.learners import CLASSIFICATION, Learner
-from sparkwater.stacking.level_one import add_values, mean_values, shown
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one.prepare import Task
+from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
 from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
-from sparkwater.stacking.prepare import Task
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:

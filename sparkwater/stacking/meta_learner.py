@@ -19,16 +19,16 @@ from pyspark.ml.wrapper import JavaParams
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.columns import find_field, vector_numbers
-from sparkwater.conversions.params import with_setters
-from sparkwater.conversions.stages import StageReadable, StageWritable
+from sparkwater.conversions.stages.columns import find_field, vector_numbers
+from sparkwater.conversions.stages.loading import StageReadable, StageWritable
+from sparkwater.conversions.stages.params import with_setters
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.learners import CLASSIFICATION
+from sparkwater.stacking.level_one.learners import CLASSIFICATION
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.prepare import Task
+    from sparkwater.stacking.level_one.prepare import Task
 
 #: The column of vectors that the meta-learner reads.
 LEVEL_ONE = "__sparkwater_level_one"

@@ -10,7 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.ml.util import DefaultParamsReader, MLReader, MLWritable
 
-from sparkwater.conversions.files import read_bytes, resolve
+from sparkwater.conversions.files.hadoop import read_bytes, resolve
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 
 if TYPE_CHECKING:

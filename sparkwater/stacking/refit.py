@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sparkwater.stacking.cross_fitting import LevelOneFrame
 from sparkwater.stacking.ensemble_model import BaseModel
-from sparkwater.stacking.fits import FitRecord, retry, run_side_by_side
-from sparkwater.stacking.learners import Learner, last_stage
-from sparkwater.stacking.plan import count_slots, plan_fits
+from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
+from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import Learner, last_stage
 
 if TYPE_CHECKING:
-    from sparkwater.stacking.checkpoints import CheckpointFolder
+    from sparkwater.stacking.level_one.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError
-from sparkwater.stacking.fits import retry, run_side_by_side
-from sparkwater.stacking.keys import ROW
-from sparkwater.stacking.learners import CLASSIFICATION, Learner
-from sparkwater.stacking.level_one import output_values
+from sparkwater.stacking.level_one.fits import retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, Losses, Metrics, collect_losses, compare, labelled
+from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
-from sparkwater.stacking.metrics import LABEL, WEIGHT, Losses, Metrics, collect_losses, compare, labelled
-from sparkwater.stacking.prepare import FOLD
+from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, interval, rank_learners
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from sparkwater.stacking.fits import FitRecord
-from sparkwater.stacking.metrics import Losses, Metrics
+from sparkwater.stacking.level_one.fits import FitRecord
+from sparkwater.stacking.level_one.metrics import Losses, Metrics
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

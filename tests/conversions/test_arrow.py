@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkwater.conversions.arrow import as_torch, finite_rows, tensor_view, tensors_to_arrow, usable_tensors
-from sparkwater.conversions.spec import DTYPES, TensorSpec
+from sparkwater.conversions.tensors.arrow import as_torch, finite_rows, tensor_view, tensors_to_arrow, usable_tensors
+from sparkwater.conversions.tensors.spec import DTYPES, TensorSpec
 from sparkwater.errors import DataError, SchemaError
 
 FLOATS = ("float16", "float32", "float64")

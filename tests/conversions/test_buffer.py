@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkwater.conversions.buffer import TensorBuffer, local_directory
-from sparkwater.conversions.spec import DTYPES, TensorSpec
+from sparkwater.conversions.tensors.buffer import TensorBuffer, local_directory
+from sparkwater.conversions.tensors.spec import DTYPES, TensorSpec
 from sparkwater.errors import ConfigurationError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkwater.conversions.casting import cast_rows, common_dtype, widens_exactly
-from sparkwater.conversions.spec import DTYPES
+from sparkwater.conversions.tensors.casting import cast_rows, common_dtype, widens_exactly
+from sparkwater.conversions.tensors.spec import DTYPES
 from sparkwater.errors import SchemaError
 
 

@@ -22,7 +22,7 @@ from sparkwater.conversions import (
     to_tensor_column,
     with_tensor_spec,
 )
-from sparkwater.conversions.spec import DTYPES
+from sparkwater.conversions.tensors.spec import DTYPES
 from sparkwater.errors import ConfigurationError, SchemaError
 
 #: Values that each dtype holds exactly, its limits among them.

@@ -31,7 +31,7 @@ from sparkwater.conversions import (
     torch_batches,
     with_tensor_spec,
 )
-from sparkwater.conversions.spec import DTYPES
+from sparkwater.conversions.tensors.spec import DTYPES
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 
 

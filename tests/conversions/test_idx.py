@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from sparkwater.conversions.idx import read_idx, read_idx_pair, write_png_tree
+from sparkwater.conversions.images.idx import read_idx, read_idx_pair, write_png_tree
 from sparkwater.errors import ConfigurationError, DataError
 
 

@@ -21,7 +21,7 @@ from sparkwater.conversions import (
     report_problems,
     tensor_spec,
 )
-from sparkwater.conversions.images import MAX_PIXELS, decode_image
+from sparkwater.conversions.images.decoding import MAX_PIXELS, decode_image
 from sparkwater.errors import ConfigurationError, SchemaError, UnsafeLoadError
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (6, 5, 3), dtype=np.uint8)

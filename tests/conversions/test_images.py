@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparkwater.conversions.images import MAX_PIXELS, RESIZES, decode_image, pixels_to_tensor
+from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES, decode_image, pixels_to_tensor
 from sparkwater.errors import DataError
 
 RGB = np.array(

@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
-from sparkwater.conversions.columns import tensor_spec
-from sparkwater.conversions.petastorm import read_petastorm, tensor_transform, write_petastorm
-from sparkwater.conversions.petastorm_rows import describe_petastorm
-from sparkwater.conversions.petastorm_stream import stream
+from sparkwater.conversions.petastorm.frames import read_petastorm, tensor_transform, write_petastorm
+from sparkwater.conversions.petastorm.rows import describe_petastorm
+from sparkwater.conversions.petastorm.stream import stream
+from sparkwater.conversions.stages.columns import tensor_spec
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 
 needs_petastorm = pytest.mark.skipif(petastorm is None, reason="petastorm needs pyarrow < 15 and numpy < 2")

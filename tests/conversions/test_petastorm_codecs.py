@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from petastorm_data import npy, npz, petastorm, picture
 
-from sparkwater.conversions.petastorm_codecs import (
+from sparkwater.conversions.petastorm.codecs import (
     COMPRESSED_NDARRAY,
     IMAGE,
     NDARRAY,
@@ -20,7 +20,7 @@ from sparkwater.conversions.petastorm_codecs import (
     decode_tensors,
     npy_header,
 )
-from sparkwater.conversions.spec import DTYPES, TensorSpec
+from sparkwater.conversions.tensors.spec import DTYPES, TensorSpec
 from sparkwater.errors import DataError
 
 SPEC = TensorSpec("float32", (2, 3))

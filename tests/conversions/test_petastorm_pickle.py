@@ -24,7 +24,7 @@ from petastorm_data import (
     value,
 )
 
-from sparkwater.conversions.petastorm_pickle import MAX_PICKLE_BYTES, dump_unischema, load_unischema
+from sparkwater.conversions.petastorm.schema_pickle import MAX_PICKLE_BYTES, dump_unischema, load_unischema
 from sparkwater.errors import ConfigurationError, UnsafeLoadError
 
 FIELDS = [

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from petastorm_data import npy, npz, picture, write_dataset
 
-from sparkwater.conversions.petastorm_rows import PetastormRows, describe_petastorm
-from sparkwater.conversions.petastorm_stream import Batch, rank_rows, stream
+from sparkwater.conversions.petastorm.rows import PetastormRows, describe_petastorm
+from sparkwater.conversions.petastorm.stream import Batch, rank_rows, stream
 from sparkwater.errors import ConfigurationError, DataError, SchemaError, UnsafeLoadError
 
 FIELDS = [

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkwater.conversions import TensorSpec, torch_batches
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.record_batches import ColumnReader, category_numbers, tensor_batches
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.conversions.tensors.record_batches import ColumnReader, category_numbers, tensor_batches
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 
 SPEC = TensorSpec("int16", (2, 3))

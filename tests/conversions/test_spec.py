@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkwater.conversions.spec import DTYPES, TensorSpec
+from sparkwater.conversions.tensors.spec import DTYPES, TensorSpec
 from sparkwater.errors import SchemaError, SparkwaterError
 
 SPECS = st.builds(TensorSpec, st.sampled_from(DTYPES), st.lists(st.integers(1, 2**40), max_size=5))

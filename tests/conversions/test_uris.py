@@ -9,9 +9,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sparkwater.conversions import uris
-from sparkwater.conversions.filesystems import pyarrow_filesystem
-from sparkwater.conversions.uris import read_ahead, read_uri, reader_of
+from sparkwater.conversions.files.filesystems import pyarrow_filesystem
+from sparkwater.conversions.images import uris
+from sparkwater.conversions.images.uris import read_ahead, read_uri, reader_of
 from sparkwater.errors import ConfigurationError, DataError
 
 

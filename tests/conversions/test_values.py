@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkwater.conversions.spec import TensorSpec
-from sparkwater.conversions.values import array_to_tensors
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.conversions.tensors.values import array_to_tensors
 from sparkwater.errors import SchemaError
 
 VECTOR = pa.struct(

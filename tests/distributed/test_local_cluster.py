@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
-from sparkwater.ml.scheduling import rank_profile
+from sparkwater.ml.launch.resources import rank_profile
 
 
 def train(spark: SparkSession, collective: str) -> ImageClassifierModel:

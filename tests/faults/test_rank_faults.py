@@ -15,8 +15,9 @@ from processes import await_during, begun, is_clean, python_workers, running_exe
 from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
-from sparkwater.gpu.collectives import COLLECTIVES
-from sparkwater.gpu.networks import lenet, register_network, registry
+from sparkwater.gpu.collective.connections import COLLECTIVES
+from sparkwater.gpu.networks import register_network, registry
+from sparkwater.gpu.networks.zoo import lenet
 from sparkwater.ml import ImageClassifier, confusion_matrix
 
 

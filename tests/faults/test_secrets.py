@@ -16,7 +16,8 @@ from conftest import start_session
 from digits import tensor_frame
 
 from sparkwater.errors import DataError, RankFailure
-from sparkwater.ml import ImageClassifier, driver_channel, launcher
+from sparkwater.ml import ImageClassifier
+from sparkwater.ml.launch import driver_channel, launcher
 
 SPARKS_OWN = "the-word-of-this-session"
 

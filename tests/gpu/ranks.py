@@ -21,19 +21,19 @@ import pyarrow as pa
 import torch
 from processes import shares_memory
 
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.spec import TensorSpec
-from sparkwater.gpu.augmentation import parse_augmentation
-from sparkwater.gpu.collectives import open_communicator
-from sparkwater.gpu.communicator import CollectiveError, Meeting
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.gpu.collective.addresses import LOOPBACK
+from sparkwater.gpu.collective.communicator import CollectiveError, Meeting
+from sparkwater.gpu.collective.connections import open_communicator
+from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.shared_memory import SLOT_BYTES, SLOTS, shared_memory
+from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.hosts import LOOPBACK
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.rank_job import RankJob
-from sparkwater.gpu.rendezvous import RendezvousServer
-from sparkwater.gpu.shared_memory import SLOT_BYTES, SLOTS, shared_memory
-from sparkwater.gpu.world import World
+from sparkwater.gpu.rows.augmentation import parse_augmentation
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)

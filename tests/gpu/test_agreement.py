@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.agreement import check_gpus, check_machine, check_parts
+from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts
 from sparkwater.gpu.device import gpu_uuid
 
 

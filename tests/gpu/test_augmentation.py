@@ -8,8 +8,8 @@ from gpu import ranks
 from gpu.test_rank import Alone
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.augmentation import augment, parse_augmentation
 from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.rows.augmentation import augment, parse_augmentation
 
 EVERYTHING = [
     {"name": "shift", "pixels": 2},

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from sparkwater.errors import CheckpointError, ConfigurationError
-from sparkwater.gpu.checkpoints import Checkpoint, CheckpointFolder
+from sparkwater.gpu.training.checkpoints import Checkpoint, CheckpointFolder
 
 #: Processes that start at once: their parent has imported everything.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["sparkwater.gpu.checkpoints", "fsspec", "pytest"])
+PROCESSES.set_forkserver_preload(["sparkwater.gpu.training.checkpoints", "fsspec", "pytest"])
 
 
 def checkpoint(steps: int, numbers: int = 1000) -> Checkpoint:

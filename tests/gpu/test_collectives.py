@@ -10,9 +10,9 @@ import torch
 from gpu import ranks
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.collectives import COLLECTIVES, missing_collective, open_communicator
-from sparkwater.gpu.communicator import Meeting
-from sparkwater.gpu.world import World
+from sparkwater.gpu.collective.communicator import Meeting
+from sparkwater.gpu.collective.connections import COLLECTIVES, missing_collective, open_communicator
+from sparkwater.gpu.collective.world import World
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
@@ -60,9 +60,9 @@ def test_one_rank_needs_no_horovod() -> None:
 import sys
 sys.modules["horovod"] = None
 import torch
-from sparkwater.gpu.collectives import missing_collective, open_communicator
-from sparkwater.gpu.communicator import LocalCommunicator, Meeting
-from sparkwater.gpu.world import World
+from sparkwater.gpu.collective.connections import missing_collective, open_communicator
+from sparkwater.gpu.collective.communicator import LocalCommunicator, Meeting
+from sparkwater.gpu.collective.world import World
 values = torch.tensor([1.0, 2.0])
 with open_communicator("horovod", World(0, ("here",)), Meeting("none", "127.0.0.1", 5), torch.device("cpu")) as ours:
     ours.all_reduce_(values)

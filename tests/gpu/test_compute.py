@@ -11,12 +11,12 @@ from gpu.test_layers import Winding
 from gpu.test_rank import Alone
 from torch import nn
 
-from sparkwater.gpu.checkpoints import CheckpointFolder
-from sparkwater.gpu.collectives import COLLECTIVES
-from sparkwater.gpu.compute import choose_layout
+from sparkwater.gpu.collective.connections import COLLECTIVES
 from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.networks.compute import choose_layout
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.training.checkpoints import CheckpointFolder
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 ROWS = 60

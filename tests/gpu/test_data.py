@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkwater.conversions.arrow import tensors_to_arrow
-from sparkwater.conversions.spec import TensorSpec
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
-from sparkwater.gpu.data import BLOCK_ROWS, MAX_LISTED, Classes, RankRows, load_rows
-from sparkwater.gpu.plan import plan_epoch
+from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, Classes, RankRows, load_rows
+from sparkwater.gpu.rows.plan import plan_epoch
 
 SPEC = TensorSpec("uint8", (1, 4, 5))
 CLASSES = (0.0, 1.0, 2.0, 5.0)

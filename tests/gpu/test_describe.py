@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.describe import NetworkDescription, describe_network
+from sparkwater.gpu.inspection.describe import NetworkDescription, describe_network
 from sparkwater.gpu.networks import build_network, find_network
 
 LENET = """\

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from sparkwater.gpu.describe import describe_network
-from sparkwater.gpu.drawing import Node, draw_png, draw_svg, graphviz_source
+from sparkwater.gpu.inspection.describe import describe_network
+from sparkwater.gpu.inspection.drawing import Node, draw_png, draw_svg, graphviz_source
 
 NODES = [
     Node("a", "a & <b>", (), False),

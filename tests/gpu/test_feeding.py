@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparkwater.gpu.data import Batch
-from sparkwater.gpu.feeding import feed
+from sparkwater.gpu.rows.feeding import feed
+from sparkwater.gpu.rows.held import Batch
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from sparkwater.gpu.communicator import Communicator
-from sparkwater.gpu.gradients import GradientSum
-from sparkwater.gpu.parameters import FlatParameters
+from sparkwater.gpu.collective.communicator import Communicator
+from sparkwater.gpu.training.flat_parameters import FlatParameters
+from sparkwater.gpu.training.gradients import GradientSum
 
 ROWS, EXTRA = 6, 3
 

@@ -16,7 +16,7 @@ import resource
 import psutil
 import torch
 from contextlib import nullcontext
-from sparkwater.gpu.heap import kept_heap
+from sparkwater.gpu.training.kept_memory import kept_heap
 
 def steps():
     for _ in range(100):

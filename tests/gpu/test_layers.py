@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from sparkwater.conversions.arrow import as_torch
-from sparkwater.conversions.spec import PackedSpec, TensorSpec
+from sparkwater.conversions.tensors.arrow import as_torch
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inference import TrainedNetwork, predict_logits, ready_network
-from sparkwater.gpu.layers import Cut, check_cuts, find_cuts, layer_features, read_cuts
+from sparkwater.gpu.inspection.cuts import Cut, check_cuts, find_cuts, layer_features, read_cuts
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.scaling import PackedScaling, Scaling
-from sparkwater.gpu.weights import digest, dump_weights
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits, ready_network
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
+from sparkwater.gpu.rows.scaling import PackedScaling, Scaling
 
 SHAPE = (1, 28, 28)
 

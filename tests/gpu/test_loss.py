@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sparkwater.gpu.loss import row_losses
+from sparkwater.gpu.tasks.losses import row_losses
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from sparkwater.gpu.metrics import ScoreSums, unfit_metric
+from sparkwater.gpu.tasks.class_metrics import ScoreSums, unfit_metric
 
 CPU = torch.device("cpu")
 

@@ -13,12 +13,12 @@ from gpu.test_rank import Alone
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inference import TrainedNetwork, portable_entry, predict_logits
 from sparkwater.gpu.networks import build_network, check_network, find_network
+from sparkwater.gpu.networks.inference import TrainedNetwork, portable_entry, predict_logits
 from sparkwater.gpu.networks.sources import ImportedFactory
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights, load_weights
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.weights import digest, dump_weights, load_weights
+from sparkwater.gpu.rows.scaling import Scaling
 
 SHAPE = (1, 16, 16)
 

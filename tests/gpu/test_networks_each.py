@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sparkwater.conversions.arrow import as_torch
+from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inference import TrainedNetwork, predict_logits
 from sparkwater.gpu.networks import build_network, check_network, find_network, registered_networks
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.weights import digest, dump_weights
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
+from sparkwater.gpu.rows.scaling import Scaling
 
 NAMES = registered_networks()
 CLASSES = 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparkwater.gpu.describe import describe_network
+from sparkwater.gpu.inspection.describe import describe_network
 from sparkwater.gpu.networks import find_network
 
 COLOUR = (3, 224, 224)

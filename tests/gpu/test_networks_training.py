@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.compute import Compute
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.data import RankRows, SkippedRows
-from sparkwater.gpu.inference import TrainedNetwork, predict_logits
 from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.scaling import Scaling
-from sparkwater.gpu.train import train
-from sparkwater.gpu.weights import digest, dump_weights
-from sparkwater.gpu.world import Place
+from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.training.loop import train
 
 SHAPE, CLASSES, ROWS = (1, 16, 16), 3, 45
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.normalization import average_buffers, stored_statistics
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.training.batch_statistics import average_buffers, stored_statistics
 
 
 def network() -> nn.Sequential:

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkwater.conversions.arrow import split_parts, tensors_to_arrow
-from sparkwater.conversions.spec import DTYPES, PackedSpec, TensorSpec, parts_of
+from sparkwater.conversions.tensors.arrow import split_parts, tensors_to_arrow
+from sparkwater.conversions.tensors.spec import DTYPES, PackedSpec, TensorSpec, parts_of
 from sparkwater.errors import DataError
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.data import load_rows
-from sparkwater.gpu.inputs import forward, network_shape, zero_inputs
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.networks.inputs import forward, network_shape, zero_inputs
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.scaling import PackedScaling, Scaling, measure_rows, measure_scaling, unpack
+from sparkwater.gpu.rows.held import load_rows
+from sparkwater.gpu.rows.scaling import PackedScaling, Scaling, measure_rows, measure_scaling, unpack
 
 CPU = torch.device("cpu")
 SPEC = PackedSpec([TensorSpec("uint8", (1, 3, 3)), TensorSpec("float64", (2,)), TensorSpec("int16", (4,))])

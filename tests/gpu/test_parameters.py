@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.parameters import FlatParameters
+from sparkwater.gpu.training.flat_parameters import FlatParameters
 
 SHAPE, CLASSES = (1, 16, 16), 4
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sparkwater.gpu.plan import EpochPlan, plan_epoch
+from sparkwater.gpu.rows.plan import EpochPlan, plan_epoch
 
 ROWS = st.one_of(
     st.lists(st.integers(0, 200), min_size=1, max_size=8),

@@ -23,10 +23,10 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.heads import calls_of, head_of
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
 from sparkwater.gpu.networks.state_files import read_state
-from sparkwater.gpu.optimizers import make_optimizer, set_step
 from sparkwater.gpu.outcome import Outcome
-from sparkwater.gpu.parameters import FlatParameters
 from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.training.flat_parameters import FlatParameters
+from sparkwater.gpu.training.optimizers import make_optimizer, set_step
 
 SHAPE, ZEROS = (1, 16, 16), torch.zeros(2, 1, 16, 16)
 

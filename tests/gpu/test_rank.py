@@ -14,16 +14,16 @@ import pytest
 import torch
 from gpu import ranks
 
-from sparkwater.gpu.collectives import COLLECTIVES
-from sparkwater.gpu.data import load_rows
+from sparkwater.gpu.collective.connections import COLLECTIVES
+from sparkwater.gpu.collective.world import World
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.networks.weight_bytes import digest, load_weights
 from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.rank_job import RankJob
 from sparkwater.gpu.records import EpochRecord, StepRecord
-from sparkwater.gpu.weights import digest, load_weights
-from sparkwater.gpu.world import World
+from sparkwater.gpu.rows.held import load_rows
 
 ROWS = 60
 

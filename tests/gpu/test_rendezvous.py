@@ -10,8 +10,8 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from sparkwater.gpu import rendezvous
-from sparkwater.gpu.rendezvous import MAX_VALUE_BYTES, RendezvousServer, RendezvousStore
+from sparkwater.gpu.collective import rendezvous
+from sparkwater.gpu.collective.rendezvous import MAX_VALUE_BYTES, RendezvousServer, RendezvousStore
 
 LOOPBACK = "127.0.0.1"
 

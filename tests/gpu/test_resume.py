@@ -13,12 +13,12 @@ from gpu import ranks
 from gpu.test_rank import Alone
 from torch import nn
 
-from sparkwater.gpu import step
-from sparkwater.gpu.checkpoints import CheckpointFolder
 from sparkwater.gpu.networks import register_network, registry
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.training import step
+from sparkwater.gpu.training.checkpoints import CheckpointFolder
 
 ROWS, HELD_OUT = 60, tuple(range(50, 60))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.scaling import Scaling, measure_scaling
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.rows.scaling import Scaling, measure_scaling
 
 CPU = torch.device("cpu")
 

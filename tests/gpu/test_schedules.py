@@ -12,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from sparkwater.gpu.schedules import SCHEDULES, Length, learning_rate, momentum
+from sparkwater.gpu.training.schedules import SCHEDULES, Length, learning_rate, momentum
 
 LENGTH = Length(rows=70, steps_an_epoch=7, steps=42)
 STEPS = range(LENGTH.steps)

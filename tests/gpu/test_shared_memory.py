@@ -15,11 +15,11 @@ import torch
 from gpu import ranks
 from processes import begun, eventually
 
-from sparkwater.gpu.communicator import CollectiveError, Meeting, StallError
-from sparkwater.gpu.hosts import LOOPBACK
-from sparkwater.gpu.rendezvous import RendezvousServer, RendezvousStore
-from sparkwater.gpu.shared_memory import machine, shared_memory
-from sparkwater.gpu.world import World
+from sparkwater.gpu.collective.addresses import LOOPBACK
+from sparkwater.gpu.collective.communicator import CollectiveError, Meeting, StallError
+from sparkwater.gpu.collective.rendezvous import RendezvousServer, RendezvousStore
+from sparkwater.gpu.collective.shared_memory import machine, shared_memory
+from sparkwater.gpu.collective.world import World
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
@@ -130,7 +130,7 @@ def act(listener):
     assert imposter.communicate(timeout=20)[0].strip() == "b''"
 
 
-PRINT_MACHINE = [sys.executable, "-c", "from sparkwater.gpu.shared_memory import machine; print(machine())"]
+PRINT_MACHINE = [sys.executable, "-c", "from sparkwater.gpu.collective.shared_memory import machine; print(machine())"]
 IN_ANOTHER_NETWORK = ["unshare", "--net"]
 
 

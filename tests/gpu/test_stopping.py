@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sparkwater.gpu.stopping import Best, has_converged
+from sparkwater.gpu.training.stopping import Best, has_converged
 
 
 def test_moving_averages_decide_not_single_epochs() -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from sparkwater.gpu.timings import Stopwatch, Timings, mean_timings, timings_of_ranks
+from sparkwater.gpu.training.timings import Stopwatch, Timings, mean_timings, timings_of_ranks
 
 
 def test_each_moment_belongs_to_one_part() -> None:

@@ -13,19 +13,19 @@ from gpu import ranks
 from gpu.test_rank import Alone
 from torch.nn import functional
 
-from sparkwater.gpu.augmentation import parse_augmentation
-from sparkwater.gpu.communicator import LocalCommunicator
-from sparkwater.gpu.compute import Compute
-from sparkwater.gpu.data import load_rows
-from sparkwater.gpu.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.weight_bytes import dump_weights
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.scaling import Scaling
+from sparkwater.gpu.rows.augmentation import parse_augmentation
+from sparkwater.gpu.rows.held import load_rows
+from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
-from sparkwater.gpu.train import train
-from sparkwater.gpu.weights import dump_weights
-from sparkwater.gpu.world import Place
+from sparkwater.gpu.training.loop import train
 
 ROWS = 40
 HELD_OUT = list(range(30, 40))

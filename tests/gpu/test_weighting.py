@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparkwater.gpu.weighting import balanced_weights, prior_shift
+from sparkwater.gpu.tasks.class_weights import balanced_weights, prior_shift
 
 
 def test_balanced_classes_weigh_the_same_and_rows_one_on_average() -> None:

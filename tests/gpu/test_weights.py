@@ -8,8 +8,8 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.parameters import FlatParameters
-from sparkwater.gpu.weights import digest, dump_weights, load_weights
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights, load_weights
+from sparkwater.gpu.training.flat_parameters import FlatParameters
 
 
 def network_of(classes: int = 3, seed: int = 1) -> nn.Module:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkwater.gpu.world import World
+from sparkwater.gpu.collective.world import World
 
 LAYOUTS = [
     ("a",),

@@ -10,11 +10,11 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
-from sparkwater.conversions.columns import tensor_spec
-from sparkwater.conversions.shapes import find_shape
+from sparkwater.conversions.stages.columns import tensor_spec
+from sparkwater.conversions.stages.shapes import find_shape
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
-from sparkwater.gpu.inference import ready_network
 from sparkwater.gpu.networks import build_network
+from sparkwater.gpu.networks.inference import ready_network
 from sparkwater.ml import DeepFeatures, ImageClassifier
 
 

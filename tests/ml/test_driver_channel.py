@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sparkwater.ml import driver_channel
-from sparkwater.ml.driver_channel import DriverChannel, UnreachableError, listen
+from sparkwater.ml.launch import driver_channel
+from sparkwater.ml.launch.driver_channel import DriverChannel, UnreachableError, listen
 
 
 def send(channel: DriverChannel, request: bytes) -> bytes:

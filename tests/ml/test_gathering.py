@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sparkwater.gpu.communicator import StallError
-from sparkwater.ml import gathering
-from sparkwater.ml.driver_channel import DriverChannel, listen
-from sparkwater.ml.gathering import KIND, Gatherer, Gathering
+from sparkwater.gpu.collective.communicator import StallError
+from sparkwater.ml.launch import gathering
+from sparkwater.ml.launch.driver_channel import DriverChannel, listen
+from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
 
 
 @pytest.fixture

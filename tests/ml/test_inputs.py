@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
-from sparkwater.ml.features import checked_features, resolve_features
+from sparkwater.ml.columns.features import checked_features, resolve_features
 
 BOTH = {"featuresCols": ["content", "numbers"], "network": "user_networks:PictureAndTable", "imageShape": [16, 16, 1]}
 

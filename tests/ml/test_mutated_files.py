@@ -12,7 +12,7 @@ import torch
 
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.networks.state_files import read_state
-from sparkwater.ml.persistence import _parse
+from sparkwater.ml.fitted.files import _parse
 
 MODEL = {
     "network": {"name": "lenet", "arguments": {}, "head": ""},

@@ -13,7 +13,7 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
-from sparkwater.ml.consent import ALLOWED_NETWORKS
+from sparkwater.ml.fitted.consent import ALLOWED_NETWORKS
 
 PATH = "user_networks:small"
 

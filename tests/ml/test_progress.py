@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.gpu.metrics import Metrics
 from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.records import EpochRecord, StepRecord
-from sparkwater.ml import progress
-from sparkwater.ml.display import shown
-from sparkwater.ml.driver_channel import listen
+from sparkwater.gpu.tasks.class_metrics import Metrics
+from sparkwater.ml.launch import progress
+from sparkwater.ml.launch.display import shown
+from sparkwater.ml.launch.driver_channel import listen
 
 METRICS = Metrics(0.25, 0.125, 0.125, None, None)
 EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, METRICS)

@@ -9,9 +9,9 @@ from conftest import start_session
 from digits import tensor_frame
 from pyspark.sql import functions as F
 
-from sparkwater.gpu.rank_job import RankJob
+from sparkwater.gpu.job import RankJob
 from sparkwater.ml import ImageClassifier
-from sparkwater.ml.labels import find_labels
+from sparkwater.ml.columns.labels import find_labels
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {

@@ -15,7 +15,7 @@ from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
 from sparkwater.ml import ImageClassifier
-from sparkwater.ml.preflight import check_spark_version, promised_slots
+from sparkwater.ml.launch.preflight import check_spark_version, promised_slots
 
 
 @pytest.fixture

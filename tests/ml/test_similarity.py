@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import VectorToTensor
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError, UnsafeLoadError
 from sparkwater.ml import Similarity, distance_matrix, k_nearest
-from sparkwater.ml.similarity_measures import MEASURES
+from sparkwater.ml.similarity.measures import MEASURES
 
 QUERIES = np.random.default_rng(0).standard_normal((23, 6)).astype(np.float32)
 REFERENCES = np.random.default_rng(1).standard_normal((31, 6)).astype(np.float32)
@@ -43,7 +43,7 @@ def check_nearest(rows, k):
 
 
 def test_small_side_is_broadcast_and_large_ones_meet_block_by_block_with_the_same_result(spark, monkeypatch):
-    monkeypatch.setattr("sparkwater.ml.similarity._ROWS_FOR_NEAREST", 4)
+    monkeypatch.setattr("sparkwater.ml.similarity.search._ROWS_FOR_NEAREST", 4)
     queries, references = frame(spark, QUERIES), frame(spark, REFERENCES, partitions=3)
     found = {}
     for threshold in ("10MB", "-1"):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.ml.similarity_measures import MEASURES, Block, check_measure, paired_values, value_matrix
-from sparkwater.ml.similarity_nearest import add_references, no_candidates
+from sparkwater.ml.similarity.measures import MEASURES, Block, check_measure, paired_values, value_matrix
+from sparkwater.ml.similarity.nearest import add_references, no_candidates
 
 
 def plain(x, y, measure):

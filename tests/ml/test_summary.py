@@ -9,7 +9,7 @@ from digits import tensor_frame
 from pyspark.sql import functions as F
 
 from sparkwater.ml import ImageClassifier, confusion_matrix
-from sparkwater.ml.summary import TrainingSummary
+from sparkwater.ml.reports.summary import TrainingSummary
 
 
 def held_out_frame():

@@ -12,11 +12,11 @@ from pyspark.sql import functions as F
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sparkwater.errors import ConfigurationError, RankFailure
-from sparkwater.gpu.metrics import Metrics
 from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.tasks.class_metrics import Metrics
 from sparkwater.ml import ImageClassifier
-from sparkwater.ml.history import epoch_values
-from sparkwater.ml.tracking import tracked
+from sparkwater.ml.reports.history import epoch_values
+from sparkwater.ml.reports.tracking import tracked
 
 METRICS = Metrics(0.25, 0.125, 0.125, None, None)
 EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, None)
@@ -81,7 +81,7 @@ def test_a_tracker_that_fails_is_given_up_and_the_others_go_on(store, tmp_path, 
         store.write_text("no folder any more")
         tracking.observer.on_epoch(replace(EPOCH, epoch=1))
         tracking.observer.on_epoch(replace(EPOCH, epoch=2))
-    warnings = [record.getMessage() for record in caplog.records if record.name == "sparkwater.ml.tracking"]
+    warnings = [record.getMessage() for record in caplog.records if record.name == "sparkwater.ml.reports.tracking"]
     assert mlflow.active_run() is None
     assert len(warnings) == 1
     assert warnings[0].startswith("mlflow failed")

@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import ImageClassifier
-from sparkwater.stacking import StackedEnsemble, learners
+from sparkwater.stacking import StackedEnsemble
+from sparkwater.stacking.level_one import learners
 
 
 def rows(spark):

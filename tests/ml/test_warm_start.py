@@ -16,7 +16,7 @@ from torch import nn
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
 from sparkwater.ml import ImageClassifier
-from sparkwater.stacking import learners
+from sparkwater.stacking.level_one import learners
 
 
 def quick(**params):

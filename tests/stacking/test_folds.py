@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import assign_folds
-from sparkwater.stacking.keys import hash_columns
+from sparkwater.stacking.row_keys import hash_columns
 
 #: Prints the fold of each of 200 rows, in the order of their ids.
 SCRIPT = """

@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression
 
 from sparkwater.errors import DataError
 from sparkwater.stacking import NonNegativeRegression
+from sparkwater.stacking.level_one.prepare import Task
 from sparkwater.stacking.meta_learner import LevelOneInput, solve_bounded
-from sparkwater.stacking.prepare import Task
 
 
 def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

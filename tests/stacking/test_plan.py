@@ -9,9 +9,9 @@ from tables import MeanRegressor
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.ml import ImageClassifier
-from sparkwater.stacking.fits import FitRecord, retry, run_side_by_side
-from sparkwater.stacking.learners import Learner
-from sparkwater.stacking.plan import plan_fits
+from sparkwater.stacking.level_one.fit_plan import plan_fits
+from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.refit import with_mean_epochs
 
 

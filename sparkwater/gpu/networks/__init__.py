@@ -7,20 +7,20 @@ package fills the registry. Layers have names, by which a network can be cut ope
 
 from __future__ import annotations
 
-from sparkwater.gpu.networks.alexnet import alexnet
-from sparkwater.gpu.networks.auto import AUTO, auto, resolve_network
 from sparkwater.gpu.networks.building import build_network, check_network
-from sparkwater.gpu.networks.convnet import convnet
-from sparkwater.gpu.networks.googlenet import googlenet
-from sparkwater.gpu.networks.inception_bn import inception_bn
 from sparkwater.gpu.networks.initialization import INITIALIZATIONS
-from sparkwater.gpu.networks.lenet import lenet
-from sparkwater.gpu.networks.mlp import mlp
-from sparkwater.gpu.networks.mobilenet import mobilenet_v3_small
 from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, register_network, registered_networks
-from sparkwater.gpu.networks.resnet import resnet18, resnet34, resnet50
 from sparkwater.gpu.networks.sources import find_network, is_import_path
-from sparkwater.gpu.networks.vgg import vgg11, vgg16
+from sparkwater.gpu.networks.zoo.alexnet import alexnet
+from sparkwater.gpu.networks.zoo.auto import AUTO, auto, resolve_network
+from sparkwater.gpu.networks.zoo.convnet import convnet
+from sparkwater.gpu.networks.zoo.googlenet import googlenet
+from sparkwater.gpu.networks.zoo.inception_bn import inception_bn
+from sparkwater.gpu.networks.zoo.lenet import lenet
+from sparkwater.gpu.networks.zoo.mlp import mlp
+from sparkwater.gpu.networks.zoo.mobilenet import mobilenet_v3_small
+from sparkwater.gpu.networks.zoo.resnet import resnet18, resnet34, resnet50
+from sparkwater.gpu.networks.zoo.vgg import vgg11, vgg16
 
 __all__ = [
     "AUTO",

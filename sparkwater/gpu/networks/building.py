@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inputs import Inputs, try_forward
 from sparkwater.gpu.networks.initialization import check_initialization, initialize
+from sparkwater.gpu.networks.inputs import Inputs, try_forward
 from sparkwater.gpu.networks.registry import NetworkEntry
 
 T = TypeVar("T")

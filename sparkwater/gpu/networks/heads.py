@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inputs import Inputs, try_forward
+from sparkwater.gpu.networks.inputs import Inputs, try_forward
 from sparkwater.gpu.networks.registry import NetworkEntry
 
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.inputs import Inputs
 from sparkwater.gpu.networks.building import build_to_try, try_network
 from sparkwater.gpu.networks.heads import calls_of, head_of, with_head
+from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.registry import NetworkEntry
 from sparkwater.gpu.networks.state_files import fit_state
 

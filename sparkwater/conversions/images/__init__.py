@@ -1,0 +1,1 @@
+"""Pictures: where they lie, their columns, and their decoding."""

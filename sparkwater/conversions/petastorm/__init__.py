@@ -1,0 +1,1 @@
+"""Petastorm datasets: schemas, codecs, reading, writing, streaming."""

@@ -1,0 +1,1 @@
+"""Tensors without Spark: specifications, casting, Arrow buffers and record batches."""

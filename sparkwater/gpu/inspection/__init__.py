@@ -1,0 +1,1 @@
+"""A network's layers: traced, described, drawn, and cut for deep features."""

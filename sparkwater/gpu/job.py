@@ -1,0 +1,74 @@
+"""What the ranks of a training are to do, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.gpu.callbacks import Callback
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.networks import NetworkEntry
+from sparkwater.gpu.networks.pretrained import Beginning
+from sparkwater.gpu.rows.held import Classes
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.rows.streamed import Store
+
+
+@dataclass(frozen=True)
+class RankJob:
+    """What all ranks are to do; it travels to them as it is.
+
+    Attributes
+    ----------
+    network : NetworkEntry
+        What to train.
+    spec : TensorSpec
+        What a row's tensor is; a packed one where there are several.
+    classes : tuple
+        The labels, sorted.
+    expected_rows : int
+        The rows that the ranks must find between them, unusable ones included.
+    config : TrainConfig
+        How to train.
+    handle_invalid, device : str
+        As the estimator's Params.
+    collective : {"horovod", "torch", "memory", "local"}
+        What adds up gradients; ``local`` is for a single rank.
+    stall_timeout : int
+        Seconds that one rank may keep the others waiting.
+    max_memory_mb : float
+        MiB of tensors that a rank holds in memory; 0 for half of what is free, shared by the ranks
+        of a host.
+    store : Store, optional
+        Where the rows come from, if not from whoever starts the ranks.
+    beginning : Beginning
+        With which weights the training begins.
+    scalings : tuple of Scaling or None
+        One a tensor of a row: what is given in place of measuring it. Empty to measure all.
+    checkpoint_dir : str, optional
+        Where checkpoints go, each training's in a folder of its own.
+    checkpoint_interval : int
+        Steps between them within an epoch; 0 for none.
+    callbacks : tuple of callable
+        Called on rank 0 after each epoch.
+    allow_shared_gpu : bool
+        Whether ranks may compute on the same GPU.
+    """
+
+    network: NetworkEntry
+    spec: TensorSpec
+    classes: Classes
+    expected_rows: int
+    config: TrainConfig
+    handle_invalid: str
+    collective: str
+    device: str
+    stall_timeout: int
+    max_memory_mb: float = 0.0
+    store: Store | None = None
+    beginning: Beginning = field(default_factory=Beginning)
+    scalings: tuple[Scaling | None, ...] = ()
+    checkpoint_dir: str | None = None
+    checkpoint_interval: int = 0
+    callbacks: tuple[Callback, ...] = ()
+    allow_shared_gpu: bool = False

@@ -1,0 +1,95 @@
+"""What a trained network is, beside its weights: as much as another process needs to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
+from sparkwater.gpu.networks import NetworkEntry, find_network
+from sparkwater.gpu.networks.heads import with_head
+from sparkwater.gpu.rows.held import Classes
+from sparkwater.gpu.rows.scaling import AnyScaling, Scaling, scalings_in
+
+
+@dataclass(frozen=True)
+class NetworkIdentity:
+    """A network's name and arguments, what rows it takes, and what its outputs are for.
+
+    Attributes
+    ----------
+    name : str
+        A registered name, an import path, or the class of an instance.
+    arguments : mapping of str to Any
+        What its factory gets.
+    head : str
+        The layer that was made anew for the classes, if one was.
+    instance : bool
+        Whether it was made by the user: then a name doesn't build it.
+    spec : TensorSpec
+        The tensor of one row.
+    scalings : tuple of Scaling
+        One a tensor of a row.
+    classes : tuple of float or of str
+        The labels, sorted.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    head: str
+    instance: bool
+    spec: TensorSpec
+    scalings: tuple[Scaling, ...]
+    classes: Classes
+
+    @classmethod
+    def of(cls, entry: NetworkEntry, spec: TensorSpec, scaling: AnyScaling, classes: Classes) -> NetworkIdentity:
+        """Return the identity of a network that an entry builds."""
+        instance = entry.kind == "instance"
+        return cls(entry.name, entry.arguments, entry.head, instance, spec, scalings_in(scaling), classes)
+
+    def entry(self) -> NetworkEntry:
+        """Return what builds it.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such network here.
+        """
+        return with_head(find_network(self.name, self.arguments), self.head)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        network = {"name": self.name, "arguments": dict(self.arguments), "head": self.head}
+        return {
+            "network": {**network, "instance": True} if self.instance else network,
+            "inputs": [
+                {"dtype": part.dtype, "shape": part.shape, **asdict(scaling)}
+                for part, scaling in zip(parts_of(self.spec), self.scalings, strict=True)
+            ],
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> NetworkIdentity:
+        """Return what `to_dict` gave, also after a way through JSON.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If the fields are no such thing.
+        """
+        network, inputs = fields["network"], fields["inputs"]
+        if not inputs:
+            raise ValueError("there are no inputs")
+        specs = [TensorSpec(part["dtype"], part["shape"]) for part in inputs]
+        return cls(
+            name=str(network["name"]),
+            arguments=dict(network["arguments"]),
+            head=str(network["head"]),
+            instance=bool(network.get("instance", False)),
+            spec=specs[0] if len(specs) == 1 else PackedSpec(specs),
+            scalings=tuple(Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in inputs),
+            classes=tuple(fields["classes"]),
+        )

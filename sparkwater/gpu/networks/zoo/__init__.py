@@ -1,0 +1,1 @@
+"""The registered networks, and the blocks that they are made of."""

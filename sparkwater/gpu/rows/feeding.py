@@ -1,0 +1,42 @@
+"""The way of batches to the device that computes on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from sparkwater.gpu.rows.held import Batch
+
+
+def feed(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """Yield batches on a device.
+
+    What a GPU doesn't hold yet is copied from pinned memory on a stream of its own: who takes the next batch
+    before waiting for the kernels of this one lets both go on at the same time.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        On the device or on the CPU; all of a batch in the same place.
+    device : torch.device
+        Where they are to be.
+    """
+    if device.type != "cuda":
+        yield from batches
+        return
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    for batch in batches:
+        yield batch if batch.features.device == device else _copy(batch, device, copies)
+
+
+def _copy(batch: Batch, device: torch.device, copies: torch.cuda.Stream) -> Batch:
+    computes = torch.cuda.current_stream(device)
+    with torch.cuda.stream(copies):
+        moved = Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in batch if tensor is not None))
+    computes.wait_stream(copies)
+    for tensor in moved:
+        if tensor is not None:
+            # Its memory must not serve the next copy before the kernels are done with it.
+            tensor.record_stream(computes)
+    return moved

@@ -1,0 +1,335 @@
+"""What a rank holds: its rows as tensors, in memory or in a mapped file, read from Arrow record batches.
+
+The rows are put in the order of their content's hash, so neither the partitioning of the
+DataFrame nor the order in which batches arrive can be seen in anything that follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from sparkwater.conversions.tensors.arrow import as_torch, usable_tensors
+from sparkwater.conversions.tensors.buffer import TensorBuffer
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import DataError
+from sparkwater.gpu.rows.plan import EpochPlan
+
+#: Columns of the record batches that ranks read; the last two need not be there.
+TENSOR, PROBLEM, LABEL, NAME, KEY, WEIGHT, HELD_OUT = "tensor", "problem", "label", "name", "key", "weight", "held_out"
+
+#: Skipped rows that are listed one by one; all are counted.
+MAX_LISTED = 20
+
+_POSITION, _WEIGHT, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
+
+#: Rows that are looked at together outside of training.
+BLOCK_ROWS = 1024
+
+#: Rows that are scored together outside of training.
+_SCORED_ROWS = 256
+
+Classes = tuple[float, ...] | tuple[str, ...]
+
+
+@dataclass
+class SkippedRows:
+    """Rows that couldn't be used: how many, and the first of them as (name, reason)."""
+
+    count: int = 0
+    listed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, name: str, reason: str) -> None:
+        """Count a row, and list it where there is room."""
+        self.count += 1
+        if len(self.listed) < MAX_LISTED:
+            self.listed.append((name, reason))
+
+
+class Batch(NamedTuple):
+    """Some rows.
+
+    Attributes
+    ----------
+    features : torch.Tensor
+        ``(rows, *spec.shape)``.
+    labels : torch.Tensor
+        int64, positions in the list of classes.
+    weights : torch.Tensor or None
+        float64; None where all are 1.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None = None
+
+
+class RankData(Protocol):
+    """The rows of one rank, wherever they are; `len` counts those to train on."""
+
+    @property
+    def skipped(self) -> SkippedRows:
+        """What was left out."""
+
+    @property
+    def weightless(self) -> int:
+        """How many rows were left out because their weight is 0."""
+
+    @property
+    def held_out(self) -> RankRows | None:
+        """The rows to validate on, or None where there can't be any."""
+
+    @property
+    def content(self) -> str:
+        """A digest of the rows: other rows have another one."""
+
+    @property
+    def place(self) -> str:
+        """Where the features are: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
+
+    def __len__(self) -> int: ...
+
+    def on(self, device: torch.device) -> RankData:
+        """Return the same rows where a device reaches them fastest."""
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """Iterate over all features once, in canonical order, each block ``(rows, *spec.shape)``."""
+
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
+        """Iterate over one epoch: for each step this rank's rows; they have weights, or none do."""
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Return for each step what this rank's rows weigh together, float64, each times its class's weight."""
+
+
+@dataclass(frozen=True)
+class RankRows:
+    """Rows of one rank that it holds.
+
+    Attributes
+    ----------
+    features : torch.Tensor
+        Shape ``(rows, *spec.shape)``, the spec's dtype, as the rows came; not to be written to.
+    labels : torch.Tensor
+        int64, positions in the list of classes.
+    skipped : SkippedRows
+        What was left out.
+    order : torch.Tensor, optional
+        int64: where each row is, in canonical order; by default they came in that order.
+    weights : torch.Tensor, optional
+        float64, above 0; by default all are 1.
+    held_out_order : torch.Tensor, optional
+        int64: where each row to validate on is, in canonical order.
+    weightless : int
+        How many rows were left out because their weight is 0.
+    content : str
+        A digest of the rows: other rows have another one.
+    in_file : bool
+        Whether the features are in a mapped file on the local disk.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    skipped: SkippedRows = field(default_factory=SkippedRows)
+    order: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+    held_out_order: torch.Tensor | None = None
+    weightless: int = 0
+    content: str = ""
+    in_file: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels if self.order is None else self.order)
+
+    @property
+    def place(self) -> str:
+        """Where the features are."""
+        if self.features.device.type != "cpu":
+            return f"memory of {self.features.device}"
+        return "mapped file" if self.in_file else "memory"
+
+    @property
+    def held_out(self) -> RankRows | None:
+        """The rows to validate on; they share their memory with the others."""
+        if self.held_out_order is None:
+            return None
+        return replace(self, order=self.held_out_order, held_out_order=None)
+
+    def take(self, rows: torch.Tensor) -> Batch:
+        """Return rows by their numbers in canonical order; a copy."""
+        stored = rows if self.order is None else self.order[rows]
+        weights = None if self.weights is None else self.weights[stored]
+        return Batch(self.features[stored], self.labels[stored], weights)
+
+    def on(self, device: torch.device) -> RankRows:
+        """Return the rows on a device where half its free memory takes them, else where they are."""
+        if device.type != "cuda" or 2 * self.features.nbytes > torch.cuda.mem_get_info(device)[0]:
+            return self
+        names = ("features", "labels", "order", "weights", "held_out_order")
+        tensors = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """Iterate over all features once, in canonical order."""
+        for batch in self.scan(BLOCK_ROWS):
+            yield batch.features
+
+    def scan(self, rows_a_batch: int = _SCORED_ROWS) -> Iterator[Batch]:
+        """Iterate over all rows once, in canonical order."""
+        for rows in torch.split(torch.arange(len(self), device=self.features.device), rows_a_batch):
+            if len(rows):
+                yield self.take(rows)
+
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
+        """Iterate over one epoch."""
+        for rows in self._steps(plan, rank):
+            yield self.take(rows)
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Return for each step what this rank's rows weigh together."""
+        weights = torch.ones_like(self.labels, dtype=torch.float64) if self.weights is None else self.weights
+        if class_weights is not None:
+            weights = weights * class_weights.to(weights)[self.labels]
+        if self.order is not None:
+            weights = weights[self.order]
+        return torch.stack([weights[rows].sum() for rows in self._steps(plan, rank)])
+
+    def _steps(self, plan: EpochPlan, rank: int) -> tuple[torch.Tensor, ...]:
+        order = torch.from_numpy(plan.order(rank)).to(self.features.device)
+        return torch.split(order, np.diff(plan.bounds(rank)).tolist())
+
+
+def load_rows(
+    batches: Iterable[pa.RecordBatch],
+    spec: TensorSpec,
+    classes: Classes,
+    handle_invalid: str,
+    memory_limit: int | None = None,
+) -> RankRows:
+    """Read all rows of a rank.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        Columns `TENSOR` (binary), `PROBLEM` (string: why a row has no tensor), `LABEL` (double or
+        string, as `classes`), `NAME` (string, for messages) and `KEY` (long, hash of the content).
+        Also, in all batches or in none, `WEIGHT` (double, from 0 up) and `HELD_OUT` (boolean, whether a row is to
+        validate on).
+    spec : TensorSpec
+        What each tensor is.
+    classes : tuple
+        The labels that there are, sorted.
+    handle_invalid : {"error", "skip", "keep"}
+        ``error`` raises at the first row that can't be used; the others leave it out.
+    memory_limit : int, optional
+        Bytes of tensors that are held in memory; more of them go to a mapped file on the local disk.
+
+    Returns
+    -------
+    RankRows
+        Without the rows of weight 0. Beside its tensors, peak memory is one batch and 24 to 33 bytes a row.
+
+    Raises
+    ------
+    DataError
+        For a row that can't be used, with its name and the reason.
+    """
+    skipped, weightless = SkippedRows(), 0
+    features = TensorBuffer(spec, memory_limit)
+    labels, keys = TensorBuffer(_POSITION), TensorBuffer(_POSITION)
+    weights, held_out = TensorBuffer(_WEIGHT), TensorBuffer(_FLAG)
+    for batch in batches:
+        usable = _read_batch(batch, spec, classes, handle_invalid, skipped)
+        features.append(usable.tensors)
+        labels.append(usable.labels)
+        keys.append(usable.keys)
+        if usable.weights is not None:
+            weights.append(usable.weights)
+        if usable.held_out is not None:
+            held_out.append(usable.held_out)
+        weightless += usable.weightless
+    in_file = not features.in_memory
+    positions, given, flags = labels.tensors(), weights.tensors(), held_out.tensors()
+    flagged = np.asarray(flags if len(flags) else np.zeros(len(positions)), bool)
+    # Equal rows of different weights have one order too.
+    order = np.lexsort((given if len(given) else positions, positions, keys.tensors()))
+    content = hashlib.sha256()
+    for column in (keys.tensors(), positions, given, flagged):
+        content.update(column[order].tobytes() if len(column) else b"")
+    return RankRows(
+        features=as_torch(features.tensors()),
+        labels=as_torch(positions),
+        skipped=skipped,
+        order=torch.from_numpy(order[~flagged[order]]),
+        weights=as_torch(given) if len(given) else None,
+        held_out_order=torch.from_numpy(order[flagged[order]]),
+        weightless=weightless,
+        content=content.hexdigest(),
+        in_file=in_file,
+    )
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """The usable rows of one batch."""
+
+    tensors: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64] | None
+    held_out: npt.NDArray[np.bool_] | None
+    weightless: int
+
+
+def _read_batch(
+    batch: pa.RecordBatch, spec: TensorSpec, classes: Classes, handle_invalid: str, skipped: SkippedRows
+) -> _Usable:
+    tensors = usable_tensors(batch.column(TENSOR), spec)
+    positions = class_positions(batch.column(LABEL), classes)
+    usable = tensors.valid & (positions >= 0) & np.asarray(pc.is_null(batch.column(PROBLEM)).to_numpy(False))
+    for row in np.flatnonzero(~usable):
+        name, reason = _describe(batch, int(row), tensors.problems)
+        if handle_invalid == "error":
+            raise DataError(f"row {name}: {reason}; handleInvalid='skip' trains without such rows")
+        skipped.add(name, reason)
+    weights, held_out = _optional(batch, WEIGHT), _optional(batch, HELD_OUT)
+    used = usable if weights is None else usable & (weights != 0)
+    kept = used[tensors.valid]
+    return _Usable(
+        tensors=tensors.values if kept.all() else tensors.values[kept],
+        labels=positions[used],
+        keys=np.asarray(batch.column(KEY).to_numpy())[used],
+        weights=None if weights is None else weights[used],
+        held_out=None if held_out is None else held_out[used],
+        weightless=int(usable.sum() - used.sum()),
+    )
+
+
+def _optional(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any] | None:
+    """Return a column that need not be there; what it holds in rows that can't be used means nothing."""
+    if name not in batch.schema.names:
+        return None
+    column = batch.column(name)
+    filler: bool | float = False if pa.types.is_boolean(column.type) else 0.0
+    return np.asarray(pc.fill_null(column, filler).to_numpy(zero_copy_only=False))
+
+
+def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the position of each label in the list of classes, -1 where it isn't there."""
+    found = pc.index_in(labels, value_set=pa.array(classes, type=labels.type))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _describe(batch: pa.RecordBatch, row: int, problems: dict[int, str]) -> tuple[str, str]:
+    given = batch.column(PROBLEM)[row].as_py()
+    label = batch.column(LABEL)[row].as_py()
+    reason = given or problems.get(row) or f"the label {label!r} is not one of the classes"
+    return str(batch.column(NAME)[row].as_py()), reason

@@ -1,0 +1,175 @@
+"""From the tensors of rows to what a network is called with.
+
+Pictures, and numbers of the dtypes float and uint8, are scaled: each channel, the first dimension,
+gets mean 0 and standard deviation 1 by what the training rows are. Whole numbers of other dtypes in
+tensors of up to two dimensions are ids, such as tokens: they come as they are, as int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
+from sparkwater.gpu.collective.communicator import Communicator
+
+#: Some hundred times float64's precision.
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of each channel over all training rows of all ranks.
+
+    A constant channel has the deviation 1. Without channels, tensors stay as they are.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def apply(self, batch: torch.Tensor, layout: torch.memory_format = torch.contiguous_format) -> torch.Tensor:
+        """Return a batch, ``(rows, channels, ...)`` of any dtype, as scaled float32 on its device.
+
+        Ids become int64, and booleans stay what they are. Pictures get the memory layout that is asked for.
+        """
+        if not self.mean:
+            return batch.to(batch.dtype if batch.dtype == torch.bool else torch.int64, copy=True)
+        shape = (1, -1, *(1,) * (batch.dim() - 2))[: batch.dim()]
+        mean = torch.tensor(self.mean, device=batch.device).view(shape)
+        factor = torch.tensor([1 / value for value in self.deviation], device=batch.device).view(shape)
+        # A copy, also of float32: the batch may be a view of memory that belongs to Arrow. It is made for its
+        # layout, which the strides of a single channel don't tell.
+        kept = layout if batch.dim() == 4 else torch.contiguous_format
+        scaled = torch.empty(batch.shape, dtype=torch.float32, device=batch.device, memory_format=kept)
+        return scaled.copy_(batch).sub_(mean).mul_(factor)
+
+
+@dataclass(frozen=True)
+class PackedScaling:
+    """The scaling of several tensors a row.
+
+    Attributes
+    ----------
+    spec : PackedSpec
+        What a row holds.
+    parts : tuple of Scaling
+        One a tensor.
+    """
+
+    spec: PackedSpec
+    parts: tuple[Scaling, ...]
+
+    def apply(
+        self, batch: torch.Tensor, layout: torch.memory_format = torch.contiguous_format
+    ) -> tuple[torch.Tensor, ...]:
+        """Return packed rows, ``(rows, bytes)``, as the scaled batches of their tensors."""
+        tensors = unpack(batch, self.spec)
+        return tuple(scaling.apply(tensor, layout) for scaling, tensor in zip(self.parts, tensors, strict=True))
+
+
+#: How the rows of a network are scaled, whether they hold one tensor or several.
+AnyScaling = Scaling | PackedScaling
+
+
+def unpack(batch: torch.Tensor, spec: PackedSpec) -> list[torch.Tensor]:
+    """Return the tensors of packed rows on their device, each ``(rows, *part.shape)``."""
+    return [
+        # Cloned: a part's bytes may begin anywhere, where its numbers may not.
+        batch[:, start:stop]
+        .clone(memory_format=torch.contiguous_format)
+        .view(getattr(torch, part.dtype))
+        .reshape(len(batch), *part.shape)
+        for part, (start, stop) in zip(spec.parts, spec.bounds, strict=True)
+    ]
+
+
+def is_scaled(spec: TensorSpec) -> bool:
+    """Return whether a tensor is scaled; otherwise it holds ids."""
+    return len(spec.shape) > 2 or spec.dtype == "uint8" or spec.dtype.startswith("float")
+
+
+def scaling_of(scalings: Sequence[Scaling], spec: TensorSpec) -> AnyScaling:
+    """Return the scaling of a row from those of its tensors."""
+    return PackedScaling(spec, tuple(scalings)) if isinstance(spec, PackedSpec) else scalings[0]
+
+
+def scalings_in(scaling: AnyScaling) -> tuple[Scaling, ...]:
+    """Return the scalings of a row's tensors."""
+    return scaling.parts if isinstance(scaling, PackedScaling) else (scaling,)
+
+
+def measure_rows(
+    blocks: Callable[[], Iterable[torch.Tensor]],
+    spec: TensorSpec,
+    communicator: Communicator,
+    device: torch.device,
+    given: Sequence[Scaling | None] = (),
+) -> AnyScaling:
+    """Return the scaling of the rows of all ranks, whether they hold one tensor or several.
+
+    Parameters
+    ----------
+    blocks : callable
+        Iterates over this rank's rows; called once a tensor.
+    spec : TensorSpec
+        What a row is.
+    communicator : Communicator
+        Open.
+    device : torch.device
+        Where the communicator adds.
+    given : sequence of Scaling or None
+        One a tensor: what is known already.
+    """
+    scalings = []
+    for place, part in enumerate(parts_of(spec)):
+        known = given[place] if given else None
+        if known is not None:
+            scalings.append(known)
+        elif is_scaled(part):
+            tensors = (_part(block, spec, place) for block in blocks())
+            scalings.append(measure_scaling(tensors, part.shape[0] if part.shape else 1, communicator, device))
+        else:
+            scalings.append(Scaling((), ()))
+    return scaling_of(scalings, spec)
+
+
+def _part(block: torch.Tensor, spec: TensorSpec, place: int) -> torch.Tensor:
+    return unpack(block, spec)[place] if isinstance(spec, PackedSpec) else block
+
+
+def measure_scaling(
+    blocks: Iterable[torch.Tensor], channels: int, communicator: Communicator, device: torch.device
+) -> Scaling:
+    """Return the scaling of the rows of all ranks.
+
+    Whole numbers are added up exactly, so the ranks' split of the rows can't be seen.
+
+    Parameters
+    ----------
+    blocks : iterable of torch.Tensor
+        This rank's rows, each block ``(rows, channels, ...)``; there may be none.
+    channels : int
+        How many channels there are.
+    communicator : Communicator
+        Open.
+    device : torch.device
+        Where the communicator adds.
+    """
+    sums = torch.zeros(2 * channels + 1, dtype=torch.float64)
+    for block in blocks:
+        by_channel = block[:, None] if block.dim() == 1 else block
+        values = by_channel.cpu().double().transpose(0, 1).reshape(channels, -1)
+        sums[:channels] += values.sum(dim=1)
+        sums[channels:-1] += values.square().sum(dim=1)
+        sums[-1] += values.shape[1]
+    total = sums.to(device)
+    communicator.all_reduce_(total)
+    sums = total.cpu()
+    mean = sums[:channels] / sums[-1]
+    square = sums[channels:-1] / sums[-1]
+    variance = square - mean.square()
+    # What rounding leaves of a constant channel's variance is relative to its square.
+    deviation = torch.where(variance > _ROUNDING * square, variance, 1.0).sqrt()
+    return Scaling(tuple(mean.tolist()), tuple(deviation.tolist()))

@@ -1,0 +1,108 @@
+"""Rows of one rank that stay where they are: streamed from a petastorm dataset, epoch by epoch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from sparkwater.conversions.petastorm.rows import PetastormRows
+from sparkwater.conversions.petastorm.stream import rank_rows, stream
+from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch, Classes, SkippedRows, class_positions
+from sparkwater.gpu.rows.plan import EpochPlan
+
+
+@dataclass(frozen=True)
+class Store:
+    """What to train on in a petastorm dataset.
+
+    Attributes
+    ----------
+    dataset : PetastormRows
+        What there is.
+    features_column, label_column : str
+        Its columns to train on.
+    """
+
+    dataset: PetastormRows
+    features_column: str
+    label_column: str
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A rank's share of a dataset: contiguous rows, as many as any other rank's or one less or more.
+
+    Memory is bounded by two windows of `sparkwater.conversions.petastorm.stream.stream`.
+
+    Attributes
+    ----------
+    store : Store
+        The same on all ranks.
+    classes : tuple
+        The labels that there are, sorted.
+    rank, size : int
+        Which rank of how many.
+    """
+
+    store: Store
+    classes: Classes
+    rank: int
+    size: int
+    skipped: SkippedRows = field(default_factory=SkippedRows)
+    weightless = 0
+    held_out = None
+    place = "storage"
+
+    @property
+    def content(self) -> str:
+        """A digest of where the rows are; files that changed in place aren't noticed."""
+        return hashlib.sha256(repr((self.store.dataset, self.rank, self.size)).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(rank_rows(self.store.dataset.rows, self.rank, self.size))
+
+    def on(self, device: torch.device) -> StoredRows:
+        """Return the same rows; they come from storage whatever the device."""
+        del device
+        return self
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """Iterate over all features once, from storage."""
+        whole, rest = divmod(len(self), BLOCK_ROWS)
+        sizes = [BLOCK_ROWS] * whole + ([rest] if rest else [])
+        for batch in stream(self.store.dataset, self.rank, self.size, 0, 0, sizes):
+            yield torch.from_numpy(batch[self.store.features_column])
+
+    def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
+        """Iterate over one epoch.
+
+        Raises
+        ------
+        DataError
+            For a row that can't be used: a null, a NaN, a label that is none of the classes.
+        """
+        sizes = np.diff(plan.bounds(rank)).tolist()
+        for batch in stream(self.store.dataset, rank, self.size, plan.epoch, plan.seed, sizes):
+            features = torch.from_numpy(batch[self.store.features_column])
+            yield Batch(features, self._positions(batch[self.store.label_column]))
+
+    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """Refuse: labels are known only once they are read."""
+        del plan, rank, class_weights
+        raise ConfigurationError("rows that are streamed have no weights")
+
+    def _positions(self, labels: npt.NDArray[np.generic]) -> torch.Tensor:
+        kind = pa.string() if isinstance(self.classes[0], str) else pa.float64()
+        values = labels if isinstance(self.classes[0], str) else labels.astype(np.float64)
+        positions = class_positions(pa.array(values, kind), self.classes)
+        if (positions < 0).any():
+            unknown = labels[np.flatnonzero(positions < 0)[0]]
+            raise DataError(f"{self.store.dataset.url!r}: the label {unknown!r} is not one of the classes")
+        return torch.from_numpy(positions)

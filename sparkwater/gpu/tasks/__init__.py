@@ -1,0 +1,1 @@
+"""What a network learns: losses, metrics and weights of its targets."""

@@ -1,0 +1,234 @@
+"""The checkpoints of one training, in a folder on any filesystem.
+
+A checkpoint is a folder with the files of its state and, written last and renamed into place, a
+manifest of their checksums. A folder without a manifest was never finished, and one whose files
+differ from the manifest is damaged: neither is ever read. Whenever the process or the machine
+stops, the newest finished checkpoint is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from pyarrow import fs
+from safetensors import SafetensorError
+
+from sparkwater.conversions.files.filesystems import open_filesystem
+from sparkwater.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+#: Finished checkpoints that stay: if the newest is damaged later, there is one before it.
+KEPT = 2
+
+_STATE, _NETWORK, _TENSORS, _MANIFEST = "state.json", "network.json", "tensors.safetensors", "manifest.json"
+_PREFIX = "step-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training between two steps.
+
+    Attributes
+    ----------
+    steps : int
+        Steps done since the training began.
+    state : dict
+        What can be said in JSON.
+    tensors : dict of str to torch.Tensor
+        The rest, on the CPU.
+    network : dict
+        What is trained, as `sparkwater.gpu.networks.identity.NetworkIdentity` gives it: for trainings that begin with
+        these weights.
+    """
+
+    steps: int
+    state: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+    network: dict[str, Any] = field(default_factory=dict)
+
+
+class CheckpointFolder:
+    """The checkpoints of one training; one process at a time writes them.
+
+    Parameters
+    ----------
+    url : str
+        A folder, which need not be there yet, on a filesystem that pyarrow or fsspec reaches. On a
+        local disk only its owner can read it.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing here reads such URLs.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._filesystem, self._root = open_filesystem(url)
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, read it back, publish it, and delete those that are too old.
+
+        Raises
+        ------
+        CheckpointError
+            If that fails, by a full disk for example; nothing of it is left, and older checkpoints are.
+        """
+        files = {
+            _STATE: json.dumps(checkpoint.state).encode(),
+            _NETWORK: json.dumps(checkpoint.network).encode(),
+            _TENSORS: safetensors.torch.save(checkpoint.tensors),
+        }
+        folder = f"{self._root}/{_name(checkpoint.steps)}"
+        try:
+            self._delete(folder)
+            self._create(folder)
+            for name, content in files.items():
+                self._put(f"{folder}/{name}", content)
+            manifest = {name: _checksum(content) for name, content in files.items()}
+            self._read(folder, manifest)
+            self._put(f"{folder}/.{_MANIFEST}", json.dumps(manifest).encode())
+            self._filesystem.move(f"{folder}/.{_MANIFEST}", f"{folder}/{_MANIFEST}")
+        except OSError as error:
+            self._delete(folder)
+            raise CheckpointError(f"no checkpoint could be written to {self.url!r}: {error}") from error
+        for old in self._finished()[KEPT:]:
+            self._delete(f"{self._root}/{old}")
+
+    def latest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, or None where there is none at all.
+
+        Raises
+        ------
+        CheckpointError
+            If there are some and all are damaged, or the folder can't be read.
+        """
+        try:
+            names = self._finished()
+        except OSError as error:
+            raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
+        whole = next((found for found in map(self._load, names) if found), None)
+        if whole is None and names:
+            raise CheckpointError(
+                f"all checkpoints in {self.url!r} are damaged: {', '.join(names)}; delete the folder to train anew"
+            )
+        return whole
+
+    def load(self, steps: int) -> Checkpoint:
+        """Return the checkpoint after a number of steps.
+
+        Raises
+        ------
+        CheckpointError
+            If it isn't there or is damaged.
+        """
+        checkpoint = self._load(_name(steps))
+        if checkpoint is None:
+            raise CheckpointError(
+                f"the checkpoint {self.url}/{_name(steps)} can't be read here; all executors must reach checkpointDir"
+            )
+        return checkpoint
+
+    def trainings(self) -> list[CheckpointFolder]:
+        """Return this folder where it holds checkpoints, else those in it that do; none where there are none.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder can't be read.
+        """
+        try:
+            if self._finished():
+                return [self]
+            found = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+            names = sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+            folders = [CheckpointFolder(f"{self.url.rstrip('/')}/{name}") for name in names]
+            return [folder for folder in folders if folder._finished()]
+        except OSError as error:
+            raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
+
+    def sweep(self) -> None:
+        """Delete what was begun and never finished."""
+        finished = set(self._finished())
+        for name in self._names():
+            if name not in finished:
+                self._delete(f"{self._root}/{name}")
+
+    def _load(self, name: str) -> Checkpoint | None:
+        """Return a checkpoint, or None and a warning where it is damaged."""
+        folder = f"{self._root}/{name}"
+        try:
+            with self._filesystem.open_input_stream(f"{folder}/{_MANIFEST}") as stream:
+                manifest = json.loads(stream.read())
+            files = self._read(folder, manifest)
+            tensors = safetensors.torch.load(files[_TENSORS])
+            state, network = json.loads(files[_STATE]), json.loads(files[_NETWORK])
+            return Checkpoint(int(name.removeprefix(_PREFIX)), state, tensors, network)
+        except (OSError, ValueError, SafetensorError) as error:
+            logger.warning("the checkpoint %s/%s is damaged and is passed over: %s", self.url, name, error)
+            return None
+
+    def _read(self, folder: str, manifest: Any) -> dict[str, bytes]:
+        """Return the files of a checkpoint, once they are what its manifest says."""
+        files = {}
+        for name in (_STATE, _NETWORK, _TENSORS):
+            with self._filesystem.open_input_stream(f"{folder}/{name}") as stream:
+                files[name] = bytes(stream.read())
+            if not isinstance(manifest, dict) or manifest.get(name) != _checksum(files[name]):
+                raise CheckpointError(f"{name} isn't what the manifest says")
+        return files
+
+    def _finished(self) -> list[str]:
+        """Return the names of the checkpoints that have a manifest, newest first."""
+        finished = (name for name in self._names() if self._is_file(f"{self._root}/{name}/{_MANIFEST}"))
+        return sorted(finished, reverse=True)
+
+    def _names(self) -> list[str]:
+        found = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+        return [info.base_name for info in found if info.base_name.startswith(_PREFIX)]
+
+    def _is_file(self, path: str) -> bool:
+        return bool(self._filesystem.get_file_info(path).type == fs.FileType.File)
+
+    def _create(self, folder: str) -> None:
+        if _is_local(self._filesystem):
+            # Weights may give away what they were trained on. (With parents=True those would be open to all.)
+            for path in (*reversed(Path(self._root).parents), Path(self._root)):
+                path.mkdir(0o700, exist_ok=True)
+            Path(folder).mkdir(0o700)
+        else:
+            self._filesystem.create_dir(folder, recursive=True)
+
+    def _put(self, path: str, content: bytes) -> None:
+        with self._filesystem.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def _delete(self, folder: str) -> None:
+        """Delete a checkpoint, its manifest first: half of it must not look like a whole one."""
+        try:
+            if self._is_file(f"{folder}/{_MANIFEST}"):
+                self._filesystem.delete_file(f"{folder}/{_MANIFEST}")
+            if self._filesystem.get_file_info(folder).type == fs.FileType.Directory:
+                self._filesystem.delete_dir(folder)
+        except OSError as error:
+            logger.warning("%s could not be deleted: %s", folder, error)
+
+
+def _name(steps: int) -> str:
+    return f"{_PREFIX}{steps:012d}"
+
+
+def _is_local(filesystem: fs.FileSystem) -> bool:
+    return isinstance(filesystem, fs.LocalFileSystem)
+
+
+def _checksum(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

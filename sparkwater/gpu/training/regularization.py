@@ -1,0 +1,39 @@
+"""Penalties and limits between the gradients' sum and the step.
+
+All ranks apply them to the same sums, so they stay in step. They concern *kernels*, parameters of
+two or more dimensions: biases and the scales of normalisations stay free.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.training.flat_parameters import FlatParameters
+
+
+def shape_gradients(flat: FlatParameters, config: TrainConfig) -> None:
+    """Add the gradient of the L1 penalty, then clip: the norm of all gradients together, or each value.
+
+    The penalty is ``l1`` times the sum of the kernels' absolute values.
+    """
+    if config.l1:
+        for kernel in flat.kernels:
+            assert kernel.grad is not None  # a view of the message
+            kernel.grad.add_(kernel.data.sign(), alpha=config.l1)
+    if config.clip_norm:
+        nn.utils.clip_grad_norm_([flat.values], config.clip_norm)
+    if config.clip_value:
+        nn.utils.clip_grad_value_([flat.values], config.clip_value)
+
+
+def limit_norms(flat: FlatParameters, config: TrainConfig) -> None:
+    """Shrink the incoming weights of each unit to the Euclidean norm ``max_norm`` where they have a larger one.
+
+    The square of ``max_norm`` is what H2O calls ``max_w2``. A unit is an output of a kernel: its
+    first dimension.
+    """
+    if config.max_norm:
+        for kernel in flat.kernels:
+            torch.renorm(kernel.data, 2, 0, config.max_norm, out=kernel.data)

@@ -1,0 +1,70 @@
+"""Everything that changes while a rank trains, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from sparkwater.gpu.records import EpochRecord, Position
+from sparkwater.gpu.tasks.class_metrics import ScoreSums
+from sparkwater.gpu.training.flat_parameters import FlatParameters
+from sparkwater.gpu.training.stopping import Best
+
+#: What ended a training: all epochs were done, or the Param of this name said so.
+EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME, CALLBACKS = "epochs", "stoppingRounds", "maxRuntimeSecs", "callbacks"
+
+
+@dataclass
+class TrainingState:
+    """Where a training is; with the network's buffers, all that a later process needs to go on.
+
+    Rates follow from the number of steps, and random numbers from the seed and the position, so
+    neither a schedule nor a generator has a state of its own.
+
+    Attributes
+    ----------
+    flat : FlatParameters
+        The weights.
+    optimizer : torch.optim.Optimizer
+        With its moments.
+    scaler : torch.amp.GradScaler
+        See `sparkwater.gpu.networks.compute.loss_scaler`.
+    scores : ScoreSums
+        Of this rank's training rows in this epoch so far.
+    position : Position
+        Epoch and step.
+    loss : float
+        Sum over the rows of all ranks in this epoch so far.
+    rows : int
+        Trained in this epoch so far, on all ranks.
+    history : list of EpochRecord
+        The epochs that are done: what stopping follows from.
+    best : Best or None
+        The network after its best epoch, where that is wanted.
+    stopped_by : str or None
+        What ended the training; None while it runs.
+    confusion : torch.Tensor or None
+        `ScoreSums.confusion` of the rows that judge, after the epoch whose network this is.
+    lost_checkpoints : list of str
+        Why checkpoints could not be written, on rank 0.
+    """
+
+    flat: FlatParameters
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    scores: ScoreSums
+    position: Position
+    loss: float = 0.0
+    rows: int = 0
+    history: list[EpochRecord] = field(default_factory=list)
+    best: Best | None = None
+    stopped_by: str | None = None
+    confusion: torch.Tensor | None = None
+    lost_checkpoints: list[str] = field(default_factory=list)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch."""
+        self.position.epoch, self.position.step = epoch, None
+        self.loss, self.rows = 0.0, 0
+        self.scores.values.zero_()

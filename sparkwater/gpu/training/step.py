@@ -1,0 +1,143 @@
+"""One step of one rank: forward, backward, the sum over the ranks, and the update."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from sparkwater.errors import DataError
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.rows.augmentation import augment
+from sparkwater.gpu.rows.held import Batch
+from sparkwater.gpu.seeding import derive_seed, seed_generators
+from sparkwater.gpu.tasks.losses import row_losses
+from sparkwater.gpu.training.batch_statistics import stored_statistics
+from sparkwater.gpu.training.gradients import GradientSum
+from sparkwater.gpu.training.optimizers import set_step
+from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
+from sparkwater.gpu.training.schedules import Length, learning_rate, momentum
+from sparkwater.gpu.training.state import TrainingState
+
+#: Numbers that travel with the gradients: the sum of the losses, the rows, and whether rank 0 has no more time.
+EXTRA = 3
+
+
+class Moment(NamedTuple):
+    """A step, by its number in its epoch."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Takes steps.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        Whose modes and weights change.
+    compute : Compute
+        How it is called.
+    rank : int
+        This rank.
+    config : TrainConfig
+        What to do.
+    length : Length
+        Of the training.
+    class_weights : torch.Tensor or None
+        On the device.
+    shift : torch.Tensor
+        See `sparkwater.gpu.tasks.class_weights.prior_shift`.
+    gradients : GradientSum
+        What adds them up.
+    deadline : float
+        Of the monotonic clock. What is late is seen before a backward pass: the step is finished, or the next one.
+    """
+
+    network: nn.Module
+    compute: Compute
+    rank: int
+    config: TrainConfig
+    length: Length
+    class_weights: torch.Tensor | None
+    shift: torch.Tensor
+    gradients: GradientSum
+    deadline: float
+
+    def begin(self, state: TrainingState, batch: Batch, moment: Moment, global_weight: float) -> None:
+        """Compute the gradients of this rank's share of a step, which are on their way to the others then."""
+        flat = state.flat
+        # By the step: there is no generator whose state a checkpoint would have to hold.
+        noise = derive_seed(self.config.seed, "noise", moment.epoch, self.rank, moment.step)
+        seed_generators(noise, self.compute.device)
+        flat.clear()
+        flat.extra[1] = len(batch.labels)
+        if len(batch.labels):
+            with stored_statistics(self.network, len(batch.labels) == 1):
+                loss = self._forward(state, batch, moment)
+                flat.extra[0], flat.extra[2] = loss.detach(), self._is_late()
+                state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
+        else:
+            flat.extra[2] = self._is_late()
+        self.gradients.send_rest()
+
+    def finish(self, state: TrainingState, moment: Moment) -> bool:
+        """Update the weights once the gradients of all ranks are there; return whether there is no time for more.
+
+        Raises
+        ------
+        DataError
+            When the loss is no longer finite: on all ranks, in the same step.
+        """
+        config, flat = self.config, state.flat
+        self.gradients.finish()
+        loss, rows, overtime = flat.extra.tolist()
+        _check_loss(loss, moment)
+        state.loss += loss
+        state.rows += round(rows)
+        done = moment.epoch * self.length.steps_an_epoch + moment.step
+        rate = learning_rate(config, self.length, done)
+        set_step(state.optimizer, rate, momentum(config, self.length, done))
+        state.scaler.unscale_(state.optimizer)
+        shape_gradients(flat, config)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        limit_norms(flat, config)
+        return overtime > 0
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def _forward(self, state: TrainingState, batch: Batch, moment: Moment) -> torch.Tensor:
+        """Return the sum of this rank's losses, and add its scores."""
+        outputs = self.compute.outputs(self._augmented(batch.features, moment))
+        losses = row_losses(outputs, batch.labels, self.config.label_smoothing)
+        if batch.weights is not None:
+            losses = losses * batch.weights.float()
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[batch.labels]
+        with torch.no_grad():
+            state.scores.add(outputs - self.shift, batch.labels, batch.weights)
+        return losses.sum()
+
+    def _augmented(self, features: torch.Tensor, moment: Moment) -> torch.Tensor:
+        if not self.config.augmentation:
+            return features
+        # A generator for each step: nothing to keep between steps, and torch's own stays as it is.
+        seed = derive_seed(self.config.seed, "augmentation", moment.epoch, self.rank, moment.step)
+        return augment(features, self.config.augmentation, torch.Generator().manual_seed(seed))
+
+
+def _check_loss(loss: float, moment: Moment) -> None:
+    if not math.isfinite(loss):
+        raise DataError(
+            f"the loss is {loss} in epoch {moment.epoch}, step {moment.step}; a lower learningRate or fewer "
+            "extreme values may help"
+        )

@@ -1,0 +1,52 @@
+"""Scoring of held-out rows between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.rows.feeding import feed
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.tasks.class_metrics import ScoreSums
+
+
+def score_rows(
+    network: nn.Module,
+    rows: RankRows,
+    compute: Compute,
+    shift: torch.Tensor,
+    sums: ScoreSums,
+) -> None:
+    """Add a rank's held-out rows to sums: as they are, by the network as it scores.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Its modules are in the modes that they were in afterwards.
+    rows : RankRows
+        There may be none.
+    compute : Compute
+        How it is called, as in training.
+    shift : torch.Tensor
+        See `sparkwater.gpu.tasks.class_weights.prior_shift`.
+    sums : ScoreSums
+        What the rows are added to.
+    """
+    with _evaluating(network), torch.no_grad():
+        for batch in feed(rows.scan(), compute.device):
+            sums.add(compute.outputs(batch.features) - shift, batch.labels, batch.weights)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

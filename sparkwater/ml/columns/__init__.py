@@ -1,0 +1,1 @@
+"""The columns of a fit: features, labels, and how rows take part."""

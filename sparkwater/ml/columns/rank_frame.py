@@ -1,0 +1,126 @@
+"""The rows of a fit: those of the DataFrame to train on, and of one to validate on where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+
+from sparkwater.conversions.images.columns import check_schemes
+from sparkwater.conversions.stages.invalid import row_name
+from sparkwater.errors import SchemaError
+from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
+from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
+from sparkwater.ml.columns.labels import check_label_type, label_values
+from sparkwater.ml.columns.roles import RowColumns
+
+if TYPE_CHECKING:
+    from sparkwater.ml.params.learner import PredictorParams
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """A DataFrame whose rows take part in a fit.
+
+    Attributes
+    ----------
+    frame : pyspark.sql.DataFrame
+        The rows.
+    features : FeatureColumn
+        What its features columns hold.
+    columns : RowColumns
+        How its rows take part.
+    """
+
+    frame: DataFrame
+    features: FeatureColumn
+    columns: RowColumns
+
+    def check_schemes(self) -> None:
+        """Refuse URIs that nothing reads; a job looks at some rows where there are URIs."""
+        for column in self.features.parts or (self.features,):
+            if isinstance(column.field.dataType, StringType):
+                check_schemes(self.frame, column.field.name)
+
+
+def row_sources(training: RowSource, validation: DataFrame | None, names: Sequence[str], label: str) -> list[RowSource]:
+    """Return the rows to train on and, where there are some, those to validate on. No job runs.
+
+    Parameters
+    ----------
+    training : RowSource
+        The rows to train on.
+    validation : pyspark.sql.DataFrame or None
+        The rows to validate on.
+    names : sequence of str
+        The features columns.
+    label : str
+        The label column.
+
+    Raises
+    ------
+    SchemaError
+        If the rows to validate on lack a column, or it holds something else than in the others.
+    """
+    if validation is None:
+        return [training]
+    columns = replace(training.columns, held_out=True)
+    try:
+        features = trained_features(validation.schema, names, training.features.spec)
+        check_label_type(validation.schema, label)
+        columns.check(validation.schema)
+        _check_label_kind(training.frame, validation, label)
+    except SchemaError as error:
+        raise SchemaError(f"validationDataFrame doesn't fit the rows to train on: {error}") from error
+    return [training, RowSource(validation, features, columns)]
+
+
+def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) -> None:
+    kinds = [frame.schema[label].dataType for frame in (training, validation)]
+    if len({isinstance(kind, StringType) for kind in kinds}) > 1:
+        given, needed = (kind.simpleString() for kind in reversed(kinds))
+        raise SchemaError(f"labelCol={label!r} is {given} there and {needed} in the others")
+
+
+def rank_frame(sources: Sequence[RowSource], params: PredictorParams, seed: int) -> DataFrame:
+    """Return what the ranks read: tensors, labels, names, a hash of each row's content, and how it takes part.
+
+    Parameters
+    ----------
+    sources : sequence of RowSource
+        Whose rows it holds.
+    params : PredictorParams
+        Names of columns.
+    seed : int
+        What hashes depend on, beside the content.
+    """
+    return reduce(DataFrame.unionAll, (_rank_rows(source, params, seed) for source in sources))
+
+
+def _rank_rows(source: RowSource, params: PredictorParams, seed: int) -> DataFrame:
+    frame, columns = source.frame, source.columns
+    parts = {}
+    if columns.weight is not None:
+        parts[WEIGHT] = columns.weight_value()
+    if columns.held_out is not None:
+        parts[HELD_OUT] = columns.held_out_value()
+    rows = frame.select(
+        checked_features(frame, source.features).alias("checked"),
+        label_values(frame, params.getLabelCol()).alias(LABEL),
+        row_name(frame, source.features.field.name, params.getIdCol()).alias(NAME),
+        columns.problem().alias("unfit"),
+        *(value.alias(name) for name, value in parts.items()),
+    )
+    return rows.select(
+        F.col("checked.tensor").alias(TENSOR),
+        F.coalesce("checked.problem", "unfit").alias(PROBLEM),
+        LABEL,
+        NAME,
+        F.xxhash64("checked.tensor", LABEL, F.lit(seed)).alias(KEY),
+        *parts,
+    )

@@ -1,0 +1,1 @@
+"""The barrier stage: resources, preflight checks, the driver's channel, progress, restarts."""

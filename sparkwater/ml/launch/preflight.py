@@ -1,0 +1,148 @@
+"""What the cluster must offer before a training starts; checked on the driver, before any job."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.collective.connections import missing_collective
+from sparkwater.ml.launch.resources import rank_profile, running_slots
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import SparkSession
+
+#: The first Spark whose mapInArrow takes a resource profile.
+OLDEST_SPARK = (4, 0)
+
+#: Settings under which Spark encrypts or authenticates its own traffic; the ranks' is plain.
+_PROTECTED = (
+    "spark.authenticate",
+    "spark.network.crypto.enabled",
+    "spark.ssl.enabled",
+    "spark.ssl.rpc.enabled",
+    "spark.io.encryption.enabled",
+)
+
+
+def check_cluster(
+    spark: SparkSession,
+    num_workers: int,
+    collective: str,
+    device: str,
+    start_timeout: int,
+    allow_plaintext: bool,
+) -> None:
+    """Refuse a training that this cluster can't run.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session to run in.
+    num_workers : int
+        Ranks; all of them must run at the same time.
+    collective : str
+        How they add up gradients.
+    device : str
+        What they compute on.
+    start_timeout : int
+        Seconds to wait for executors that are still starting.
+    allow_plaintext : bool
+        Whether ranks may talk in plain text where Spark itself doesn't.
+
+    Raises
+    ------
+    ConfigurationError
+        With what was asked for, what there is, and what to change.
+    """
+    check_spark_version(spark.version)
+    _check_settings(spark, num_workers, allow_plaintext or collective == "memory")
+    if is_local(spark):
+        # Executors here run this very Python; elsewhere the ranks look for themselves.
+        refusal = missing_collective(collective, num_workers)
+        if refusal:
+            raise ConfigurationError(refusal)
+    wait_for_slots(spark, num_workers, device, start_timeout)
+
+
+def check_spark_version(version: str) -> None:
+    """Refuse a Spark that is too old."""
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SPARK:
+        raise ConfigurationError(
+            f"Spark {version} is too old: sparkwater needs Spark {OLDEST_SPARK[0]}.{OLDEST_SPARK[1]} or newer, "
+            "on the cluster as well as in Python (pip install 'pyspark>=4.0')"
+        )
+
+
+def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool) -> None:
+    if _is_on(spark, "spark.dynamicAllocation.enabled"):
+        raise ConfigurationError(
+            "spark.dynamicAllocation.enabled=true: all ranks of a training must run at the same time, and Spark has no "
+            "barrier stages with dynamic allocation; set it to false and spark.executor.instances as needed"
+        )
+    protected = [name for name in _PROTECTED if _is_on(spark, name)]
+    if protected and num_workers > 1 and not allow_plaintext:
+        raise ConfigurationError(
+            f"{protected[0]}=true protects Spark's traffic, but the ranks exchange gradients in plain text; "
+            "set allowPlaintext=True where the network between executors is trusted, or use collective='memory' on one "
+            "machine, or numWorkers=1"
+        )
+
+
+def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_timeout: int) -> None:
+    """Wait until the cluster can run all ranks at the same time.
+
+    Raises
+    ------
+    ConfigurationError
+        If it can't within ``start_timeout`` seconds; at once where it never will.
+    """
+    profile = rank_profile(spark, device)
+    deadline = time.monotonic() + start_timeout
+    while (running := running_slots(spark, profile)) < num_workers:
+        promised = promised_slots(_master(spark), running) if profile is None else None
+        hopeless = promised is not None and promised < num_workers
+        if hopeless or time.monotonic() > deadline:
+            waited = "" if hopeless else f" after startTimeout={start_timeout} seconds"
+            raise ConfigurationError(
+                f"numWorkers={num_workers}, but the cluster runs {promised if hopeless else running} tasks at a time"
+                f"{waited} ({_task_needs(spark, profile)}); lower numWorkers, or give Spark more cores or executors"
+            )
+        time.sleep(0.1)
+
+
+def _task_needs(spark: SparkSession, profile: ResourceProfile | None) -> str:
+    if profile is None:
+        return f"spark.task.cpus={spark.conf.get('spark.task.cpus', '1')}"
+    cores = int(profile.taskResources["cpus"].amount)
+    return f"each with a GPU and {cores} cores; device='cpu' trains without GPUs"
+
+
+def promised_slots(master: str, running: int) -> int | None:
+    """Return the slots that there will be once all executors run, or None where only time can tell.
+
+    Parameters
+    ----------
+    master : str
+        Spark's master URL.
+    running : int
+        The slots that there are now.
+    """
+    if match := re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*]", master):
+        return int(match[1]) * int(match[2])
+    return running if master.startswith("local") else None
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Return whether driver and executors always share a machine: ``local[N]``, or ``local-cluster[...]``."""
+    return _master(spark).startswith("local")
+
+
+def _master(spark: SparkSession) -> str:
+    return spark.conf.get("spark.master", "") or ""
+
+
+def _is_on(spark: SparkSession, name: str) -> bool:
+    return (spark.conf.get(name, "false") or "false").lower() == "true"

@@ -1,0 +1,92 @@
+"""Progress of a training on the driver: rank 0 reports each epoch, and within an epoch where it is, every two seconds.
+
+It is best effort. A report that doesn't arrive costs a log line, never the training.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import asdict
+
+from sparkwater.gpu.observer import NOBODY, Observer
+from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.ml.launch.driver_channel import DriverChannel, Handler
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_STEPS = 2.0
+
+
+class LastReport:
+    """Where a training was when it last told the driver: a rank that is lost can't say where it was.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows of a step.
+
+    Attributes
+    ----------
+    epoch, step : int or None
+        Counted from 0; None before the first report.
+    observer : Observer
+        Who is to be told.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self.epoch: int | None = None
+        self.step: int | None = None
+        self.observer = Observer(
+            lambda record: self._move(record.epoch + 1, 0),
+            lambda record: self._move(record.epoch, record.rows // self._batch_size),
+        )
+
+    def __str__(self) -> str:
+        return "before its first report" if self.epoch is None else f"in epoch {self.epoch}, step {self.step} or later"
+
+    def _move(self, epoch: int, step: int) -> None:
+        if (epoch, step) > (self.epoch or 0, self.step or 0):  # reports may overtake each other
+            self.epoch, self.step = epoch, step
+
+
+def receiving(observer: Observer) -> dict[str, Handler]:
+    """Return what the driver does with reports, by their kind: an observer is told, in other threads."""
+    return {
+        "step": lambda content: observer.on_step(StepRecord(**content)),
+        "epoch": lambda content: observer.on_epoch(EpochRecord.from_dict(content)),
+    }
+
+
+def reporter(channel: DriverChannel | None) -> Observer:
+    """Return who tells the driver, on rank 0."""
+    if channel is None:
+        return NOBODY
+    reports = _Reports(channel)
+    return Observer(reports.epoch, reports.step)
+
+
+class _Reports:
+    """What goes to the driver; where it can't be reached, only the epochs try again."""
+
+    def __init__(self, channel: DriverChannel) -> None:
+        self._channel = channel
+        self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
+
+    def epoch(self, record: EpochRecord) -> None:
+        try:
+            self._channel.tell("epoch", asdict(record))
+        except OSError as error:
+            logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
+
+    def step(self, record: StepRecord) -> None:
+        if time.monotonic() < self._next_step:
+            return
+        try:
+            self._channel.tell("step", asdict(record))
+            self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
+        except OSError as error:
+            logger.warning("no progress within epochs: the driver can't be reached (%s)", error)
+            self._next_step = math.inf

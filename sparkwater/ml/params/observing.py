@@ -1,0 +1,86 @@
+"""Params of who is told how a training goes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from pyspark import cloudpickle
+from pyspark.ml.param import Param, Params, TypeConverters
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.callbacks import Callback
+from sparkwater.ml.params.declaring import declare
+from sparkwater.ml.reports.tracking import Tracking, check_trackers, tracked
+
+
+def _to_callbacks(value: Any) -> list[Callback]:
+    if isinstance(value, (list, tuple)) and all(map(callable, value)):
+        return list(value)
+    raise TypeError(f"callbacks={value!r}; accepted: a list of functions that take an EpochRecord")
+
+
+class ObservingParams(Params):
+    """Params of who is told how a training goes."""
+
+    callbacks: Param[list[Callback]] = declare(
+        "callbacks",
+        "functions that are called with the EpochRecord after each epoch, where rank 0 runs; one that returns True "
+        "ends the training",
+        _to_callbacks,
+    )
+    trackers: Param[list[str]] = declare(
+        "trackers",
+        "what keeps the metrics of each epoch, on the driver: 'mlflow', 'tensorboard:FOLDER'",
+        TypeConverters.toListString,
+    )
+
+    def getCallbacks(self) -> list[Callback]:
+        """Return the value of ``callbacks``; empty where it isn't set."""
+        return self.getOrDefault(self.callbacks) if self.isDefined(self.callbacks) else []
+
+    def getTrackers(self) -> list[str]:
+        """Return the value of ``trackers``; empty where it isn't set."""
+        return self.getOrDefault(self.trackers) if self.isDefined(self.trackers) else []
+
+    def check_observing_params(self) -> None:
+        """Refuse functions that can't travel to the executors, and trackers that there aren't.
+
+        Raises
+        ------
+        ConfigurationError
+            With the function or the tracker, and the reason.
+        """
+        check_trackers(self.getTrackers())
+        for place, callback in enumerate(self.getCallbacks()):
+            _check_travels(callback, f"callbacks[{place}]={callback!r}")
+
+    def tracking(self) -> AbstractContextManager[Tracking]:
+        """Open the trackers for the length of a ``with`` block; see `tracked`."""
+        params = {param.name: str(self.getOrDefault(param)) for param in self.params if self.isDefined(param)}
+        return tracked(self.getTrackers(), f"{self.uid}-{datetime.now():%Y%m%d-%H%M%S-%f}", params)
+
+    def check_saved_without_callbacks(self) -> None:
+        """Refuse to save functions.
+
+        Raises
+        ------
+        ConfigurationError
+            If there are some.
+        """
+        if self.getCallbacks():
+            raise ConfigurationError(
+                "callbacks are set: Params are saved as JSON, which holds no functions; save after "
+                "estimator.clear(estimator.callbacks)"
+            )
+
+
+def _check_travels(callback: Callback, named: str) -> None:
+    try:
+        cloudpickle.dumps(callback)  # type: ignore[no-untyped-call]
+    except Exception as error:  # whatever the objects raise that it holds
+        raise ConfigurationError(
+            f"{named} can't travel to the executors: {error}; it may hold only what cloudpickle takes, no open files, "
+            "locks or Spark sessions"
+        ) from error

@@ -1,0 +1,1 @@
+"""What a fit says of itself: history, metrics, choices, experiment trackers."""

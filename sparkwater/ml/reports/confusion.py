@@ -1,0 +1,142 @@
+"""The confusion matrix of a classifier, laid out as H2O prints it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sparkwater.errors import DataError
+from sparkwater.ml.reports.text_table import number, table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class was told from the others.
+
+    Attributes
+    ----------
+    label : str
+        The class.
+    rows : float
+        Its rows; where rows have weights, what they weigh together.
+    precision : float or None
+        Share of the rows predicted as it that are of it; None where there are none.
+    recall : float or None
+        Share of its rows that were predicted as it; None where it has none.
+    f1 : float or None
+        Harmonic mean of both; None where one of them is.
+    error : float or None
+        Share of its rows that were predicted as another.
+    """
+
+    label: str
+    rows: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    error: float | None
+
+    @classmethod
+    def of(cls, label: str, rows: float, hits: float, predicted: float) -> ClassScores:
+        """Return the scores of a class, of whose rows some were hit, and as which so many were predicted."""
+        precision, recall = hits / predicted if predicted else None, hits / rows if rows else None
+        known = precision is not None and recall is not None
+        error = None if recall is None else 1 - recall
+        return cls(label, rows, precision, recall, 2 * hits / (rows + predicted) if known else None, error)
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """How often each class was taken for which.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The classes, sorted.
+    counts : tuple of tuple of float
+        ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``; where rows have weights, what they
+        weigh together.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[float, ...], ...]
+
+    @property
+    def rows(self) -> float:
+        """All rows."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def errors(self) -> float:
+        """Rows that were predicted as another class than theirs."""
+        return self.rows - sum(self.counts[i][i] for i in range(len(self.labels)))
+
+    @property
+    def error(self) -> float:
+        """Share of the rows that were predicted as another class than theirs."""
+        return self.errors / self.rows
+
+    @property
+    def classes(self) -> tuple[ClassScores, ...]:
+        """How well each class was told from the others."""
+        predicted = [sum(column) for column in zip(*self.counts, strict=True)]
+        return tuple(
+            ClassScores.of(label, float(sum(row)), row[i], predicted[i])
+            for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
+        )
+
+    def __str__(self) -> str:
+        header = ["", *self.labels, "Error", "Rate"]
+        lines = [
+            [label, *map(_cell, row), *_rate(sum(row) - row[i], sum(row))]
+            for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
+        ]
+        predicted = [_cell(sum(column)) for column in zip(*self.counts, strict=True)]
+        lines.append(["Total", *predicted, *_rate(self.errors, self.rows)])
+        return "Confusion Matrix (rows: actual, columns: predicted)\n" + table([header, *lines])
+
+
+def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str) -> ConfusionMatrix:
+    """Count actual against predicted classes; one Spark job.
+
+    Parameters
+    ----------
+    predictions : pyspark.sql.DataFrame
+        Scored rows; those with a null label or prediction aren't counted.
+    label_col, prediction_col : str
+        The actual and the predicted class: numbers in both, or strings in both.
+
+    Raises
+    ------
+    DataError
+        If no row has both.
+    """
+    pairs = predictions.select(F.col(label_col).alias("actual"), F.col(prediction_col).alias("predicted")).dropna()
+    counted = {
+        (row["actual"], row["predicted"]): row["count"] for row in pairs.groupBy(pairs.columns).count().collect()
+    }
+    if not counted:
+        raise DataError(f"no row has both {label_col!r} and {prediction_col!r}")
+    labels = sorted({label for pair in counted for label in pair})
+    return ConfusionMatrix(
+        tuple(label_name(label) for label in labels),
+        tuple(tuple(counted.get((actual, predicted), 0) for predicted in labels) for actual in labels),
+    )
+
+
+def label_name(label: str | float) -> str:
+    """Return a label as text."""
+    return label if isinstance(label, str) else f"{label:g}"
+
+
+def _cell(count: float) -> str:
+    return number(count).replace(",", "")
+
+
+def _rate(errors: float, rows: float) -> tuple[str, str]:
+    return f"{errors / rows:.4f}" if rows else "", f"{number(errors)} / {number(rows)}"

@@ -1,0 +1,167 @@
+"""Columns that a network gives: computed on Arrow batches on the executors, next to all that the rows held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions.stages.columns import METADATA_KEY, nested_arrow
+from sparkwater.conversions.stages.executor_functions import arrow_frame, executor_function
+from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
+from sparkwater.conversions.stages.spark_types import array_type
+from sparkwater.conversions.tensors.arrow import tensors_to_arrow, usable_tensors
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import SchemaError
+from sparkwater.ml.columns.features import FeatureColumn, checked_features
+from sparkwater.ml.launch.python_worker import exempt_modules
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparkwater.ml.params.learner import ScoringParams
+
+Values = npt.NDArray[np.generic]
+
+_SCORES, _CHECKED, _PROBLEM = "__sparkwater_scores", "__sparkwater_checked", "__sparkwater_problem"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column that scoring adds.
+
+    Attributes
+    ----------
+    name : str
+        Of the column.
+    kind : {"vector", "tensor", "number", "label"}
+        An ML vector, tensor bytes, a double, or the string at a position.
+    spec : TensorSpec
+        What is computed for a row.
+    labels : tuple of str
+        The strings of a ``label``.
+    """
+
+    name: str
+    kind: str
+    spec: TensorSpec
+    labels: tuple[str, ...] = ()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the column's field says of it: the size of a vector, the spec of a tensor."""
+        if self.kind == "vector":
+            return {"ml_attr": {"num_attrs": self.spec.size}}
+        return {METADATA_KEY: self.spec.to_json()} if self.kind == "tensor" else {}
+
+    @property
+    def computed_type(self) -> T.DataType:
+        """The Spark type in which the values leave Python."""
+        if self.kind == "tensor":
+            return T.BinaryType()
+        return array_type(self.spec.dtype, 1 if self.kind == "vector" else 0)
+
+    def to_arrow(self, values: Values, valid: npt.NDArray[np.bool_]) -> pa.Array:
+        """Return the values of the valid rows, with nulls for the others."""
+        if self.kind == "tensor":
+            return tensors_to_arrow(values, valid)
+        shape = (self.spec.size,) if self.kind == "vector" else ()
+        return nested_arrow(values.reshape(-1), valid, TensorSpec(self.spec.dtype, shape))
+
+    def column(self, computed: Column) -> Column:
+        """Return the column, from what left Python."""
+        if self.kind == "vector":
+            return F.when(computed.isNotNull(), array_to_vector(computed.cast("array<double>")))
+        if self.kind == "label":
+            return F.get(F.array(*(F.lit(label) for label in self.labels)), computed.cast("int"))
+        return computed
+
+
+def add_outputs(
+    frame: DataFrame,
+    features: FeatureColumn,
+    outputs: Sequence[Output],
+    compute: Callable[[Values], Sequence[Values]],
+    params: ScoringParams,
+) -> DataFrame:
+    """Return the DataFrame with columns that are computed from its features; rows, their order and columns stay.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        Has the features column.
+    features : FeatureColumn
+        What it holds.
+    outputs : sequence of Output
+        The columns to add.
+    compute : callable
+        From the tensors of some rows, at least one, to the values of each output; it runs on the executors.
+    params : ScoringParams
+        Says what happens to rows that can't be used, and what they are called.
+
+    Raises
+    ------
+    SchemaError
+        If there is a column of an output's name already.
+    """
+    taken = [output.name for output in outputs if output.name in frame.columns]
+    if taken:
+        raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
+    name = row_name(frame, features.field.name, params.getIdCol())
+    scored = frame.withColumn(_CHECKED, checked_features(frame, features))
+    scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, compute)(F.col(_CHECKED)["tensor"]))
+    scores = F.col(_SCORES)
+    results = {
+        output.name: output.column(scores[_field(position)]).alias(output.name, metadata=output.metadata)
+        for position, output in enumerate(outputs)
+    }
+    problem = F.coalesce(F.col(_CHECKED)["problem"], scores["problem"])
+    scored = scored.withColumns({**results, _PROBLEM: problem}).drop(_SCORES, _CHECKED)
+    return resolve_invalid(scored, list(results), _PROBLEM, name, params.getHandleInvalid())
+
+
+def _field(position: int) -> str:
+    return f"output{position}"
+
+
+def _scorer(
+    spec: TensorSpec, outputs: Sequence[Output], compute: Callable[[Values], Sequence[Values]]
+) -> Callable[[Column], Column]:
+    """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker."""
+    fields = [T.StructField(_field(position), output.computed_type) for position, output in enumerate(outputs)]
+    returns = T.StructType([*fields, T.StructField("problem", T.StringType())])
+
+    def score(batch: pd.Series[Any]) -> pd.DataFrame:
+        tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
+        if len(tensors.values):
+            values = compute(tensors.values)
+            exempt_modules()  # which the first call has loaded
+        else:
+            values = [_nothing(output.spec) for output in outputs]
+        columns = {
+            _field(position): output.to_arrow(given, tensors.valid)
+            for position, (output, given) in enumerate(zip(outputs, values, strict=True))
+        }
+        return arrow_frame({**columns, "problem": _texts(tensors.problems, len(batch))})
+
+    # As ML vectors hold them, whatever the dtype: a batch passes the JVM as well.
+    row_bytes = sum(8 * output.spec.size for output in outputs)
+    return executor_function(score, returns, row_bytes=row_bytes)
+
+
+def _nothing(spec: TensorSpec) -> Values:
+    return np.empty((0, *spec.shape), spec.numpy_dtype)
+
+
+def _texts(problems: Mapping[int, str], length: int) -> pa.Array:
+    if not problems:
+        return pa.nulls(length, pa.string())
+    return pa.array([problems.get(row) for row in range(length)], pa.string())

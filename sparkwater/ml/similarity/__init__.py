@@ -1,0 +1,1 @@
+"""Distances between rows, and the nearest rows."""

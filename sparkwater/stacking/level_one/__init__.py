@@ -1,0 +1,1 @@
+"""Level-one data: the fits that make it, its checkpoints, its metrics."""

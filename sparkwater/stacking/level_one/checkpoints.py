@@ -1,0 +1,90 @@
+"""A folder in which a cross-fitting keeps its rows and finished fits, so that a new call goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sparkwater.conversions.files.hadoop import replacing, resolve
+from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.prepare import Prepared
+from sparkwater.stacking.persistence import load_stage, save_stage
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, hash_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class CheckpointFolder:
+    """Rows and fits under one folder, by what they are: other rows, folds or learners never meet.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        The user's folder, made if it isn't there.
+    """
+
+    def __init__(self, spark: SparkSession, path: str) -> None:
+        self._spark = spark
+        self._path = path.rstrip("/")
+        self._written = f"{self._path}/writing-{uuid.uuid4().hex}"
+        self._run = ""
+
+    def keep_rows(self, frame: DataFrame) -> DataFrame:
+        """Write the rows, and return them as they were written."""
+        filesystem, folder = resolve(self._spark, self._path)
+        if not filesystem.exists(folder):
+            filesystem.mkdirs(folder)
+            jvm: Any = self._spark._jvm
+            filesystem.setPermission(folder, jvm.org.apache.hadoop.fs.permission.FsPermission("700"))
+        frame.write.parquet(self._written)
+        return self._spark.read.parquet(self._written)
+
+    def discard(self) -> None:
+        """Remove rows that have come to no lasting place."""
+        filesystem, written = resolve(self._spark, self._written)
+        filesystem.delete(written, True)
+
+    def settle(self, prepared: Prepared) -> Prepared:
+        """Return the rows at their lasting place, which follows from all they hold; an earlier call's if there are."""
+        self._run = f"{self._path}/{self._digest(prepared)}"
+        filesystem, written = resolve(self._spark, self._written)
+        _, target = resolve(self._spark, f"{self._run}/rows")
+        filesystem.mkdirs(target.getParent())
+        if filesystem.exists(target):
+            filesystem.delete(written, True)
+        else:
+            filesystem.rename(written, target)
+        return replace(prepared, frame=self._spark.read.parquet(f"{self._run}/rows"))
+
+    def find_model(self, learner: Learner) -> Any:
+        """Return the model of a learner on all rows, or None where no earlier call finished it."""
+        folder = f"{self._learner_folder(learner)}/all"
+        filesystem, path = resolve(self._spark, folder)
+        return load_stage(self._spark, folder, [learner.package]) if filesystem.exists(path) else None
+
+    def keep_model(self, learner: Learner, model: Any) -> None:
+        """Keep the model of a learner on all rows."""
+        with replacing(self._spark, f"{self._learner_folder(learner)}/all", True) as folder:
+            save_stage(model, folder)
+
+    def fit_folder(self, learner: Learner, fold: int) -> str:
+        """Return where a fit of a learner is kept; the name says what was learned."""
+        return f"{self._learner_folder(learner)}/{fold}"
+
+    def _learner_folder(self, learner: Learner) -> str:
+        return f"{self._run}/{re.sub(r'[^A-Za-z0-9]+', '-', learner.name)}-{learner.digest}"
+
+    def _digest(self, prepared: Prepared) -> str:
+        content = hash_columns(prepared.frame.schema, list(prepared.frame.columns))
+        found: Any = prepared.frame.agg(*fingerprint_columns(content)).first()
+        of_rows = Fingerprint(found[0], int(found[1]), found[2]).digest
+        names = [name for name in prepared.frame.columns if name != ROW]
+        said = [of_rows, prepared.rows.digest, names, prepared.labelCol, prepared.timeCol, prepared.embargo]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""How many fits run side by side, and how wide each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.ml.launch.resources import running_slots
+from sparkwater.stacking.level_one.learners import Learner
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What runs at the same time.
+
+    Attributes
+    ----------
+    learners : tuple of Learner
+        With the number of workers that each fit uses.
+    fitsEach : int
+        Fits of each learner.
+    slots : int
+        Tasks that the cluster runs at a time.
+    parallelism : int
+        Fits that run at a time.
+    """
+
+    learners: tuple[Learner, ...]
+    fitsEach: int
+    slots: int
+    parallelism: int
+
+    def __str__(self) -> str:
+        widths = [f"{one.name}: {one.num_workers} worker(s) a fit" for one in self.learners if one.num_workers]
+        return (
+            f"{self.fitsEach * len(self.learners)} fits ({len(self.learners)} learners, {self.fitsEach} each) on "
+            f"{self.slots} slots, {self.parallelism} at a time{'; ' if widths else ''}{', '.join(widths)}"
+        )
+
+
+def plan_fits(learners: Sequence[Learner], fitsEach: int, slots: int, parallelism: int | None = None) -> FitPlan:
+    """Return the plan.
+
+    A learner whose fits alone fill the slots trains each of them with one worker: many narrow fits
+    lose no time to communication. Otherwise it keeps its ``numWorkers``. That depends on this
+    learner only, so the others never change what it learns.
+
+    Parameters
+    ----------
+    learners : sequence of Learner
+        What is fitted.
+    fitsEach : int
+        How often each is fitted: the folds.
+    slots : int
+        Tasks that the cluster runs at a time.
+    parallelism : int, optional
+        Fits at a time. Default: as many as the widest of them leaves slots for.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``parallelism`` is below 1.
+    """
+    check_parallelism(parallelism)
+    narrow = [_narrowed(learner) if fitsEach >= slots else learner for learner in learners]
+    widest = max(learner.num_workers or 1 for learner in narrow)
+    # Networks take longest: started first, they don't keep everyone waiting at the end.
+    ordered = sorted(narrow, key=lambda learner: learner.num_workers is None)
+    return FitPlan(
+        tuple(ordered), fitsEach, slots, parallelism or max(1, min(slots // widest, fitsEach * len(learners)))
+    )
+
+
+def check_parallelism(parallelism: int | None) -> None:
+    """Refuse a number of fits at a time below 1."""
+    if parallelism is not None and parallelism < 1:
+        raise ConfigurationError(f"parallelism={parallelism}; accepted: integers from 1 up")
+
+
+def _narrowed(learner: Learner) -> Learner:
+    return learner.with_params(numWorkers=1) if (learner.num_workers or 1) > 1 else learner
+
+
+def count_slots(spark: SparkSession) -> int:
+    """Return how many tasks the cluster runs at a time."""
+    return max(1, running_slots(spark, None))

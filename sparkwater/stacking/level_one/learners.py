@@ -1,0 +1,200 @@
+"""What a base learner is: an estimator, or a fitted model, with a probability or a prediction to stack."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
+from pyspark.ml.param import Params
+from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
+from pyspark.sql import DataFrame
+from torch import nn
+
+from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
+from sparkwater.ml.fitted.network import FittedNetwork
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+#: Between the seeds of an ensemble and of one in it.
+_APART = 1_000_003
+
+CLASSIFICATION, REGRESSION = "classification", "regression"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A base learner and what the ensemble has to know of it.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it; the name of its level-one column.
+    stage : pyspark.ml.Estimator or pyspark.ml.Transformer
+        The estimator; a fitted model in blending.
+    kind : {"classification", "regression"}
+        What it gives: a probability, or a number.
+    output : str
+        The column of its model to stack.
+    """
+
+    name: str
+    stage: Any
+    kind: str
+    output: str
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it is a model already."""
+        return not isinstance(self.stage, Estimator)
+
+    @property
+    def num_workers(self) -> int | None:
+        """The slots that one fit needs at the same time; None for learners that take what there is."""
+        last = last_stage(self.stage)
+        return int(last.getOrDefault("numWorkers")) if last.hasParam("numWorkers") else None
+
+    def with_params(self, **values: Any) -> Learner:
+        """Return the learner with other Params of its last stage."""
+        last = last_stage(self.stage)
+        changed = self.stage.copy({last.getParam(name): value for name, value in values.items()})
+        return Learner(self.name, changed, self.kind, self.output)
+
+    @property
+    def package(self) -> str:
+        """The package of its class."""
+        return type(last_stage(self.stage)).__module__.split(".")[0]
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of its class and its Params; it doesn't depend on uids."""
+        return hashlib.sha256(json.dumps(describe(self.stage), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def set_apart(learner: Learner) -> Learner:
+    """Return the learner so that an ensemble in it has other folds than the one around it.
+
+    The outer folds leave only some hash values in the rows that the inner ensemble gets: by the same
+    hash it would find some of its own folds empty.
+    """
+    return replace(learner, stage=_set_apart(learner.stage))
+
+
+def _set_apart(stage: Any) -> Any:
+    last = last_stage(stage)
+    if not (last.hasParam("learners") and last.hasParam("seed")) or not isinstance(stage, Estimator):
+        return stage
+    inner = {name: _set_apart(learner) for name, learner in last.getOrDefault("learners").items()}
+    values = {"learners": inner, "seed": last.getOrDefault("seed") + _APART}
+    return stage.copy({last.getParam(name): value for name, value in values.items()})
+
+
+def last_stage(stage: Any) -> Any:
+    """Return the stage whose Params say what comes out: a pipeline's last, a validator's estimator."""
+    if isinstance(stage, Pipeline) and stage.getStages():
+        return last_stage(stage.getStages()[-1])
+    if isinstance(stage, PipelineModel) and stage.stages:
+        return last_stage(stage.stages[-1])
+    if isinstance(stage, ValidatorParams):
+        return last_stage(getattr(stage, "bestModel", None) or stage.getEstimator())
+    return stage
+
+
+def find_learners(stages: Mapping[str, Any], schema: StructType, labelCol: str) -> list[Learner]:
+    """Return the learners, or refuse them before anything is trained.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are none, one has no output to stack, learns another label, or they mix
+        classification and regression.
+    SchemaError
+        If a learner has the name of a column, or its features column is missing.
+    """
+    if not stages:
+        raise ConfigurationError(
+            "there are no learners; give one at least, such as {'forest': RandomForestClassifier()}"
+        )
+    found = [_find(name, stage) for name, stage in stages.items()]
+    for learner in found:
+        _check_columns(learner, schema, labelCol)
+    kinds = {learner.kind: learner.name for learner in found}
+    if len(kinds) > 1:
+        raise ConfigurationError(
+            f"learner {kinds[CLASSIFICATION]!r} is a classifier and {kinds[REGRESSION]!r} a regressor; "
+            "stack learners of one kind"
+        )
+    return found
+
+
+def _find(name: str, stage: Any) -> Learner:
+    if not name or not isinstance(stage, (Estimator, Transformer)):
+        raise ConfigurationError(
+            f"learner {name!r} is {type(stage).__name__}; accepted: a name and a Spark ML Estimator"
+        )
+    last = last_stage(stage)
+    given = {param: _value(last, param) for param in ("probabilityCol", "rawPredictionCol", "predictionCol")}
+    kind = getattr(last, "kind", None)
+    if kind is None:
+        kind = CLASSIFICATION if given["probabilityCol"] else REGRESSION
+    output = given["probabilityCol" if kind == CLASSIFICATION else "predictionCol"]
+    scores_only = kind == REGRESSION and (last.hasParam("rawPredictionCol") or last.hasParam("probabilityCol"))
+    if not output or (scores_only and getattr(last, "kind", None) is None):
+        raise ConfigurationError(
+            f"learner {name!r} ({type(last).__name__}) gives no probability column, nor is it a regressor; classifiers "
+            "need one to be stacked (LinearSVC and OneVsRest have none)"
+        )
+    return Learner(name, stage, str(kind), str(output))
+
+
+def _check_columns(learner: Learner, schema: StructType, labelCol: str) -> None:
+    last, stage = last_stage(learner.stage), learner.stage
+    if learner.name in schema.names:
+        raise SchemaError(f"there is a column {learner.name!r} already; name the learner differently")
+    if learner.output in schema.names:
+        raise SchemaError(
+            f"learner {learner.name!r} would write over the column {learner.output!r}; drop it or name another output"
+        )
+    if learner.fitted:
+        return
+    if not last.hasParam("labelCol"):
+        raise ConfigurationError(f"learner {learner.name!r} ({type(last).__name__}) learns from no label")
+    if _value(last, "labelCol") != labelCol:
+        raise ConfigurationError(
+            f"learner {learner.name!r} has labelCol={_value(last, 'labelCol')!r}, the others learn {labelCol!r}; set "
+            "the same (strings are numbered for the learners)"
+        )
+    features = _value(last, "featuresCol")
+    if last is stage and isinstance(features, str) and features not in schema.names:
+        raise SchemaError(
+            f"learner {learner.name!r} has featuresCol={features!r}; the columns are {', '.join(schema.names)}"
+        )
+
+
+def _value(stage: Any, param: str) -> Any:
+    return stage.getOrDefault(param) if stage.hasParam(param) and stage.isDefined(param) else None
+
+
+def describe(value: Any) -> Any:
+    """Return a stage, or a Param's value, as plain values that are equal where it would learn the same."""
+    if isinstance(value, Params):
+        params = {param.name: describe(value.getOrDefault(param)) for param in value.params if value.isDefined(param)}
+        described = {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": params}
+        fitted = getattr(value, "fitted", None)
+        return (
+            {**described, "weights": fitted.trained.weights_digest} if isinstance(fitted, FittedNetwork) else described
+        )
+    if isinstance(value, nn.Module):
+        return [str(value), digest(dump_weights(value))]
+    if isinstance(value, DataFrame):
+        return value.semanticHash()  # a session's own: a later one fits again
+    if isinstance(value, Mapping):
+        return [[describe(key), describe(item)] for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

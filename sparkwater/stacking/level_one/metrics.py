@@ -1,0 +1,210 @@
+"""How good predictions are: by fold and over all rows, with what chance alone explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sparkwater.stacking.level_one.learners import CLASSIFICATION
+from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.row_keys import ROW
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparkwater.stacking.level_one.prepare import Prepared, Task
+
+#: As wide as 95 of 100 intervals that hold the true value.
+_TWO_SIDED = 1.959964
+
+_SMALLEST = 1e-15
+
+#: Columns of rows that are measured: the label as a double, and the weight.
+LABEL, WEIGHT = "__sparkwater_label", "__sparkwater_weight"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weighted sums over rows of a learner's two losses.
+
+    The first is what the meta-learner minimises: the logarithmic loss, or the squared error. The
+    second is what people read: the share of wrong rows, or the absolute error.
+
+    Attributes
+    ----------
+    weight : float
+        The rows' weights.
+    first, squares, second : float
+        Sums of the first loss, its square, and the second loss.
+    """
+
+    weight: float
+    first: float
+    squares: float
+    second: float
+
+    def __add__(self, other: Losses) -> Losses:
+        return Losses(
+            self.weight + other.weight,
+            self.first + other.first,
+            self.squares + other.squares,
+            self.second + other.second,
+        )
+
+    @property
+    def mean(self) -> float:
+        """The mean of the first loss."""
+        return self.first / self.weight
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of that mean."""
+        return math.sqrt(max(0.0, self.squares / self.weight - self.mean**2) / self.weight)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Losses of some learners.
+
+    Attributes
+    ----------
+    kind : str
+        Classification or regression.
+    byFold : mapping of str to mapping of str to Losses
+        By learner, then by fold.
+    """
+
+    kind: str
+    byFold: Mapping[str, Mapping[str, Losses]]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two metrics are called."""
+        return ("logLoss", "error") if self.kind == CLASSIFICATION else ("rmse", "mae")
+
+    def select(self, learners: Sequence[str]) -> Metrics:
+        """Return the metrics of some learners only."""
+        return Metrics(self.kind, {name: self.byFold[name] for name in learners})
+
+    def join(self, other: Metrics) -> Metrics:
+        """Return the metrics of both."""
+        return Metrics(self.kind, {**self.byFold, **other.byFold})
+
+    def pooled(self, learner: str) -> Losses:
+        """Return a learner's losses over all rows."""
+        total = Losses(0.0, 0.0, 0.0, 0.0)
+        for losses in self.byFold[learner].values():
+            total = total + losses
+        return total
+
+    def read(self, losses: Losses) -> tuple[float, float]:
+        """Return the two metrics."""
+        first = losses.mean if self.kind == CLASSIFICATION else math.sqrt(losses.mean)
+        return first, losses.second / losses.weight
+
+    def value(self, learner: str) -> float:
+        """Return a learner's first metric over all rows."""
+        return self.read(self.pooled(learner))[0]
+
+    def error(self, learner: str) -> float:
+        """Return a learner's second metric over all rows."""
+        return self.read(self.pooled(learner))[1]
+
+    def deviation(self, learner: str) -> float:
+        """Return the standard deviation of the first metric over the folds."""
+        values = [self.read(losses)[0] for losses in self.byFold[learner].values()]
+        mean = sum(values) / len(values)
+        return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+
+    def interval(self, learner: str) -> tuple[float, float]:
+        """Return the 95 % confidence interval of the first metric over all rows."""
+        losses = self.pooled(learner)
+        reach = _TWO_SIDED * losses.standard_error
+        low, high = max(0.0, losses.mean - reach), losses.mean + reach
+        return (low, high) if self.kind == CLASSIFICATION else (math.sqrt(low), math.sqrt(high))
+
+    def to_frame(self, spark: Any) -> DataFrame:
+        """Return a row for each learner and fold, and one with fold null for all rows together."""
+        rows: list[tuple[str, str | None, float, float]] = []
+        for learner, folds in self.byFold.items():
+            rows += [(learner, fold, *self.read(losses)) for fold, losses in folds.items()]
+            rows.append((learner, None, *self.read(self.pooled(learner))))
+        return spark.createDataFrame(
+            rows, f"learner string, fold string, {self.names[0]} double, {self.names[1]} double"
+        )
+
+
+def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> Metrics:
+    """Measure the learners' values against the labels; one Spark job."""
+    return Metrics(prepared.task.kind, collect_losses(labelled(prepared, values), prepared.task, names))
+
+
+def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
+    """Return the values with ``label``, ``weight`` and ``fold`` of their rows, and other columns."""
+    weight = F.col(f"`{prepared.weightCol}`").cast("double") if prepared.weightCol else F.lit(1.0)
+    rows = prepared.frame.select(
+        ROW,
+        prepared.task.label(prepared.labelCol).alias(LABEL),
+        weight.alias(WEIGHT),
+        F.col(f"`{prepared.foldCol}`").alias(FOLD),
+        *(F.col(f"`{name}`") for name in others),
+    )
+    return rows.join(values, ROW)
+
+
+def collect_losses(frame: DataFrame, task: Task, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
+    """Sum the losses by fold."""
+    weight, sums = F.col(WEIGHT), []
+    for position, name in enumerate(names):
+        first, second = losses(F.col(f"`{name}`"), task)
+        sums += [
+            F.sum(weight * first).alias(f"first{position}"),
+            F.sum(weight * first * first).alias(f"squares{position}"),
+            F.sum(weight * second).alias(f"second{position}"),
+        ]
+    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).orderBy(FOLD).collect()
+    return {
+        name: {
+            str(row[FOLD]): Losses(
+                row["weight"], row[f"first{position}"], row[f"squares{position}"], row[f"second{position}"]
+            )
+            for row in found
+        }
+        for position, name in enumerate(names)
+    }
+
+
+def losses(values: Column, task: Task) -> tuple[Column, Column]:
+    """Return both losses of a row."""
+    label = F.col(LABEL)
+    if task.kind != CLASSIFICATION:
+        return (values[0] - label) ** 2, F.abs(values[0] - label)
+    if task.width == 1:
+        right = F.when(label == 1.0, values[0]).otherwise(1.0 - values[0])
+        wrong = (values[0] > 0.5).cast("double") != label
+    else:
+        right = F.get(values, label.cast("int"))
+        wrong = F.array_position(values, F.array_max(values)) - 1 != label
+    return -F.log(F.greatest(right, F.lit(_SMALLEST))), wrong.cast("double")
+
+
+def compare(frame: DataFrame, task: Task, name: str, others: Sequence[str]) -> dict[str, Losses]:
+    """Sum the differences of one column's first loss to those of others, row by row; one Spark job."""
+    weight, sums = F.col(WEIGHT), []
+    own, _ = losses(F.col(f"`{name}`"), task)
+    for position, other in enumerate(others):
+        difference = own - losses(F.col(f"`{other}`"), task)[0]
+        sums += [
+            F.sum(weight * difference).alias(f"first{position}"),
+            F.sum(weight * difference * difference).alias(f"squares{position}"),
+        ]
+    row = frame.agg(F.sum(weight).alias("weight"), *sums).first()
+    assert row is not None  # an aggregate has a row
+    return {
+        other: Losses(row["weight"], row[f"first{position}"], row[f"squares{position}"], 0.0)
+        for position, other in enumerate(others)
+    }

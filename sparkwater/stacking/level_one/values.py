@@ -1,0 +1,55 @@
+"""Level-one values: what each learner says of a row, as arrays, and the columns that the user sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.stages.columns import vector_numbers
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from sparkwater.stacking.level_one.prepare import Task
+
+#: The column of a learner's numbers of a row: one for two classes and for regression, else one a class.
+VALUES = "__sparkwater_values"
+
+
+def add_values(frame: DataFrame, model: Any, learner: Learner, task: Task, column: str = VALUES) -> DataFrame:
+    """Return the rows with a model's values; the columns that the model adds are left out."""
+    scored = model.transform(frame)
+    kept = [F.col(f"`{name}`") for name in frame.columns]
+    return scored.select(*kept, output_values(F.col(f"`{learner.output}`"), learner, task).alias(column))
+
+
+def output_values(output: Column, learner: Learner, task: Task) -> Column:
+    """Return a model's output column as values; another number of classes fails the job with a data error."""
+    if task.kind != CLASSIFICATION:
+        return F.when(output.isNotNull(), F.array(output.cast("double")))
+    probabilities = vector_numbers(output)
+    message = F.concat(
+        F.lit(f"invalid row of learner {learner.name!r}: "), F.size(probabilities).cast("string"),
+        F.lit(f" probabilities where there are {task.size} classes; its training rows had other classes"),
+    )  # fmt: skip
+    checked = F.when(
+        F.size(probabilities) != task.size, F.raise_error(message).cast("array<double>")
+    ).otherwise(probabilities)  # fmt: skip
+    return F.when(output.isNotNull(), F.slice(checked, 2, 1) if task.width == 1 else checked)
+
+
+def mean_values(columns: Sequence[Column]) -> Column:
+    """Return the mean of several arrays of values, position by position."""
+    total = columns[0]
+    for column in columns[1:]:
+        total = F.zip_with(total, column, lambda left, right: left + right)
+    return F.transform(total, lambda value: value / float(len(columns)))
+
+
+def shown(values: Column, task: Task) -> Column:
+    """Return values as the user sees them: a number, or for more than two classes a vector."""
+    return values[0] if task.width == 1 else array_to_vector(values)
