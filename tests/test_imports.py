@@ -12,16 +12,13 @@ import sparkwater
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
 
-#: What must not be loaded by which modules; the names of packages that only DataFrame-side modules may import.
+#: Modules of ranks and of what ranks use.
 WITHOUT_PYSPARK = [
     name
     for name in MODULES
-    if name.startswith("sparkwater.gpu")
-    or name.startswith("sparkwater.conversions.tensors")
-    or name in {f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")}
-    or name
-    in {f"sparkwater.conversions.petastorm.{part}" for part in ("codecs", "schema_pickle", "rows", "schema", "stream")}
-]
+    if name.startswith(("sparkwater.gpu", "sparkwater.conversions.tensors", "sparkwater.conversions.petastorm."))
+    and name != "sparkwater.conversions.petastorm.frames"
+] + [f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")]
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
 
 

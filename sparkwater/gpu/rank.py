@@ -37,9 +37,8 @@ from sparkwater.gpu.networks.compute import Compute, choose_layout
 from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
-from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Failure, Outcome
-from sparkwater.gpu.records import Position
+from sparkwater.gpu.records import NOBODY, Observer, Position
 from sparkwater.gpu.rows.held import RankData, load_rows
 from sparkwater.gpu.rows.scaling import AnyScaling, measure_rows
 from sparkwater.gpu.rows.streamed import StoredRows

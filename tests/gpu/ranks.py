@@ -45,7 +45,9 @@ def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **a
     processes: list[subprocess.Popen[str]] = []
     logs = [(folder / f"{rank}.log").open("w+") for rank in range(ranks)]
     deadline = time.monotonic() + limit
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    # The code beside these tests, also where another copy of the package is installed.
+    paths = [str(folder) for folder in Path(__file__).parents[1:3]]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     try:
         for rank in range(ranks):
             command = [sys.executable, __file__, scenario, str(folder), str(rank), str(ranks), json.dumps(arguments)]

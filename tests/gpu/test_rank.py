@@ -19,10 +19,9 @@ from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.weight_bytes import digest, load_weights
-from sparkwater.gpu.observer import Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 from sparkwater.gpu.rows.held import load_rows
 
 ROWS = 60

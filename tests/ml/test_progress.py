@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.gpu.observer import Observer
-from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 from sparkwater.gpu.tasks.class_metrics import Metrics
 from sparkwater.ml.launch import progress
 from sparkwater.ml.launch.display import shown

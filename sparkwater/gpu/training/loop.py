@@ -20,8 +20,7 @@ from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks.compute import Compute, loss_scaler
-from sparkwater.gpu.observer import NOBODY, Observer
-from sparkwater.gpu.records import EpochRecord, Position, StepRecord
+from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Position, StepRecord
 from sparkwater.gpu.rows.feeding import feed
 from sparkwater.gpu.rows.held import Batch, RankData
 from sparkwater.gpu.rows.plan import EpochPlan, plan_epoch

@@ -12,8 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from sparkwater.gpu.observer import Observer
-from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 
 logger = logging.getLogger(__name__)
 

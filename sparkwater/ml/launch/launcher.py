@@ -21,9 +21,9 @@ from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.collective.addresses import LOOPBACK
 from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.job import RankJob
-from sparkwater.gpu.observer import NOBODY, Observer
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.records import NOBODY, Observer
 from sparkwater.gpu.rows.held import KEY
 from sparkwater.ml.launch.display import both, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen

@@ -10,8 +10,7 @@ import math
 import time
 from dataclasses import asdict
 
-from sparkwater.gpu.observer import NOBODY, Observer
-from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, StepRecord
 from sparkwater.ml.launch.driver_channel import DriverChannel, Handler
 
 logger = logging.getLogger(__name__)

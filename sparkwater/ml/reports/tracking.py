@@ -15,8 +15,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.observer import Observer
-from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.records import EpochRecord, Observer
 from sparkwater.ml.reports.history import epoch_values
 from sparkwater.ml.reports.summary import TrainingSummary
 
