@@ -30,6 +30,7 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.rows.held import RankRows, SkippedRows
 from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.loop import train
 
 SHAPE, CLASSES, BATCH, EPOCHS = (1, 28, 28), 10, 64, 1
@@ -125,7 +126,7 @@ def one_rank(rank: int, ranks: int, rows: int, widening: int, endpoints: Any, re
         with open_communicator("torch", world, meeting, device) as communicator:
             counting = Counting(communicator)
             compute = Compute(network, Scaling((127.5,), (73.9,)), device)
-            train(compute, data, CLASSES, Place(rank, (held,) * ranks), config, counting)
+            train(compute, data, ClassificationTask.numbered(CLASSES), Place(rank, (held,) * ranks), config, counting)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     steps = -(-rows // BATCH) * EPOCHS
     results.put(Counted(ranks, rows, parameters, steps, counting.rounds, counting.bytes) if rank == 0 else None)

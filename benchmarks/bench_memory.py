@@ -29,6 +29,7 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.tasks import ClassificationTask
 
 SPEC, CLASSES, MEBIBYTE = TensorSpec("uint8", (1, 28, 28)), 10, 2**20
 BATCH_ROWS = 2000
@@ -94,7 +95,7 @@ def measure(rows: int, epochs: int) -> dict[str, object]:
     watch = Watch()
     config = TrainConfig(epochs, 256, "sgd", 0.01, 0.9, 0.0, "constant", 42)
     job = RankJob(
-        find_network("lenet"), SPEC, tuple(map(float, range(CLASSES))), rows, config, "error", "horovod", "cpu", 60,
+        find_network("lenet"), SPEC, ClassificationTask.numbered(CLASSES), rows, config, "error", "horovod", "cpu", 60,
         callbacks=(watch,),
     )  # fmt: skip
     outcome = run_rank(batches(rows), job, Alone())

@@ -31,6 +31,7 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute, choose_layout
 from sparkwater.gpu.rows.held import RankRows, SkippedRows
 from sparkwater.gpu.rows.scaling import measure_scaling
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import train
 
@@ -112,7 +113,7 @@ def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: A
             state = train(
                 Compute(network, scaling, device, layout),
                 data,
-                CLASSES,
+                ClassificationTask.numbered(CLASSES),
                 Place(rank, (rows,) * RANKS),
                 config,
                 communicator,
@@ -148,7 +149,7 @@ def train_plainly(rank: int, rows: int, batch: int, results: Any, barrier: Any, 
             # The strides of a single channel don't tell the layout: it is made for it.
             inputs = torch.empty(taken.shape, memory_format=layout).copy_(taken).sub_(127.5).div_(73.9)
             optimizer.zero_grad()
-            functional.cross_entropy(network(inputs), data.labels[rows_of_step]).backward()
+            functional.cross_entropy(network(inputs), data.targets[rows_of_step]).backward()
             optimizer.step()
         seconds = time.perf_counter() - started
     results.put(seconds)

@@ -112,7 +112,7 @@ def run(frame: DataFrame) -> None:
 
 def plain(model: ImageClassifierModel, rows: torch.Tensor, layout: torch.memory_format | None = None) -> None:
     trained = model.fitted.trained
-    network = build_network(trained.entry, trained.shape, trained.classes, 0).eval()
+    network = build_network(trained.entry, trained.shape, trained.task.outputs, 0).eval()
     if layout is not None:
         network = network.to(memory_format=layout)
     with torch.inference_mode():

@@ -28,6 +28,7 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import PRECISIONS, Compute, choose_layout, in_layout, loss_scaler
 from sparkwater.gpu.rows.held import RankRows
 from sparkwater.gpu.rows.scaling import measure_scaling
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import train
 
@@ -84,15 +85,24 @@ class Setting:
 def package_rate(setting: Setting, data: RankRows) -> float:
     """Return rows/s of the package's loop: its second epoch, the first warms up."""
     config = TrainConfig(
-        2, setting.batch_size, "sgd", _RATE, _MOMENTUM, 0.0, "constant", _SEED, precision=setting.precision
+        epochs=2,
+        batch_size=setting.batch_size,
+        optimizer="sgd",
+        learning_rate=_RATE,
+        momentum=_MOMENTUM,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=_SEED,
+        precision=setting.precision,
     )
     communicator = LocalCommunicator()
     scaling = measure_scaling(data.blocks(), setting.shape[0], communicator, setting.device)
     network = setting.build()
     layout = setting.arrange(network)
     compute = Compute(network, scaling, setting.device, layout, setting.precision)
+    task = ClassificationTask.numbered(setting.classes)
     with kept_heap():
-        state = train(compute, data, setting.classes, Place(0, (setting.rows,)), config, communicator)
+        state = train(compute, data, task, Place(0, (setting.rows,)), config, communicator)
     return setting.rows / state.history[-1].seconds
 
 
@@ -117,7 +127,7 @@ def plain_rate(setting: Setting, data: RankRows, arranged: bool = False) -> floa
     for _ in range(2):
         started = time.perf_counter()
         for rows in torch.split(torch.randperm(setting.rows, device=data.features.device), setting.batch_size):
-            pictures, labels = data.features[rows].to(setting.device), data.labels[rows].to(setting.device)
+            pictures, labels = data.features[rows].to(setting.device), data.targets[rows].to(setting.device)
             inputs = in_layout(pictures.float().sub_(127.5).div_(73.9), layout)
             optimizer.zero_grad()
             with torch.autocast(setting.device.type, kind, enabled=kind != torch.float32):

@@ -29,26 +29,20 @@ class TrainConfig:
         See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, max_norm, clip_norm, clip_value : float
         See `sparkwater.gpu.training.regularization`; 0 for none.
-    label_smoothing : float
-        See `sparkwater.gpu.tasks.losses`.
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
         Of the learning rate, for the layer that gives the classes.
     weighted : bool
         Whether rows have weights.
-    class_weights : tuple of float
-        Of each class, above 0; none by default.
     validation : bool
         Whether rows are held out to validate on.
     stopping_metric, stopping_rounds, stopping_tolerance : str, int, float
-        See `sparkwater.gpu.training.stopping.has_converged`.
+        See `sparkwater.gpu.training.stopping.has_converged`; an empty metric is the task's first.
     keep_best : bool
         Whether the network becomes what it was after its best epoch by the stopping metric.
     max_runtime_secs : float
         Seconds after which it ends with the step under way, or the next one; 0 for no limit.
-    top_k : int
-        See `sparkwater.gpu.tasks.class_metrics.Metrics`.
     precision : str
         One of `sparkwater.gpu.networks.compute.PRECISIONS`.
     gradient_compression : str
@@ -78,18 +72,15 @@ class TrainConfig:
     max_norm: float = 0.0
     clip_norm: float = 0.0
     clip_value: float = 0.0
-    label_smoothing: float = 0.0
     augmentation: tuple[Step, ...] = ()
     head_multiplier: float = 1.0
     weighted: bool = False
-    class_weights: tuple[float, ...] = ()
     validation: bool = False
-    stopping_metric: str = "logloss"
+    stopping_metric: str = ""
     stopping_rounds: int = 0
     stopping_tolerance: float = 0.0
     keep_best: bool = False
     max_runtime_secs: float = 0.0
-    top_k: int = 5
     precision: str = "float32"
     gradient_compression: str = "none"
     compiled: bool = False

@@ -9,9 +9,9 @@ from sparkwater.gpu.callbacks import Callback
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import NetworkEntry
 from sparkwater.gpu.networks.pretrained import Beginning
-from sparkwater.gpu.rows.held import Classes
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.rows.streamed import Store
+from sparkwater.gpu.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class RankJob:
         What to train.
     spec : TensorSpec
         What a row's tensor is; a packed one where there are several.
-    classes : tuple
-        The labels, sorted.
+    task : Task
+        What it learns.
     expected_rows : int
         The rows that the ranks must find between them, unusable ones included.
     config : TrainConfig
@@ -57,7 +57,7 @@ class RankJob:
 
     network: NetworkEntry
     spec: TensorSpec
-    classes: Classes
+    task: Task
     expected_rows: int
     config: TrainConfig
     handle_invalid: str

@@ -55,9 +55,8 @@ class Outcome:
         Safetensors; rank 0's only.
     weights_digest : str
         SHA-256 of this rank's weights; the same on all ranks.
-    confusion : list of list of float, optional
-        What the rows weigh that judge, by their class and its prediction, after the epoch of these weights;
-        rank 0's only.
+    details : dict of str to nested lists of float
+        `sparkwater.gpu.tasks.Sums.details` of the rows that judge, after the epoch of these weights; rank 0's only.
     resolved : dict
         What this rank chose by itself: the names of Params and of other things, and values that JSON holds.
     began : float
@@ -83,7 +82,7 @@ class Outcome:
     scaling: AnyScaling | None = None
     weights: bytes = b""
     weights_digest: str = ""
-    confusion: list[list[float]] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
     resolved: dict[str, Any] = field(default_factory=dict)
     began: float = 0.0
     timings: Timings = field(default_factory=Timings)

@@ -11,7 +11,7 @@ import socket
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -38,13 +38,13 @@ from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.outcome import Failure, Outcome
-from sparkwater.gpu.records import NOBODY, Observer, Position
+from sparkwater.gpu.records import NOBODY, Observer, Progress
 from sparkwater.gpu.rows.held import RankData, load_rows
 from sparkwater.gpu.rows.scaling import AnyScaling, measure_rows
 from sparkwater.gpu.rows.streamed import StoredRows
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.training.kept_memory import kept_heap
-from sparkwater.gpu.training.loop import Beside, train
+from sparkwater.gpu.training.loop import TrainingContext, train
 from sparkwater.gpu.training.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.training.state import EPOCHS, TrainingState
 from sparkwater.gpu.training.timings import Stopwatch, TimedCommunicator
@@ -113,14 +113,14 @@ def run_rank(
         If another rank kept this one waiting for longer than ``job.stall_timeout``.
     """
     world = peers.world
-    position = Position()
+    progress = Progress()
     try:
         with _threads(peers.threads), kept_heap(), ExitStack() as opened:
-            return _run(batches, job, peers, observer, position, Stopwatch("connect"), opened)
+            return _run(batches, job, peers, observer, progress, Stopwatch("connect"), opened)
     except StallError as error:
-        raise StallError(f"rank {world.rank} {error} in epoch {position.epoch}, step {position.step}") from error
+        raise StallError(f"rank {world.rank} {error} in epoch {progress.epoch}, step {progress.step}") from error
     except Exception as error:
-        return Outcome(world.rank, socket.gethostname(), _failure(error, position))
+        return Outcome(world.rank, socket.gethostname(), _failure(error, progress))
 
 
 def _run(
@@ -128,47 +128,94 @@ def _run(
     job: RankJob,
     peers: Peers,
     observer: Observer,
-    position: Position,
+    progress: Progress,
     clock: Stopwatch,
     opened: ExitStack,
 ) -> Outcome:
-    world = peers.world
     # Rows are read before anyone connects: no rank waits in a collective for one that has none. The ranks exchange
     # all that they can at once: where they meet at Spark's barrier it takes a second each time.
     prepared, reports = exchange(
-        peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, world)
+        peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, peers.world)
     )
+    rows = _check(reports, job)
+    with _connected(prepared, reports, job, peers.world) as connection:
+        context = TrainingContext(observer=observer, callbacks=job.callbacks, progress=progress, clock=clock)
+        trained = _train(prepared, reports, job, peers, rows, TimedCommunicator(connection, clock), context)
+    return _outcome(prepared, trained, peers.world, clock)
+
+
+def _check(reports: list[dict[str, Any]], job: RankJob) -> tuple[int, ...]:
+    """Refuse ranks that don't fit together; return the rows that each trains on."""
     check_parts(reports)
     check_machine(reports, job.collective)
     check_gpus(reports, job.collective, job.allow_shared_gpu)
-    rows = count_rows(reports, job.expected_rows, job.config.validation)
-    data, device = prepared.data, prepared.device
-    with _connected(prepared, reports, job, world) as connection:
-        communicator = TimedCommunicator(connection, clock)
-        with clock.part("read"):
-            scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
-        seed = derive_seed(job.config.seed, "weights")
-        shape, classes = network_shape(job.spec), len(job.classes)
-        network = build_network(job.network, shape, classes, seed, job.beginning.initialization)
-        job.beginning.apply(network)
-        layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
-        with clock.part("checkpoints"):
-            checkpoints = _checkpoints(job, peers, reports, network, scaling)
-        state = None
-        if job.config.epochs:
-            network.to(device)
-            with clock.part("data"):
-                data = data.on(device)
-            compute = Compute(network, scaling, device, layout, job.config.precision)
-            beside = Beside(checkpoints, observer, job.callbacks, position, clock)
-            place = Place(world.rank, tuple(rows))
-            state = train(compute, data, classes, place, job.config, communicator, beside, job.beginning.head)
-        with clock.part("finish"):
-            weights = dump_weights(network)
+    return tuple(count_rows(reports, job.expected_rows, job.config.validation))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A network after its training, as a rank has it."""
+
+    data: RankData
+    layout: torch.memory_format
+    scaling: AnyScaling
+    weights: bytes
+    resumed_at: int
+    state: TrainingState | None
+
+
+def _train(
+    prepared: _Prepared,
+    reports: list[dict[str, Any]],
+    job: RankJob,
+    peers: Peers,
+    rows: tuple[int, ...],
+    communicator: Communicator,
+    context: TrainingContext,
+) -> _Trained:
+    """Build the network, bring it to where it begins, and train it."""
+    data, device, clock = prepared.data, prepared.device, context.clock
+    with clock.part("read"):
+        scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
+    network = build_network(
+        job.network,
+        network_shape(job.spec),
+        job.task.outputs,
+        derive_seed(job.config.seed, "weights"),
+        job.beginning.initialization,
+    )
+    job.beginning.apply(network)
+    layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
+    with clock.part("checkpoints"):
+        checkpoints = _checkpoints(job, peers, reports, network, scaling)
+    state = None
+    if job.config.epochs:
+        network.to(device)
+        with clock.part("data"):
+            data = data.on(device)
+        compute = Compute(network, scaling, device, layout, job.config.precision)
+        state = train(
+            compute,
+            data,
+            job.task,
+            Place(peers.world.rank, rows),
+            job.config,
+            communicator,
+            replace(context, checkpoints=checkpoints),
+            job.beginning.head,
+        )
+    with clock.part("finish"):
+        weights = dump_weights(network)
+    resumed_at = checkpoints.last.steps if checkpoints.last else 0
+    return _Trained(data, layout, scaling, weights, resumed_at, state)
+
+
+def _outcome(prepared: _Prepared, trained: _Trained, world: World, clock: Stopwatch) -> Outcome:
+    data, state = trained.data, trained.state
     return Outcome(
         rank=world.rank,
         host=socket.gethostname(),
-        device=str(device),
+        device=str(prepared.device),
         rows=len(data),
         held_out=len(data.held_out or ()),
         weightless=data.weightless,
@@ -177,16 +224,16 @@ def _run(
         history=state.history if state else [],
         stopped_by=state.stopped_by if state else EPOCHS,
         best_epoch=state.best.epoch if state and state.best else None,
-        resumed_at=checkpoints.last.steps if checkpoints.last else 0,
+        resumed_at=trained.resumed_at,
         lost_checkpoints=state.lost_checkpoints if state else [],
-        scaling=scaling,
-        weights=weights if world.rank == 0 else b"",
-        weights_digest=digest(weights),
-        confusion=_confusion(state) if world.rank == 0 else None,
+        scaling=trained.scaling,
+        weights=trained.weights if world.rank == 0 else b"",
+        weights_digest=digest(trained.weights),
+        details={name: table.tolist() for name, table in state.details.items()} if state and world.rank == 0 else {},
         resolved={
             "maxMemoryInMB": round(prepared.max_memory_mb, 3),
             "memory": data.place,
-            "memoryFormat": str(layout).removeprefix("torch.").removesuffix("_format"),
+            "memoryFormat": str(trained.layout).removeprefix("torch.").removesuffix("_format"),
         },
         began=clock.began,
         timings=clock.timings(),
@@ -214,8 +261,8 @@ def _prepare(
 
 def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World, max_memory_mb: float) -> RankData:
     if job.store is not None:
-        return StoredRows(job.store, job.classes, world.rank, world.size)
-    return load_rows(batches, job.spec, job.classes, job.handle_invalid, int(max_memory_mb * 2**20))
+        return StoredRows(job.store, job.task, world.rank, world.size)
+    return load_rows(batches, job.spec, job.task, job.handle_invalid, int(max_memory_mb * 2**20))
 
 
 def _checkpoints(
@@ -225,15 +272,11 @@ def _checkpoints(
         return Checkpoints()
     config = {**asdict(job.config), "max_runtime_secs": 0.0}  # whoever has more time goes on
     beginning = [job.beginning.head, job.beginning.frozen, job.beginning.held, str(job.scalings)]
-    settings = [config, beginning, str(job.spec), list(job.classes), job.collective]
+    settings = [config, beginning, str(job.spec), job.task.to_dict(), job.collective]
     content = [{key: report[key] for key in ("parts", "rows", "content")} for report in reports]
     training = [settings, content, digest(dump_weights(network))]
-    identity = NetworkIdentity.of(job.network, job.spec, scaling, job.classes).to_dict()
+    identity = NetworkIdentity.of(job.network, job.spec, scaling, job.task).to_dict()
     return find_checkpoints(job.checkpoint_dir, training, identity, job.checkpoint_interval, peers)
-
-
-def _confusion(state: TrainingState | None) -> list[list[float]] | None:
-    return None if state is None or state.confusion is None else state.confusion.tolist()
 
 
 @contextmanager
@@ -264,12 +307,12 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _failure(error: Exception, position: Position) -> Failure:
+def _failure(error: Exception, progress: Progress) -> Failure:
     return Failure(
         error_type=type(error).__name__,
         message=str(error),
         remote_traceback="".join(traceback.format_exception(error)),
-        epoch=position.epoch,
-        step=position.step,
+        epoch=progress.epoch,
+        step=progress.step,
         first=not isinstance(error, (PeerFailed, CollectiveError)),
     )

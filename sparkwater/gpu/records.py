@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sparkwater.gpu.tasks.class_metrics import Metrics
+from sparkwater.gpu.tasks import Metrics
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class StepRecord:
 
     Attributes
     ----------
-    epoch : int
-        Counted from 0.
+    epoch, step : int
+        The step that was taken last, both counted from 0.
     rows : int
         Trained in the epoch so far.
     rows_an_epoch : int
@@ -26,6 +26,7 @@ class StepRecord:
     """
 
     epoch: int
+    step: int
     rows: int
     rows_an_epoch: int
     loss: float
@@ -40,10 +41,8 @@ class EpochRecord:
     epoch : int
         Counted from 0.
     loss : float
-        What training makes small: weighted mean cross entropy over the rows, each by the weights at
-        its own step, in nats; with class weights and smoothed labels, without penalties.
-    accuracy : float
-        Share of the rows that were classified right, likewise.
+        What training makes small: weighted mean of the task's losses over the rows, each by the weights at
+        its own step; with class weights and smoothed labels, without penalties.
     rows : int
         Rows trained.
     seconds : float
@@ -58,12 +57,17 @@ class EpochRecord:
 
     epoch: int
     loss: float
-    accuracy: float
     rows: int
     seconds: float
     learning_rate: float
     training: Metrics
     validation: Metrics | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of the training rows that were right, as ``training``; None for tasks without an error rate."""
+        error = self.training.get("error")
+        return None if error is None else 1 - error
 
     @property
     def judged(self) -> Metrics:
@@ -75,8 +79,8 @@ class EpochRecord:
         """Return the record that `dataclasses.asdict` gave, also after a way through JSON."""
         validation = fields["validation"]
         metrics = {
-            "training": Metrics(**fields["training"]),
-            "validation": Metrics(**validation) if validation else None,
+            "training": Metrics(fields["training"]),
+            "validation": Metrics(validation) if validation else None,
         }
         return cls(**{**fields, **metrics})
 
@@ -102,8 +106,8 @@ NOBODY = Observer()
 
 
 @dataclass
-class Position:
-    """Where a training is; whoever catches an error can say so."""
+class Progress:
+    """The step under way, for checkpoints and for the messages of errors; both counted from 0."""
 
     epoch: int | None = None
     step: int | None = None

@@ -54,14 +54,16 @@ class NetworkChoice:
     warm_start: WarmStart | None = None
 
     def labels(self, found: LabelColumn) -> LabelColumn:
-        """Return the classes that the network tells apart.
+        """Return the labels as the network takes them.
 
         Raises
         ------
         ConfigurationError
-            If what it goes on from has others.
+            If what it goes on from learned something else.
         """
-        return self.warm_start.keep_classes(found) if self.warm_start else found
+        if self.warm_start is None:
+            return found
+        return found.kept(self.warm_start.identity.task, self.warm_start.source)
 
 
 def choose_network(
@@ -114,7 +116,7 @@ def _go_on(
     return NetworkChoice(features, network, beginning, start.identity.scalings, start)
 
 
-def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None, classes: int) -> NetworkDescription:
+def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None, outputs: int) -> NetworkDescription:
     """Describe the network that a fit on pictures would train.
 
     Raises
@@ -124,7 +126,7 @@ def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None
     """
     if params.getWarmStart() is not None:
         start = warm_start_of(SparkSession.active(), params)
-        return describe_entry(warm_network(start, params), start.identity.spec, len(start.identity.classes))
+        return describe_entry(warm_network(start, params), start.identity.spec, start.identity.task.outputs)
     arguments = params.getNetworkArguments()
     entry = find_network(params.getNetwork(), arguments)
     size = image_shape or entry.image_shape
@@ -134,5 +136,5 @@ def describe_before_fit(params: NetworkParams, image_shape: Sequence[int] | None
     shape = (channels, height, width)
     if entry.name == AUTO:
         entry = find_network(resolve_network(AUTO, shape), arguments)
-    check_network(entry, shape, classes)
-    return describe_entry(entry, TensorSpec("float32", shape), classes)
+    check_network(entry, shape, outputs)
+    return describe_entry(entry, TensorSpec("float32", shape), outputs)

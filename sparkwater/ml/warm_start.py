@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
@@ -19,7 +19,6 @@ from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inputs import network_shape
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.resume import weights_of
-from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.fitted.consent import AllowsNetworks
 from sparkwater.ml.fitted.files import MODEL_FILE
 from sparkwater.ml.fitted.network import FittedNetwork
@@ -52,24 +51,6 @@ class WarmStart:
     state: dict[str, torch.Tensor]
     entry: NetworkEntry | None
 
-    def keep_classes(self, labels: LabelColumn) -> LabelColumn:
-        """Return the labels with the network's classes, of which the rows may lack some.
-
-        Raises
-        ------
-        ConfigurationError
-            If there are others.
-        """
-        classes = self.identity.classes
-        other = [label for label in labels.classes if label not in classes]
-        if other:
-            raise ConfigurationError(
-                f"the rows have the label {other[0]!r}, and {self.source} tells {_listed(classes)} apart; a warm start "
-                "keeps the classes: train without such rows, or anew with weights=... and another head"
-            )
-        totals = dict(zip(labels.classes, labels.totals, strict=True))
-        return replace(labels, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
-
 
 def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
     """Return what a training goes on from; it reads files where ``warmStart`` is a path.
@@ -97,7 +78,7 @@ def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
 
 def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
     trained = fitted.trained
-    identity = NetworkIdentity.of(trained.entry, fitted.spec, trained.scaling, fitted.classes)
+    identity = NetworkIdentity.of(trained.entry, fitted.spec, trained.scaling, trained.task)
     return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry)
 
 
@@ -173,8 +154,3 @@ def check_image_shape(start: WarmStart, image_shape: Sequence[int] | None) -> No
                 f"imageShape={list(image_shape)!r}, but {start.source} was trained on {start.identity.spec} (channels, "
                 "height, width); a warm start keeps the shape: leave imageShape unset"
             )
-
-
-def _listed(classes: tuple[Any, ...]) -> str:
-    shown = ", ".join(map(repr, classes[:10]))
-    return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown

@@ -34,6 +34,7 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.augmentation import parse_augmentation
+from sparkwater.gpu.tasks import ClassificationTask
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)
@@ -157,8 +158,19 @@ def rank_job(expected_rows: int, **changes: Any) -> RankJob:
     entry = find_network(changes.pop("network", "lenet"), changes.pop("network_arguments", None))
     network = fails_at(entry, changes.pop("fail_at", 0))
     checkpoints = {name: changes.pop(name) for name in ("checkpoint_dir", "checkpoint_interval") if name in changes}
-    config = train_config(**changes)
-    return RankJob(network, SPEC, CLASSES, expected_rows, config, invalid, collective, "cpu", 20, **checkpoints)
+    of_task = {name: changes.pop(name) for name in ("class_weights", "label_smoothing", "top_k") if name in changes}
+    return RankJob(
+        network=network,
+        spec=SPEC,
+        task=changes.pop("task", None) or ClassificationTask(CLASSES, **of_task),
+        expected_rows=expected_rows,
+        config=train_config(**changes),
+        handle_invalid=invalid,
+        collective=collective,
+        device="cpu",
+        stall_timeout=20,
+        **checkpoints,
+    )
 
 
 def fails_at(entry: NetworkEntry, call: int) -> NetworkEntry:

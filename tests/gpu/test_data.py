@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
-from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, Classes, RankRows, load_rows
+from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, RankRows, load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
+from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.tasks.classification import Classes
 
 SPEC = TensorSpec("uint8", (1, 4, 5))
 CLASSES = (0.0, 1.0, 2.0, 5.0)
+TASK = ClassificationTask(CLASSES)
 
 
 def pictures(ids: list[int]) -> np.ndarray:
@@ -30,7 +34,7 @@ def pictures(ids: list[int]) -> np.ndarray:
 
 def canonical(rows: RankRows) -> tuple[torch.Tensor, torch.Tensor]:
     taken = rows.take(torch.arange(len(rows)))
-    return taken.features, taken.labels
+    return taken.features, taken.targets
 
 
 def ids_of(rows: RankRows) -> list[int]:
@@ -58,15 +62,13 @@ def same(one: RankRows, other: RankRows) -> bool:
 
 
 def test_image_and_label_stay_paired() -> None:
-    rows = load_rows(
-        [batch_of(list(range(start, start + 100))) for start in range(0, 1000, 100)], SPEC, CLASSES, "error"
-    )
+    rows = load_rows([batch_of(list(range(start, start + 100))) for start in range(0, 1000, 100)], SPEC, TASK, "error")
     ids = ids_of(rows)
     assert len(rows) == 1000
     assert sorted(ids) == list(range(1000))
     assert sum(row % 4 != label for row, label in zip(ids, canonical(rows)[1].tolist(), strict=True)) == 0
     assert np.array_equal(canonical(rows)[0].numpy(), pictures(ids))
-    assert (rows.features.dtype, rows.labels.dtype) == (torch.uint8, torch.int64)
+    assert (rows.features.dtype, rows.targets.dtype) == (torch.uint8, torch.int64)
     assert rows.features.shape == (1000, 1, 4, 5)
 
 
@@ -74,7 +76,7 @@ def test_image_and_label_stay_paired() -> None:
 @given(st.data())
 def test_neither_order_nor_split_nor_slicing_of_batches_can_be_seen(data: st.DataObject) -> None:
     ids = list(range(data.draw(st.integers(1, 60))))
-    expected = load_rows([batch_of(ids)], SPEC, CLASSES, "error")
+    expected = load_rows([batch_of(ids)], SPEC, TASK, "error")
     shuffled = data.draw(st.permutations(ids))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(ids)), max_size=6)))
     parts = [shuffled[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
@@ -85,7 +87,7 @@ def test_neither_order_nor_split_nor_slicing_of_batches_can_be_seen(data: st.Dat
     size = data.draw(st.integers(1, 60))
     chunked = pa.Table.from_batches(split).combine_chunks().to_batches(max_chunksize=size)
     for batches in (split, sliced, chunked, iter(split)):
-        assert same(load_rows(batches, SPEC, CLASSES, "error"), expected)
+        assert same(load_rows(batches, SPEC, TASK, "error"), expected)
 
 
 def test_rows_of_the_same_content_and_different_labels_have_one_order_too() -> None:
@@ -93,7 +95,7 @@ def test_rows_of_the_same_content_and_different_labels_have_one_order_too() -> N
     tensors = tensors_to_arrow(pictures([3, 3, 3]))
     orders = ([5.0, 0.0, 1.0], [1.0, 5.0, 0.0])
     loaded = [
-        load_rows([batch_of([3, 3, 3], key=keys, tensor=tensors, label=pa.array(labels))], SPEC, CLASSES, "error")
+        load_rows([batch_of([3, 3, 3], key=keys, tensor=tensors, label=pa.array(labels))], SPEC, TASK, "error")
         for labels in orders
     ]
     assert same(*loaded)
@@ -102,11 +104,11 @@ def test_rows_of_the_same_content_and_different_labels_have_one_order_too() -> N
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "bool"])
 def test_no_batches_give_no_rows(dtype: str) -> None:
-    rows = load_rows(iter([]), TensorSpec(dtype, (3, 2, 2)), CLASSES, "error")
+    rows = load_rows(iter([]), TensorSpec(dtype, (3, 2, 2)), TASK, "error")
     assert len(rows) == 0
     assert rows.features.shape == (0, 3, 2, 2)
     assert str(rows.features.dtype) == f"torch.{dtype}"
-    assert rows.labels.dtype == torch.int64
+    assert rows.targets.dtype == torch.int64
     assert rows.skipped.count == 0
 
 
@@ -114,9 +116,9 @@ def test_no_batches_give_no_rows(dtype: str) -> None:
 def test_an_empty_batch_among_others_adds_nothing(dtype: str) -> None:
     spec = TensorSpec(dtype, SPEC.shape)
     full = batch_of([1, 2, 3], tensor=tensors_to_arrow(pictures([1, 2, 3]).astype(dtype)))
-    rows = load_rows([full.slice(0, 0), full, full.slice(3, 0)], spec, CLASSES, "error")
-    assert same(rows, load_rows([full], spec, CLASSES, "error"))
-    assert len(load_rows([full.slice(0, 0)], spec, CLASSES, "error")) == 0
+    rows = load_rows([full.slice(0, 0), full, full.slice(3, 0)], spec, TASK, "error")
+    assert same(rows, load_rows([full], spec, TASK, "error"))
+    assert len(load_rows([full.slice(0, 0)], spec, TASK, "error")) == 0
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -124,7 +126,7 @@ def test_a_batch_without_one_usable_row_is_skipped_whole(dtype: str) -> None:
     spec = TensorSpec(dtype, SPEC.shape)
     nothing = batch_of([1, 2], tensor=pa.nulls(2, pa.binary()))
     good = batch_of([3], tensor=tensors_to_arrow(pictures([3]).astype(dtype)))
-    rows = load_rows([nothing, good], spec, CLASSES, "skip")
+    rows = load_rows([nothing, good], spec, TASK, "skip")
     assert len(rows) == 1
     assert rows.skipped.count == 2
 
@@ -138,7 +140,7 @@ def test_a_batch_without_one_usable_row_is_skipped_whole(dtype: str) -> None:
     ],
 )
 def test_labels_become_positions_in_the_classes(classes: Classes, labels: pa.Array, positions: list[int]) -> None:
-    rows = load_rows([batch_of([0, 1, 2], label=labels)], SPEC, classes, "error")
+    rows = load_rows([batch_of([0, 1, 2], label=labels)], SPEC, ClassificationTask(classes), "error")
     found = dict(zip(ids_of(rows), canonical(rows)[1].tolist(), strict=True))
     assert [found[row] for row in range(3)] == positions
 
@@ -171,7 +173,7 @@ def faulty_batches() -> dict[str, tuple[pa.RecordBatch, TensorSpec, str, str]]:
 def test_a_row_that_cannot_be_used_is_an_error_with_its_name_and_the_reason(fault: str) -> None:
     batch, spec, name, reason = faulty_batches()[fault]
     with pytest.raises(DataError) as caught:
-        load_rows([batch], spec, CLASSES, "error")
+        load_rows([batch], spec, TASK, "error")
     assert name in str(caught.value)
     assert reason in str(caught.value)
     assert "row-0" not in str(caught.value)
@@ -182,11 +184,11 @@ def test_a_row_that_cannot_be_used_is_skipped_and_listed(fault: str) -> None:
     batch, spec, name, reason = faulty_batches()[fault]
     padded = pa.Table.from_batches([batch.slice(0, 1), batch, batch.slice(2, 1)]).combine_chunks().to_batches()[0]
     for rows_of in (batch, padded.slice(1, 3)):
-        rows = load_rows([rows_of], spec, CLASSES, "skip")
+        rows = load_rows([rows_of], spec, TASK, "skip")
         assert rows.features.shape == (2, *spec.shape)
         # Rows 0 and 2 keep their own labels and pictures.
         expected = pictures([0, 2]).astype(spec.dtype)
-        found = {int(label): picture for label, picture in zip(rows.labels, rows.features.numpy(), strict=True)}
+        found = {int(label): picture for label, picture in zip(rows.targets, rows.features.numpy(), strict=True)}
         assert sorted(found) == [0, 2]
         assert np.array_equal(found[0], expected[0])
         assert np.array_equal(found[2], expected[1])
@@ -201,7 +203,7 @@ def test_all_skipped_rows_are_counted_and_the_first_are_listed() -> None:
         ids = list(range(start, start + 10))
         values = tensors_to_arrow(pictures(ids)).to_pylist()
         batches.append(batch_of(ids, tensor=pa.array([None if row % 2 else values[row - start] for row in ids])))
-    rows = load_rows(batches, SPEC, CLASSES, "skip")
+    rows = load_rows(batches, SPEC, TASK, "skip")
     assert rows.skipped.count == 30
     assert MAX_LISTED == 20
     assert [name for name, _ in rows.skipped.listed] == [f"row-{row}" for row in range(1, 41, 2)]
@@ -214,8 +216,8 @@ def test_rows_beyond_the_memory_limit_are_the_same_from_a_file(
 ) -> None:
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
     batches = [batch_of(list(range(start, start + 100))) for start in range(0, 400, 100)]
-    expected = load_rows(batches, SPEC, CLASSES, "error")
-    rows = load_rows(batches, SPEC, CLASSES, "error", memory_limit)
+    expected = load_rows(batches, SPEC, TASK, "error")
+    rows = load_rows(batches, SPEC, TASK, "error", memory_limit)
     assert same(rows, expected)
     plan = plan_epoch([400], 64, 3, 1)
     for one, other in zip(rows.batches(plan, 0), expected.batches(plan, 0), strict=True):
@@ -224,16 +226,16 @@ def test_rows_beyond_the_memory_limit_are_the_same_from_a_file(
 
 
 def test_an_epoch_visits_each_row_once_with_its_label() -> None:
-    rows = load_rows([batch_of(list(range(100)))], SPEC, CLASSES, "error")
+    rows = load_rows([batch_of(list(range(100)))], SPEC, TASK, "error")
     plan = plan_epoch([100], 30, 7, 0)
-    visited = [RankRows(batch.features, batch.labels) for batch in rows.batches(plan, 0)]
+    visited = [RankRows(batch.features, batch.targets) for batch in rows.batches(plan, 0)]
     assert [len(batch) for batch in visited] == plan.global_batches().tolist()
-    found = {row: label for batch in visited for row, label in zip(ids_of(batch), batch.labels.tolist(), strict=True)}
+    found = {row: label for batch in visited for row, label in zip(ids_of(batch), batch.targets.tolist(), strict=True)}
     assert found == {row: row % 4 for row in range(100)}
 
 
 def test_blocks_are_all_rows_once() -> None:
-    rows = load_rows([batch_of(list(range(BLOCK_ROWS + 5)))], SPEC, CLASSES, "error")
+    rows = load_rows([batch_of(list(range(BLOCK_ROWS + 5)))], SPEC, TASK, "error")
     assert torch.equal(torch.cat(list(rows.blocks())), canonical(rows)[0])
 
 
@@ -242,7 +244,7 @@ def test_weights_and_flags_stay_with_their_rows() -> None:
     weights = pa.array([row % 5 / 2 for row in ids])
     batch = batch_of(ids, weight=weights, held_out=pa.array([row % 4 == 3 for row in ids]))
     parts = pa.Table.from_batches([batch]).to_batches(max_chunksize=7)
-    for rows in (load_rows(parts, SPEC, CLASSES, "error"), load_rows(parts[::-1], SPEC, CLASSES, "error")):
+    for rows in (load_rows(parts, SPEC, TASK, "error"), load_rows(parts[::-1], SPEC, TASK, "error")):
         held_out = rows.held_out
         assert held_out is not None
         assert rows.weightless == 8
@@ -252,12 +254,13 @@ def test_weights_and_flags_stay_with_their_rows() -> None:
             taken = part.take(torch.arange(len(part)))
             assert taken.weights is not None
             assert taken.weights.tolist() == [row % 5 / 2 for row in ids_of(part)]
-            assert sum(len(batch.labels) for batch in part.scan(3)) == len(part)
+            assert sum(len(batch.targets) for batch in part.scan(3)) == len(part)
     plan = plan_epoch([len(rows)], 10, 3, 0)
     steps = [batch.weights.sum() for batch in rows.batches(plan, 0) if batch.weights is not None]
-    assert rows.step_weights(plan, 0, None).tolist() == torch.stack(steps).tolist()
-    by_class = [(torch.tensor(CLASSES)[b.labels] * b.weights).sum() for b in rows.batches(plan, 0)]
-    assert rows.step_weights(plan, 0, torch.tensor(CLASSES)).tolist() == torch.stack(by_class).tolist()
+    assert rows.step_weights(plan, 0, TASK).tolist() == torch.stack(steps).tolist()
+    weights = (0.5, 1.0, 2.0, 5.0)
+    by_class = [(torch.tensor(weights)[b.targets] * b.weights).sum() for b in rows.batches(plan, 0)]
+    assert rows.step_weights(plan, 0, replace(TASK, class_weights=weights)).tolist() == torch.stack(by_class).tolist()
 
 
 def test_equal_rows_of_different_weights_have_one_order() -> None:
@@ -266,11 +269,11 @@ def test_equal_rows_of_different_weights_have_one_order() -> None:
     taken = []
     for weights in ([2.0, 1.0, 3.0], [3.0, 2.0, 1.0]):
         batch = batch_of([0, 1, 2], **equal, label=label, weight=pa.array(weights))
-        taken.append(load_rows([batch], SPEC, CLASSES, "error").take(torch.arange(3)).weights)
+        taken.append(load_rows([batch], SPEC, TASK, "error").take(torch.arange(3)).weights)
     assert taken[0].tolist() == taken[1].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_a_row_with_a_given_problem_is_not_used_though_its_tensor_is_there() -> None:
     batch = batch_of([1, 2], problem=pa.array([None, "the weight is -1.0"]), weight=pa.array([1.0, -1.0]))
-    rows = load_rows([batch], SPEC, CLASSES, "skip")
+    rows = load_rows([batch], SPEC, TASK, "skip")
     assert (len(rows), rows.skipped.listed) == (1, [("row-2", "the weight is -1.0")])

@@ -14,11 +14,13 @@ from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.cuts import Cut, check_cuts, find_cuts, layer_features, read_cuts
 from sparkwater.gpu.networks import build_network, find_network
-from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits, ready_network
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw, ready_network
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.rows.scaling import PackedScaling, Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 
 SHAPE = (1, 28, 28)
+TASK = ClassificationTask.numbered(10)
 
 
 class Winding(nn.Module):
@@ -61,7 +63,9 @@ def trained(network: str | nn.Module, shape: tuple[int, ...] = SHAPE) -> Trained
         if name.endswith(("running_mean", "running_var")):
             buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
     weights = dump_weights(built)
-    return TrainedNetwork(entry, shape, 10, Scaling((100.0,) * shape[0], (60.0,) * shape[0]), weights, digest(weights))
+    return TrainedNetwork(
+        entry, shape, TASK, Scaling((100.0,) * shape[0], (60.0,) * shape[0]), weights, digest(weights)
+    )
 
 
 def pixels(rows: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -114,7 +118,7 @@ def test_other_batch_sizes_come_close_and_several_layers_equal_one_at_a_time():
     for layer, values in zip(["fc1", "conv2", "penultimate", -1], together, strict=True):
         assert np.array_equal(values, features(scorer, [layer], tensors)[0])
     np.testing.assert_allclose(together[0], hooked(scorer, "fc1", tensors), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(together[-1], predict_logits(scorer, tensors), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(together[-1], predict_raw(scorer, tensors), rtol=1e-4, atol=1e-5)
 
 
 def test_positions_count_as_the_table_does_and_penultimate_is_what_the_head_takes():
@@ -158,7 +162,7 @@ def test_network_that_needs_row_major_tensors_is_scored_all_the_same():
     columns_first = torch.zeros(8, 1, 28, 28).contiguous().as_strided((8, 1, 28, 28), (784, 1, 28, 1))
     with pytest.raises(RuntimeError, match="view"):
         ready_network(scorer).network(columns_first)
-    np.testing.assert_allclose(predict_logits(scorer, tensors), hooked(scorer, "fc", tensors), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(predict_raw(scorer, tensors), hooked(scorer, "fc", tensors), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +199,7 @@ def test_networks_of_ids_and_of_several_inputs_have_features_too():
     network, spec = Both().eval(), PackedSpec([TensorSpec("int32", (5,)), TensorSpec("float32", (4,))])
     weights = dump_weights(network)
     scaling = PackedScaling(spec, (Scaling((), ()), Scaling((0.0,) * 4, (1.0,) * 4)))
-    scorer = TrainedNetwork(find_network(network), ((5,), (4,)), 10, scaling, weights, digest(weights))
+    scorer = TrainedNetwork(find_network(network), ((5,), (4,)), TASK, scaling, weights, digest(weights))
     tokens = np.random.default_rng(0).integers(0, 9, (6, 5), dtype=np.int32)
     numbers = np.random.default_rng(1).random((6, 4), dtype=np.float32)
     packed = np.concatenate([tokens.view(np.uint8), numbers.view(np.uint8)], axis=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sparkwater.gpu.tasks.losses import row_losses
+from sparkwater.gpu.tasks.losses import cross_entropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -13,4 +13,4 @@ def test_a_smoothed_target_shares_out_its_part_over_all_classes(smoothing: float
     labels = torch.tensor([0, 1, 2, 3, 1, 1])
     targets = (1 - smoothing) * functional.one_hot(labels, 4) + smoothing / 4
     expected = -(targets * outputs.log_softmax(dim=1)).sum(dim=1)
-    torch.testing.assert_close(row_losses(outputs, labels, smoothing), expected)
+    torch.testing.assert_close(cross_entropy(outputs, labels, smoothing), expected)

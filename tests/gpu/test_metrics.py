@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from sparkwater.gpu.tasks.class_metrics import ScoreSums, unfit_metric
+from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.tasks.class_metrics import ClassSums
 
 CPU = torch.device("cpu")
 
@@ -21,7 +22,7 @@ def scored(rows: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.
 
 def test_metrics_are_what_their_definitions_say() -> None:
     outputs, labels, weights = scored(200, 5)
-    sums = ScoreSums(5, 2, CPU)
+    sums = ClassSums(5, 2, CPU)
     for rows in torch.split(torch.arange(200), 64):
         sums.add(outputs[rows], labels[rows], weights[rows])
     found = sums.metrics()
@@ -34,7 +35,7 @@ def test_metrics_are_what_their_definitions_say() -> None:
     assert found.topKError == pytest.approx(average(far))
     assert found.meanPerClassError == pytest.approx(np.mean([average(wrong, labels == k) for k in range(5)]))
     assert found.auc is None
-    assert ScoreSums(2, 2, CPU).emptied().values.sum() == 0
+    assert ClassSums(2, 2, CPU).values.sum() == 0
 
 
 @settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -43,10 +44,10 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order_on_any_number_o
     outputs, labels, weights = scored(rows, 2, seed)
     labels[0], labels[1] = 0, 1
     outputs[rows // 2] = outputs[0]
-    ranks = [ScoreSums(2, 5, CPU) for _ in range(parts)]
+    ranks = [ClassSums(2, 5, CPU) for _ in range(parts)]
     for row in range(rows):
         ranks[row % parts].add(outputs[row : row + 1], labels[row : row + 1], weights[row : row + 1])
-    total = ScoreSums(2, 5, CPU)
+    total = ClassSums(2, 5, CPU)
     total.values += sum(rank.values for rank in ranks)
     margins = outputs[:, 1] - outputs[:, 0]
     positive, negative = labels == 1, labels == 0
@@ -62,22 +63,23 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order_on_any_number_o
 def test_the_area_is_exact_for_perfect_inverted_constant_and_one_sided_scores() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     for margins, expected in (([-2, -1, 1e-9, 3], 1.0), ([3, 1, -1, -3], 0.0), ([0.0, -0.0, 0.0, -0.0], 0.5)):
-        sums = ScoreSums(2, 5, CPU)
+        sums = ClassSums(2, 5, CPU)
         sums.add(torch.tensor([[0.0, margin] for margin in margins]), labels, None)
         assert sums.metrics().auc == expected
-    sums = ScoreSums(2, 5, CPU)
+    sums = ClassSums(2, 5, CPU)
     sums.add(torch.zeros(2, 2), torch.tensor([1, 1]), None)
     assert sums.metrics().auc is None
 
 
 def test_metrics_that_say_nothing_are_named_with_the_reason() -> None:
-    assert unfit_metric("auc", 3, 5) == "auc is defined for 2 classes; there are 3"
-    assert "topK=5" in str(unfit_metric("topKError", 5, 5))
-    assert unfit_metric("auc", 2, 5) is unfit_metric("topKError", 6, 5) is unfit_metric("error", 9, 5) is None
+    unfit = lambda name, classes: ClassificationTask.numbered(classes).unfit(name)  # noqa: E731
+    assert unfit("auc", 3) == "auc is defined for 2 classes; there are 3"
+    assert "topK=5" in str(unfit("topKError", 5))
+    assert unfit("auc", 2) is unfit("topKError", 6) is unfit("error", 9) is None
 
 
 def test_of_many_classes_no_table_of_labels_and_predictions_is_kept() -> None:
-    few, many = (ScoreSums(classes, 5, torch.device("cpu")) for classes in (200, 201))
+    few, many = (ClassSums(classes, 5, torch.device("cpu")) for classes in (200, 201))
     assert few.confusion is not None
     assert few.confusion.shape == (200, 200)
     assert many.confusion is None

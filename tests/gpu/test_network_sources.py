@@ -14,11 +14,12 @@ from torch import nn
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import build_network, check_network, find_network
-from sparkwater.gpu.networks.inference import TrainedNetwork, portable_entry, predict_logits
+from sparkwater.gpu.networks.inference import TrainedNetwork, portable_entry, predict_raw
 from sparkwater.gpu.networks.sources import ImportedFactory
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights, load_weights
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 
 SHAPE = (1, 16, 16)
 
@@ -34,7 +35,9 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def trained(network: str | nn.Module, **arguments: Any) -> TrainedNetwork:
     entry = find_network(network, arguments)
     weights = dump_weights(build_network(entry, SHAPE, 5, 1))
-    return TrainedNetwork(entry, SHAPE, 5, Scaling((0.0,), (1.0,)), weights, digest(weights))
+    return TrainedNetwork(
+        entry, SHAPE, ClassificationTask.numbered(5), Scaling((0.0,), (1.0,)), weights, digest(weights)
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,11 +126,11 @@ def test_an_instance_is_portable_where_its_class_gives_the_same_network_again() 
     entry = portable_entry(model)
     assert (entry.name, entry.arguments) == ("user_networks:Net", {"slope": 0.5})
     rows = torch.rand(3, *SHAPE).numpy()
-    assert (predict_logits(replace(model, entry=entry), rows) == predict_logits(model, rows)).all()
+    assert (predict_raw(replace(model, entry=entry), rows) == predict_raw(model, rows)).all()
     # Of the same class with the same weights, and yet another network.
     other = trained(user_networks.Net(5, slope=0.0))
-    assert (predict_logits(replace(other, weights=model.weights, weights_digest=model.weights_digest), rows)
-            != predict_logits(model, rows)).any()  # fmt: skip
+    assert (predict_raw(replace(other, weights=model.weights, weights_digest=model.weights_digest), rows)
+            != predict_raw(model, rows)).any()  # fmt: skip
 
 
 @pytest.mark.parametrize(

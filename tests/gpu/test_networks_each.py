@@ -10,9 +10,10 @@ from torch.nn import functional
 from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import build_network, check_network, find_network, registered_networks
-from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 
 NAMES = registered_networks()
 CLASSES = 3
@@ -47,7 +48,7 @@ def test_every_weight_gets_a_gradient_and_weights_come_back_for_scoring(name: st
     trained = TrainedNetwork(
         find_network(name),
         smallest_shape(name),
-        CLASSES,
+        ClassificationTask.numbered(CLASSES),
         Scaling((0.0,) * channels, (1.0,) * channels),
         weights,
         digest(weights),
@@ -57,7 +58,7 @@ def test_every_weight_gets_a_gradient_and_weights_come_back_for_scoring(name: st
         expected = network(pictures)
     assert torch.isfinite(expected).all()
     # Scoring has another memory layout, in which fifty layers round differently.
-    torch.testing.assert_close(as_torch(predict_logits(trained, pictures.numpy())), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(as_torch(predict_raw(trained, pictures.numpy())), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if find_network(name).smallest > 1])

@@ -10,14 +10,16 @@ from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute
-from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.rows.held import RankRows, SkippedRows
 from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.loop import train
 
 SHAPE, CLASSES, ROWS = (1, 16, 16), 3, 45
+TASK = ClassificationTask.numbered(CLASSES)
 
 
 def striped_rows() -> RankRows:
@@ -35,18 +37,18 @@ def trained(name: str, epochs: int) -> tuple[list[EpochRecord], TrainedNetwork]:
     network = build_network(find_network(name), SHAPE, CLASSES, 1)
     config = TrainConfig(epochs, 9, "sgd", 0.02, 0.9, 0.0005, "cosine", 1)
     compute = Compute(network, scaling, torch.device("cpu"))
-    history = train(compute, rows, CLASSES, Place(0, (ROWS,)), config, LocalCommunicator()).history
+    history = train(compute, rows, TASK, Place(0, (ROWS,)), config, LocalCommunicator()).history
     weights = dump_weights(network)
-    return history, TrainedNetwork(find_network(name), SHAPE, CLASSES, scaling, weights, digest(weights))
+    return history, TrainedNetwork(find_network(name), SHAPE, TASK, scaling, weights, digest(weights))
 
 
 def test_a_network_with_batch_statistics_learns_and_scores_single_rows_by_them() -> None:
     history, network = trained("convnet", 6)
     assert history[-1].loss < history[0].loss / 3
     rows = striped_rows()
-    scores = predict_logits(network, rows.features.numpy())
-    assert (scores.argmax(axis=1) == rows.labels.numpy()).mean() > 0.9
-    alone = np.concatenate([predict_logits(network, row[None]) for row in rows.features.numpy()])
+    scores = predict_raw(network, rows.features.numpy())
+    assert (scores.argmax(axis=1) == rows.targets.numpy()).mean() > 0.9
+    alone = np.concatenate([predict_raw(network, row[None]) for row in rows.features.numpy()])
     np.testing.assert_allclose(alone, scores, rtol=1e-3, atol=1e-4)
 
 

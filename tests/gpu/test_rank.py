@@ -74,12 +74,12 @@ def test_one_rank_learns_and_says_how_it_went() -> None:
 def test_the_weights_of_an_outcome_give_the_trained_network() -> None:
     job = ranks.rank_job(ROWS, epochs=8, momentum=0.9, learning_rate=0.02)
     outcome = train_alone(ranks.picture_batches(range(ROWS)), job)
-    network = build_network(job.network, job.spec.shape, len(job.classes), 999)
+    network = build_network(job.network, job.spec.shape, job.task.outputs, 999)
     load_weights(network, outcome.weights)
     assert outcome.scaling is not None
-    rows = load_rows(ranks.picture_batches(range(ROWS)), job.spec, job.classes, "error")
+    rows = load_rows(ranks.picture_batches(range(ROWS)), job.spec, job.task, "error")
     with torch.inference_mode():
-        hits = network(outcome.scaling.apply(rows.features)).argmax(dim=1) == rows.labels
+        hits = network(outcome.scaling.apply(rows.features)).argmax(dim=1) == rows.targets
     assert float(hits.float().mean()) > 0.9
 
 

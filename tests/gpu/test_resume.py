@@ -77,15 +77,15 @@ def test_a_training_that_broke_off_gives_the_same_bits(
     assert again.weights == undisturbed.weights
     assert without_times(again) == without_times(undisturbed)
     assert (again.best_epoch, again.stopped_by) == (undisturbed.best_epoch, undisturbed.stopped_by)
-    assert again.confusion == undisturbed.confusion
+    assert again.details == undisturbed.details
 
 
 def test_a_training_that_is_done_is_not_repeated(tmp_path: Path, undisturbed: Outcome) -> None:
     train(tmp_path)
     again = train(tmp_path, fail_at=1)
     assert (again.failure, again.resumed_at, again.weights) == (None, 12, undisturbed.weights)
-    assert again.confusion is not None
-    assert again.confusion == undisturbed.confusion
+    assert again.details["confusion"]
+    assert again.details == undisturbed.details
 
 
 @pytest.mark.parametrize("lost", ["noise", "optimizer.0.exp_avg_sq", "own", "weights"])

@@ -17,7 +17,7 @@ from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.compute import Compute
-from sparkwater.gpu.networks.inference import TrainedNetwork, predict_logits
+from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import dump_weights
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
@@ -40,7 +40,7 @@ def trained(batches: list[pa.RecordBatch], rows: int = ROWS, **changes: Any) -> 
 def train_rows(batches: list[pa.RecordBatch], **changes: Any) -> torch.Tensor:
     """Return the weights after a training with a scaling that doesn't depend on the rows."""
     job = ranks.rank_job(0, batch_size=100, **changes)
-    rows = load_rows(batches, job.spec, job.classes, "error")
+    rows = load_rows(batches, job.spec, job.task, "error")
     network = build_network(job.network, job.spec.shape, 3, 1)
     compute = Compute(network, Scaling((80.0,), (50.0,)), torch.device("cpu"))
     state = train(compute, rows, 3, Place(0, (len(rows),)), job.config, LocalCommunicator())
@@ -78,10 +78,12 @@ def test_weights_of_classes_are_weights_of_their_rows_and_are_corrected_in_score
     assert classes.history[-1].training.logloss != rows.history[-1].training.logloss
     job = ranks.rank_job(0)
     assert classes.scaling is not None
-    plain = TrainedNetwork(job.network, job.spec.shape, 3, classes.scaling, classes.weights, classes.weights_digest)
+    plain = TrainedNetwork(
+        job.network, job.spec.shape, job.task, classes.scaling, classes.weights, classes.weights_digest
+    )
     pictures = np.random.default_rng(0).integers(0, 255, (6, *job.spec.shape), dtype=np.uint8)
-    corrected = predict_logits(replace(plain, class_weights=class_weights), pictures)
-    np.testing.assert_allclose(corrected, predict_logits(plain, pictures) - np.log(class_weights), rtol=1e-6)
+    corrected = predict_raw(replace(plain, task=replace(job.task, class_weights=class_weights)), pictures)
+    np.testing.assert_allclose(corrected, predict_raw(plain, pictures) - np.log(class_weights), rtol=1e-6)
 
 
 def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> None:
@@ -95,16 +97,16 @@ def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> 
     assert without.history[-1].validation is None
     assert [record.training for record in validated.history] == [record.training for record in without.history]
     job = ranks.rank_job(0)
-    rows = load_rows(ranks.picture_batches(HELD_OUT), job.spec, job.classes, "error")
+    rows = load_rows(ranks.picture_batches(HELD_OUT), job.spec, job.task, "error")
     assert validated.scaling is not None
     network = TrainedNetwork(
-        job.network, job.spec.shape, 3, validated.scaling, validated.weights, validated.weights_digest
+        job.network, job.spec.shape, job.task, validated.scaling, validated.weights, validated.weights_digest
     )
-    logits = torch.from_numpy(predict_logits(network, rows.features.numpy()))
+    logits = torch.from_numpy(predict_raw(network, rows.features.numpy()))
     found = validated.history[-1].validation
     assert found is not None
-    assert found.logloss == pytest.approx(float(functional.cross_entropy(logits, rows.labels)), rel=1e-5)
-    assert found.error == pytest.approx(float((logits.argmax(dim=1) != rows.labels).double().mean()))
+    assert found.logloss == pytest.approx(float(functional.cross_entropy(logits, rows.targets)), rel=1e-5)
+    assert found.error == pytest.approx(float((logits.argmax(dim=1) != rows.targets).double().mean()))
 
 
 def test_the_best_epoch_is_the_one_that_is_kept() -> None:

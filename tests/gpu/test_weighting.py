@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from sparkwater.gpu.tasks.class_weights import balanced_weights, prior_shift
+from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.tasks.class_weights import balanced_weights
 
 
 def test_balanced_classes_weigh_the_same_and_rows_one_on_average() -> None:
@@ -18,7 +21,8 @@ def test_balanced_classes_weigh_the_same_and_rows_one_on_average() -> None:
 def test_corrected_probabilities_are_divided_by_the_weights() -> None:
     outputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     weights = (0.5, 1.0, 4.0)
-    corrected = (outputs - prior_shift(weights, torch.device("cpu"))).softmax(dim=1)
+    task = ClassificationTask.numbered(3)
+    corrected = replace(task, class_weights=weights).adjust(outputs).softmax(dim=1)
     expected = outputs.softmax(dim=1) / torch.tensor(weights)
     torch.testing.assert_close(corrected, expected / expected.sum(dim=1, keepdim=True))
-    assert torch.equal(outputs - prior_shift((), torch.device("cpu")), outputs)
+    assert torch.equal(task.adjust(outputs), outputs)

@@ -9,8 +9,8 @@ from typing import Any
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.networks.heads import with_head
-from sparkwater.gpu.rows.held import Classes
 from sparkwater.gpu.rows.scaling import AnyScaling, Scaling, scalings_in
+from sparkwater.gpu.tasks import Task, task_from_dict
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class NetworkIdentity:
         The tensor of one row.
     scalings : tuple of Scaling
         One a tensor of a row.
-    classes : tuple of float or of str
-        The labels, sorted.
+    task : Task
+        What it learned.
     """
 
     name: str
@@ -41,13 +41,13 @@ class NetworkIdentity:
     instance: bool
     spec: TensorSpec
     scalings: tuple[Scaling, ...]
-    classes: Classes
+    task: Task
 
     @classmethod
-    def of(cls, entry: NetworkEntry, spec: TensorSpec, scaling: AnyScaling, classes: Classes) -> NetworkIdentity:
+    def of(cls, entry: NetworkEntry, spec: TensorSpec, scaling: AnyScaling, task: Task) -> NetworkIdentity:
         """Return the identity of a network that an entry builds."""
         instance = entry.kind == "instance"
-        return cls(entry.name, entry.arguments, entry.head, instance, spec, scalings_in(scaling), classes)
+        return cls(entry.name, entry.arguments, entry.head, instance, spec, scalings_in(scaling), task)
 
     def entry(self) -> NetworkEntry:
         """Return what builds it.
@@ -68,7 +68,7 @@ class NetworkIdentity:
                 {"dtype": part.dtype, "shape": part.shape, **asdict(scaling)}
                 for part, scaling in zip(parts_of(self.spec), self.scalings, strict=True)
             ],
-            "classes": list(self.classes),
+            "task": self.task.to_dict(),
         }
 
     @classmethod
@@ -79,6 +79,8 @@ class NetworkIdentity:
         ------
         ValueError, TypeError, KeyError
             If the fields are no such thing.
+        CheckpointError
+            If it learned a task that there isn't here.
         """
         network, inputs = fields["network"], fields["inputs"]
         if not inputs:
@@ -91,5 +93,5 @@ class NetworkIdentity:
             instance=bool(network.get("instance", False)),
             spec=specs[0] if len(specs) == 1 else PackedSpec(specs),
             scalings=tuple(Scaling(tuple(part["mean"]), tuple(part["deviation"])) for part in inputs),
-            classes=tuple(fields["classes"]),
+            task=task_from_dict(fields["task"]),
         )

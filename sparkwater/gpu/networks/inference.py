@@ -20,7 +20,7 @@ from sparkwater.gpu.networks.inputs import Inputs, forward
 from sparkwater.gpu.networks.sources import InstanceFactory, class_path
 from sparkwater.gpu.networks.weight_bytes import load_weights
 from sparkwater.gpu.rows.scaling import AnyScaling, PackedScaling, scalings_in
-from sparkwater.gpu.tasks.class_weights import prior_shift
+from sparkwater.gpu.tasks import Task
 
 #: Rows that go through a network together: few enough for the processor's cache.
 BATCH_ROWS = 256
@@ -42,25 +42,22 @@ class TrainedNetwork:
         How to build the network.
     shape : tuple of int
         Shape of one input; for several inputs a tuple of their shapes.
-    classes : int
-        Number of outputs.
+    task : Task
+        What it learned.
     scaling : Scaling or PackedScaling
         How rows become inputs.
     weights : bytes
         Safetensors.
     weights_digest : str
         SHA-256 of the weights.
-    class_weights : tuple of float
-        Those that it was trained with, if any; outputs are corrected for them.
     """
 
     entry: NetworkEntry
     shape: tuple[Any, ...]
-    classes: int
+    task: Task
     scaling: AnyScaling
     weights: bytes
     weights_digest: str
-    class_weights: tuple[float, ...] = ()
 
 
 def ready_network(trained: TrainedNetwork) -> Compute:
@@ -78,7 +75,7 @@ def ready_network(trained: TrainedNetwork) -> Compute:
 def load_network(trained: TrainedNetwork) -> nn.Module:
     """Return the network with its weights, in evaluation mode, as its factory makes it."""
     with torch.random.fork_rng(devices=[]):
-        network = trained.entry.factory(trained.shape, trained.classes)
+        network = trained.entry.factory(trained.shape, trained.task.outputs)
     load_weights(network, trained.weights)
     return network.eval()
 
@@ -141,8 +138,8 @@ def _random_rows(trained: TrainedNetwork) -> Inputs:
     return rows if packed else rows[0]
 
 
-def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Return the network's outputs.
+def predict_raw(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> npt.NDArray[np.floating[Any]]:
+    """Return raw predictions of rows.
 
     Parameters
     ----------
@@ -153,13 +150,13 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
 
     Returns
     -------
-    numpy.ndarray of float32
-        Shape ``(rows, trained.classes)``: log-odds up to a constant a row.
+    numpy.ndarray of float32 or float64
+        Shape ``(rows, trained.task.outputs)``, as `sparkwater.gpu.tasks.Task.adjust` gives them.
     """
     compute = ready_network(trained)
     if not len(tensors):
-        return np.empty((0, trained.classes), np.float32)
+        return np.empty((0, trained.task.outputs), np.float32)
     with torch.inference_mode():
         outputs = [compute.outputs(block) for block in torch.split(as_torch(tensors), BATCH_ROWS)]
-        scores = torch.cat(outputs) - prior_shift(trained.class_weights, compute.device)
-    return np.asarray(scores.numpy())
+        raw = trained.task.adjust(torch.cat(outputs))
+    return np.asarray(raw.numpy())

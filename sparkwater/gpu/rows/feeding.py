@@ -33,10 +33,12 @@ def feed(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
 def _copy(batch: Batch, device: torch.device, copies: torch.cuda.Stream) -> Batch:
     computes = torch.cuda.current_stream(device)
     with torch.cuda.stream(copies):
-        moved = Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in batch if tensor is not None))
+        moved = batch.each(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
     computes.wait_stream(copies)
-    for tensor in moved:
-        if tensor is not None:
-            # Its memory must not serve the next copy before the kernels are done with it.
-            tensor.record_stream(computes)
-    return moved
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        # Its memory must not serve the next copy before the kernels are done with it.
+        tensor.record_stream(computes)
+        return tensor
+
+    return moved.each(keep)

@@ -7,9 +7,9 @@ DataFrame nor the order in which batches arrive can be seen in anything that fol
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from sparkwater.conversions.tensors.buffer import TensorBuffer
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
 from sparkwater.gpu.rows.plan import EpochPlan
+from sparkwater.gpu.tasks import Task
+from sparkwater.gpu.tasks.task import row_counts
 
 #: Columns of the record batches that ranks read; the last two need not be there.
 TENSOR, PROBLEM, LABEL, NAME, KEY, WEIGHT, HELD_OUT = "tensor", "problem", "label", "name", "key", "weight", "held_out"
@@ -29,15 +31,13 @@ TENSOR, PROBLEM, LABEL, NAME, KEY, WEIGHT, HELD_OUT = "tensor", "problem", "labe
 #: Skipped rows that are listed one by one; all are counted.
 MAX_LISTED = 20
 
-_POSITION, _WEIGHT, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
+_KEY, _WEIGHT, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
 
 #: Rows that are looked at together outside of training.
 BLOCK_ROWS = 1024
 
 #: Rows that are scored together outside of training.
 _SCORED_ROWS = 256
-
-Classes = tuple[float, ...] | tuple[str, ...]
 
 
 @dataclass
@@ -54,22 +54,31 @@ class SkippedRows:
             self.listed.append((name, reason))
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True)
+class Batch:
     """Some rows.
 
     Attributes
     ----------
     features : torch.Tensor
         ``(rows, *spec.shape)``.
-    labels : torch.Tensor
-        int64, positions in the list of classes.
+    targets : torch.Tensor
+        ``(rows, *task.target.shape)``; see `sparkwater.gpu.tasks.Task.encode`.
     weights : torch.Tensor or None
         float64; None where all are 1.
     """
 
     features: torch.Tensor
-    labels: torch.Tensor
+    targets: torch.Tensor
     weights: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """Return the rows with each tensor changed, field by field."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
 
 
 class RankData(Protocol):
@@ -106,8 +115,8 @@ class RankData(Protocol):
     def batches(self, plan: EpochPlan, rank: int) -> Generator[Batch, None, None]:
         """Iterate over one epoch: for each step this rank's rows; they have weights, or none do."""
 
-    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
-        """Return for each step what this rank's rows weigh together, float64, each times its class's weight."""
+    def step_weights(self, plan: EpochPlan, rank: int, task: Task) -> torch.Tensor:
+        """Return for each step what this rank's rows weigh together, float64, each times its weight in the task."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +127,8 @@ class RankRows:
     ----------
     features : torch.Tensor
         Shape ``(rows, *spec.shape)``, the spec's dtype, as the rows came; not to be written to.
-    labels : torch.Tensor
-        int64, positions in the list of classes.
+    targets : torch.Tensor
+        ``(rows, *task.target.shape)``; see `sparkwater.gpu.tasks.Task.encode`.
     skipped : SkippedRows
         What was left out.
     order : torch.Tensor, optional
@@ -137,7 +146,7 @@ class RankRows:
     """
 
     features: torch.Tensor
-    labels: torch.Tensor
+    targets: torch.Tensor
     skipped: SkippedRows = field(default_factory=SkippedRows)
     order: torch.Tensor | None = None
     weights: torch.Tensor | None = None
@@ -147,7 +156,7 @@ class RankRows:
     in_file: bool = False
 
     def __len__(self) -> int:
-        return len(self.labels if self.order is None else self.order)
+        return len(self.features if self.order is None else self.order)
 
     @property
     def place(self) -> str:
@@ -167,13 +176,13 @@ class RankRows:
         """Return rows by their numbers in canonical order; a copy."""
         stored = rows if self.order is None else self.order[rows]
         weights = None if self.weights is None else self.weights[stored]
-        return Batch(self.features[stored], self.labels[stored], weights)
+        return Batch(features=self.features[stored], targets=self.targets[stored], weights=weights)
 
     def on(self, device: torch.device) -> RankRows:
         """Return the rows on a device where half its free memory takes them, else where they are."""
         if device.type != "cuda" or 2 * self.features.nbytes > torch.cuda.mem_get_info(device)[0]:
             return self
-        names = ("features", "labels", "order", "weights", "held_out_order")
+        names = ("features", "targets", "order", "weights", "held_out_order")
         tensors = {name: getattr(self, name) for name in names}
         return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
 
@@ -193,11 +202,12 @@ class RankRows:
         for rows in self._steps(plan, rank):
             yield self.take(rows)
 
-    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+    def step_weights(self, plan: EpochPlan, rank: int, task: Task) -> torch.Tensor:
         """Return for each step what this rank's rows weigh together."""
-        weights = torch.ones_like(self.labels, dtype=torch.float64) if self.weights is None else self.weights
-        if class_weights is not None:
-            weights = weights * class_weights.to(weights)[self.labels]
+        weights = row_counts(self.targets, self.weights)
+        in_task = task.row_weights(self.targets)
+        if in_task is not None:
+            weights = weights * in_task.to(weights)
         if self.order is not None:
             weights = weights[self.order]
         return torch.stack([weights[rows].sum() for rows in self._steps(plan, rank)])
@@ -210,7 +220,7 @@ class RankRows:
 def load_rows(
     batches: Iterable[pa.RecordBatch],
     spec: TensorSpec,
-    classes: Classes,
+    task: Task,
     handle_invalid: str,
     memory_limit: int | None = None,
 ) -> RankRows:
@@ -219,14 +229,14 @@ def load_rows(
     Parameters
     ----------
     batches : iterable of pyarrow.RecordBatch
-        Columns `TENSOR` (binary), `PROBLEM` (string: why a row has no tensor), `LABEL` (double or
-        string, as `classes`), `NAME` (string, for messages) and `KEY` (long, hash of the content).
+        Columns `TENSOR` (binary), `PROBLEM` (string: why a row has no tensor), `LABEL` (as the
+        task takes it), `NAME` (string, for messages) and `KEY` (long, hash of the content).
         Also, in all batches or in none, `WEIGHT` (double, from 0 up) and `HELD_OUT` (boolean, whether a row is to
         validate on).
     spec : TensorSpec
         What each tensor is.
-    classes : tuple
-        The labels that there are, sorted.
+    task : Task
+        What labels become.
     handle_invalid : {"error", "skip", "keep"}
         ``error`` raises at the first row that can't be used; the others leave it out.
     memory_limit : int, optional
@@ -244,12 +254,12 @@ def load_rows(
     """
     skipped, weightless = SkippedRows(), 0
     features = TensorBuffer(spec, memory_limit)
-    labels, keys = TensorBuffer(_POSITION), TensorBuffer(_POSITION)
+    targets, keys = TensorBuffer(task.target), TensorBuffer(_KEY)
     weights, held_out = TensorBuffer(_WEIGHT), TensorBuffer(_FLAG)
     for batch in batches:
-        usable = _read_batch(batch, spec, classes, handle_invalid, skipped)
+        usable = _read_batch(batch, spec, task, handle_invalid, skipped)
         features.append(usable.tensors)
-        labels.append(usable.labels)
+        targets.append(usable.targets)
         keys.append(usable.keys)
         if usable.weights is not None:
             weights.append(usable.weights)
@@ -257,24 +267,47 @@ def load_rows(
             held_out.append(usable.held_out)
         weightless += usable.weightless
     in_file = not features.in_memory
-    positions, given, flags = labels.tensors(), weights.tensors(), held_out.tensors()
-    flagged = np.asarray(flags if len(flags) else np.zeros(len(positions)), bool)
-    # Equal rows of different weights have one order too.
-    order = np.lexsort((given if len(given) else positions, positions, keys.tensors()))
-    content = hashlib.sha256()
-    for column in (keys.tensors(), positions, given, flagged):
-        content.update(column[order].tobytes() if len(column) else b"")
+    read = _Columns(keys.tensors(), targets.tensors(), weights.tensors(), held_out.tensors())
+    order, flagged, given = read.order(), read.flagged, read.weights
     return RankRows(
         features=as_torch(features.tensors()),
-        labels=as_torch(positions),
+        targets=as_torch(read.targets),
         skipped=skipped,
         order=torch.from_numpy(order[~flagged[order]]),
         weights=as_torch(given) if len(given) else None,
         held_out_order=torch.from_numpy(order[flagged[order]]),
         weightless=weightless,
-        content=content.hexdigest(),
+        content=read.digest(order),
         in_file=in_file,
     )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """All rows that were read, but for their tensors; weights and flags are empty where there are none."""
+
+    keys: npt.NDArray[Any]
+    targets: npt.NDArray[Any]
+    weights: npt.NDArray[Any]
+    flags: npt.NDArray[Any]
+
+    @property
+    def flagged(self) -> npt.NDArray[np.bool_]:
+        """Whether each row is to validate on."""
+        return np.asarray(self.flags if len(self.flags) else np.zeros(len(self.keys)), bool)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return the canonical order: by keys, then targets and weights, so that equal rows have one order too."""
+        targets = self.targets.reshape(len(self.targets), -1)
+        weights = [self.weights] if len(self.weights) else []
+        return np.lexsort((*weights, *targets.T[::-1], self.keys))
+
+    def digest(self, order: npt.NDArray[np.int64]) -> str:
+        """Return a digest of the rows in their canonical order."""
+        content = hashlib.sha256()
+        for column in (self.keys, self.targets, self.weights, self.flagged):
+            content.update(column[order].tobytes() if len(column) else b"")
+        return content.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -282,7 +315,7 @@ class _Usable:
     """The usable rows of one batch."""
 
     tensors: npt.NDArray[np.generic]
-    labels: npt.NDArray[np.int64]
+    targets: npt.NDArray[Any]
     keys: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64] | None
     held_out: npt.NDArray[np.bool_] | None
@@ -290,13 +323,13 @@ class _Usable:
 
 
 def _read_batch(
-    batch: pa.RecordBatch, spec: TensorSpec, classes: Classes, handle_invalid: str, skipped: SkippedRows
+    batch: pa.RecordBatch, spec: TensorSpec, task: Task, handle_invalid: str, skipped: SkippedRows
 ) -> _Usable:
     tensors = usable_tensors(batch.column(TENSOR), spec)
-    positions = class_positions(batch.column(LABEL), classes)
-    usable = tensors.valid & (positions >= 0) & np.asarray(pc.is_null(batch.column(PROBLEM)).to_numpy(False))
+    targets = task.encode(batch.column(LABEL))
+    usable = tensors.valid & targets.valid & np.asarray(pc.is_null(batch.column(PROBLEM)).to_numpy(False))
     for row in np.flatnonzero(~usable):
-        name, reason = _describe(batch, int(row), tensors.problems)
+        name, reason = _describe(batch, int(row), tensors.problems, task)
         if handle_invalid == "error":
             raise DataError(f"row {name}: {reason}; handleInvalid='skip' trains without such rows")
         skipped.add(name, reason)
@@ -305,7 +338,7 @@ def _read_batch(
     kept = used[tensors.valid]
     return _Usable(
         tensors=tensors.values if kept.all() else tensors.values[kept],
-        labels=positions[used],
+        targets=targets.values[used],
         keys=np.asarray(batch.column(KEY).to_numpy())[used],
         weights=None if weights is None else weights[used],
         held_out=None if held_out is None else held_out[used],
@@ -322,14 +355,7 @@ def _optional(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any] | None:
     return np.asarray(pc.fill_null(column, filler).to_numpy(zero_copy_only=False))
 
 
-def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the position of each label in the list of classes, -1 where it isn't there."""
-    found = pc.index_in(labels, value_set=pa.array(classes, type=labels.type))
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
-def _describe(batch: pa.RecordBatch, row: int, problems: dict[int, str]) -> tuple[str, str]:
+def _describe(batch: pa.RecordBatch, row: int, problems: dict[int, str], task: Task) -> tuple[str, str]:
     given = batch.column(PROBLEM)[row].as_py()
-    label = batch.column(LABEL)[row].as_py()
-    reason = given or problems.get(row) or f"the label {label!r} is not one of the classes"
+    reason = given or problems.get(row) or task.refusal(batch.column(LABEL)[row].as_py())
     return str(batch.column(NAME)[row].as_py()), reason

@@ -57,6 +57,19 @@ class EpochPlan:
         return np.sum([np.diff(self.bounds(rank)) for rank in range(len(self.rows))], axis=0, dtype=np.int64)
 
 
+def steps_an_epoch(rows: int, batch_size: int) -> int:
+    """Return the steps in which all rows are visited once.
+
+    Parameters
+    ----------
+    rows : int
+        Of all ranks.
+    batch_size : int
+        Rows of a global batch, all ranks together.
+    """
+    return math.ceil(rows / batch_size)
+
+
 def plan_epoch(rows: Sequence[int], batch_size: int, seed: int, epoch: int) -> EpochPlan:
     """Plan one epoch.
 
@@ -65,8 +78,8 @@ def plan_epoch(rows: Sequence[int], batch_size: int, seed: int, epoch: int) -> E
     rows : sequence of int
         The rows that each rank holds; zeros are fine, but not all of them.
     batch_size : int
-        Rows of a global batch, all ranks together. There are ``ceil(rows / batch_size)`` steps.
+        Rows of a global batch, all ranks together. See `steps_an_epoch`.
     seed, epoch : int
         What the order of the rows follows from.
     """
-    return EpochPlan(tuple(rows), math.ceil(sum(rows) / batch_size), seed, epoch)
+    return EpochPlan(tuple(rows), steps_an_epoch(sum(rows), batch_size), seed, epoch)

@@ -14,8 +14,9 @@ import torch
 from sparkwater.conversions.petastorm.rows import PetastormRows
 from sparkwater.conversions.petastorm.stream import rank_rows, stream
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch, Classes, SkippedRows, class_positions
+from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch, SkippedRows
 from sparkwater.gpu.rows.plan import EpochPlan
+from sparkwater.gpu.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ class StoredRows:
     ----------
     store : Store
         The same on all ranks.
-    classes : tuple
-        The labels that there are, sorted.
+    task : Task
+        What labels become.
     rank, size : int
         Which rank of how many.
     """
 
     store: Store
-    classes: Classes
+    task: Task
     rank: int
     size: int
     skipped: SkippedRows = field(default_factory=SkippedRows)
@@ -91,18 +92,19 @@ class StoredRows:
         sizes = np.diff(plan.bounds(rank)).tolist()
         for batch in stream(self.store.dataset, rank, self.size, plan.epoch, plan.seed, sizes):
             features = torch.from_numpy(batch[self.store.features_column])
-            yield Batch(features, self._positions(batch[self.store.label_column]))
+            yield Batch(features, self._targets(batch[self.store.label_column]))
 
-    def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
+    def step_weights(self, plan: EpochPlan, rank: int, task: Task) -> torch.Tensor:
         """Refuse: labels are known only once they are read."""
-        del plan, rank, class_weights
+        del plan, rank, task
         raise ConfigurationError("rows that are streamed have no weights")
 
-    def _positions(self, labels: npt.NDArray[np.generic]) -> torch.Tensor:
-        kind = pa.string() if isinstance(self.classes[0], str) else pa.float64()
-        values = labels if isinstance(self.classes[0], str) else labels.astype(np.float64)
-        positions = class_positions(pa.array(values, kind), self.classes)
-        if (positions < 0).any():
-            unknown = labels[np.flatnonzero(positions < 0)[0]]
-            raise DataError(f"{self.store.dataset.url!r}: the label {unknown!r} is not one of the classes")
-        return torch.from_numpy(positions)
+    def _targets(self, labels: npt.NDArray[np.generic]) -> torch.Tensor:
+        values = pa.array(labels)
+        if not pa.types.is_string(values.type):
+            values = values.cast(pa.float64())
+        targets = self.task.encode(values)
+        if not targets.valid.all():
+            label = labels[np.flatnonzero(~targets.valid)[0]]
+            raise DataError(f"{self.store.dataset.url!r}: {self.task.refusal(label)}")
+        return torch.from_numpy(targets.values)

@@ -1,72 +1,40 @@
-"""How well outputs fit labels, from sums that ranks can add up."""
+"""Metrics of classification, from sums that ranks add up."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import torch
+
+from sparkwater.gpu.tasks.task import Metrics, Sums, row_counts
 
 #: Bins of scores for the area under the ROC curve: scores are told apart by their first 16 bits.
 _BINS = 1 << 16
+
+#: Name of the table of labels against predictions.
+CONFUSION = "confusion"
 
 #: Of more classes than this no table of labels against predictions is kept: it grows with their square.
 MAX_CONFUSED = 200
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """How well rows were classified; each row counts by its weight.
+class ClassSums(Sums):
+    """Sums over scored rows, each counted by its weight.
 
-    Attributes
-    ----------
-    logloss : float
-        Mean cross entropy, in nats.
-    error : float
-        Share of rows whose class isn't the one with the highest probability.
-    meanPerClassError : float
-        Mean of the classes' own errors, over the classes that have rows.
-    auc : float or None
-        For two classes: area under the ROC curve of the second one's probability. Log-odds that differ by
-        less than one in 128 count as ties. None where there are more classes, or rows of one class only.
-    topKError : float or None
-        Share of rows whose class has ``topK`` classes or more above it. None where there are no
-        more classes than that.
-    """
+    The metrics that follow from them:
 
-    logloss: float
-    error: float
-    meanPerClassError: float
-    auc: float | None
-    topKError: float | None
-
-
-#: Names of the metrics.
-METRICS = tuple(Metrics.__dataclass_fields__)
-
-
-def unfit_metric(name: str, classes: int, top_k: int) -> str | None:
-    """Return why a metric says nothing about so many classes, or None where it does."""
-    if name == "auc" and classes != 2:
-        return f"auc is defined for 2 classes; there are {classes}"
-    if name == "topKError" and top_k >= classes:
-        return f"with {classes} classes no row is beyond topK={top_k}"
-    return None
-
-
-def larger_is_better(name: str) -> bool:
-    """Return whether a metric grows as a network learns."""
-    return name == "auc"
-
-
-class ScoreSums:
-    """Sums over scored rows, from which `Metrics` follow.
+    - ``logloss``: mean cross entropy, in nats.
+    - ``error``: share of rows whose class isn't the one with the highest probability.
+    - ``meanPerClassError``: mean of the classes' own errors, over the classes that have rows.
+    - ``auc``: for two classes the area under the ROC curve of the second one's probability. Log-odds that differ
+      by less than one in 128 count as ties. None where there are more classes, or rows of one class only.
+    - ``topKError``: share of rows whose class has ``topK`` classes or more above it. None where there are no
+      more classes than that.
 
     Parameters
     ----------
     classes : int
         How many there are.
     top_k : int
-        See `Metrics`.
+        Of ``topKError``.
     device : torch.device
         Where the outputs are.
 
@@ -88,23 +56,9 @@ class ScoreSums:
         self._loss, self._far, self._weights, self._hits, self._scores, table = torch.split(self.values, sizes)
         self.confusion = table.view(classes, classes) if cells else None
 
-    def emptied(self) -> ScoreSums:
-        """Return sums of the same kind that are zero."""
-        return ScoreSums(self._classes, self._top_k, self.values.device)
-
-    def add(self, outputs: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> None:
-        """Add rows.
-
-        Parameters
-        ----------
-        outputs : torch.Tensor
-            Log-odds, ``(rows, classes)``; no gradients are wanted.
-        labels : torch.Tensor
-            int64, positions in the list of classes.
-        weights : torch.Tensor, optional
-            Of the rows; 1 by default.
-        """
-        counts = torch.ones_like(labels, dtype=torch.float64) if weights is None else weights.double()
+    def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
+        """Add rows by their log-odds and the positions of their classes."""
+        outputs, labels, counts = raw, targets, row_counts(targets, weights)
         own = outputs.gather(1, labels[:, None])
         losses = outputs.logsumexp(dim=1) - own[:, 0]
         self._loss += (losses.double() * counts).sum()
@@ -131,10 +85,9 @@ class ScoreSums:
             topKError=float(far) / total if self._top_k < self._classes else None,
         )
 
-
-def to_dict(metrics: Metrics | None) -> dict[str, float | None]:
-    """Return metrics by their names; all None where there are none."""
-    return asdict(metrics) if metrics else dict.fromkeys(METRICS)
+    def details(self) -> dict[str, torch.Tensor]:
+        """Return the confusion matrix."""
+        return {} if self.confusion is None else {CONFUSION: self.confusion}
 
 
 def _bins(scores: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Weights of classes: what they are, and how probabilities come out as if there were none.
+"""Class weights, and the correction of probabilities for them.
 
 A network that was trained with class weights gives the probabilities of a world in which a class is
 as frequent as its weight makes it. By Bayes' rule dividing them by the weights gives those of the
@@ -8,6 +8,7 @@ world that the rows came from, as H2O corrects probabilities after it has balanc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 
@@ -24,6 +25,14 @@ def balanced_weights(totals: Sequence[float]) -> tuple[float, ...]:
     return tuple(sum(totals) / (present * total) if total > 0 else 1.0 for total in totals)
 
 
-def prior_shift(class_weights: Sequence[float], device: torch.device) -> torch.Tensor:
-    """Return what log-odds lose so that they fit the rows as they are; zero without weights."""
-    return torch.tensor(class_weights or [1.0], device=device).log()
+@lru_cache(maxsize=8)
+def weights_on(class_weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return the class weights as a float32 tensor on a device; copied there once."""
+    # Autograd takes no tensor that was made while a model scored.
+    with torch.inference_mode(False):
+        return torch.tensor(class_weights, device=device)
+
+
+def prior_shift(class_weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return what log-odds lose so that they fit the rows as they are."""
+    return weights_on(class_weights, device).log()

@@ -29,7 +29,7 @@ from sparkwater.gpu.training.stopping import Best
 logger = logging.getLogger(__name__)
 
 _WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
-_CONFUSION = "confusion"
+_DETAIL = "detail."
 _UNTRAINED = "untrained."
 
 
@@ -122,8 +122,7 @@ def capture(
     tensors = {_WEIGHTS: state.flat.values.data, _OWN: _gather(_own(state, network), place, communicator)}
     for name, value in _moments(state.optimizer).items():
         tensors[_OPTIMIZER + name] = value
-    if state.confusion is not None:
-        tensors[_CONFUSION] = state.confusion
+    tensors.update({_DETAIL + name: table for name, table in state.details.items()})
     places = state.flat.places(network)
     tensors.update({_UNTRAINED + name: value for name, value in _others(network, places).items()})
     if best is not None:
@@ -132,8 +131,8 @@ def capture(
     return Checkpoint(
         steps,
         {
-            "epoch": state.position.epoch,
-            "step": state.position.step,
+            "epoch": state.progress.epoch,
+            "step": state.progress.step,
             "loss": state.loss,
             "rows": state.rows,
             "history": [asdict(record) for record in state.history],
@@ -160,9 +159,9 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
         state.flat.values.data.copy_(tensors[_WEIGHTS])
         _set_moments(state.optimizer, _without(tensors, _OPTIMIZER))
         _set_own(state, network, tensors[_OWN][place.rank])
-        state.position.epoch, state.position.step = fields["epoch"], fields["step"]
+        state.progress.epoch, state.progress.step = fields["epoch"], fields["step"]
         state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
-        state.confusion = tensors[_CONFUSION].to(device) if _CONFUSION in tensors else None
+        state.details = {name: table.to(device) for name, table in _without(tensors, _DETAIL).items()}
         state.scaler.load_state_dict(fields["scaler"])
         state.history[:] = map(EpochRecord.from_dict, fields["history"])
         if fields["best"] is not None:
@@ -216,7 +215,7 @@ def _set_own(state: TrainingState, network: nn.Module, numbers: torch.Tensor) ->
 
 
 def _own_parts(state: TrainingState, network: nn.Module) -> Iterable[torch.Tensor]:
-    return [*network.buffers(), state.scores.values]
+    return [*network.buffers(), state.sums.values]
 
 
 def _gather(own: torch.Tensor, place: Place, communicator: Communicator) -> torch.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.rows.plan import steps_an_epoch
 
 #: Of torch's OneCycleLR: share of the steps that rise, first rate below the highest, last rate below the first.
 _RISE, _BELOW_FIRST, _BELOW_LAST = 0.3, 25.0, 1e4
@@ -33,7 +34,7 @@ class Length:
     @classmethod
     def of(cls, rows: int, batch_size: int, epochs: float) -> Length:
         """Return the length of a training; a fraction of an epoch is that share of its steps, rounded up."""
-        steps = math.ceil(rows / batch_size)
+        steps = steps_an_epoch(rows, batch_size)
         # Rounded first: 0.1 epochs of 30 steps are 3 steps, not 3.0000000000000004.
         return cls(rows, steps, math.ceil(round(epochs * steps, 6)))
 

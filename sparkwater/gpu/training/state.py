@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from sparkwater.gpu.records import EpochRecord, Position
-from sparkwater.gpu.tasks.class_metrics import ScoreSums
+from sparkwater.gpu.records import EpochRecord, Progress
+from sparkwater.gpu.tasks import Sums
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.stopping import Best
 
@@ -30,9 +30,9 @@ class TrainingState:
         With its moments.
     scaler : torch.amp.GradScaler
         See `sparkwater.gpu.networks.compute.loss_scaler`.
-    scores : ScoreSums
+    sums : Sums
         Of this rank's training rows in this epoch so far.
-    position : Position
+    progress : Progress
         Epoch and step.
     loss : float
         Sum over the rows of all ranks in this epoch so far.
@@ -44,8 +44,10 @@ class TrainingState:
         The network after its best epoch, where that is wanted.
     stopped_by : str or None
         What ended the training; None while it runs.
-    confusion : torch.Tensor or None
-        `ScoreSums.confusion` of the rows that judge, after the epoch whose network this is.
+    details : dict of str to torch.Tensor
+        `sparkwater.gpu.tasks.Sums.details` of the rows that judge, after the epoch whose network this is.
+    learning_rate : float
+        Of the last step.
     lost_checkpoints : list of str
         Why checkpoints could not be written, on rank 0.
     """
@@ -53,18 +55,19 @@ class TrainingState:
     flat: FlatParameters
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    scores: ScoreSums
-    position: Position
+    sums: Sums
+    progress: Progress
     loss: float = 0.0
     rows: int = 0
     history: list[EpochRecord] = field(default_factory=list)
     best: Best | None = None
     stopped_by: str | None = None
-    confusion: torch.Tensor | None = None
+    details: dict[str, torch.Tensor] = field(default_factory=dict)
+    learning_rate: float = 0.0
     lost_checkpoints: list[str] = field(default_factory=list)
 
     def begin_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch."""
-        self.position.epoch, self.position.step = epoch, None
+        self.progress.epoch, self.progress.step = epoch, None
         self.loss, self.rows = 0.0, 0
-        self.scores.values.zero_()
+        self.sums.values.zero_()

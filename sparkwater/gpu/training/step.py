@@ -16,7 +16,7 @@ from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.rows.augmentation import augment
 from sparkwater.gpu.rows.held import Batch
 from sparkwater.gpu.seeding import derive_seed, seed_generators
-from sparkwater.gpu.tasks.losses import row_losses
+from sparkwater.gpu.tasks import Task
 from sparkwater.gpu.training.batch_statistics import stored_statistics
 from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.optimizers import set_step
@@ -28,8 +28,8 @@ from sparkwater.gpu.training.state import TrainingState
 EXTRA = 3
 
 
-class Moment(NamedTuple):
-    """A step, by its number in its epoch."""
+class StepId(NamedTuple):
+    """A step by its number in its epoch, both counted from 0."""
 
     epoch: int
     step: int
@@ -51,10 +51,8 @@ class Steps:
         What to do.
     length : Length
         Of the training.
-    class_weights : torch.Tensor or None
-        On the device.
-    shift : torch.Tensor
-        See `sparkwater.gpu.tasks.class_weights.prior_shift`.
+    task : Task
+        What the network learns.
     gradients : GradientSum
         What adds them up.
     deadline : float
@@ -66,29 +64,28 @@ class Steps:
     rank: int
     config: TrainConfig
     length: Length
-    class_weights: torch.Tensor | None
-    shift: torch.Tensor
+    task: Task
     gradients: GradientSum
     deadline: float
 
-    def begin(self, state: TrainingState, batch: Batch, moment: Moment, global_weight: float) -> None:
+    def begin(self, state: TrainingState, batch: Batch, step: StepId, global_weight: float) -> None:
         """Compute the gradients of this rank's share of a step, which are on their way to the others then."""
         flat = state.flat
         # By the step: there is no generator whose state a checkpoint would have to hold.
-        noise = derive_seed(self.config.seed, "noise", moment.epoch, self.rank, moment.step)
+        noise = derive_seed(self.config.seed, "noise", step.epoch, self.rank, step.step)
         seed_generators(noise, self.compute.device)
         flat.clear()
-        flat.extra[1] = len(batch.labels)
-        if len(batch.labels):
-            with stored_statistics(self.network, len(batch.labels) == 1):
-                loss = self._forward(state, batch, moment)
+        flat.extra[1] = len(batch)
+        if len(batch):
+            with stored_statistics(self.network, len(batch) == 1):
+                loss = self._forward(state, batch, step)
                 flat.extra[0], flat.extra[2] = loss.detach(), self._is_late()
                 state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         else:
             flat.extra[2] = self._is_late()
         self.gradients.send_rest()
 
-    def finish(self, state: TrainingState, moment: Moment) -> bool:
+    def finish(self, state: TrainingState, step: StepId) -> bool:
         """Update the weights once the gradients of all ranks are there; return whether there is no time for more.
 
         Raises
@@ -99,12 +96,12 @@ class Steps:
         config, flat = self.config, state.flat
         self.gradients.finish()
         loss, rows, overtime = flat.extra.tolist()
-        _check_loss(loss, moment)
+        _check_loss(loss, step)
         state.loss += loss
         state.rows += round(rows)
-        done = moment.epoch * self.length.steps_an_epoch + moment.step
-        rate = learning_rate(config, self.length, done)
-        set_step(state.optimizer, rate, momentum(config, self.length, done))
+        done = step.epoch * self.length.steps_an_epoch + step.step
+        state.learning_rate = learning_rate(config, self.length, done)
+        set_step(state.optimizer, state.learning_rate, momentum(config, self.length, done))
         state.scaler.unscale_(state.optimizer)
         shape_gradients(flat, config)
         state.scaler.step(state.optimizer)
@@ -115,29 +112,30 @@ class Steps:
     def _is_late(self) -> bool:
         return time.monotonic() > self.deadline
 
-    def _forward(self, state: TrainingState, batch: Batch, moment: Moment) -> torch.Tensor:
+    def _forward(self, state: TrainingState, batch: Batch, step: StepId) -> torch.Tensor:
         """Return the sum of this rank's losses, and add its scores."""
-        outputs = self.compute.outputs(self._augmented(batch.features, moment))
-        losses = row_losses(outputs, batch.labels, self.config.label_smoothing)
+        outputs = self.compute.outputs(self._augmented(batch.features, step))
+        losses = self.task.losses(outputs, batch.targets)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
-        if self.class_weights is not None:
-            losses = losses * self.class_weights[batch.labels]
+        in_task = self.task.row_weights(batch.targets)
+        if in_task is not None:
+            losses = losses * in_task
         with torch.no_grad():
-            state.scores.add(outputs - self.shift, batch.labels, batch.weights)
+            state.sums.add(self.task.adjust(outputs), batch.targets, batch.weights)
         return losses.sum()
 
-    def _augmented(self, features: torch.Tensor, moment: Moment) -> torch.Tensor:
+    def _augmented(self, features: torch.Tensor, step: StepId) -> torch.Tensor:
         if not self.config.augmentation:
             return features
         # A generator for each step: nothing to keep between steps, and torch's own stays as it is.
-        seed = derive_seed(self.config.seed, "augmentation", moment.epoch, self.rank, moment.step)
+        seed = derive_seed(self.config.seed, "augmentation", step.epoch, self.rank, step.step)
         return augment(features, self.config.augmentation, torch.Generator().manual_seed(seed))
 
 
-def _check_loss(loss: float, moment: Moment) -> None:
+def _check_loss(loss: float, step: StepId) -> None:
     if not math.isfinite(loss):
         raise DataError(
-            f"the loss is {loss} in epoch {moment.epoch}, step {moment.step}; a lower learningRate or fewer "
+            f"the loss is {loss} in epoch {step.epoch}, step {step.step}; a lower learningRate or fewer "
             "extreme values may help"
         )

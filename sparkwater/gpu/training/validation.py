@@ -11,15 +11,15 @@ from torch import nn
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.rows.feeding import feed
 from sparkwater.gpu.rows.held import RankRows
-from sparkwater.gpu.tasks.class_metrics import ScoreSums
+from sparkwater.gpu.tasks import Sums, Task
 
 
 def score_rows(
     network: nn.Module,
     rows: RankRows,
     compute: Compute,
-    shift: torch.Tensor,
-    sums: ScoreSums,
+    task: Task,
+    sums: Sums,
 ) -> None:
     """Add a rank's held-out rows to sums: as they are, by the network as it scores.
 
@@ -31,14 +31,14 @@ def score_rows(
         There may be none.
     compute : Compute
         How it is called, as in training.
-    shift : torch.Tensor
-        See `sparkwater.gpu.tasks.class_weights.prior_shift`.
-    sums : ScoreSums
+    task : Task
+        What the network learns.
+    sums : Sums
         What the rows are added to.
     """
     with _evaluating(network), torch.no_grad():
         for batch in feed(rows.scan(), compute.device):
-            sums.add(compute.outputs(batch.features) - shift, batch.labels, batch.weights)
+            sums.add(task.adjust(compute.outputs(batch.features)), batch.targets, batch.weights)
 
 
 @contextmanager

@@ -1,70 +1,201 @@
-"""The classes of a label column: a sorted list of its values, found once and kept with the model."""
+"""Label columns: their types, and what a task needs to know of all labels, found once by a Spark job."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.errors import DataError, SchemaError
-from sparkwater.gpu.rows.held import Classes
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.gpu.tasks.classification import Classes
+from sparkwater.gpu.tasks.regression import RegressionTask
 from sparkwater.ml.columns.roles import RowColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+    from sparkwater.gpu.tasks import Task
+
 #: More different labels than this are an identifier, not classes. ImageNet-21k has 21,841.
 MAX_CLASSES = 100_000
 
+#: Digits that units of labels keep. Sums differ in their last bits by partitioning, and models must not.
+_DIGITS = 6
+
+_LABEL_TYPES = (T.NumericType, T.StringType, T.BooleanType)
+
 
 @dataclass(frozen=True)
-class LabelColumn:
-    """What a label column holds.
+class LabelColumn(ABC):
+    """Labels of a fit.
+
+    Attributes
+    ----------
+    rows : int
+        All rows, those without a label included.
+    """
+
+    rows: int
+
+    @abstractmethod
+    def kept(self, before: Task, source: str) -> LabelColumn:
+        """Return the labels as a network that learned a task before takes them.
+
+        Parameters
+        ----------
+        before : Task
+            What the network learned.
+        source : str
+            Where it comes from, for messages.
+
+        Raises
+        ------
+        ConfigurationError
+            If it learned something else.
+        """
+
+
+@dataclass(frozen=True)
+class ClassColumn(LabelColumn):
+    """Classes, one a row.
 
     Attributes
     ----------
     classes : tuple of float or of str
         The different labels, sorted; a network's output ``i`` is for ``classes[i]``.
-    rows : int
-        All rows, those without a label included.
     totals : tuple of float
         For each class what its training rows weigh together.
     """
 
     classes: Classes
-    rows: int
     totals: tuple[float, ...]
 
+    def kept(self, before: Task, source: str) -> ClassColumn:
+        """Return the labels with the network's classes, of which the rows may lack some."""
+        classes = _kept_classes(self.classes, before, source)
+        totals = dict(zip(self.classes, self.totals, strict=True))
+        return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
 
-def check_label_type(schema: T.StructType, name: str) -> None:
-    """Refuse a label column that is neither numbers, nor strings, nor booleans.
+
+@dataclass(frozen=True)
+class LabelSetColumn(LabelColumn):
+    """Labels, any number of them a row.
+
+    Attributes
+    ----------
+    classes : tuple of float or of str
+        The different labels, sorted.
+    """
+
+    classes: Classes
+
+    def kept(self, before: Task, source: str) -> LabelSetColumn:
+        """Return the labels with the network's, of which the rows may lack some."""
+        return replace(self, classes=_kept_classes(self.classes, before, source))
+
+
+@dataclass(frozen=True)
+class NumberColumn(LabelColumn):
+    """Numbers.
+
+    Attributes
+    ----------
+    distribution : str
+        One of `sparkwater.gpu.tasks.regression.DISTRIBUTIONS`.
+    center, scale : float
+        See `sparkwater.gpu.tasks.regression.RegressionTask`.
+    """
+
+    distribution: str
+    center: float
+    scale: float
+
+    def kept(self, before: Task, source: str) -> NumberColumn:
+        """Return the labels in the network's units."""
+        logarithmic = [isinstance(before, RegressionTask) and before.distribution == "poisson"]
+        if not isinstance(before, RegressionTask) or logarithmic != [self.distribution == "poisson"]:
+            what = before.distribution if isinstance(before, RegressionTask) else before.kind
+            raise ConfigurationError(
+                f"{source} learned {what}, and the label is to be learned with distribution={self.distribution!r}; a "
+                "warm start keeps what its outputs mean: train anew with weights=... and another head"
+            )
+        return replace(self, center=before.center, scale=before.scale)
+
+
+def _kept_classes(found: Classes, before: Task, source: str) -> Classes:
+    classes: Classes = getattr(before, "classes", ())
+    other = [label for label in found if label not in classes]
+    if other:
+        raise ConfigurationError(
+            f"the rows have the label {other[0]!r}, and {source} tells {_listed(classes)} apart; a warm start "
+            "keeps the classes: train without such rows, or anew with weights=... and another head"
+        )
+    return classes
+
+
+def is_label_set(schema: T.StructType, name: str) -> bool:
+    """Return whether a label column holds any number of labels a row."""
+    return isinstance(find_field(schema, name).dataType, T.ArrayType)
+
+
+def check_label_type(schema: T.StructType, name: str, sets: bool = False) -> None:
+    """Refuse a label column that holds no classes.
+
+    Parameters
+    ----------
+    schema : pyspark.sql.types.StructType
+        Of the DataFrame.
+    name : str
+        The label column.
+    sets : bool
+        Whether arrays of labels are accepted.
 
     Raises
     ------
     SchemaError
         With the type that it has.
     """
-    field = find_field(schema, name)
-    if not isinstance(field.dataType, (T.NumericType, T.StringType, T.BooleanType)):
+    kind = find_field(schema, name).dataType
+    element = kind.elementType if sets and isinstance(kind, T.ArrayType) else kind
+    if not isinstance(element, _LABEL_TYPES):
+        others = ", and arrays of these for several labels a row" if sets else ""
         raise SchemaError(
-            f"labelCol={name!r} is {field.dataType.simpleString()}; accepted: numbers (0, 1, 2, ...), strings, booleans"
+            f"labelCol={name!r} is {kind.simpleString()}; accepted: numbers (0, 1, 2, ...), strings, booleans{others}"
+        )
+
+
+def check_number_type(schema: T.StructType, name: str) -> None:
+    """Refuse a label column that holds no numbers.
+
+    Raises
+    ------
+    SchemaError
+        With the type that it has.
+    """
+    kind = find_field(schema, name).dataType
+    if not isinstance(kind, T.NumericType):
+        raise SchemaError(
+            f"labelCol={name!r} is {kind.simpleString()}; accepted: numbers; cast it, or use a classifier for classes"
         )
 
 
 def label_values(frame: DataFrame, name: str) -> Column:
-    """Return the label column as the ranks read it: strings, or doubles."""
-    column = F.col(f"`{name}`")
-    return column if isinstance(frame.schema[name].dataType, T.StringType) else column.cast("double")
+    """Return the label column as the ranks read it: strings or doubles, or arrays of these."""
+    column, kind = F.col(f"`{name}`"), frame.schema[name].dataType
+    if isinstance(kind, T.ArrayType):
+        return column if isinstance(kind.elementType, T.StringType) else column.cast("array<double>")
+    return column if isinstance(kind, T.StringType) else column.cast("double")
 
 
-def find_labels(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> LabelColumn:
+def find_classes(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> ClassColumn:
     """Count the rows of each label; one Spark job, which reads the label columns and those of weights and roles only.
 
     Parameters
@@ -79,30 +210,74 @@ def find_labels(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> Lab
     DataError
         If there are no rows, no labels, or labels that can't be classes.
     """
-    labelled = (
-        frame.select(label_values(frame, name).alias("label"), columns.training_weight().alias("weight"))
-        for frame, columns in parts
-    )
     counted = (
-        reduce(DataFrame.unionAll, labelled)
+        _labelled(parts, name)
         .groupBy("label")
         .agg(F.count(F.lit(1)).alias("count"), F.coalesce(F.sum("weight"), F.lit(0.0)).alias("total"))
     )
     found = counted.limit(MAX_CLASSES + 2).collect()
     rows = sum(row["count"] for row in found)
-    if not rows:
-        raise DataError("the DataFrame has no rows to train on")
-    # NaN is no label, as null isn't; the ranks treat both by handleInvalid.
-    labels = [row["label"] for row in found if row["label"] is not None and row["label"] == row["label"]]
-    if not labels:
-        raise DataError(f"labelCol={name!r}: all {rows} labels are null")
-    if len(labels) > MAX_CLASSES:
-        raise DataError(f"labelCol={name!r} has more than {MAX_CLASSES} different values; it can't be a class")
-    if not isinstance(labels[0], str):
-        _check_numbers(labels, name)
+    classes = _classes([row["label"] for row in found], rows, name)
     totals = {row["label"]: float(row["total"]) for row in found}
-    classes = tuple(sorted(labels))
-    return LabelColumn(classes, rows, tuple(totals[label] for label in classes))
+    return ClassColumn(rows=rows, classes=classes, totals=tuple(totals[label] for label in classes))
+
+
+def find_label_sets(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> LabelSetColumn:
+    """Find the labels of arrays; one Spark job, as `find_classes`."""
+    # The first label of a row, or the null that stands for none, counts the row.
+    exploded = _labelled(parts, name).select(F.posexplode_outer("label").alias("position", "label"))
+    counted = exploded.groupBy("label").agg(F.count_if(F.coalesce("position", F.lit(0)) == 0).alias("count"))
+    found = counted.limit(MAX_CLASSES + 2).collect()
+    rows = sum(row["count"] for row in found)
+    return LabelSetColumn(rows=rows, classes=_classes([row["label"] for row in found], rows, name))
+
+
+def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distribution: str) -> NumberColumn:
+    """Measure numeric labels of the training rows; one Spark job, as `find_classes`, and a look at one row.
+
+    Parameters
+    ----------
+    parts : sequence of (pyspark.sql.DataFrame, RowColumns)
+        DataFrames, and how their rows take part.
+    name : str
+        The label column.
+    distribution : str
+        One of `sparkwater.gpu.tasks.regression.DISTRIBUTIONS`.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or no label that the distribution admits.
+    """
+    label, least = F.col("label"), RegressionTask(distribution).least
+    rows = _labelled(parts, name)
+    valid = ~F.isnan(label) & (F.abs(label) < math.inf) & (label >= least) & (F.col("weight") > 0)
+    one = rows.where(valid).select("label").first()
+    # Around any label: sums of squares of labels far from 0 would lose their digits.
+    origin = one["label"] if one else 0.0
+    weight, apart = F.when(valid, F.col("weight")), label - F.lit(origin)
+    found = rows.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(weight).alias("weight"),
+        F.sum(weight * apart).alias("first"),
+        F.sum(weight * apart * apart).alias("second"),
+    ).first()
+    assert found is not None  # an aggregate has a row
+    if not found["rows"]:
+        raise DataError("the DataFrame has no rows to train on")
+    if not found["weight"]:
+        accepted = "finite numbers" if least else "numbers from 0 up"
+        raise DataError(
+            f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {accepted}"
+        )
+    shift = found["first"] / found["weight"]
+    mean, variance = origin + shift, found["second"] / found["weight"] - shift**2
+    if distribution == "poisson":
+        if mean <= 0:
+            raise DataError(f"labelCol={name!r}: all labels are 0; distribution='poisson' needs one above 0")
+        return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(math.log(mean)), scale=1.0)
+    scale = _rounded(math.sqrt(variance)) if variance > 0 else 1.0
+    return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(mean), scale=scale or 1.0)
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
@@ -112,6 +287,29 @@ def vector_positions(classes: Classes) -> Sequence[int]:
     evaluators read it; values that never occurred have probability 0.
     """
     return [int(value) if isinstance(value, float) else position for position, value in enumerate(classes)]
+
+
+def _labelled(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> DataFrame:
+    """Return the labels of all rows, with the weights of those to train on."""
+    labelled = (
+        frame.select(label_values(frame, name).alias("label"), columns.training_weight().alias("weight"))
+        for frame, columns in parts
+    )
+    return reduce(DataFrame.unionAll, labelled)
+
+
+def _classes(found: Sequence[Any], rows: int, name: str) -> Classes:
+    if not rows:
+        raise DataError("the DataFrame has no rows to train on")
+    # NaN is no label, as null isn't; the ranks treat both by handleInvalid.
+    labels = [label for label in found if label is not None and label == label]
+    if not labels:
+        raise DataError(f"labelCol={name!r}: all {rows} labels are null")
+    if len(labels) > MAX_CLASSES:
+        raise DataError(f"labelCol={name!r} has more than {MAX_CLASSES} different values; it can't be a class")
+    if not isinstance(labels[0], str):
+        _check_numbers(labels, name)
+    return tuple(sorted(labels))
 
 
 def _check_numbers(labels: Sequence[float], name: str) -> None:
@@ -125,3 +323,12 @@ def _check_numbers(labels: Sequence[float], name: str) -> None:
         raise DataError(
             f"labelCol={name!r} holds {max(labels):.0f}; numeric labels are below {MAX_CLASSES}; cast others to strings"
         )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _listed(classes: tuple[Any, ...]) -> str:
+    shown = ", ".join(map(repr, classes[:10]))
+    return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown

@@ -88,8 +88,7 @@ def _describe(fitted: FittedNetwork) -> str:
     network = portable_entry(fitted.trained)
     return json.dumps(
         {
-            **NetworkIdentity.of(network, fitted.spec, fitted.trained.scaling, fitted.classes).to_dict(),
-            "classWeights": fitted.trained.class_weights,
+            **NetworkIdentity.of(network, fitted.spec, fitted.trained.scaling, fitted.trained.task).to_dict(),
             "weightsSha256": fitted.trained.weights_digest,
             "summary": fitted.summary.to_dict(),
         },
@@ -102,7 +101,6 @@ def _parse(description: bytes, path: str) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(description)
         return {
             "identity": NetworkIdentity.from_dict(fields),
-            "class_weights": tuple(float(weight) for weight in fields["classWeights"]),
             "digest": fields["weightsSha256"],
             "summary": TrainingSummary.from_dict(fields["summary"]),
         }
@@ -114,10 +112,15 @@ def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork
     if digest(weights) != fields["digest"]:
         raise CheckpointError(f"{path}/{WEIGHTS_FILE} is damaged: its SHA-256 isn't the one in {MODEL_FILE}")
     identity: NetworkIdentity = fields["identity"]
-    entry, spec, classes = identity.entry(), identity.spec, identity.classes
+    entry, spec = identity.entry(), identity.spec
     scaling = scaling_of(identity.scalings, spec)
     trained = TrainedNetwork(
-        entry, network_shape(spec), len(classes), scaling, weights, fields["digest"], fields["class_weights"]
+        entry=entry,
+        shape=network_shape(spec),
+        task=identity.task,
+        scaling=scaling,
+        weights=weights,
+        weights_digest=fields["digest"],
     )
     try:
         ready_network(trained)  # weights of another network fail here, not in the first job
@@ -127,4 +130,4 @@ def _restore(fields: dict[str, Any], weights: bytes, path: str) -> FittedNetwork
         raise CheckpointError(
             f"{path!r}: the network {entry.name!r} can't be built with {dict(entry.arguments)!r}: {error!r}"
         ) from error
-    return FittedNetwork(trained, spec, classes, fields["summary"])
+    return FittedNetwork(trained=trained, spec=spec, summary=fields["summary"])

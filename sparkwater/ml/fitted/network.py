@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import TrainedNetwork
-from sparkwater.gpu.rows.held import Classes
 from sparkwater.ml.reports.summary import TrainingSummary
 
 
@@ -20,13 +19,10 @@ class FittedNetwork:
         What scores.
     spec : TensorSpec
         The tensor of one row.
-    classes : tuple of float or of str
-        The labels, sorted.
     summary : TrainingSummary
         What the training did.
     """
 
     trained: TrainedNetwork
     spec: TensorSpec
-    classes: Classes
     summary: TrainingSummary

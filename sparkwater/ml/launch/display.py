@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
+from sparkwater.gpu.tasks import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +65,23 @@ def both(first: Observer, second: Observer) -> Observer:
 
 def log_epoch(record: EpochRecord, epochs: float) -> None:
     """Log one line."""
-    held_out = record.validation
     logger.info(
-        "epoch %d/%g  loss %.4f  accuracy %.2f %%%s  %d rows/s  %.0f s left",
+        "epoch %d/%g  loss %.4f%s%s  %d rows/s  %.0f s left",
         record.epoch + 1,
         epochs,
         record.loss,
-        100 * record.accuracy,
-        f"  validation logloss {held_out.logloss:.4f}  error {100 * held_out.error:.2f} %" if held_out else "",
+        "" if record.accuracy is None else f"  accuracy {100 * record.accuracy:.2f} %",
+        _headline(record.validation) if record.validation else "",
         record.rows / record.seconds,
         record.seconds * max(epochs - record.epoch - 1, 0),
     )
+
+
+def _headline(metrics: Metrics) -> str:
+    """Return the first metric of a task, and its error rate where it has one."""
+    name, value = next(iter(metrics.items()))
+    error = metrics.get("error")
+    return f"  validation {name} {value:.4f}" + ("" if error is None else f"  error {100 * error:.2f} %")
 
 
 class _Bar:
@@ -91,9 +98,12 @@ class _Bar:
 
     def on_epoch(self, record: EpochRecord) -> None:
         rows = (record.epoch + 1) * record.rows if record.epoch + 1 <= self._epochs else None
-        numbers = {"loss": f"{record.loss:.4f}", "accuracy": f"{record.accuracy:.2%}"}
+        numbers = {"loss": f"{record.loss:.4f}"}
+        if record.accuracy is not None:
+            numbers["accuracy"] = f"{record.accuracy:.2%}"
         if record.validation:
-            numbers["validation"] = f"{record.validation.logloss:.4f} ({1 - record.validation.error:.2%})"
+            first, error = next(iter(record.validation.values())), record.validation.get("error")
+            numbers["validation"] = f"{first:.4f}" + ("" if error is None else f" ({1 - error:.2%})")
         self._show(record.epoch, rows, record.rows * self._epochs, numbers)
 
     def on_step(self, record: StepRecord) -> None:

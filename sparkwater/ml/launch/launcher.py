@@ -144,7 +144,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     # The key is a hash of the row's content, so its partition follows from the content as well.
     submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
-    last = LastReport(job.config.batch_size)
+    last = LastReport()
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,

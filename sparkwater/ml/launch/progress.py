@@ -21,11 +21,6 @@ _SECONDS_BETWEEN_STEPS = 2.0
 class LastReport:
     """Where a training was when it last told the driver: a rank that is lost can't say where it was.
 
-    Parameters
-    ----------
-    batch_size : int
-        Rows of a step.
-
     Attributes
     ----------
     epoch, step : int or None
@@ -34,13 +29,12 @@ class LastReport:
         Who is to be told.
     """
 
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
+    def __init__(self) -> None:
         self.epoch: int | None = None
         self.step: int | None = None
         self.observer = Observer(
             lambda record: self._move(record.epoch + 1, 0),
-            lambda record: self._move(record.epoch, record.rows // self._batch_size),
+            lambda record: self._move(record.epoch, record.step + 1),
         )
 
     def __str__(self) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.scaling import Scaling, scalings_in
-from sparkwater.ml.reports.confusion import label_name
 
 
 def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "network": job.network.name,
         "collective": job.collective,
         "overwriteWithBestModel": job.config.keep_best,
-        "classWeight": dict(zip(map(label_name, job.classes), job.config.class_weights, strict=False)) or "none",
+        **job.task.choices(),
         "scaling": [
             {
                 "mean": list(scaling.mean),

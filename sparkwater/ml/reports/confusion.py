@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError
+from sparkwater.gpu.tasks.classification import label_name
 from sparkwater.ml.reports.text_table import number, table
 
 if TYPE_CHECKING:
@@ -48,6 +51,36 @@ class ClassScores:
         known = precision is not None and recall is not None
         error = None if recall is None else 1 - recall
         return cls(label, rows, precision, recall, 2 * hits / (rows + predicted) if known else None, error)
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """How well one label was predicted, where rows have any number of them.
+
+    Attributes
+    ----------
+    label : str
+        The label.
+    rows, precision, recall, f1
+        As those of `ClassScores`, of the rows that have the label.
+    auc : float or None
+        Area under the ROC curve; None where all rows have the label, or none.
+    """
+
+    label: str
+    rows: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    auc: float | None
+
+    @classmethod
+    def of(cls, label: str, counts: Sequence[float], auc: float) -> LabelScores:
+        """Return the scores of a label, by `sparkwater.gpu.tasks.multilabel.COUNTS` and its area (NaN for none)."""
+        both, only_predicted, only_had, _ = counts
+        scores = ClassScores.of(label, both + only_had, both, both + only_predicted)
+        area = None if math.isnan(auc) else auc
+        return cls(label, scores.rows, scores.precision, scores.recall, scores.f1, area)
 
 
 @dataclass(frozen=True)
@@ -127,11 +160,6 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
         tuple(label_name(label) for label in labels),
         tuple(tuple(counted.get((actual, predicted), 0) for predicted in labels) for actual in labels),
     )
-
-
-def label_name(label: str | float) -> str:
-    """Return a label as text."""
-    return label if isinstance(label, str) else f"{label:g}"
 
 
 def _cell(count: float) -> str:

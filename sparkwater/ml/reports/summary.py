@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.tasks.class_metrics import MAX_CONFUSED, Metrics
+from sparkwater.gpu.tasks import Metrics
+from sparkwater.gpu.tasks.class_metrics import CONFUSION, MAX_CONFUSED
+from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS
 from sparkwater.gpu.training.timings import Timings, mean_timings, timings_of_ranks
 from sparkwater.ml.reports.choices import resolve
-from sparkwater.ml.reports.confusion import ConfusionMatrix, label_name
-from sparkwater.ml.reports.history import EPOCH_VALUES, epoch_values
+from sparkwater.ml.reports.confusion import ConfusionMatrix, LabelScores
+from sparkwater.ml.reports.history import epoch_columns, epoch_values
 from sparkwater.ml.reports.text_table import table
 
 if TYPE_CHECKING:
@@ -67,8 +69,12 @@ class TrainingSummary:
         What it was spent on, as each rank saw it; after restarts, in the last attempt.
     confusionMatrix : ConfusionMatrix or None
         Of the rows that judge, after the model's epoch: those to validate on where there are any, else the
-        training rows, each as it was scored at its own step. None for a training of no epochs, and for
-        more than 200 classes.
+        training rows, each as it was scored at its own step. None for a training of no epochs, for more than
+        200 classes, and for tasks without classes.
+    labelScores : tuple of LabelScores
+        Of the same rows, one a label, where rows have any number of labels; empty for other tasks.
+    metricNames : tuple of str
+        Metrics of the task.
     resolved : dict
         What each open choice became, by the names of Params and of other things; see
         `sparkwater.ml.reports.choices.resolve`.
@@ -92,6 +98,8 @@ class TrainingSummary:
     totalSeconds: float
     timingsPerRank: tuple[Timings, ...]
     confusionMatrix: ConfusionMatrix | None
+    labelScores: tuple[LabelScores, ...]
+    metricNames: tuple[str, ...]
     resolved: dict[str, Any]
 
     @classmethod
@@ -118,6 +126,8 @@ class TrainingSummary:
             totalSeconds=seconds,
             timingsPerRank=timings_of_ranks([outcome.timings for outcome in outcomes], seconds),
             confusionMatrix=_confusion(job, outcomes[0]),
+            labelScores=_label_scores(job, outcomes[0]),
+            metricNames=tuple(job.task.METRICS),
             resolved=resolved,
         )
 
@@ -135,12 +145,12 @@ class TrainingSummary:
     def history(self) -> DataFrame:
         """One row an epoch.
 
-        Columns are epoch, rows, loss, accuracy, seconds, rowsPerSecond, learningRate, then logloss,
-        error, meanPerClassError, auc and topKError of the training rows, and the same of the
-        validation rows (validationLogloss, ...), null where there are none; see
-        `sparkwater.gpu.records.EpochRecord` and `sparkwater.gpu.tasks.class_metrics.Metrics`.
+        Columns are epoch, rows, loss, accuracy (for classes), seconds, rowsPerSecond, learningRate, then the
+        metrics of the training rows (for classes logloss, error, meanPerClassError, auc and topKError), and the
+        same of the validation rows (validationLogloss, ...), null where there are none; see
+        `sparkwater.gpu.records.EpochRecord`.
         """
-        schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in EPOCH_VALUES)])
+        schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in epoch_columns(self.metricNames))])
         rows = [(record.epoch, record.rows, *epoch_values(record).values()) for record in self.records]
         return _session().createDataFrame(rows, schema)
 
@@ -154,6 +164,17 @@ class TrainingSummary:
             return None
         schema = "label string, rows double, precision double, recall double, f1 double, error double"
         return _session().createDataFrame(list(map(astuple, self.confusionMatrix.classes)), schema)
+
+    @property
+    def perLabel(self) -> DataFrame | None:
+        """One row a label: label, rows, precision, recall, f1 and auc of the rows that judge.
+
+        None where rows have one class each, or numbers; see `sparkwater.ml.reports.confusion.LabelScores`.
+        """
+        if not self.labelScores:
+            return None
+        schema = "label string, rows double, precision double, recall double, f1 double, auc double"
+        return _session().createDataFrame(list(map(astuple, self.labelScores)), schema)
 
     def __str__(self) -> str:
         return describe(self)
@@ -173,15 +194,22 @@ class TrainingSummary:
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
                 "lostCheckpoints": tuple(fields["lostCheckpoints"]),
                 "confusionMatrix": _matrix(fields["confusionMatrix"]),
+                "labelScores": tuple(LabelScores(**scores) for scores in fields["labelScores"]),
+                "metricNames": tuple(fields["metricNames"]),
                 "timingsPerRank": tuple(Timings(**timings) for timings in fields["timingsPerRank"]),
             }
         )
 
 
 def _confusion(job: RankJob, outcome: Outcome) -> ConfusionMatrix | None:
-    if outcome.confusion is None:
+    if CONFUSION not in outcome.details:
         return None
-    return ConfusionMatrix(tuple(map(label_name, job.classes)), tuple(map(_counts, outcome.confusion)))
+    return ConfusionMatrix(job.task.names, tuple(map(_counts, outcome.details[CONFUSION])))
+
+
+def _label_scores(job: RankJob, outcome: Outcome) -> tuple[LabelScores, ...]:
+    tables = (outcome.details.get(name, ()) for name in (COUNTS, AREAS))
+    return tuple(map(LabelScores.of, job.task.names, *tables))
 
 
 def _counts(weights: Sequence[float]) -> tuple[float, ...]:
@@ -230,7 +258,7 @@ def _results(summary: TrainingSummary) -> list[str]:
     ]
     if record.validation:
         lines.append(f"validation rows: {_metrics(record.validation)}")
-    if summary.confusionMatrix is None:
+    if summary.confusionMatrix is None and "error" in summary.metricNames:
         lines.append(f"by class: left out, there are more than {MAX_CONFUSED} classes")
     return lines
 

@@ -42,12 +42,13 @@ class Output:
     ----------
     name : str
         Of the column.
-    kind : {"vector", "tensor", "number", "label"}
-        An ML vector, tensor bytes, a double, or the string at a position.
+    kind : {"vector", "tensor", "number", "label", "members"}
+        An ML vector, tensor bytes, a double, the string at a position, or an array of the positions that are true:
+        doubles, or the strings at them.
     spec : TensorSpec
         What is computed for a row.
     labels : tuple of str
-        The strings of a ``label``.
+        The strings of a ``label``, and of ``members``.
     """
 
     name: str
@@ -67,12 +68,16 @@ class Output:
         """The Spark type in which the values leave Python."""
         if self.kind == "tensor":
             return T.BinaryType()
+        if self.kind == "members":
+            return T.ArrayType(T.DoubleType())
         return array_type(self.spec.dtype, 1 if self.kind == "vector" else 0)
 
     def to_arrow(self, values: Values, valid: npt.NDArray[np.bool_]) -> pa.Array:
         """Return the values of the valid rows, with nulls for the others."""
         if self.kind == "tensor":
             return tensors_to_arrow(values, valid)
+        if self.kind == "members":
+            return _members(values, valid)
         shape = (self.spec.size,) if self.kind == "vector" else ()
         return nested_arrow(values.reshape(-1), valid, TensorSpec(self.spec.dtype, shape))
 
@@ -81,8 +86,14 @@ class Output:
         if self.kind == "vector":
             return F.when(computed.isNotNull(), array_to_vector(computed.cast("array<double>")))
         if self.kind == "label":
-            return F.get(F.array(*(F.lit(label) for label in self.labels)), computed.cast("int"))
+            return F.get(self._names, computed.cast("int"))
+        if self.kind == "members" and self.labels:
+            return F.transform(computed, lambda position: F.get(self._names, position.cast("int")))
         return computed
+
+    @property
+    def _names(self) -> Column:
+        return F.array(*(F.lit(label) for label in self.labels))
 
 
 def add_outputs(
@@ -155,6 +166,15 @@ def _scorer(
     # As ML vectors hold them, whatever the dtype: a batch passes the JVM as well.
     row_bytes = sum(8 * output.spec.size for output in outputs)
     return executor_function(score, returns, row_bytes=row_bytes)
+
+
+def _members(values: Values, valid: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return the positions that are true as lists of doubles, with nulls for the rows that aren't valid."""
+    counts = np.zeros(len(valid), np.int64)
+    counts[valid] = values.sum(axis=1)
+    positions = np.nonzero(values)[1].astype(np.float64)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(positions), mask=pa.array(~valid))
 
 
 def _nothing(spec: TensorSpec) -> Values:

@@ -1,0 +1,149 @@
+"""Classification: one class a row, softmax outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from typing_extensions import Self
+
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.gpu.tasks.class_metrics import ClassSums
+from sparkwater.gpu.tasks.class_weights import prior_shift, weights_on
+from sparkwater.gpu.tasks.losses import cross_entropy
+from sparkwater.gpu.tasks.task import Sums, Targets, Task
+
+#: Labels: numbers, or strings.
+Classes = tuple[float, ...] | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClassificationTask(Task):
+    """Classes of rows; the network gives log-odds, one a class.
+
+    Attributes
+    ----------
+    classes : tuple of float or of str
+        Labels, sorted; the network's output ``i`` is for ``classes[i]``.
+    class_weights : tuple of float
+        Weight of each class in the loss, above 0; none by default. Raw predictions are corrected for them.
+    label_smoothing : float
+        See `sparkwater.gpu.tasks.losses.cross_entropy`.
+    top_k : int
+        Of the metric ``topKError``.
+    """
+
+    kind: ClassVar[str] = "classification"
+    METRICS: ClassVar[Mapping[str, bool]] = {
+        "logloss": False,
+        "error": False,
+        "meanPerClassError": False,
+        "auc": True,
+        "topKError": False,
+    }
+
+    classes: Classes
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
+    top_k: int = 5
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes)
+        if self.class_weights and len(self.class_weights) != len(self.classes):
+            raise ValueError(f"{len(self.class_weights)} weights for {len(self.classes)} classes")
+        if not all(isinstance(weight, (int, float)) and weight > 0 for weight in self.class_weights):
+            raise ValueError(f"class weights {self.class_weights!r} are not above 0")
+
+    @classmethod
+    def numbered(cls, count: int) -> Self:
+        """Return the task of labels 0, 1, 2, ..."""
+        return cls(tuple(map(float, range(count))))
+
+    @property
+    def outputs(self) -> int:
+        """One a class."""
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return tuple(map(label_name, self.classes))
+
+    @property
+    def target(self) -> TensorSpec:
+        """Position in the list of classes."""
+        return TensorSpec("int64", ())
+
+    def encode(self, labels: pa.Array) -> Targets:
+        """Return the positions of labels in the list of classes; those that aren't there are invalid."""
+        positions = class_positions(labels, self.classes)
+        return Targets(positions, positions >= 0)
+
+    def refusal(self, label: Any) -> str:
+        """Return why a label isn't valid."""
+        return f"the label {label!r} is not one of the classes"
+
+    def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the cross entropy of each row, in nats; class weights excepted."""
+        return cross_entropy(outputs, targets, self.label_smoothing)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether there are class weights."""
+        return bool(self.class_weights)
+
+    def row_weights(self, targets: torch.Tensor) -> torch.Tensor | None:
+        """Return the weight of each row's class."""
+        return weights_on(self.class_weights, targets.device)[targets] if self.class_weights else None
+
+    def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return log-odds that fit the rows as they are, without class weights."""
+        return outputs - prior_shift(self.class_weights, outputs.device) if self.class_weights else outputs
+
+    def sums(self, device: torch.device) -> Sums:
+        """Return empty sums."""
+        return ClassSums(len(self.classes), self.top_k, device)
+
+    def unfit(self, metric: str) -> str | None:
+        """Return why a metric says nothing about so many classes, or None where it does."""
+        classes = len(self.classes)
+        if metric == "auc" and classes != 2:
+            return f"auc is defined for 2 classes; there are {classes}"
+        if metric == "topKError" and self.top_k >= classes:
+            return f"with {classes} classes no row is beyond topK={self.top_k}"
+        return super().unfit(metric)
+
+    def choices(self) -> dict[str, Any]:
+        """Return the class weights."""
+        return {"classWeight": dict(zip(self.names, self.class_weights, strict=False)) or "none"}
+
+
+def check_classes(classes: Sequence[Any]) -> None:
+    """Refuse a list of classes that is empty, or mixes strings and numbers.
+
+    Raises
+    ------
+    ValueError
+        With the classes.
+    """
+    kinds = {isinstance(label, str) for label in classes}
+    numbers = all(isinstance(label, (str, float, int)) and not isinstance(label, bool) for label in classes)
+    if not isinstance(classes, tuple) or len(kinds) != 1 or not numbers:
+        raise ValueError(f"{classes!r} is no list of classes")
+
+
+def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the position of each label in the list of classes, -1 where it isn't there."""
+    found = pc.index_in(labels, value_set=pa.array(classes, type=labels.type))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def label_name(label: str | float) -> str:
+    """Return a label as text."""
+    return label if isinstance(label, str) else f"{label:g}"

@@ -1,0 +1,185 @@
+"""The seam between the training core and labels: targets, losses, metrics and responses of one kind.
+
+The nearest relative is scikit-learn's ``BaseLoss``: a loss, a link and the valid targets in one object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from typing_extensions import Self
+
+from sparkwater.conversions.tensors.spec import TensorSpec
+
+
+class Metrics(dict[str, float | None]):
+    """Metrics by name, which are attributes as well; None where one is undefined."""
+
+    def __getattr__(self, name: str) -> float | None:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no metric {name!r}; there are {', '.join(self)}") from None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels as the training takes them.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        ``(rows, *task.target.shape)``, of the target's dtype. What invalid rows hold means nothing.
+    valid : numpy.ndarray of bool
+        Rows whose label can be used.
+    """
+
+    values: npt.NDArray[Any]
+    valid: npt.NDArray[np.bool_]
+
+
+class Sums(ABC):
+    """Sums over scored rows that ranks add up, and from which metrics follow.
+
+    Attributes
+    ----------
+    values : torch.Tensor
+        All sums, one float64 vector.
+    """
+
+    values: torch.Tensor
+
+    @abstractmethod
+    def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
+        """Add rows; no gradients are wanted.
+
+        Parameters
+        ----------
+        raw : torch.Tensor
+            Raw predictions ``(rows, outputs)``, as `Task.adjust` gives them.
+        targets : torch.Tensor
+            As `Targets.values`.
+        weights : torch.Tensor, optional
+            Of the rows; 1 by default.
+        """
+
+    @abstractmethod
+    def metrics(self) -> Metrics:
+        """Return the metrics of all rows that were added; there must be one."""
+
+    def details(self) -> dict[str, torch.Tensor]:
+        """Return tables beside the metrics, such as a confusion matrix, by name."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What a network learns: a frozen value that JSON holds, the same on all ranks and with the model.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in saved models, such as ``classification``.
+    METRICS : mapping of str to bool
+        Metrics by name, and whether larger values are better.
+    """
+
+    kind: ClassVar[str]
+    METRICS: ClassVar[Mapping[str, bool]]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Outputs of the network for a row."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs in reports; empty where they need none."""
+        return ()
+
+    @property
+    @abstractmethod
+    def target(self) -> TensorSpec:
+        """Target of a row."""
+
+    @abstractmethod
+    def encode(self, labels: pa.Array) -> Targets:
+        """Return labels as targets.
+
+        Parameters
+        ----------
+        labels : pyarrow.Array
+            Strings, doubles, or lists of these; nulls are invalid.
+        """
+
+    @abstractmethod
+    def refusal(self, label: Any) -> str:
+        """Return why a label isn't valid."""
+
+    @abstractmethod
+    def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each row, ``(rows,)``.
+
+        Parameters
+        ----------
+        outputs : torch.Tensor
+            Of the network, ``(rows, outputs)``.
+        targets : torch.Tensor
+            As `Targets.values`.
+        """
+
+    @property
+    def weighs(self) -> bool:
+        """Whether `row_weights` gives weights."""
+        return False
+
+    def row_weights(self, targets: torch.Tensor) -> torch.Tensor | None:
+        """Return what rows weigh in the loss for their targets, float32; None where all weigh 1."""
+        del targets
+        return None
+
+    def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the raw predictions that the network's outputs stand for, on the scale of the link."""
+        return outputs
+
+    @abstractmethod
+    def sums(self, device: torch.device) -> Sums:
+        """Return empty sums."""
+
+    def unfit(self, metric: str) -> str | None:
+        """Return why a metric says nothing for this task, or None where it does."""
+        return None if metric in self.METRICS else f"{self.kind} has the metrics {', '.join(self.METRICS)}"
+
+    def choices(self) -> dict[str, Any]:
+        """Return what follows from the training rows or was left open, by name, for the training summary."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the task as JSON takes it."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task that `to_dict` gave, also after a way through JSON.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If the values are no such thing.
+        """
+        given = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def row_counts(rows: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return what rows count in metrics, float64: their weights, or 1 each."""
+    if weights is None:
+        return torch.ones(len(rows), dtype=torch.float64, device=rows.device)
+    return weights.double()
