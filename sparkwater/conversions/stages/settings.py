@@ -141,6 +141,11 @@ class Settings(Params):
                 super()._set(**{name: value})
         return self
 
+    @classmethod
+    def declared(cls, name: str) -> Declaration:
+        """Return what a line of this class, or of a base, declared."""
+        return cls._settings[name]
+
     def check_settings(self) -> None:
         """Refuse values that the declarations don't accept.
 
