@@ -73,7 +73,9 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         convert=_to_layers,
     )
     outputCol: Setting[str] = setting("deepFeatures", "the column to add for a single layer")  # type: ignore[assignment]
-    outputCols: Setting[list[str] | None] = setting(None, "the columns to add for a list of layers, in its order")
+    outputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+        None, "the columns to add for a list of layers, in its order"
+    )
     pooling: Setting[str] = setting(
         "flatten",
         "what to take of a map (channels, ...): all values, row-major, or each channel's mean or maximum over all "

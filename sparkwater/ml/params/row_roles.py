@@ -21,7 +21,7 @@ def _to_frame(value: Any) -> DataFrame:
 class RowParams(HasWeightCol, HasValidationIndicatorCol):
     """Params of weights and validation."""
 
-    weightCol: Setting[str | None] = setting(
+    weightCol: Setting[str | None] = setting(  # type: ignore[assignment]
         None, "weights of the rows, from 0 up, in loss and metrics. A row of weight 0 is as good as absent"
     )
     validationIndicatorCol: Setting[str | None] = setting(
