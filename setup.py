@@ -40,6 +40,7 @@ setup(
         "psutil>=5.9",
         "scipy>=1.11",
         "tqdm>=4.66.3",
+        "typing_extensions>=4.6",
     ],
     extras_require={
         # Build it with `python -m sparkwater.gpu.build_horovod`: a plain pip install does not

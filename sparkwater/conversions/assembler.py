@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark import keyword_only
-from pyspark.ml.param.shared import HasInputCols
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import (
@@ -22,8 +20,10 @@ from sparkwater.conversions.stages.columns import (
     tensor_spec,
 )
 from sparkwater.conversions.stages.executor_functions import executor_function
-from sparkwater.conversions.stages.params import HasDtype, with_setters
+from sparkwater.conversions.stages.params import HasDtype
+from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.shapes import find_shape
+from sparkwater.conversions.stages.spark_params import HasInputCols
 from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of, element_and_depth
 from sparkwater.conversions.stages.tensor_stages import MakesTensors
 from sparkwater.conversions.tensors.arrow import TensorRows, readable_tensors
@@ -36,47 +36,28 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-@with_setters
 class TensorAssembler(MakesTensors, HasInputCols, HasDtype):
     """Put numbers, vectors, arrays and tensors side by side in one tensor of one dimension.
 
     It is to tensors what Spark's ``VectorAssembler`` is to vectors. Strings are numbered by Spark's
     ``StringIndexer`` or by `CategoryToTensor` before.
-
-    Parameters
-    ----------
-    inputCols : list of str
-        The columns, in their order in the tensor; arrays and tensors of more dimensions go in
-        row-major. The lengths of vectors and arrays are seen as `VectorToTensor` does.
-    outputCol : str
-        The tensor column to add.
-    dtype : str, optional
-        Dtype of the tensors; by default the smallest that holds the numbers of all columns exactly.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with rows where a column can't be used. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
     """
 
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        inputCols: list[str] | None = None,
-        outputCol: str | None = None,
-        dtype: str | None = None,
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(handleInvalid="error")
-        self._set(**self._input_kwargs)
+    inputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+        None,
+        "the columns, in their order in the tensor; arrays and tensors of more dimensions go in row-major. The lengths "
+        "of vectors and arrays are seen as VectorToTensor does",
+    )
+    dtype: Setting[str | None] = setting(
+        None, "dtype of the tensors; without it the smallest that holds the numbers of all columns exactly"
+    )
 
     def _first_input(self) -> str:
-        return self.getInputCols()[0]
+        names: list[str] = self.getInputCols()
+        return names[0]
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        if not self.isDefined(self.inputCols) or not self.getInputCols():
+        if not self.getInputCols():
             raise ConfigurationError("TensorAssembler needs inputCols, the columns to read")
         inputs = [_find_input(dataset, name) for name in self.getInputCols()]
         dtype = self.getDtype() or common_dtype(part.spec.dtype for part in inputs)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-from pyspark import keyword_only
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field
 from sparkwater.conversions.stages.executor_functions import executor_function
-from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.tensor_stages import ToTensor, input_field
 from sparkwater.conversions.tensors.record_batches import category_numbers
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -54,39 +52,12 @@ def check_categories(categories: Sequence[str]) -> tuple[str, ...]:
     return tuple(categories)
 
 
-@with_setters
 class CategoryToTensor(ToTensor):
-    """Turn strings into their positions in a list of categories: int64 scalars, for embeddings and labels.
+    """Turn strings into their positions in a list of categories: int64 scalars, for embeddings and labels."""
 
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of strings, and the tensor column to add.
-    categories : list of str
-        The strings; the first one becomes 0. `find_categories` lists those of a column.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null rows and with strings that aren't in the list. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    """
-
-    categories: Param[list[str]] = Param(
-        Params._dummy(), "categories", "the strings; the first one becomes 0", typeConverter=TypeConverters.toListString
+    categories: Setting[list[str] | None] = setting(
+        None, "the strings; the first one becomes 0. find_categories lists those of a column"
     )
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        categories: list[str] | None = None,
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(handleInvalid="error")
-        self._set(**self._input_kwargs)
 
     def getCategories(self) -> list[str]:
         """Return the value of ``categories``.
@@ -96,8 +67,8 @@ class CategoryToTensor(ToTensor):
         ConfigurationError
             If it isn't set, is empty, or names a string twice.
         """
-        given: list[str] = self.getOrDefault(self.categories) if self.isDefined(self.categories) else []
-        return list(check_categories(given))
+        given = self.getOrDefault(self.categories) if self.isDefined(self.categories) else None
+        return list(check_categories(given or []))
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         field = input_field(self, dataset)

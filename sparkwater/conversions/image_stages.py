@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import check_schemes, checked_images, image_spec, image_structs
 from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES
+from sparkwater.conversions.stages.accepts import at_least, one_of
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.loading import StageReadable, StageWritable
-from sparkwater.conversions.stages.params import HasImageShape, with_setters
+from sparkwater.conversions.stages.params import HasImageShape
+from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
 from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@with_setters
 class ImageToTensor(ToTensor, HasImageShape):
     """Decode and resize pictures into a tensor column, on the executors.
 
@@ -32,64 +31,28 @@ class ImageToTensor(ToTensor, HasImageShape):
     How pictures are decoded is said at `sparkwater.conversions.images.decoding.decode_image`, which URIs are
     read at `sparkwater.conversions.images.uris.read_uri`. For a column of URIs, ``transform`` runs a job
     that looks at the first 100 of them, and refuses what nothing reads.
-
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of pictures, and the tensor column to add.
-    imageShape : list of int
-        ``[height, width, channels]`` of the result; channels 1 (grey) or 3 (RGB).
-    resize : {"stretch", "fit", "crop"}
-        How a picture of another shape fills the result: ``stretch`` (default) changes its aspect
-        ratio, ``fit`` keeps all of it and pads with black, ``crop`` keeps its centre.
-    maxPixels : int
-        Encoded pictures with more pixels than this can't be used; against decompression bombs.
-        Default 178,956,970, where Pillow draws the line.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null and corrupt pictures. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    problemCol : str, optional
-        With ``handleInvalid="keep"``: a string column to add, with the reason why a row has no
-        tensor; null where it has one. See `sparkwater.conversions.report_problems`.
     """
 
-    resize: Param[str] = Param(
-        Params._dummy(),
-        "resize",
+    imageShape: Setting[list[int] | None] = setting(
+        None, "[height, width, channels] of the result; channels 1 (grey) or 3 (RGB)"
+    )
+    resize: Setting[str] = setting(
+        "stretch",
         "how a picture of another shape fills the result: 'stretch' changes its aspect ratio, 'fit' keeps all of it "
         "and pads with black, 'crop' keeps its centre",
-        typeConverter=TypeConverters.toString,
+        accepts=one_of(*RESIZES),
     )
-    maxPixels: Param[int] = Param(
-        Params._dummy(),
-        "maxPixels",
-        "encoded pictures with more pixels can't be used",
-        typeConverter=TypeConverters.toInt,
+    maxPixels: Setting[int] = setting(
+        MAX_PIXELS,
+        "encoded pictures with more pixels can't be used: against decompression bombs. The default is where Pillow "
+        "draws the line",
+        accepts=at_least(1),
     )
-    problemCol: Param[str] = Param(
-        Params._dummy(),
-        "problemCol",
-        "with handleInvalid='keep': string column to add, with the reason why a row has no tensor",
-        typeConverter=TypeConverters.toString,
+    problemCol: Setting[str | None] = setting(
+        None,
+        "with handleInvalid='keep': string column to add, with the reason why a row has no tensor; null where it has "
+        "one. See sparkwater.conversions.report_problems",
     )
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        imageShape: list[int] | None = None,
-        resize: str = "stretch",
-        maxPixels: int = MAX_PIXELS,
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-        problemCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(resize="stretch", maxPixels=MAX_PIXELS, handleInvalid="error")
-        self._set(**self._input_kwargs)
 
     def getResize(self) -> str:
         """Return the value of ``resize``.
@@ -99,9 +62,7 @@ class ImageToTensor(ToTensor, HasImageShape):
         ConfigurationError
             If it is none of the accepted values.
         """
-        value: str = self.getOrDefault(self.resize)
-        if value not in RESIZES:
-            raise ConfigurationError(f"resize={value!r}; accepted: {', '.join(RESIZES)}")
+        value: str = self.accepted_value("resize")
         return value
 
     def getMaxPixels(self) -> int:
@@ -112,14 +73,8 @@ class ImageToTensor(ToTensor, HasImageShape):
         ConfigurationError
             If it isn't positive.
         """
-        value: int = self.getOrDefault(self.maxPixels)
-        if value < 1:
-            raise ConfigurationError(f"maxPixels={value}; accepted: 1 or more")
+        value: int = self.accepted_value("maxPixels")
         return value
-
-    def getProblemCol(self) -> str | None:
-        """Return the value of ``problemCol``, or None where it isn't set."""
-        return self.getOrDefault(self.problemCol) if self.isDefined(self.problemCol) else None
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         shape = self.getImageShape()
@@ -147,41 +102,22 @@ class ImageToTensor(ToTensor, HasImageShape):
             raise SchemaError(f"problemCol={name!r}: there is a column of that name already")
 
 
-@with_setters
 class TensorToImage(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
     """Turn a tensor column of pictures into Spark's image struct, which notebooks display.
 
     The struct is that of `pyspark.ml.image.ImageSchema`: origin, height, width, nChannels, mode and
     the pixels, rows of blue, green, red. A null tensor gives a null struct.
-
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The tensor column, uint8 ``(channels, height, width)`` with 1 or 3 channels, and the column
-        of image structs to add.
-    originCol : str, optional
-        A string column that says where each picture comes from. Default: an empty origin.
     """
 
-    _input_kwargs: dict[str, Any]
-
-    originCol: Param[str] = Param(
-        Params._dummy(),
-        "originCol",
-        "string column that says where each picture comes from",
-        typeConverter=TypeConverters.toString,
+    inputCol: Setting[str | None] = setting(  # type: ignore[assignment]
+        None, "the tensor column, uint8 (channels, height, width) with 1 or 3 channels"
     )
-
-    @keyword_only
-    def __init__(
-        self, *, inputCol: str | None = None, outputCol: str | None = None, originCol: str | None = None
-    ) -> None:
-        super().__init__()
-        self._set(**self._input_kwargs)
-
-    def getOriginCol(self) -> str | None:
-        """Return the value of ``originCol``, or None where it isn't set."""
-        return self.getOrDefault(self.originCol) if self.isDefined(self.originCol) else None
+    outputCol: Setting[str | None] = setting(  # type: ignore[assignment]
+        None, "the column of image structs to add; by default the stage's uid with '__output'"
+    )
+    originCol: Setting[str | None] = setting(
+        None, "string column that says where each picture comes from; without it the origin is empty"
+    )
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         origin = F.lit("")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import VectorUDT
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import checked_tensors, from_tensor_column
 from sparkwater.conversions.stages.loading import StageReadable, StageWritable
-from sparkwater.conversions.stages.params import HasDtype, with_setters
+from sparkwater.conversions.stages.params import HasDtype
+from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.shapes import find_shape
+from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
 from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of
 from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field, input_spec
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -29,31 +28,9 @@ if TYPE_CHECKING:
 class _NumbersToTensor(ToTensor, HasDtype):
     """What the Transformers from numbers have in common."""
 
-    shape: Param[list[int]] = Param(
-        Params._dummy(),
-        "shape",
-        "shape of one tensor, filled row-major; without it that of the first row",
-        typeConverter=TypeConverters.toListInt,
+    shape: Setting[list[int] | None] = setting(
+        None, "shape of one tensor, filled row-major; without it that of the first row"
     )
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        shape: list[int] | None = None,
-        dtype: str | None = None,
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(handleInvalid="error")
-        self._set(**self._input_kwargs)
-
-    def getShape(self) -> list[int] | None:
-        """Return the value of ``shape``, or None where it isn't set."""
-        return self.getOrDefault(self.shape) if self.isDefined(self.shape) else None
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         field = input_field(self, dataset)
@@ -63,36 +40,30 @@ class _NumbersToTensor(ToTensor, HasDtype):
                 f"{type(self).__name__} can't read column {field.name!r} of {field.dataType.simpleString()}; "
                 f"accepted: {self._accepted}"
             )
-        shape = self.getShape()
+        shape: list[int] | None = self.getShape()
         spec = TensorSpec(self.getDtype() or own_dtype, find_shape(dataset, field.name) if shape is None else shape)
         return self._add_tensors(dataset, checked_tensors(dataset, field.name, spec), spec)
 
-    _accepted: str
+    _accepted: ClassVar[str]
 
     def _takes(self, data_type: T.DataType) -> bool:
         raise NotImplementedError
 
 
-@with_setters
 class VectorToTensor(_NumbersToTensor):
-    """Turn ML vectors, dense or sparse, into a tensor column.
+    """Turn ML vectors, dense or sparse, into a tensor column."""
 
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of vectors, and the tensor column to add.
-    shape : list of int, optional
-        Shape of one tensor; the values of a row fill it row-major. By default the vector's length,
-        from the column's ML attributes or from the first row (one small Spark job).
-    dtype : str, optional
-        Dtype of the tensors; by default float64, which is what vectors hold. A row with a number
-        that the dtype has no place for can't be used: fractions, NaN and large numbers in integers,
-        finite numbers beyond a float's range. Floats round.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null rows, rows of another length, and the like. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    """
+    shape: Setting[list[int] | None] = setting(
+        None,
+        "shape of one tensor; the values of a row fill it row-major. By default the vector's length, from the column's "
+        "ML attributes or from the first row (one small Spark job)",
+    )
+    dtype: Setting[str | None] = setting(
+        None,
+        "dtype of the tensors; by default float64, which is what vectors hold. A row with a number that the dtype has "
+        "no place for can't be used: fractions, NaN and large numbers in integers, finite numbers beyond a float's "
+        "range. Floats round",
+    )
 
     _accepted = "ML vectors (ArrayToTensor takes arrays and plain numbers)"
 
@@ -100,25 +71,17 @@ class VectorToTensor(_NumbersToTensor):
         return isinstance(data_type, VectorUDT)
 
 
-@with_setters
 class ArrayToTensor(_NumbersToTensor):
-    """Turn arrays of numbers, nested ones too, or plain numbers into a tensor column.
+    """Turn arrays of numbers, nested ones too, or plain numbers into a tensor column."""
 
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The column of arrays or numbers, and the tensor column to add.
-    shape : list of int, optional
-        Shape of one tensor. Flat arrays fill it row-major; nested ones must have its lengths. By
-        default the lengths in the first row (one small Spark job); ``[]``, a scalar, for numbers.
-    dtype : str, optional
-        Dtype of the tensors; by default the one that holds the same numbers. For others see
-        `VectorToTensor`.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with null rows, rows of other lengths, and the like. Default ``error``.
-    idCol : str, optional
-        The column that names a row in errors.
-    """
+    shape: Setting[list[int] | None] = setting(
+        None,
+        "shape of one tensor. Flat arrays fill it row-major; nested ones must have its lengths. By default the lengths "
+        "in the first row (one small Spark job); [], a scalar, for numbers",
+    )
+    dtype: Setting[str | None] = setting(
+        None, "dtype of the tensors; by default the one that holds the same numbers. For others see VectorToTensor"
+    )
 
     _accepted = f"{ACCEPTED_NUMBERS.rsplit(',', 1)[0]} (VectorToTensor takes ML vectors)"
 
@@ -129,23 +92,11 @@ class ArrayToTensor(_NumbersToTensor):
 class _FromTensor(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
     """What the Transformers from tensors have in common."""
 
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
-    def __init__(self, *, inputCol: str | None = None, outputCol: str | None = None) -> None:
-        super().__init__()
-        self._set(**self._input_kwargs)
-
-
-@with_setters
 class TensorToVector(_FromTensor):
     """Turn a tensor column into dense ML vectors, row-major; null stays null.
 
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The tensor column, and the vector column to add. A vector holds float64: int64 values
-        beyond 2**53 are rounded.
+    A vector holds float64: int64 values beyond 2**53 are rounded.
     """
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
@@ -154,15 +105,10 @@ class TensorToVector(_FromTensor):
         return dataset.withColumn(free_output(self, dataset), F.when(column.isNotNull(), array_to_vector(values)))
 
 
-@with_setters
 class TensorToArray(_FromTensor):
     """Turn a tensor column into arrays as nested as its shape; scalars into plain numbers; null stays null.
 
-    Parameters
-    ----------
-    inputCol, outputCol : str
-        The tensor column, and the column to add. uint8 comes as short and float16 as float, as
-        Spark has no such types.
+    uint8 comes as short and float16 as float, as Spark has no such types.
     """
 
     def _transform(self, dataset: DataFrame) -> DataFrame:

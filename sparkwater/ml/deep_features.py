@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, TypeConverters
-from pyspark.ml.param.shared import HasOutputCol, HasOutputCols
 from pyspark.ml.util import MLReadable, MLWritable
 
-from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.accepts import one_of
+from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
+from sparkwater.conversions.stages.spark_params import HasOutputCol, HasOutputCols
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.cuts import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
 from sparkwater.gpu.networks.inference import ready_network
 from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.fitted.files import ModelReader, ModelWriter
-from sparkwater.ml.params.declaring import declare, refuse_unless
 from sparkwater.ml.params.learner import ScoringParams
 from sparkwater.ml.scoring.outputs import Output, add_outputs
 
@@ -46,7 +44,6 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-@with_setters
 class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLReadable[Any], MLWritable):
     """Add what layers inside a trained network give for each row.
 
@@ -55,78 +52,42 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
     are those of PyTorch's forward hooks, bit for bit where as many rows go through the network at a time.
 
     ``transform`` keeps every row, its order within a partition and all its columns.
-
-    Parameters
-    ----------
-    model : ImageClassifierModel, optional
-        Whose network to use, and which columns where none are given; `setModel` sets it as well.
-    featuresCol : str
-        A column as the model takes it: tensors, pictures or vectors. Default: the model's, else ``features``.
-    featuresCols : list of str
-        Several of them, for a network of several inputs. Default: the model's.
-    layer : str, int or list of these
-        Names as in ``named_modules``, such as ``fc1`` or ``layer2.0``, with ``#2`` and so on for a module's
-        further calls; positions in the table of `sparkwater.gpu.inspection.describe.describe_network`, from 0;
-        ``penultimate`` for the input of the last layer that has weights. Default ``penultimate``.
-    outputCol : str
-        The column to add for a single layer. Default ``deepFeatures``.
-    outputCols : list of str
-        The columns to add for a list of layers, in its order.
-    pooling : {"flatten", "average", "max"}
-        What to take of a map ``(channels, ...)``: all values, row-major, or each channel's mean or
-        maximum over all positions. Default ``flatten``.
-    outputType : {"vector", "tensor"}
-        Dense ML vectors; or tensor columns of float32, in which a map that isn't pooled keeps its shape.
-        Default ``vector``.
-    handleInvalid : {"error", "skip", "keep"}
-        What to do with rows that can't be used: fail and name the first, drop them, or give them nulls.
-        Default ``error``.
-    idCol : str, optional
-        Column that names a row in errors.
     """
 
-    _input_kwargs: dict[str, Any]
-
-    layer: Param[str | int | list[str | int]] = declare(
-        "layer", "name or position of a layer, 'penultimate', or a list of them", _to_layers
+    model: Argument[HasFittedNetwork | None] = argument(
+        "an ImageClassifierModel: its network, and its features columns where none are given; setModel sets it as well"
     )
-    pooling: Param[str] = declare(
-        "pooling", f"what to take of a layer's map: one of {', '.join(POOLINGS)}", TypeConverters.toString
+    featuresCol: Setting[str] = setting(
+        "features",
+        "a column as the model takes it: tensors, pictures or vectors. The model's where there is a model",
     )
-    outputType: Param[str] = declare(
-        "outputType", f"type of the columns to add: one of {', '.join(OUTPUT_TYPES)}", TypeConverters.toString
+    featuresCols: Setting[list[str] | None] = setting(
+        None, "several of them, for a network of several inputs. The model's where there is a model"
     )
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        model: HasFittedNetwork | None = None,
-        featuresCol: str = "features",
-        featuresCols: list[str] | None = None,
-        layer: str | int | list[str | int] = PENULTIMATE,
-        outputCol: str = "deepFeatures",
-        outputCols: list[str] | None = None,
-        pooling: str = "flatten",
-        outputType: str = "vector",
-        handleInvalid: str = "error",
-        idCol: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(
-            featuresCol="features",
-            layer=PENULTIMATE,
-            outputCol="deepFeatures",
-            pooling="flatten",
-            outputType="vector",
-            handleInvalid="error",
-        )
-        self._fitted: FittedNetwork | None = None
-        given = dict(self._input_kwargs)
-        network = given.pop("model", None)
-        if network is not None:
-            self.setModel(network)
-        self._set(**given)
+    layer: Setting[str | int | list[str | int]] = setting(
+        PENULTIMATE,
+        "name or position of a layer, 'penultimate', or a list of them. Names are as in named_modules, such as fc1 or "
+        "layer2.0, with #2 and so on for a module's further calls; positions in the table of "
+        "sparkwater.gpu.inspection.describe.describe_network, from 0; penultimate is the input of the last layer that "
+        "has weights",
+        convert=_to_layers,
+    )
+    outputCol: Setting[str] = setting("deepFeatures", "the column to add for a single layer")  # type: ignore[assignment]
+    outputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+        None, "the columns to add for a list of layers, in its order"
+    )
+    pooling: Setting[str] = setting(
+        "flatten",
+        "what to take of a map (channels, ...): all values, row-major, or each channel's mean or maximum over all "
+        "positions",
+        accepts=one_of(*POOLINGS),
+    )
+    outputType: Setting[str] = setting(
+        "vector",
+        "type of the columns to add: dense ML vectors; or tensor columns of float32, in which a map that isn't pooled "
+        "keeps its shape",
+        accepts=one_of(*OUTPUT_TYPES),
+    )
 
     @property
     def fitted(self) -> FittedNetwork:
@@ -137,9 +98,10 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         ConfigurationError
             If there is none.
         """
-        if self._fitted is None:
+        fitted: FittedNetwork | None = vars(self).get("_fitted")
+        if fitted is None:
             raise ConfigurationError("DeepFeatures has no network; give it a trained model with setModel(model)")
-        return self._fitted
+        return fitted
 
     @fitted.setter
     def fitted(self, fitted: FittedNetwork) -> None:
@@ -153,22 +115,10 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
                 f"model is a {type(model).__name__}; accepted: an ImageClassifierModel, such as the last of a "
                 "PipelineModel's stages"
             )
-        self._fitted = fitted
+        self.fitted = fitted
         names = model.getFeaturesCols()
         self._setDefault(**({"featuresCol": names[0]} if len(names) == 1 else {"featuresCols": names}))
         return self
-
-    def getLayer(self) -> str | int | list[str | int]:
-        """Return the value of ``layer``."""
-        return self.getOrDefault(self.layer)
-
-    def getPooling(self) -> str:
-        """Return the value of ``pooling``."""
-        return self.getOrDefault(self.pooling)
-
-    def getOutputType(self) -> str:
-        """Return the value of ``outputType``."""
-        return self.getOrDefault(self.outputType)
 
     def write(self) -> ModelWriter:
         """Return a writer of the parameters, the network and its weights."""
@@ -181,9 +131,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Refuse everything that can be known to be wrong, then add the columns."""
-        for name, accepted in (("pooling", POOLINGS), ("outputType", OUTPUT_TYPES)):
-            refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
-        self.getHandleInvalid()
+        self.check_settings()
         trained, pooling = self.fitted.trained, self.getPooling()
         spec = self.fitted.spec
         features = trained_features(dataset.schema, self.getFeaturesCols(), spec)

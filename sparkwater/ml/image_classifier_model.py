@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Model
 from pyspark.ml.util import MLReadable, MLWritable
 
-from sparkwater.conversions.stages.params import with_setters
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.fitted.files import ModelReader, ModelWriter
 from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.params.classifier import ClassifierColumns
 from sparkwater.ml.params.learner import PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.scoring.prediction import add_predictions
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-@with_setters
-class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierModel"], MLWritable):
+class ImageClassifierModel(Model, PredictorParams, ClassifierColumns, MLReadable["ImageClassifierModel"], MLWritable):
     """A trained `ImageClassifier`.
 
     ``transform`` keeps every row, its order within a partition and all its columns, and adds the

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyspark import keyword_only
 from pyspark.errors import AnalysisException
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasFeaturesCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.files.hadoop import replacing
+from sparkwater.conversions.stages.accepts import one_of
 from sparkwater.conversions.stages.loading import StageReader
-from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol, with_setters
+from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
+from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
+from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasOutputCol
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
 from sparkwater.ml.similarity.blocks import vector_column
 from sparkwater.ml.similarity.measures import MEASURES
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 REFERENCES_FOLDER = "references"
 
 
-@with_setters
 class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, HasIdCol, MLReadable[Any], MLWritable):
     """Add to each row the k references that are nearest to its vector.
 
@@ -35,68 +34,36 @@ class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, Ha
     `sparkwater.ml.k_nearest`, for all values `sparkwater.ml.distance_matrix`: they take two
     DataFrames and hold nothing.
 
-    Parameters
-    ----------
-    references : pyspark.sql.DataFrame, optional
-        Holds the id column and the features column; `setReferences` sets it as well.
-    k : int
-        Neighbours of each row, from 1 up. Default 10.
-    measure : {"l1", "l2", "cosine", "cosine_sq", "inner"}
-        As in `sparkwater.ml.distance_matrix`. Default ``cosine``.
-    featuresCol, idCol : str
-        The columns of vectors and of ids on both sides; the ids of the rows to transform are
-        unique. Default ``features`` and ``id``.
-    outputCol : str
-        The column to add: an array of structs ``id`` and ``value``, nearest first, ties by id; empty where there
-        are no references. Default ``neighbors``.
-    handleInvalid : {"error", "skip", "keep"}
-        What happens to rows without a usable vector: fail the job, drop them, or give them null.
-        ``skip`` and ``keep`` leave out such references. Default ``error``.
-
     Notes
     -----
     Neighbours are joined to the rows by id: the order of rows isn't kept, and the input is
     evaluated twice, so cache one that is costly to compute.
     """
 
-    _input_kwargs: dict[str, Any]
-
-    k: Param[int] = Param(Params._dummy(), "k", "neighbours of each row, from 1 up", typeConverter=TypeConverters.toInt)
-    measure: Param[str] = Param(
-        Params._dummy(), "measure", f"one of {', '.join(MEASURES)}", typeConverter=TypeConverters.toString
+    references: Argument[DataFrame | None] = argument(
+        "a pyspark.sql.DataFrame that holds the id column and the features column; setReferences sets it as well"
     )
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        references: DataFrame | None = None,
-        k: int = 10,
-        measure: str = "cosine",
-        featuresCol: str = "features",
-        idCol: str = "id",
-        outputCol: str = "neighbors",
-        handleInvalid: str = "error",
-    ) -> None:
-        super().__init__()
-        self._setDefault(
-            k=10, measure="cosine", featuresCol="features", idCol="id", outputCol="neighbors", handleInvalid="error"
-        )
-        given = dict(self._input_kwargs)
-        self._references: DataFrame | None = given.pop("references", None)
-        self._set(**given)
-
-    def getK(self) -> int:
-        """Return the value of ``k``."""
-        return self.getOrDefault(self.k)
-
-    def getMeasure(self) -> str:
-        """Return the value of ``measure``."""
-        return self.getOrDefault(self.measure)
+    k: Setting[int] = setting(10, "neighbours of each row, from 1 up")
+    measure: Setting[str] = setting("cosine", "as in sparkwater.ml.distance_matrix", accepts=one_of(*MEASURES))
+    featuresCol: Setting[str] = setting("features", "the column of vectors, on both sides")
+    idCol: Setting[str] = setting(  # type: ignore[assignment]
+        "id", "the column of ids, on both sides; the ids of the rows to transform are unique"
+    )
+    outputCol: Setting[str] = setting(  # type: ignore[assignment]
+        "neighbors",
+        "the column to add: an array of structs id and value, nearest first, ties by id; empty where there are no "
+        "references",
+    )
+    handleInvalid: Setting[str] = setting(
+        "error",
+        "what to do with rows without a usable vector: 'error' fails the job, 'skip' drops them, 'keep' gives null. "
+        "'skip' and 'keep' leave out such references",
+        accepts=HasHandleInvalid.declared("handleInvalid").accepts,
+    )
 
     def setReferences(self, references: DataFrame) -> Similarity:
         """Set the DataFrame to search; it is evaluated whenever a result is used."""
-        self._references = references
+        self._references: DataFrame | None = references
         return self
 
     def getReferences(self) -> DataFrame:
@@ -107,9 +74,10 @@ class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, Ha
         ConfigurationError
             If none is set.
         """
-        if self._references is None:
+        references: DataFrame | None = vars(self).get("_references")
+        if references is None:
             raise ConfigurationError("Similarity has no references; give it a DataFrame with setReferences(frame)")
-        return self._references
+        return references
 
     def write(self) -> SimilarityWriter:
         """Return a writer of the parameters and the references."""

@@ -7,20 +7,20 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyspark import keyword_only
 from pyspark.ml import Estimator
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasSeed, HasWeightCol
 from pyspark.ml.util import MLReadable, MLWritable
 
+from sparkwater.conversions.stages.accepts import at_least, location, one_of
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.conversions.stages.params import HasIdCol, with_setters
+from sparkwater.conversions.stages.params import HasIdCol
+from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import EnsembleReader, EnsembleWriter
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
-from sparkwater.stacking.ensemble_params import OUTPUTS, EnsembleParams
+from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
 from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
@@ -38,11 +38,10 @@ logger = logging.getLogger(__name__)
 FINAL_MODELS = ("refit", "average")
 
 
-def _param(name: str, doc: str, converter: Any = None) -> Param[Any]:
-    return Param(Params._dummy(), name, doc, converter)
+def _unchanged(value: Any) -> Any:
+    return value
 
 
-@with_setters
 class StackedEnsemble(
     Estimator[StackedEnsembleModel], EnsembleParams, HasWeightCol, HasSeed, HasIdCol,
     MLReadable["StackedEnsemble"], MLWritable,
@@ -53,173 +52,69 @@ class StackedEnsemble(
     trains the meta-learner on these predictions, and fits the learners again on all rows. A row's
     fold follows from its content or id, so all learners have the same folds and none scores a row
     that it has seen; every prediction is counted against the rows of its fold.
-
-    Parameters
-    ----------
-    learners : mapping of str to pyspark.ml.Estimator
-        The base learners by name: all classifiers with a ``probabilityCol``, or all regressors.
-        Pipelines, and ensembles themselves, are learners too.
-    metaLearner : pyspark.ml.Estimator, optional
-        Any with ``featuresCol`` and ``labelCol``. Default: for two classes a logistic and for
-        regression a linear regression without negative weights; for more classes a multinomial
-        regression with a ridge penalty. None of them standardises.
-    metaLearnerTransform : {"none", "logit"}
-        What is done to probabilities before the meta-learner; ``logit`` clips them at 1e-9. Default
-        ``none``.
-    passthroughCols : list of str
-        Numbers, vectors or arrays that the meta-learner reads as well. Default none.
-    numFolds : int
-        Folds. Default 5.
-    foldAssignment : {"random", "modulo", "stratified"}
-        As in `assign_folds`. Default ``random``.
-    foldCol : str, optional
-        Column that holds the folds, integers or any category; they aren't assigned then.
-    groupCol, timeCol : str, optional
-        As in `assign_folds`.
-    embargo : float
-        As in `Folds`. Default 0.
-    labelCol : str
-        What all learners learn; strings and booleans are numbered for them. Default ``label``.
-    idCol : str, optional
-        Column that identifies a row; without it the content of all columns does.
-    weightCol : str, optional
-        Weights of rows, for the metrics, the meta-learner and those learners that have a
-        ``weightCol`` that isn't set.
-    seed : int
-        What the folds follow from. Default 42.
-    parallelism : int, optional
-        Fits at a time. Default: as many as the slots allow.
-    finalModels : {"refit", "average"}
-        ``refit``: each learner is fitted once more, on all rows, with the mean of the folds' epochs
-        where they stopped early. ``average``: the mean of the fold models scores. Default ``refit``.
-    checkpointDir : str, optional
-        Folder where rows and finished fits are kept; a new ``fit`` goes on from there.
-    keepLevelOne : bool
-        Whether ``model.levelOne`` keeps the level-one frame, in Spark's cache. Default False.
-    predictionCol, probabilityCol, rawPredictionCol, predictedLabelCol : str
-        Columns that the model adds.
-    includeBasePredictions : bool
-        Whether the model adds a column with each learner's prediction. Default False.
     """
 
-    _input_kwargs: dict[str, Any]
-
-    learners: Param[Any] = _param("learners", "base learners by name")
-    metaLearner: Param[Any] = _param("metaLearner", "estimator that combines the learners' predictions")
-    metaLearnerTransform: Param[str] = _param(
-        "metaLearnerTransform", f"one of {', '.join(TRANSFORMS)}", TypeConverters.toString
+    learners: Setting[Mapping[str, Any] | None] = setting(
+        None,
+        "base learners by name: all classifiers with a probabilityCol, or all regressors. Pipelines, and ensembles "
+        "themselves, are learners too",
+        convert=_unchanged,
     )
-    passthroughCols: Param[list[str]] = _param(
-        "passthroughCols", "other columns that the meta-learner reads", TypeConverters.toListString
+    metaLearner: Setting[Estimator[Any] | None] = setting(
+        None,
+        "estimator that combines the learners' predictions: any with featuresCol and labelCol. Without it, for two "
+        "classes a logistic and for regression a linear regression without negative weights; for more classes a "
+        "multinomial regression with a ridge penalty. None of them standardises",
+        convert=_unchanged,
     )
-    numFolds: Param[int] = _param("numFolds", "folds (>= 2)", TypeConverters.toInt)
-    foldAssignment: Param[str] = _param("foldAssignment", f"one of {', '.join(ASSIGNMENTS)}", TypeConverters.toString)
-    foldCol: Param[str] = _param("foldCol", "column that holds the folds", TypeConverters.toString)
-    groupCol: Param[str] = _param("groupCol", "rows with the same value share a fold", TypeConverters.toString)
-    timeCol: Param[str] = _param("timeCol", "folds are spans of this time", TypeConverters.toString)
-    embargo: Param[float] = _param(
-        "embargo", "rows this near to a fold's span of time aren't trained on (>= 0)", TypeConverters.toFloat
+    metaLearnerTransform: Setting[str] = setting(
+        "none",
+        "what is done to probabilities before the meta-learner; logit clips them at 1e-9",
+        accepts=one_of(*TRANSFORMS),
     )
-    parallelism: Param[int] = _param("parallelism", "fits at a time (>= 1)", TypeConverters.toInt)
-    finalModels: Param[str] = _param("finalModels", f"one of {', '.join(FINAL_MODELS)}", TypeConverters.toString)
-    checkpointDir: Param[str] = _param(
-        "checkpointDir", "folder where rows and finished fits are kept", TypeConverters.toString
+    passthroughCols: Setting[list[str]] = setting(
+        [], "other columns that the meta-learner reads: numbers, vectors or arrays"
     )
-    keepLevelOne: Param[bool] = _param("keepLevelOne", "keep the level-one frame", TypeConverters.toBoolean)
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        learners: Mapping[str, Any] | None = None,
-        metaLearner: Estimator[Any] | None = None,
-        metaLearnerTransform: str = "none",
-        passthroughCols: list[str] | None = None,
-        numFolds: int = 5,
-        foldAssignment: str = "random",
-        foldCol: str | None = None,
-        groupCol: str | None = None,
-        timeCol: str | None = None,
-        embargo: float = 0.0,
-        labelCol: str = "label",
-        idCol: str | None = None,
-        weightCol: str | None = None,
-        seed: int = 42,
-        parallelism: int | None = None,
-        finalModels: str = "refit",
-        checkpointDir: str | None = None,
-        keepLevelOne: bool = False,
-        predictionCol: str = "prediction",
-        probabilityCol: str = "probability",
-        rawPredictionCol: str = "rawPrediction",
-        predictedLabelCol: str = "predictedLabel",
-        includeBasePredictions: bool = False,
-    ) -> None:
-        super().__init__()
-        self._setDefault(
-            **OUTPUTS, metaLearnerTransform="none", passthroughCols=[], numFolds=5, foldAssignment="random",
-            embargo=0.0, seed=42, finalModels="refit", keepLevelOne=False,
-        )  # fmt: skip
-        self._set(**self._input_kwargs)
+    numFolds: Setting[int] = setting(5, "number of folds", accepts=at_least(2))
+    foldAssignment: Setting[str] = setting(
+        "random", "how rows are dealt out to folds, as in assign_folds", accepts=one_of(*ASSIGNMENTS)
+    )
+    foldCol: Setting[str | None] = setting(
+        None, "column that holds the folds, integers or any category; they aren't assigned then"
+    )
+    groupCol: Setting[str | None] = setting(None, "rows with the same value share a fold, as in assign_folds")
+    timeCol: Setting[str | None] = setting(None, "folds are spans of this time, as in assign_folds")
+    embargo: Setting[float] = setting(
+        0.0, "rows this near to a fold's span of time aren't trained on, as in Folds; from 0 up"
+    )
+    idCol: Setting[str | None] = setting(
+        None, "column that identifies a row; without it the content of all columns does"
+    )
+    weightCol: Setting[str | None] = setting(  # type: ignore[assignment]
+        None,
+        "weights of the rows, for the metrics, the meta-learner, and the learners that have a weightCol that isn't set",
+    )
+    seed: Setting[int] = setting(42, "what the folds follow from")
+    parallelism: Setting[int | None] = setting(
+        None, "fits at a time; without it as many as the slots allow", accepts=at_least(1)
+    )
+    finalModels: Setting[str] = setting(
+        "refit",
+        "the base models of the ensemble. refit: each learner is fitted once more, on all rows, with the mean of the "
+        "folds' epochs where they stopped early. average: the mean of the fold models scores",
+        accepts=one_of(*FINAL_MODELS),
+    )
+    checkpointDir: Setting[str | None] = setting(
+        None,
+        "folder where rows and finished fits are kept; a new fit goes on from there",
+        convert=location("checkpointDir"),
+    )
+    keepLevelOne: Setting[bool] = setting(False, "whether model.levelOne keeps the level-one frame, in Spark's cache")
 
     def getLearners(self) -> dict[str, Any]:
         """Return the value of ``learners``; empty where it isn't set."""
-        return dict(self._value(self.learners) or {})
-
-    def getMetaLearner(self) -> Any:
-        """Return the value of ``metaLearner``, or None for the default one."""
-        return self._value(self.metaLearner)
-
-    def getMetaLearnerTransform(self) -> str:
-        """Return the value of ``metaLearnerTransform``."""
-        return self.getOrDefault(self.metaLearnerTransform)
-
-    def getPassthroughCols(self) -> list[str]:
-        """Return the value of ``passthroughCols``."""
-        return self.getOrDefault(self.passthroughCols)
-
-    def getNumFolds(self) -> int:
-        """Return the value of ``numFolds``."""
-        return self.getOrDefault(self.numFolds)
-
-    def getFoldAssignment(self) -> str:
-        """Return the value of ``foldAssignment``."""
-        return self.getOrDefault(self.foldAssignment)
-
-    def getFoldCol(self) -> str | None:
-        """Return the value of ``foldCol``, or None where it isn't set."""
-        return self._value(self.foldCol)
-
-    def getGroupCol(self) -> str | None:
-        """Return the value of ``groupCol``, or None where it isn't set."""
-        return self._value(self.groupCol)
-
-    def getTimeCol(self) -> str | None:
-        """Return the value of ``timeCol``, or None where it isn't set."""
-        return self._value(self.timeCol)
-
-    def getEmbargo(self) -> float:
-        """Return the value of ``embargo``."""
-        return self.getOrDefault(self.embargo)
-
-    def getParallelism(self) -> int | None:
-        """Return the value of ``parallelism``, or None where it isn't set."""
-        return self._value(self.parallelism)
-
-    def getFinalModels(self) -> str:
-        """Return the value of ``finalModels``."""
-        return self.getOrDefault(self.finalModels)
-
-    def getCheckpointDir(self) -> str | None:
-        """Return the value of ``checkpointDir``, or None where it isn't set."""
-        return self._value(self.checkpointDir)
-
-    def getKeepLevelOne(self) -> bool:
-        """Return the value of ``keepLevelOne``."""
-        return self.getOrDefault(self.keepLevelOne)
-
-    def _value(self, param: Param[Any]) -> Any:
-        return self.getOrDefault(param) if self.isDefined(param) else None
+        given = self.getOrDefault(self.learners) if self.isDefined(self.learners) else None
+        return dict(given or {})
 
     @property
     def kind(self) -> str:
@@ -248,7 +143,7 @@ class StackedEnsemble(
             dataset,
             self._folds(dataset),
             labelCol=self.getLabelCol(),
-            weightCol=self._value(self.weightCol),
+            weightCol=self.getWeightCol(),
             idCol=self.getIdCol(),
             parallelism=self.getParallelism(),
             keepModels=self.getFinalModels() == "average",
@@ -283,7 +178,7 @@ class StackedEnsemble(
                 )
         given = prepare(
             dataset, self._folds(dataset), levelOne.task.kind, self.getLabelCol(),
-            idCol=self.getIdCol(), weightCol=self._value(self.weightCol),
+            idCol=self.getIdCol(), weightCol=self.getWeightCol(),
         )  # fmt: skip
         try:
             chosen.check_same(given)
@@ -315,7 +210,7 @@ class StackedEnsemble(
         started = time.monotonic()
         learners = self._refuse(holdout, blending=True)
         level_one, bases = blend(
-            learners, holdout, training, self._folds(holdout), self.getLabelCol(), self._value(self.weightCol),
+            learners, holdout, training, self._folds(holdout), self.getLabelCol(), self.getWeightCol(),
             self.getIdCol(), self.getParallelism(),
         )  # fmt: skip
         return self._finish(level_one, "blending", bases, started)
@@ -335,9 +230,7 @@ class StackedEnsemble(
 
     def _refuse(self, dataset: DataFrame, blending: bool = False) -> list[Learner]:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
-        for name, accepted in (("metaLearnerTransform", TRANSFORMS), ("finalModels", FINAL_MODELS)):
-            if self.getOrDefault(name) not in accepted:
-                raise ConfigurationError(f"{name}={self.getOrDefault(name)!r}; accepted: {', '.join(accepted)}")
+        self.check_settings()
         find_field(dataset.schema, self.getLabelCol())
         learners = [
             self._weighted(learner) for learner in find_learners(self.getLearners(), dataset.schema, self.getLabelCol())
@@ -359,7 +252,7 @@ class StackedEnsemble(
         return learners
 
     def _weighted(self, learner: Learner) -> Learner:
-        weight, last = self._value(self.weightCol), last_stage(learner.stage)
+        weight, last = self.getWeightCol(), last_stage(learner.stage)
         if not weight or learner.fitted:
             return learner
         if not last.hasParam("weightCol"):

@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions.files.hadoop import read_bytes, replacing, write_bytes
 from sparkwater.conversions.stages.loading import load_params
-from sparkwater.conversions.stages.params import with_setters
 from sparkwater.errors import CheckpointError, SchemaError
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
@@ -72,7 +71,6 @@ class FittedEnsemble:
     summary: EnsembleSummary
 
 
-@with_setters
 class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleModel"], MLWritable):
     """A fitted `StackedEnsemble`.
 

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
-
-OUTPUTS: dict[str, Any] = {
-    "labelCol": "label",
-    "predictionCol": "prediction",
-    "probabilityCol": "probability",
-    "rawPredictionCol": "rawPrediction",
-    "predictedLabelCol": "predictedLabel",
-    "includeBasePredictions": False,
-}
+from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.spark_params import (
+    HasLabelCol,
+    HasPredictionCol,
+    HasProbabilityCol,
+    HasRawPredictionCol,
+)
 
 
 class EnsembleParams(HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol):
     """Params of the columns that a model adds."""
 
-    predictedLabelCol: Param[str] = Param(
-        Params._dummy(),
-        "predictedLabelCol",
-        "column for the predicted label where labels are strings",
-        TypeConverters.toString,
+    labelCol: Setting[str] = setting(
+        "label", "label column: what all learners learn; strings and booleans are numbered for them"
     )
-    includeBasePredictions: Param[bool] = Param(
-        Params._dummy(),
-        "includeBasePredictions",
-        "add a column with each base learner's prediction, named for the learner",
-        TypeConverters.toBoolean,
+    predictedLabelCol: Setting[str] = setting(
+        "predictedLabel", "column to add for the predicted label where labels are strings"
     )
-
-    def getPredictedLabelCol(self) -> str:
-        """Return the value of ``predictedLabelCol``."""
-        return self.getOrDefault(self.predictedLabelCol)
-
-    def getIncludeBasePredictions(self) -> bool:
-        """Return the value of ``includeBasePredictions``."""
-        return self.getOrDefault(self.includeBasePredictions)
+    includeBasePredictions: Setting[bool] = setting(
+        False, "add a column with each base learner's prediction, named for the learner"
+    )

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseMatrix, DenseVector, Vectors
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol
 from pyspark.ml.regression import LinearRegressionModel
 from pyspark.ml.wrapper import JavaParams
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.stages.accepts import at_least
 from sparkwater.conversions.stages.columns import find_field, vector_numbers
 from sparkwater.conversions.stages.loading import StageReadable, StageWritable
-from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 
@@ -196,7 +195,6 @@ class MetaWeights:
         return {name: value / total if total else 0.0 for name, value in sums.items()}
 
 
-@with_setters
 class NonNegativeRegression(
     Estimator[LinearRegressionModel], HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol, StageReadable,
     StageWritable,
@@ -205,40 +203,16 @@ class NonNegativeRegression(
 
     Spark's LinearRegression takes no bounds. Spark sums the products of the columns in one job; the
     driver solves the small problem that is left, of as many rows as there are columns.
-
-    Parameters
-    ----------
-    featuresCol, labelCol, predictionCol : str
-        As in Spark ML.
-    weightCol : str, optional
-        Weights of the rows.
-    freeColumns : int
-        The last columns of the vector, so many of them, may have any weight. Default 0.
     """
 
-    _input_kwargs: dict[str, Any]
-
-    freeColumns: Param[int] = Param(
-        Params._dummy(), "freeColumns", "columns at the end that may have any weight (>= 0)", TypeConverters.toInt
+    freeColumns: Setting[int] = setting(
+        0, "the last columns of the vector, so many of them, may have any weight", accepts=at_least(0)
     )
 
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        featuresCol: str = "features",
-        labelCol: str = "label",
-        predictionCol: str = "prediction",
-        weightCol: str | None = None,
-        freeColumns: int = 0,
-    ) -> None:
-        super().__init__()
-        self._setDefault(featuresCol="features", labelCol="label", predictionCol="prediction", freeColumns=0)
-        self._set(**self._input_kwargs)
-
     def _fit(self, dataset: DataFrame) -> LinearRegressionModel:
+        self.check_settings()
         label = F.col(f"`{self.getLabelCol()}`").cast("double")
-        weight = F.col(f"`{self.getWeightCol()}`").cast("double") if self.isDefined(self.weightCol) else F.lit(1.0)
+        weight = F.col(f"`{self.getWeightCol()}`").cast("double") if self.getWeightCol() else F.lit(1.0)
         rows = dataset.select(
             vector_numbers(F.col(f"`{self.getFeaturesCol()}`")).alias("x"), label.alias("y"), weight.alias("w")
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Transformer
-from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -13,6 +12,7 @@ from sparkwater.conversions.stages.columns import find_field, tensor_spec, with_
 from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
 from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
+from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -25,8 +25,6 @@ _PROBLEM = "__sparkwater_problem"
 
 class MakesTensors(Transformer, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
     """A Transformer that makes tensors, or a reason why there is none."""
-
-    _input_kwargs: dict[str, Any]
 
     def _first_input(self) -> str:
         """Return the column that names rows where there is no ``idCol``."""
@@ -50,7 +48,8 @@ class ToTensor(MakesTensors, HasInputCol):
     """A Transformer that makes tensors from one column."""
 
     def _first_input(self) -> str:
-        return self.getInputCol()
+        name: str = self.getInputCol()
+        return name
 
 
 def input_field(stage: Any, dataset: DataFrame) -> T.StructField:

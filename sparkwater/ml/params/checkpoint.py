@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
-from pyspark.ml.param import Param, Params, TypeConverters
-
+from sparkwater.conversions.stages.accepts import at_least, location
+from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
-from sparkwater.ml.params.declaring import at_least, declare, location, refuse_unless
 
 
-class CheckpointParams(Params):
+class CheckpointParams(Settings):
     """Params of checkpoints and restarts."""
 
-    checkpointDir: Param[str] = declare(
-        "checkpointDir",
-        "folder for checkpoints that all executors reach; a fit whose rows, settings and workers are those of an "
-        "earlier one goes on where that one stopped",
-        location("checkpointDir"),
+    checkpointDir: Setting[str | None] = setting(
+        None,
+        "folder for checkpoints that the driver and all executors reach, by a path or any URL that pyarrow or fsspec "
+        "reads; a fit whose rows, settings and workers are those of an earlier one goes on where that one stopped. "
+        "Each training has a folder of its own in it, found by what it is: its rows, settings, network, workers, and "
+        "the versions of torch and sparkwater. A fit of a training that broke off goes on at its last checkpoint, bit "
+        "for bit as if nothing had happened; one of a training that is done trains nothing. Checkpoints stay until "
+        "you delete them",
+        convert=location("checkpointDir"),
     )
-    checkpointInterval: Param[int] = declare(
-        "checkpointInterval",
-        "steps between checkpoints within an epoch (>= 0); 0 for one after each epoch only",
-        TypeConverters.toInt,
+    checkpointInterval: Setting[int] = setting(
+        0,
+        "steps between checkpoints within an epoch; 0 for one after each epoch only. The newest two are kept",
+        accepts=at_least(0),
     )
-    maxRestarts: Param[int] = declare(
-        "maxRestarts",
-        "how often a training starts again when an executor or a worker is lost or stands still (>= 0); it goes on "
-        "from the last checkpoint, or from the beginning without checkpointDir",
-        TypeConverters.toInt,
+    maxRestarts: Setting[int] = setting(
+        0,
+        "how often a training starts again when an executor or a worker is lost or stands still; it goes on from the "
+        "last checkpoint, or from the beginning without checkpointDir. Errors of the network or the rows are not tried "
+        "again",
+        accepts=at_least(0),
     )
-
-    def getCheckpointDir(self) -> str | None:
-        """Return the value of ``checkpointDir``, or None."""
-        return self.getOrDefault(self.checkpointDir) if self.isDefined(self.checkpointDir) else None
-
-    def getCheckpointInterval(self) -> int:
-        """Return the value of ``checkpointInterval``."""
-        return self.getOrDefault(self.checkpointInterval)
-
-    def getMaxRestarts(self) -> int:
-        """Return the value of ``maxRestarts``."""
-        return self.getOrDefault(self.maxRestarts)
 
     def check_checkpoint_params(self) -> None:
-        """Refuse values out of range, and a folder that nothing here reaches.
+        """Refuse a folder that nothing here reaches, and an interval without a folder.
 
         Raises
         ------
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        for name in ("checkpointInterval", "maxRestarts"):
-            refuse_unless(self, name, at_least(0), "integers from 0 up")
         directory = self.getCheckpointDir()
         if directory is not None:
             CheckpointFolder(directory)

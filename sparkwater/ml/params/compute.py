@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from pyspark.ml.param import Param, Params, TypeConverters
 
+from sparkwater.conversions.stages.accepts import one_of
+from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.connections import COLLECTIVES
 from sparkwater.gpu.collective.shared_memory import machine
@@ -14,79 +15,46 @@ from sparkwater.gpu.device import DEVICES
 from sparkwater.gpu.networks.compute import PRECISIONS
 from sparkwater.gpu.training.gradients import COMPRESSIONS
 from sparkwater.ml.launch.preflight import is_local
-from sparkwater.ml.params.declaring import declare, refuse_unless
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-class ComputeParams(Params):
+class ComputeParams(Settings):
     """Params of devices, numbers and messages."""
 
-    device: Param[str] = declare("device", f"one of {', '.join(DEVICES)}", TypeConverters.toString)
-    precision: Param[str] = declare(
-        "precision",
-        f"what the layers that gain from it compute in, in training: one of {', '.join(PRECISIONS)}",
-        TypeConverters.toString,
+    device: Setting[str] = setting(
+        "auto", "what the workers compute on; auto takes a GPU where each has one to itself", accepts=one_of(*DEVICES)
     )
-    compileNetwork: Param[bool] = declare(
-        "compileNetwork", "let torch.compile compile the network on each worker", TypeConverters.toBoolean
+    precision: Setting[str] = setting(
+        "float32",
+        "what the layers that gain from it, convolutions and matrix products, compute in while training; weights and "
+        "sums stay float32, and the model scores in float32. bfloat16 gains on GPUs and on processors that have it; "
+        "float16 keeps small gradients by scaling the loss, and is for GPUs: on processors it works and is slow",
+        accepts=one_of(*PRECISIONS),
+        field="precision",
     )
-    collective: Param[str] = declare(
-        "collective",
-        f"what adds up gradients: one of {', '.join(COLLECTIVES)}, or auto, which is memory where all workers share a "
-        "machine without GPUs; a single worker needs none",
-        TypeConverters.toString,
+    compileNetwork: Setting[bool] = setting(
+        False,
+        "let torch.compile compile the network on each worker. It needs a C++ compiler there, and a minute before the "
+        "first step",
+        field="compiled",
     )
-    gradientCompression: Param[str] = declare(
-        "gradientCompression",
-        f"what gradients are rounded to on their way between workers: one of {', '.join(COMPRESSIONS)}",
-        TypeConverters.toString,
+    collective: Setting[str] = setting(
+        "auto",
+        "what adds up gradients between workers: Horovod, torch.distributed, or the memory of a machine that all of "
+        "them share, which is the fastest for CPUs and needs no Horovod; a single worker needs none. auto is memory on "
+        "a local master (local[N], local-cluster) without GPUs, and horovod elsewhere. With three workers and more the "
+        "last bits of sums depend on it. The summary's collective tells what it became",
+        accepts=one_of("auto", *COLLECTIVES),
     )
-
-    def getDevice(self) -> str:
-        """Return the value of ``device``."""
-        return self.getOrDefault(self.device)
-
-    def getPrecision(self) -> str:
-        """Return the value of ``precision``."""
-        return self.getOrDefault(self.precision)
-
-    def getCompileNetwork(self) -> bool:
-        """Return the value of ``compileNetwork``."""
-        return self.getOrDefault(self.compileNetwork)
-
-    def getCollective(self) -> str:
-        """Return the value of ``collective``."""
-        return self.getOrDefault(self.collective)
-
-    def getGradientCompression(self) -> str:
-        """Return the value of ``gradientCompression``."""
-        return self.getOrDefault(self.gradientCompression)
-
-    def computing(self) -> dict[str, Any]:
-        """Return what `sparkwater.gpu.config.TrainConfig` has of them, by its names."""
-        return {
-            "precision": self.getPrecision(),
-            "compiled": self.getCompileNetwork(),
-            "gradient_compression": self.getGradientCompression(),
-        }
-
-    def check_compute_params(self) -> None:
-        """Refuse values that don't exist, or don't go together.
-
-        Raises
-        ------
-        ConfigurationError
-            With the parameter, its value and what is accepted.
-        """
-        for name, accepted in (
-            ("device", DEVICES),
-            ("precision", PRECISIONS),
-            ("collective", ("auto", *COLLECTIVES)),
-            ("gradientCompression", COMPRESSIONS),
-        ):
-            refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
+    gradientCompression: Setting[str] = setting(
+        "none",
+        "what gradients are rounded to on their way between workers: half the bytes, at the price of exact sums. "
+        "Horovod doesn't take bfloat16",
+        accepts=one_of(*COMPRESSIONS),
+        field="gradient_compression",
+    )
 
     def choose_collective(self, spark: SparkSession, workers: int) -> str:
         """Return what adds up gradients in a session; ``local`` for a single worker, which needs nothing.

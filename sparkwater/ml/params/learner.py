@@ -1,24 +1,15 @@
-"""Params of the learners."""
+"""Params of the learners, whatever they learn."""
 
 from __future__ import annotations
 
-from pyspark.ml.param import Param, TypeConverters
-from pyspark.ml.param.shared import (
-    HasFeaturesCol,
-    HasLabelCol,
-    HasPredictionCol,
-    HasProbabilityCol,
-    HasRawPredictionCol,
-    HasSeed,
-)
-
+from sparkwater.conversions.stages.accepts import Accepts, at_least
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol, HasImageShape
-from sparkwater.errors import ConfigurationError
+from sparkwater.conversions.stages.settings import Setting, fields_of, setting
+from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasSeed
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.ml.params.checkpoint import CheckpointParams
 from sparkwater.ml.params.compute import ComputeParams
-from sparkwater.ml.params.declaring import CheckedParams, at_least, declare, in_range, refuse_unless
 from sparkwater.ml.params.network import HasNetwork
 from sparkwater.ml.params.observing import ObservingParams
 from sparkwater.ml.params.recipe import RecipeParams
@@ -29,147 +20,105 @@ from sparkwater.ml.params.stopping import StoppingParams
 class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
     """Params of all that puts rows through a network."""
 
-    featuresCols: Param[list[str]] = declare(
-        "featuresCols",
-        "several features columns, in the order of the arguments of the network's forward; in place of featuresCol",
-        TypeConverters.toListString,
+    featuresCol: Setting[str] = setting(
+        "features",
+        "a tensor column (channels first); pictures as URIs, encoded bytes or image structs, which are decoded and "
+        "resized; or vectors and arrays of numbers with imageShape. Tensors that are no pictures are for networks that "
+        "take them, such as mlp",
+    )
+    featuresCols: Setting[list[str] | None] = setting(
+        None,
+        "several features columns, in the order of the arguments of the network's forward; in place of featuresCol. "
+        "The shape that the network's factory gets is then the tuple of their shapes. Vectors need a known size, as "
+        "VectorAssembler gives them, or VectorToTensor",
+    )
+    handleInvalid: Setting[str] = setting(
+        "error",
+        "what to do with rows that can't be used (null, corrupt, wrong length, NaN): 'error' names the first, "
+        "'skip' drops them, 'keep' gives them nulls. A fit skips and counts them under 'skip' and 'keep'",
+        accepts=HasHandleInvalid.declared("handleInvalid").accepts,
     )
 
     def getFeaturesCols(self) -> list[str]:
         """Return the features columns: ``featuresCols``, or the one of ``featuresCol`` where it isn't set."""
-        several: list[str] = self.getOrDefault(self.featuresCols) if self.isDefined(self.featuresCols) else []
+        several = self.getOrDefault(self.featuresCols) if self.isDefined(self.featuresCols) else None
         return several or [self.getFeaturesCol()]
 
 
-class PredictorParams(
-    ScoringParams,
-    HasLabelCol,
-    HasPredictionCol,
-    HasProbabilityCol,
-    HasRawPredictionCol,
-    HasImageShape,
-    HasNetwork,
-    CheckedParams,
-):
+class PredictorParams(ScoringParams, HasLabelCol, HasPredictionCol, HasImageShape, HasNetwork):
     """Params that an estimator and its model share."""
 
-    predictedLabelCol: Param[str] = declare(
-        "predictedLabelCol", "column for the predicted label where labels are strings", TypeConverters.toString
+    labelCol: Setting[str] = setting("label", "label column: strings, booleans, or the numbers 0, 1, 2 and so on")
+    imageShape: Setting[list[int] | None] = setting(
+        None,
+        "[height, width, channels] in pixels, channels 1 (grey) or 3 (RGB). Pictures are resized to it (without it: to "
+        "the network's own shape); vectors are read as pixels row by row, channels last",
     )
-
-    def getPredictedLabelCol(self) -> str:
-        """Return the value of ``predictedLabelCol``."""
-        return self.getOrDefault(self.predictedLabelCol)
-
-    def check_output_columns(self) -> None:
-        """Refuse two columns of the same name; an empty one leaves a column out.
-
-        Raises
-        ------
-        ConfigurationError
-            With both Params.
-        """
-        taken: dict[str, str] = {}
-        for param in ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol"):
-            name = self.getOrDefault(param)
-            if name and name in taken:
-                raise ConfigurationError(f"{param}={name!r}, as {taken[name]} is; accepted: a name of its own, or ''")
-            taken[name] = param
 
 
 class TrainingParams(
-    RecipeParams, RowParams, StoppingParams, CheckpointParams, ComputeParams, ObservingParams, HasSeed
+    RowParams, RecipeParams, StoppingParams, ComputeParams, CheckpointParams, ObservingParams, HasSeed
 ):
     """Params of a training."""
 
-    epochs: Param[float] = declare(
-        "epochs",
-        "passes over the rows (>= 0); the last may be a fraction of one, and 0 gives the network as it begins",
-        TypeConverters.toFloat,
+    epochs: Setting[float] = setting(
+        10.0,
+        "passes over the rows; the last may be a fraction of one, and 0 gives the network as it begins",
+        accepts=at_least(0),
+        field="epochs",
     )
-    batchSize: Param[int] = declare(
-        "batchSize",
-        "rows of a global batch, all workers together (>= 1); what is learned doesn't depend on the number of workers",
-        TypeConverters.toInt,
+    batchSize: Setting[int] = setting(
+        128,
+        "rows of a global batch, all workers together; what is learned doesn't depend on the number of workers",
+        accepts=at_least(1),
+        field="batch_size",
     )
-    numWorkers: Param[int] = declare(
-        "numWorkers", "ranks, each one Spark task; all run at the same time (>= 1)", TypeConverters.toInt
+    seed: Setting[int] = setting(
+        42,
+        "what initial weights, order and everything else random follow from",
+        accepts=Accepts(lambda value: -(2**63) <= value < 2**63, "integers of 64 bits"),
+        field="seed",
     )
-    startTimeout: Param[int] = declare(
-        "startTimeout", "seconds to wait until the cluster has numWorkers slots (>= 1)", TypeConverters.toInt
+    numWorkers: Setting[int] = setting(
+        1,
+        "ranks, each one Spark task; all run at the same time. A single one needs no Horovod",
+        accepts=at_least(1),
     )
-    stallTimeout: Param[int] = declare(
-        "stallTimeout", "seconds that one worker may keep the others waiting in training (>= 1)", TypeConverters.toInt
+    startTimeout: Setting[int] = setting(
+        60,
+        "seconds to wait until the cluster has numWorkers slots, for executors that are still starting",
+        accepts=at_least(1),
     )
-    maxMemoryInMB: Param[float] = declare(
-        "maxMemoryInMB",
-        "MiB of tensors that a worker holds in memory (>= 0); more go to a mapped file on the executor's local disk; "
-        "0 for half of the memory that is free, shared by the workers of a host",
-        TypeConverters.toFloat,
+    stallTimeout: Setting[int] = setting(
+        120, "seconds that one worker may keep the others waiting in training", accepts=at_least(1)
     )
-    allowSharedGpu: Param[bool] = declare(
-        "allowSharedGpu",
-        "let several workers of a host compute on the same GPU, which makes each of them slower",
-        TypeConverters.toBoolean,
+    maxMemoryInMB: Setting[float] = setting(
+        0.0,
+        "MiB of tensors that a worker holds in memory; more go to a mapped file on the executor's local disk, which is "
+        "gone after the fit; 0 for half of the memory that is free, shared by the workers of a host",
+        accepts=at_least(0),
     )
-    allowPlaintext: Param[bool] = declare(
-        "allowPlaintext",
-        "let workers exchange gradients in plain text although Spark's own traffic is authenticated or encrypted",
-        TypeConverters.toBoolean,
+    allowSharedGpu: Setting[bool] = setting(
+        False,
+        "let several workers of a host compute on the same GPU, which makes each of them slower. Without it they are "
+        "refused, by the GPU's UUID. For a collective over Gloo: NCCL can't",
+    )
+    allowPlaintext: Setting[bool] = setting(
+        False,
+        "let workers exchange gradients in plain text although Spark's own traffic is authenticated or encrypted. "
+        "collective='memory' exchanges nothing over a network",
     )
 
-    def getEpochs(self) -> float:
-        """Return the value of ``epochs``."""
-        return self.getOrDefault(self.epochs)
-
-    def getBatchSize(self) -> int:
-        """Return the value of ``batchSize``."""
-        return self.getOrDefault(self.batchSize)
-
-    def getNumWorkers(self) -> int:
-        """Return the value of ``numWorkers``."""
-        return self.getOrDefault(self.numWorkers)
-
-    def getStartTimeout(self) -> int:
-        """Return the value of ``startTimeout``."""
-        return self.getOrDefault(self.startTimeout)
-
-    def getStallTimeout(self) -> int:
-        """Return the value of ``stallTimeout``."""
-        return self.getOrDefault(self.stallTimeout)
-
-    def getMaxMemoryInMB(self) -> float:
-        """Return the value of ``maxMemoryInMB``."""
-        return self.getOrDefault(self.maxMemoryInMB)
-
-    def getAllowSharedGpu(self) -> bool:
-        """Return the value of ``allowSharedGpu``."""
-        return self.getOrDefault(self.allowSharedGpu)
-
-    def getAllowPlaintext(self) -> bool:
-        """Return the value of ``allowPlaintext``."""
-        return self.getOrDefault(self.allowPlaintext)
-
-    def train_config(self, labels: LabelColumn) -> TrainConfig:
-        """Return the hyperparameters as the ranks take them.
-
-        Raises
-        ------
-        ConfigurationError
-            If they don't fit the labels.
-        """
-        self.check_stopping_metric(len(labels.classes))
+    def training_config(self) -> TrainConfig:
+        """Return the hyperparameters as the ranks take them."""
         columns = self.row_columns()
+        validation = columns.held_out is not None
         return TrainConfig(
-            epochs=self.getEpochs(),
-            batch_size=self.getBatchSize(),
-            seed=self.getSeed(),
+            **fields_of(self, TrainConfig),
+            augmentation=parse_augmentation(self.getAugmentation()),
             weighted=columns.weight is not None,
-            class_weights=self.class_weights(labels),
-            validation=columns.held_out is not None,
-            **self.recipe(),
-            **self.computing(),
-            **self.stopping(validation=columns.held_out is not None),
+            validation=validation,
+            keep_best=self.keeps_best(validation),
         )
 
     def check_training_params(self) -> None:
@@ -180,14 +129,8 @@ class TrainingParams(
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        refuse_unless(self, "epochs", at_least(0), "numbers from 0 up")
-        refuse_unless(self, "seed", in_range(-(2**63), 2**63), "integers of 64 bits")
-        for name in ("batchSize", "numWorkers", "startTimeout", "stallTimeout"):
-            refuse_unless(self, name, at_least(1), "integers from 1 up")
-        refuse_unless(self, "maxMemoryInMB", at_least(0), "numbers from 0 up")
-        self.check_compute_params()
+        self.check_settings()
         self.check_recipe()
         self.check_row_params()
-        self.check_stopping_params()
         self.check_checkpoint_params()
         self.check_observing_params()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.param import Param, Params, TypeConverters
 from torch import nn
 
+from sparkwater.conversions.stages.accepts import Accepts, above, location, one_of
+from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import INITIALIZATIONS
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.fitted.network import FittedNetwork
-from sparkwater.ml.params.declaring import declare, location, refuse_unless
+
+if TYPE_CHECKING:
+    from sparkwater.ml.image_classifier_model import ImageClassifierModel
 
 
 def _to_network(value: Any) -> str | nn.Module:
@@ -48,118 +51,83 @@ def _to_warm_start(value: Any) -> Any:
     )
 
 
-class HasNetwork(Params):
+class HasNetwork(Settings):
     """Mixin for ``network`` and what it is built with."""
 
-    network: Param[str | nn.Module] = declare(
-        "network",
-        "name of a registered network, such as 'lenet'; import path 'package.module:factory'; or a torch.nn.Module",
-        _to_network,
+    network: Setting[str | nn.Module] = setting(
+        "lenet",
+        "name of a registered network, such as 'lenet', or 'auto' for one that suits the pictures; import path "
+        "'package.module:factory'; or a torch.nn.Module, of which a copy is trained from its present weights on. "
+        "sparkwater.gpu.networks.sources.ImportedFactory says how a factory is called",
+        convert=_to_network,
     )
-    networkArguments: Param[dict[str, Any]] = declare(
-        "networkArguments",
-        "keyword arguments for the network's factory, such as {'width': 2}; values that JSON holds",
-        _to_arguments,
+    networkArguments: Setting[dict[str, Any] | None] = setting(
+        None,
+        "keyword arguments for the network's factory, such as {'width': 2}; values that JSON holds. For a network that "
+        "is an instance: with what its class is called, so that the model can be saved",
+        convert=_to_arguments,
     )
-
-    def getNetwork(self) -> str | nn.Module:
-        """Return the value of ``network``."""
-        return self.getOrDefault(self.network)
 
     def getNetworkArguments(self) -> dict[str, Any]:
         """Return the value of ``networkArguments``; empty where it isn't set."""
-        return self.getOrDefault(self.networkArguments) if self.isDefined(self.networkArguments) else {}
+        return (self.getOrDefault(self.networkArguments) if self.isDefined(self.networkArguments) else None) or {}
 
 
 class NetworkParams(HasNetwork):
     """Params of the weights that a training begins with."""
 
-    initialization: Param[str] = declare(
-        "initialization",
-        f"how the first weights are drawn: one of {', '.join(INITIALIZATIONS)}; 'paper' is the network's own way",
-        TypeConverters.toString,
+    initialization: Setting[str] = setting(
+        "paper",
+        "how the first weights are drawn; paper is the network's own way",
+        accepts=one_of(*INITIALIZATIONS),
     )
-
-    weights: Param[str] = declare(
-        "weights",
-        "file of weights to begin with, on any filesystem that Spark reaches: safetensors, or torch.save's state dict",
-        location("weights"),
+    weights: Setting[str | None] = setting(
+        None,
+        "file of weights to begin with, on any filesystem that Spark reaches: safetensors, or torch.save's state dict. "
+        "All names and shapes must be the network's (prefixes of wrappers, such as 'module.', are dropped), but for "
+        "the layer that gives the classes: one of another size is made anew",
+        convert=location("weights"),
     )
-    freeze: Param[str] = declare(
-        "freeze",
+    warmStart: Setting[ImageClassifierModel | str | None] = setting(
+        None,
+        "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of "
+        "checkpoints that a training left behind. Its weights and input scaling are kept; the rate's schedule and the "
+        "optimizer begin anew. Network, shape and classes stay; docs/warm_start.md says what may change. A path is "
+        "saved with the estimator, a model isn't",
+        convert=_to_warm_start,
+    )
+    freeze: Setting[str] = setting(
+        "none",
         "what stays as it is: 'none', 'backbone' for all but the layer that gives the classes, or the name of a layer, "
-        "for all up to it",
-        TypeConverters.toString,
+        "for all up to it and it. Frozen batch normalisation keeps its statistics",
     )
-    headLearningRateMultiplier: Param[float] = declare(
-        "headLearningRateMultiplier",
-        "the learning rate of the layer that gives the classes, relative to the others' (> 0)",
-        TypeConverters.toFloat,
+    headLearningRateMultiplier: Setting[float] = setting(
+        1.0, "the learning rate of the layer that gives the classes, relative to the others'", accepts=above(0)
     )
-    inputMean: Param[list[float]] = declare(
-        "inputMean",
-        "mean of each channel that the network was trained with, of pixels from 0 to 1; measured where it isn't set",
-        TypeConverters.toListFloat,
+    inputMean: Setting[list[float] | None] = setting(
+        None,
+        "mean of each channel that the network was trained with, of pixels from 0 to 1, as torchvision states them; "
+        "measured where it isn't set. Pictures of uint8 are divided by 255 first, other dtypes are taken as they are",
+        accepts=Accepts(lambda means: all(map(math.isfinite, means)), "a finite number a channel"),
     )
-    inputStd: Param[list[float]] = declare(
-        "inputStd",
-        "standard deviation of each channel that the network was trained with, of pixels from 0 to 1 (> 0)",
-        TypeConverters.toListFloat,
+    inputStd: Setting[list[float] | None] = setting(
+        None,
+        "standard deviation of each channel that the network was trained with, as inputMean",
+        accepts=Accepts(lambda stds: all(0 < value < math.inf for value in stds), "a number above 0 a channel"),
     )
-
-    warmStart: Param[Any] = declare(
-        "warmStart",
-        "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of a "
-        "training's checkpoints",
-        _to_warm_start,
-    )
-
-    def getWarmStart(self) -> Any:
-        """Return the value of ``warmStart``, or None where it isn't set."""
-        return self.getOrDefault(self.warmStart) if self.isDefined(self.warmStart) else None
-
-    def getWeights(self) -> str | None:
-        """Return the value of ``weights``, or None where it isn't set."""
-        return self.getOrDefault(self.weights) if self.isDefined(self.weights) else None
-
-    def getFreeze(self) -> str:
-        """Return the value of ``freeze``."""
-        return self.getOrDefault(self.freeze)
-
-    def getHeadLearningRateMultiplier(self) -> float:
-        """Return the value of ``headLearningRateMultiplier``."""
-        return self.getOrDefault(self.headLearningRateMultiplier)
-
-    def getInputMean(self) -> list[float] | None:
-        """Return the value of ``inputMean``, or None where it isn't set."""
-        return self.getOrDefault(self.inputMean) if self.isDefined(self.inputMean) else None
-
-    def getInputStd(self) -> list[float] | None:
-        """Return the value of ``inputStd``, or None where it isn't set."""
-        return self.getOrDefault(self.inputStd) if self.isDefined(self.inputStd) else None
-
-    def getInitialization(self) -> str:
-        """Return the value of ``initialization``."""
-        return self.getOrDefault(self.initialization)
 
     def check_network_params(self) -> None:
-        """Refuse values out of range.
+        """Refuse values that don't go together.
 
         Raises
         ------
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        refuse_unless(self, "initialization", INITIALIZATIONS.__contains__, ", ".join(INITIALIZATIONS))
-        refuse_unless(self, "headLearningRateMultiplier", lambda value: 0 < value < math.inf, "numbers above 0")
         self._check_warm_start()
         mean, deviation = self.getInputMean(), self.getInputStd()
         if (mean is None) != (deviation is None):
             raise ConfigurationError(f"inputMean={mean!r} and inputStd={deviation!r}; give both, or neither")
-        if mean is not None and not all(map(math.isfinite, mean)):
-            raise ConfigurationError(f"inputMean={mean!r}; accepted: a finite number a channel")
-        if deviation is not None and not all(0 < value < math.inf for value in deviation):
-            raise ConfigurationError(f"inputStd={deviation!r}; accepted: a number above 0 a channel")
 
     def _check_warm_start(self) -> None:
         for name in ("weights", "initialization", "inputMean", "inputStd"):

@@ -1,4 +1,4 @@
-"""Params of who is told how a training goes."""
+"""Params of callbacks and trackers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from pyspark import cloudpickle
-from pyspark.ml.param import Param, Params, TypeConverters
 
+from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.callbacks import Callback
-from sparkwater.ml.params.declaring import declare
 from sparkwater.ml.reports.tracking import Tracking, check_trackers, tracked
 
 
@@ -21,28 +20,32 @@ def _to_callbacks(value: Any) -> list[Callback]:
     raise TypeError(f"callbacks={value!r}; accepted: a list of functions that take an EpochRecord")
 
 
-class ObservingParams(Params):
-    """Params of who is told how a training goes."""
+class ObservingParams(Settings):
+    """Params of callbacks and trackers."""
 
-    callbacks: Param[list[Callback]] = declare(
-        "callbacks",
-        "functions that are called with the EpochRecord after each epoch, where rank 0 runs; one that returns True "
-        "ends the training",
-        _to_callbacks,
+    callbacks: Setting[list[Callback] | None] = setting(
+        None,
+        "functions that are called with the EpochRecord (sparkwater.gpu.records) after each epoch, by the task of rank "
+        "0, on its executor; one that returns True ends the training there. They travel as Spark's own closures do, so "
+        "what they change stays on the executor. What one raises fails the fit, and so does one that takes longer than "
+        "stallTimeout, where there are other workers. For checkpointDir, a training that one of them ended is done. "
+        "For example callbacks=[lambda record: record.accuracy > 0.99]",
+        convert=_to_callbacks,
     )
-    trackers: Param[list[str]] = declare(
-        "trackers",
-        "what keeps the metrics of each epoch, on the driver: 'mlflow', 'tensorboard:FOLDER'",
-        TypeConverters.toListString,
+    trackers: Setting[list[str] | None] = setting(
+        None,
+        "what keeps the metrics of each epoch while the fit runs, and its summary, on the driver: 'mlflow', "
+        "'tensorboard:FOLDER'. mlflow logs to the MLflow run that is active, or to one of its own; tensorboard:FOLDER "
+        "writes to a folder within FOLDER that has the estimator's uid and the time as its name",
     )
 
     def getCallbacks(self) -> list[Callback]:
         """Return the value of ``callbacks``; empty where it isn't set."""
-        return self.getOrDefault(self.callbacks) if self.isDefined(self.callbacks) else []
+        return (self.getOrDefault(self.callbacks) if self.isDefined(self.callbacks) else None) or []
 
     def getTrackers(self) -> list[str]:
         """Return the value of ``trackers``; empty where it isn't set."""
-        return self.getOrDefault(self.trackers) if self.isDefined(self.trackers) else []
+        return (self.getOrDefault(self.trackers) if self.isDefined(self.trackers) else None) or []
 
     def check_observing_params(self) -> None:
         """Refuse functions that can't travel to the executors, and trackers that there aren't.

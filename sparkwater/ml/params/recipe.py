@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyspark.ml.param import Param, Params, TypeConverters
-
+from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
+from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
-from sparkwater.ml.params.declaring import at_least, declare, in_range, refuse_unless
 
 
 def _to_steps(value: Any) -> Any:
@@ -25,200 +24,96 @@ def _to_steps(value: Any) -> Any:
         raise ConfigurationError(f"augmentation={value!r} is no JSON: {error}") from error
 
 
-class RecipeParams(Params):
-    """Params of how weights are learned."""
+class RecipeParams(Settings):
+    """Params of optimizer, schedules, penalties and limits."""
 
-    optimizer: Param[str] = declare("optimizer", f"one of {', '.join(OPTIMIZERS)}", TypeConverters.toString)
-    learningRate: Param[float] = declare(
-        "learningRate", "step size (> 0); never scaled by the number of workers", TypeConverters.toFloat
+    optimizer: Setting[str] = setting("sgd", "torch's optimizer", accepts=one_of(*OPTIMIZERS), field="optimizer")
+    learningRate: Setting[float] = setting(
+        0.05,
+        "step size of the optimizer; never scaled by the number of workers",
+        accepts=above(0),
+        field="learning_rate",
     )
-    learningRateSchedule: Param[str] = declare(
-        "learningRateSchedule",
-        f"one of {', '.join(SCHEDULES)}; cosine falls to 0 over the training",
-        TypeConverters.toString,
+    learningRateSchedule: Setting[str] = setting(
+        "cosine",
+        "schedule of the learning rate from step to step; cosine falls to 0 over the training. See "
+        "sparkwater.gpu.training.schedules.learning_rate",
+        accepts=one_of(*SCHEDULES),
+        field="schedule",
     )
-    warmupEpochs: Param[float] = declare(
-        "warmupEpochs",
-        "epochs in which the learning rate rises linearly, before the schedule begins (>= 0)",
-        TypeConverters.toFloat,
+    warmupEpochs: Setting[float] = setting(
+        0.0,
+        "epochs in which the learning rate rises linearly, before the schedule begins",
+        accepts=at_least(0),
+        field="warmup_epochs",
     )
-    learningRateAnnealing: Param[float] = declare(
-        "learningRateAnnealing",
-        "of the schedule annealing, as in H2O: rate / (1 + learningRateAnnealing * rows visited) (>= 0)",
-        TypeConverters.toFloat,
+    learningRateAnnealing: Setting[float] = setting(
+        1e-6,
+        "of the schedule annealing, as in H2O: rate / (1 + learningRateAnnealing * rows visited)",
+        accepts=at_least(0),
+        field="annealing",
     )
-    decayEpochs: Param[float] = declare(
-        "decayEpochs", "of the schedule step: epochs between two falls of the rate (> 0)", TypeConverters.toFloat
+    decayEpochs: Setting[float] = setting(
+        10.0, "of the schedule step: epochs between two falls of the rate", accepts=above(0), field="decay_epochs"
     )
-    decayFactor: Param[float] = declare(
-        "decayFactor", "of the schedule step: what each fall multiplies the rate by (in (0, 1])", TypeConverters.toFloat
+    decayFactor: Setting[float] = setting(
+        0.1,
+        "of the schedule step: what each fall multiplies the rate by",
+        accepts=above(0, up_to=1),
+        field="decay_factor",
     )
-    momentum: Param[float] = declare(
-        "momentum",
-        "momentum of sgd (in [0, 1)); where there is a ramp, the one at its end: H2O's momentum_stable",
-        TypeConverters.toFloat,
+    momentum: Setting[float] = setting(
+        0.9,
+        "momentum of sgd; where there is a ramp, the one at its end: H2O's momentum_stable",
+        accepts=between(0, 1),
+        field="momentum",
     )
-    momentumStart: Param[float] = declare(
-        "momentumStart", "momentum of sgd where its ramp begins (in [0, 1))", TypeConverters.toFloat
+    momentumStart: Setting[float] = setting(
+        0.0, "momentum of sgd where its ramp begins", accepts=between(0, 1), field="momentum_start"
     )
-    momentumRamp: Param[float] = declare(
-        "momentumRamp",
-        "rows over which momentum goes from momentumStart to momentum (>= 0); 0 for no ramp",
-        TypeConverters.toFloat,
+    momentumRamp: Setting[float] = setting(
+        0.0,
+        "rows over which momentum goes from momentumStart to momentum; 0 for no ramp",
+        accepts=at_least(0),
+        field="momentum_ramp",
     )
-    nesterov: Param[bool] = declare("nesterov", "Nesterov's momentum, for sgd", TypeConverters.toBoolean)
-    weightDecay: Param[float] = declare(
-        "weightDecay", "weight decay of all parameters, as torch's optimizers (>= 0)", TypeConverters.toFloat
+    nesterov: Setting[bool] = setting(False, "Nesterov's momentum, for sgd", field="nesterov")
+    weightDecay: Setting[float] = setting(
+        0.0005, "weight decay of all parameters, as torch's optimizers", accepts=at_least(0), field="weight_decay"
     )
-    l1: Param[float] = declare(
-        "l1",
-        "L1 penalty: times the sum of the weights' absolute values, biases excepted (>= 0)",
-        TypeConverters.toFloat,
+    l1: Setting[float] = setting(
+        0.0,
+        "L1 penalty: times the sum of the weights' absolute values, biases excepted",
+        accepts=at_least(0),
+        field="l1",
     )
-    maxNorm: Param[float] = declare(
-        "maxNorm",
-        "largest Euclidean norm of a unit's incoming weights (>= 0); 0 for no limit; the root of H2O's max_w2",
-        TypeConverters.toFloat,
+    maxNorm: Setting[float] = setting(
+        0.0,
+        "largest Euclidean norm of a unit's incoming weights; 0 for no limit; the root of H2O's max_w2",
+        accepts=at_least(0),
+        field="max_norm",
     )
-    clipNorm: Param[float] = declare(
-        "clipNorm", "largest Euclidean norm of all gradients together (>= 0); 0 for no limit", TypeConverters.toFloat
+    clipNorm: Setting[float] = setting(
+        0.0, "largest Euclidean norm of all gradients together; 0 for no limit", accepts=at_least(0), field="clip_norm"
     )
-    clipValue: Param[float] = declare(
-        "clipValue", "largest absolute value of a gradient (>= 0); 0 for no limit", TypeConverters.toFloat
+    clipValue: Setting[float] = setting(
+        0.0, "largest absolute value of a gradient; 0 for no limit", accepts=at_least(0), field="clip_value"
     )
-    labelSmoothing: Param[float] = declare(
-        "labelSmoothing", "share of each target that is spread over all classes (in [0, 1))", TypeConverters.toFloat
+    augmentation: Setting[list[dict[str, Any]] | str] = setting(
+        [],
+        "random changes of the training pictures, never of others: a list of steps, or its JSON, such as "
+        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]. Each step has a name and arguments: '
+        "shift (pixels), rotation (degrees), scale (factor), crop (area), flip (axis, probability), colour "
+        "(brightness, contrast, saturation), erase (area, probability); see sparkwater.gpu.rows.augmentation",
+        convert=_to_steps,
     )
-
-    augmentation: Param[list[dict[str, Any]]] = declare(
-        "augmentation",
-        "random changes of the training pictures: a list of steps, or its JSON, such as "
-        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]',
-        _to_steps,
-    )
-
-    def getOptimizer(self) -> str:
-        """Return the value of ``optimizer``."""
-        return self.getOrDefault(self.optimizer)
-
-    def getLearningRate(self) -> float:
-        """Return the value of ``learningRate``."""
-        return self.getOrDefault(self.learningRate)
-
-    def getLearningRateSchedule(self) -> str:
-        """Return the value of ``learningRateSchedule``."""
-        return self.getOrDefault(self.learningRateSchedule)
-
-    def getWarmupEpochs(self) -> float:
-        """Return the value of ``warmupEpochs``."""
-        return self.getOrDefault(self.warmupEpochs)
-
-    def getLearningRateAnnealing(self) -> float:
-        """Return the value of ``learningRateAnnealing``."""
-        return self.getOrDefault(self.learningRateAnnealing)
-
-    def getDecayEpochs(self) -> float:
-        """Return the value of ``decayEpochs``."""
-        return self.getOrDefault(self.decayEpochs)
-
-    def getDecayFactor(self) -> float:
-        """Return the value of ``decayFactor``."""
-        return self.getOrDefault(self.decayFactor)
-
-    def getMomentum(self) -> float:
-        """Return the value of ``momentum``."""
-        return self.getOrDefault(self.momentum)
-
-    def getMomentumStart(self) -> float:
-        """Return the value of ``momentumStart``."""
-        return self.getOrDefault(self.momentumStart)
-
-    def getMomentumRamp(self) -> float:
-        """Return the value of ``momentumRamp``."""
-        return self.getOrDefault(self.momentumRamp)
-
-    def getNesterov(self) -> bool:
-        """Return the value of ``nesterov``."""
-        return self.getOrDefault(self.nesterov)
-
-    def getWeightDecay(self) -> float:
-        """Return the value of ``weightDecay``."""
-        return self.getOrDefault(self.weightDecay)
-
-    def getL1(self) -> float:
-        """Return the value of ``l1``."""
-        return self.getOrDefault(self.l1)
-
-    def getMaxNorm(self) -> float:
-        """Return the value of ``maxNorm``."""
-        return self.getOrDefault(self.maxNorm)
-
-    def getClipNorm(self) -> float:
-        """Return the value of ``clipNorm``."""
-        return self.getOrDefault(self.clipNorm)
-
-    def getClipValue(self) -> float:
-        """Return the value of ``clipValue``."""
-        return self.getOrDefault(self.clipValue)
-
-    def getLabelSmoothing(self) -> float:
-        """Return the value of ``labelSmoothing``."""
-        return self.getOrDefault(self.labelSmoothing)
-
-    def getAugmentation(self) -> list[dict[str, Any]]:
-        """Return the value of ``augmentation``."""
-        return self.getOrDefault(self.augmentation)
-
-    def recipe(self) -> dict[str, Any]:
-        """Return the recipe as the fields of `sparkwater.gpu.config.TrainConfig`."""
-        return {
-            "optimizer": self.getOptimizer(),
-            "learning_rate": self.getLearningRate(),
-            "schedule": self.getLearningRateSchedule(),
-            "warmup_epochs": self.getWarmupEpochs(),
-            "annealing": self.getLearningRateAnnealing(),
-            "decay_epochs": self.getDecayEpochs(),
-            "decay_factor": self.getDecayFactor(),
-            "momentum": self.getMomentum(),
-            "momentum_start": self.getMomentumStart(),
-            "momentum_ramp": self.getMomentumRamp(),
-            "nesterov": self.getNesterov(),
-            "weight_decay": self.getWeightDecay(),
-            "l1": self.getL1(),
-            "max_norm": self.getMaxNorm(),
-            "clip_norm": self.getClipNorm(),
-            "clip_value": self.getClipValue(),
-            "label_smoothing": self.getLabelSmoothing(),
-            "augmentation": parse_augmentation(self.getAugmentation()),
-        }
 
     def check_recipe(self) -> None:
-        """Refuse values out of range.
+        """Refuse steps of augmentation that there aren't.
 
         Raises
         ------
         ConfigurationError
-            With the Param, its value and what is accepted.
+            With the step and what is accepted.
         """
-        for name, accepted in (("optimizer", OPTIMIZERS), ("learningRateSchedule", SCHEDULES)):
-            refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
-        for name in ("learningRate", "decayEpochs"):
-            refuse_unless(self, name, lambda value: 0 < value < float("inf"), "numbers above 0")
-        refuse_unless(self, "decayFactor", lambda value: 0 < value <= 1, "numbers above 0, up to 1")
-        for name in ("momentum", "momentumStart", "labelSmoothing"):
-            refuse_unless(self, name, in_range(0, 1), "numbers from 0 up to, not including, 1")
-        for name in _FROM_ZERO:
-            refuse_unless(self, name, at_least(0), "numbers from 0 up")
         parse_augmentation(self.getAugmentation())
-
-
-_FROM_ZERO = (
-    "warmupEpochs",
-    "learningRateAnnealing",
-    "momentumRamp",
-    "weightDecay",
-    "l1",
-    "maxNorm",
-    "clipNorm",
-    "clipValue",
-)

@@ -1,21 +1,15 @@
-"""Params of what rows and classes weigh, and of which rows are to validate on."""
+"""Params of the rows' weights, and of the rows to validate on."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from pyspark.ml.param import Param
-from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
 from pyspark.sql import DataFrame
 
+from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.spark_params import HasValidationIndicatorCol, HasWeightCol
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.tasks.class_weights import balanced_weights
-from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.columns.roles import RowColumns
-from sparkwater.ml.params.declaring import declare
-
-_ACCEPTED = "none, balanced, a dict of labels and weights above 0, or a list of a weight for each class"
 
 
 def _to_frame(value: Any) -> DataFrame:
@@ -24,94 +18,39 @@ def _to_frame(value: Any) -> DataFrame:
     raise TypeError(f"validationDataFrame={value!r}; accepted: a pyspark.sql.DataFrame")
 
 
-def _to_class_weight(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 class RowParams(HasWeightCol, HasValidationIndicatorCol):
-    """Params that say what a row counts."""
+    """Params of weights and validation."""
 
-    classWeight: Param[Any] = declare(
-        "classWeight",
-        f"what rows of a class count in the loss: {_ACCEPTED}; probabilities are corrected for it",
-        _to_class_weight,
+    weightCol: Setting[str | None] = setting(  # type: ignore[assignment]
+        None, "weights of the rows, from 0 up, in loss and metrics. A row of weight 0 is as good as absent"
     )
-
-    validationDataFrame: Param[DataFrame] = declare(
-        "validationDataFrame",
-        "rows to validate on, as a pyspark.sql.DataFrame with the columns of the rows to train on; in place of "
-        "validationIndicatorCol",
-        _to_frame,
+    validationIndicatorCol: Setting[str | None] = setting(
+        None,
+        "column of booleans: true for rows to validate on. They are scored after each epoch, as they are, and have no "
+        "part in weights or scaling",
     )
-
-    def getValidationDataFrame(self) -> DataFrame | None:
-        """Return the value of ``validationDataFrame``, or None where it isn't set."""
-        return self.getOrDefault(self.validationDataFrame) if self.isDefined(self.validationDataFrame) else None
-
-    def getClassWeight(self) -> Any:
-        """Return the value of ``classWeight``."""
-        return self.getOrDefault(self.classWeight)
+    validationDataFrame: Setting[DataFrame | None] = setting(
+        None,
+        "rows to validate on, as a pyspark.sql.DataFrame with the features, label and weight columns of the rows to "
+        "train on; in place of validationIndicatorCol. It isn't saved with the estimator",
+        convert=_to_frame,
+    )
 
     def row_columns(self) -> RowColumns:
         """Return how the rows of the DataFrame that is fitted take part."""
-        params = (self.weightCol, self.validationIndicatorCol)
-        weight, held_out = (self.getOrDefault(param) if self.isDefined(param) else None for param in params)
-        return RowColumns(weight, held_out if self.getValidationDataFrame() is None else False)
+        held_out = self.getValidationIndicatorCol()
+        return RowColumns(self.getWeightCol(), held_out if self.getValidationDataFrame() is None else False)
 
     def check_row_params(self) -> None:
-        """Refuse a ``classWeight`` that is none, and rows to validate on from two places.
+        """Refuse rows to validate on from two places.
 
         Raises
         ------
         ConfigurationError
-            With what is accepted.
+            With both Params.
         """
         if self.getValidationDataFrame() is not None and self.isDefined(self.validationIndicatorCol):
             raise ConfigurationError(
                 f"validationIndicatorCol={self.getValidationIndicatorCol()!r} and validationDataFrame are both set; "
                 "rows to validate on come from one of them, so clear the other"
             )
-        value = self.getClassWeight()
-        weights = value.values() if isinstance(value, dict) else value
-        fine = (
-            value in ("none", "balanced")
-            if isinstance(value, str)
-            else isinstance(value, (dict, list)) and len(value) > 0 and all(_is_weight(weight) for weight in weights)
-        )
-        if not fine:
-            raise ConfigurationError(f"classWeight={value!r}; accepted: {_ACCEPTED}")
-
-    def class_weights(self, labels: LabelColumn) -> tuple[float, ...]:
-        """Return a weight for each class, or nothing where all are 1.
-
-        Raises
-        ------
-        ConfigurationError
-            If ``classWeight`` doesn't fit the labels.
-        """
-        value = self.getClassWeight()
-        if value == "none":
-            return ()
-        if value == "balanced":
-            return balanced_weights(labels.totals)
-        if isinstance(value, dict):
-            return _by_label(value, labels)
-        if len(value) != len(labels.classes):
-            raise ConfigurationError(f"classWeight has {len(value)} weights; there are {len(labels.classes)} classes")
-        return tuple(float(weight) for weight in value)
-
-
-def _by_label(value: dict[Any, float], labels: LabelColumn) -> tuple[float, ...]:
-    kind = type(labels.classes[0])
-    try:
-        weights = {kind(label): float(weight) for label, weight in value.items()}  # JSON's keys are strings
-    except ValueError:
-        weights = {label: float(weight) for label, weight in value.items()}
-    unknown = [label for label in weights if label not in labels.classes]
-    if unknown:
-        raise ConfigurationError(f"classWeight names the label {unknown[0]!r}, which no row has")
-    return tuple(weights.get(label, 1.0) for label in labels.classes)
-
-
-def _is_weight(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
