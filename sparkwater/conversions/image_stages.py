@@ -14,8 +14,8 @@ from pyspark.sql import types as T
 from sparkwater.conversions.images.columns import check_schemes, checked_images, image_spec, image_structs
 from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasImageShape, with_setters
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -148,7 +148,7 @@ class ImageToTensor(ToTensor, HasImageShape):
 
 
 @with_setters
-class TensorToImage(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+class TensorToImage(Transformer, HasInputCol, HasOutputCol, SavedStage):
     """Turn a tensor column of pictures into Spark's image struct, which notebooks display.
 
     The struct is that of `pyspark.ml.image.ImageSchema`: origin, height, width, nChannels, mode and

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import checked_tensors, from_tensor_column
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasDtype, with_setters
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.shapes import find_shape
 from sparkwater.conversions.stages.spark_types import ACCEPTED_NUMBERS, dtype_of
 from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field, input_spec
@@ -126,7 +126,7 @@ class ArrayToTensor(_NumbersToTensor):
         return not isinstance(data_type, VectorUDT)
 
 
-class _FromTensor(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+class _FromTensor(Transformer, HasInputCol, HasOutputCol, SavedStage):
     """What the Transformers from tensors have in common."""
 
     _input_kwargs: dict[str, Any]

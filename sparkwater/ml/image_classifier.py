@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from sparkwater.conversions.petastorm.frames import read_petastorm
 from sparkwater.conversions.petastorm.rows import describe_petastorm
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import check_network
@@ -25,7 +25,6 @@ from sparkwater.gpu.rows.streamed import Store
 from sparkwater.ml.columns.labels import LabelColumn, check_label_type, find_labels
 from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
 from sparkwater.ml.columns.roles import RowColumns
-from sparkwater.ml.fitted.consent import NetworkStageReader
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
 from sparkwater.ml.launch.launcher import run_with_restarts
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from torch import nn
 
+    from sparkwater.conversions.stages.stage_folders import SavedFolder
     from sparkwater.gpu.callbacks import Callback
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
@@ -46,9 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 @with_setters
-class ImageClassifier(
-    Estimator["ImageClassifierModel"], PredictorParams, NetworkParams, TrainingParams, StageReadable, StageWritable
-):
+class ImageClassifier(Estimator["ImageClassifierModel"], PredictorParams, NetworkParams, TrainingParams, SavedStage):
     """Train a network to classify pictures, on ``numWorkers`` Spark tasks at once.
 
     ``fit`` runs two Spark jobs: one counts the labels, the other decodes the pictures where that is
@@ -241,6 +239,7 @@ class ImageClassifier(
     """
 
     _input_kwargs: dict[str, Any]
+    kind = "classification"
 
     @keyword_only
     def __init__(
@@ -369,11 +368,6 @@ class ImageClassifier(
         )
         self._set(**self._input_kwargs)
 
-    @classmethod
-    def read(cls) -> NetworkStageReader:
-        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
-        return NetworkStageReader(cls)
-
     def write(self) -> Any:
         """Return a writer.
 
@@ -401,6 +395,9 @@ class ImageClassifier(
             )
         self.check_saved_without_callbacks()
         return super().write()
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        folder.check_network(self.getNetwork())  # fit would run its code
 
     def _fit(self, dataset: DataFrame) -> ImageClassifierModel:
         started = time.monotonic()

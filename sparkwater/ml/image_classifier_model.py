@@ -6,14 +6,14 @@ import html
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Model
-from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.stages.params import with_setters
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.deep_features import DeepFeatures
-from sparkwater.ml.fitted.files import ModelReader, ModelWriter
+from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.params.learner import PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
@@ -22,11 +22,12 @@ from sparkwater.ml.scoring.prediction import add_predictions
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
 @with_setters
-class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierModel"], MLWritable):
+class ImageClassifierModel(Model, PredictorParams, SavedStage):
     """A trained `ImageClassifier`.
 
     ``transform`` keeps every row, its order within a partition and all its columns, and adds the
@@ -35,6 +36,9 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
     """
 
     fitted: FittedNetwork
+    kind = "classification"
+    #: The description says which network it is; the Param may hold an instance.
+    _unsaved_params = ("network",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,15 +68,6 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         """The network's weights as safetensors."""
         return self.fitted.trained.weights
 
-    def write(self) -> ModelWriter:
-        """Return a writer."""
-        return ModelWriter(self, self.fitted)
-
-    @classmethod
-    def read(cls) -> ModelReader:
-        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
-        return ModelReader(cls)
-
     def describeNetwork(self) -> NetworkDescription:
         """Return the network's layers, with shapes, parameters and multiply-adds: a table and a drawing."""
         trained = self.fitted.trained
@@ -98,6 +93,13 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         copied: ImageClassifierModel = super().copy(extra)
         copied.fitted = self.fitted
         return copied
+
+    def _save_more(self, folder: NewFolder) -> None:
+        write_network(folder, self.fitted)
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        self.fitted = read_network(folder)
+        self._set(network=self.fitted.trained.entry.name)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)

@@ -11,6 +11,7 @@ import torch
 from py4j.protocol import Py4JJavaError
 
 from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
@@ -20,7 +21,6 @@ from sparkwater.gpu.networks.inputs import network_shape
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.resume import weights_of
 from sparkwater.ml.columns.labels import LabelColumn
-from sparkwater.ml.fitted.consent import AllowsNetworks
 from sparkwater.ml.fitted.files import MODEL_FILE
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
@@ -128,7 +128,7 @@ def _of_checkpoint(spark: SparkSession, path: str, consent: list[str]) -> WarmSt
         raise CheckpointError(f"{folder.url!r} doesn't say which network it is of: {error!r}") from error
     if identity.instance:
         return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), None)
-    AllowsNetworks().allowing(*consent).check_allowed(spark, identity.name, path)
+    Consent(tuple(consent)).check_network(spark, identity.name, path)
     return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), identity.entry())
 
 

@@ -11,19 +11,26 @@ from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasSeed, HasWeightCol
-from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.params import HasIdCol, with_setters
-from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
-from sparkwater.stacking.ensemble_files import EnsembleReader, EnsembleWriter
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import OUTPUTS, EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
 from sparkwater.stacking.level_one.fit_plan import count_slots
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
+from sparkwater.stacking.level_one.learners import (
+    CLASSIFICATION,
+    REGRESSION,
+    Learner,
+    find_learners,
+    kind_of,
+    last_stage,
+    set_apart,
+)
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, check_meta_learner, passthrough_values
 from sparkwater.stacking.refit import refit
@@ -33,9 +40,12 @@ from sparkwater.stacking.summary import ENSEMBLE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+
 logger = logging.getLogger(__name__)
 
 FINAL_MODELS = ("refit", "average")
+_LEARNERS_FILE = "learners.json"
 
 
 def _param(name: str, doc: str, converter: Any = None) -> Param[Any]:
@@ -43,10 +53,7 @@ def _param(name: str, doc: str, converter: Any = None) -> Param[Any]:
 
 
 @with_setters
-class StackedEnsemble(
-    Estimator[StackedEnsembleModel], EnsembleParams, HasWeightCol, HasSeed, HasIdCol,
-    MLReadable["StackedEnsemble"], MLWritable,
-):  # fmt: skip
+class StackedEnsemble(Estimator[StackedEnsembleModel], EnsembleParams, HasWeightCol, HasSeed, HasIdCol, SavedStage):
     """Combine learners by a meta-learner that is trained on predictions of rows they never saw.
 
     ``fit`` evaluates the rows once, fits every learner without each of the folds, scores the fold,
@@ -103,6 +110,7 @@ class StackedEnsemble(
     """
 
     _input_kwargs: dict[str, Any]
+    _unsaved_params = ("learners", "metaLearner")
 
     learners: Param[Any] = _param("learners", "base learners by name")
     metaLearner: Param[Any] = _param("metaLearner", "estimator that combines the learners' predictions")
@@ -227,9 +235,7 @@ class StackedEnsemble(
         learners = self.getLearners()
         if not learners:
             raise ConfigurationError("an ensemble has no learners; give it learners={'name': estimator, ...}")
-        first = last_stage(next(iter(learners.values())))
-        own = getattr(first, "kind", None)
-        return str(own) if own else (CLASSIFICATION if first.hasParam("probabilityCol") else "regression")
+        return kind_of(next(iter(learners.values()))) or REGRESSION
 
     def copy(self, extra: dict | None = None) -> StackedEnsemble:  # type: ignore[type-arg]
         """Return a copy with other Params, those of learners and meta-learner included."""
@@ -390,11 +396,21 @@ class StackedEnsemble(
             if not (keep or self.getKeepLevelOne()):
                 level_one.unpersist()
 
-    def write(self) -> EnsembleWriter:
-        """Return a writer of the Params, the learners and the meta-learner."""
-        return EnsembleWriter(self)
+    def _save_more(self, folder: NewFolder) -> None:
+        learners, meta = self.getLearners(), self.getMetaLearner()
+        folder.write_json(_LEARNERS_FILE, {"learners": list(learners), "metaLearner": meta is not None})
+        for place, learner in enumerate(learners.values()):
+            folder.write_stage(f"learners/{place}", learner)
+        if meta is not None:
+            folder.write_stage("meta", meta)
 
-    @classmethod
-    def read(cls) -> EnsembleReader:
-        """Return a reader for this class."""
-        return EnsembleReader(cls)
+    def _load_more(self, folder: SavedFolder) -> None:
+        fields = folder.read_json(_LEARNERS_FILE)
+        try:
+            names, meta = [str(name) for name in fields["learners"]], bool(fields["metaLearner"])
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"{folder.path}/{_LEARNERS_FILE} is damaged: {error!r}") from error
+        if names:
+            self._set(learners={name: folder.read_stage(f"learners/{place}") for place, name in enumerate(names)})
+        if meta:
+            self._set(metaLearner=folder.read_stage("meta"))
