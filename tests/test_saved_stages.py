@@ -23,6 +23,7 @@ from sparkwater.conversions.stages.saving import FORMAT, SavedStage, StageReader
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
+from sparkwater.stacking.level_one.learners import Learner
 
 #: Saved on 25 November 2026 by the code before there were format numbers; a network of two hidden units.
 OLD = ROOT / "tests" / "data" / "saved_2026_11_25"
@@ -163,3 +164,14 @@ def test_spark_loads_the_stages_in_its_pipelines(spark, tmp_path) -> None:
     Pipeline(stages=[ImageClassifier(network=PATH)]).save(str(tmp_path / "own"))
     with pytest.raises(UnsafeLoadError, match="which pipelines need"):
         Pipeline.load(str(tmp_path / "own"))
+
+
+def test_who_gives_a_learner_consents_to_load_its_models(spark) -> None:
+    own = Learner("own", ImageClassifier(network=PATH), "classification", "probability").consent
+    own.check_network(spark, PATH, "folder")
+    own.check_class("sparkwater.ml.image_classifier_model.ImageClassifierModel", "folder")
+    with pytest.raises(UnsafeLoadError):
+        own.check_network(spark, "user_networks:fixed", "folder")
+    with pytest.raises(UnsafeLoadError):
+        own.check_class("tables.MeanModel", "folder")
+    Learner("mean", MeanRegressor(), "regression", "prediction").consent.check_class("tables.MeanModel", "folder")

@@ -15,16 +15,16 @@ from pyspark.ml.param.shared import HasSeed, HasWeightCol
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.params import HasIdCol, with_setters
 from sparkwater.conversions.stages.saving import SavedStage
-from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
+from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import OUTPUTS, EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
 from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import (
     CLASSIFICATION,
-    REGRESSION,
     Learner,
     find_learners,
     kind_of,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FINAL_MODELS = ("refit", "average")
-_LEARNERS_FILE = "learners.json"
 
 
 def _param(name: str, doc: str, converter: Any = None) -> Param[Any]:
@@ -235,7 +234,7 @@ class StackedEnsemble(Estimator[StackedEnsembleModel], EnsembleParams, HasWeight
         learners = self.getLearners()
         if not learners:
             raise ConfigurationError("an ensemble has no learners; give it learners={'name': estimator, ...}")
-        return kind_of(next(iter(learners.values()))) or REGRESSION
+        return kind_of(next(iter(learners.values()))) or "regression"
 
     def copy(self, extra: dict | None = None) -> StackedEnsemble:  # type: ignore[type-arg]
         """Return a copy with other Params, those of learners and meta-learner included."""
@@ -397,20 +396,7 @@ class StackedEnsemble(Estimator[StackedEnsembleModel], EnsembleParams, HasWeight
                 level_one.unpersist()
 
     def _save_more(self, folder: NewFolder) -> None:
-        learners, meta = self.getLearners(), self.getMetaLearner()
-        folder.write_json(_LEARNERS_FILE, {"learners": list(learners), "metaLearner": meta is not None})
-        for place, learner in enumerate(learners.values()):
-            folder.write_stage(f"learners/{place}", learner)
-        if meta is not None:
-            folder.write_stage("meta", meta)
+        write_learners(folder, self.getLearners(), self.getMetaLearner())
 
     def _load_more(self, folder: SavedFolder) -> None:
-        fields = folder.read_json(_LEARNERS_FILE)
-        try:
-            names, meta = [str(name) for name in fields["learners"]], bool(fields["metaLearner"])
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(f"{folder.path}/{_LEARNERS_FILE} is damaged: {error!r}") from error
-        if names:
-            self._set(learners={name: folder.read_stage(f"learners/{place}") for place, name in enumerate(names)})
-        if meta:
-            self._set(metaLearner=folder.read_stage("meta"))
+        self._set(**read_learners(folder))

@@ -259,9 +259,10 @@ def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: Dat
 
 def test_stages_of_the_package_say_their_kind_and_others_show_it(fitted: StackedEnsembleModel) -> None:
     inner = StackedEnsemble(learners=regressors())
-    check_meta_learner(inner, "regression")  # it has a probabilityCol as well
-    with pytest.raises(ConfigurationError, match="StackedEnsemble doesn't fit learners for classification"):
-        check_meta_learner(inner, "classification")
+    assert inner.hasParam("probabilityCol")
+    check_meta_learner(NonNegativeRegression(), "regression")
+    with pytest.raises(ConfigurationError, match="ImageClassifier doesn't fit learners for regression"):
+        check_meta_learner(ImageClassifier(), "regression")
     assert [kind_of(stage) for stage in (inner, fitted, ImageClassifier(), NonNegativeRegression())] == [
         "regression", "classification", "classification", "regression",
     ]  # fmt: skip
