@@ -72,6 +72,36 @@ class RankFailure(SparkwaterError, RuntimeError):
         self.retryable = retryable
 
 
+class CollectiveError(SparkwaterError, RuntimeError):
+    """This rank lost the others: one of them failed and hung up."""
+
+
+class StallError(CollectiveError):
+    """Another rank kept this one waiting for too long, and may never answer."""
+
+
+class PeerFailed(SparkwaterError):
+    """Another rank gave up before the ranks trained."""
+
+
+class LedgerError(SparkwaterError, RuntimeError):
+    """The rows that were trained are not the rows that there are: a fault of this package."""
+
+
+class UnreachableError(SparkwaterError, ConnectionError):
+    """The driver can't be reached: it has heard nothing of what was to be said."""
+
+
+class ForwardPassEnded(BaseException):
+    """End of a forward pass after the last layer that is read. No ``except Exception`` of a network's catches it."""
+
+
+#: Mistakes that can be mended: what a rank raised of these is raised on the driver as it is.
+MISTAKES: dict[str, type[SparkwaterError]] = {
+    kind.__name__: kind for kind in (ConfigurationError, SchemaError, DataError, CheckpointError, UnsafeLoadError)
+}
+
+
 def raised_on_executor(error: Exception) -> SparkwaterError | None:
     """Return the user's own mistake that a failed Spark job is about, as it was raised on the executor.
 

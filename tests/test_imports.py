@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import pkgutil
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 import sparkwater
+from sparkwater import errors
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
 
@@ -19,6 +23,13 @@ WITHOUT_PYSPARK = [
     if name.startswith(("sparkwater.gpu", "sparkwater.conversions.tensors", "sparkwater.conversions.petastorm."))
     and name != "sparkwater.conversions.petastorm.frames"
 ] + [f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")]
+#: Names of classes that are exceptions: Python's and the package's.
+EXCEPTIONS = {
+    name
+    for module in (builtins, errors)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
 
 
@@ -69,3 +80,27 @@ def test_public_names_can_all_be_imported():
             assert getattr(module, name).__doc__
         with pytest.raises(AttributeError, match="no_such_name"):
             _ = module.no_such_name
+
+
+def test_every_exception_is_in_errors():
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "sparkwater").rglob("*.py")
+        for name in exceptions_of(path.read_text())
+        if path.name != "errors.py"
+    ]
+    assert found == []
+    assert {"SparkwaterError", "ForwardPassEnded", "StallError"} <= set(
+        exceptions_of((ROOT / "sparkwater" / "errors.py").read_text())
+    )
+
+
+def exceptions_of(source: str) -> list[str]:
+    """Return the names of classes whose base is called, or is here, an exception."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+            if any(base in found or base in EXCEPTIONS for base in bases):
+                found.append(node.name)
+    return found

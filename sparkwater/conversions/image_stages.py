@@ -12,8 +12,8 @@ from sparkwater.conversions.images.columns import check_schemes, checked_images,
 from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES
 from sparkwater.conversions.stages.accepts import at_least, one_of
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasImageShape
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
 from sparkwater.conversions.stages.tensor_stages import ToTensor, free_output, input_field
@@ -102,7 +102,7 @@ class ImageToTensor(ToTensor, HasImageShape):
             raise SchemaError(f"problemCol={name!r}: there is a column of that name already")
 
 
-class TensorToImage(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+class TensorToImage(Transformer, HasInputCol, HasOutputCol, SavedStage):
     """Turn a tensor column of pictures into Spark's image struct, which notebooks display.
 
     The struct is that of `pyspark.ml.image.ImageSchema`: origin, height, width, nChannels, mode and

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import checked_tensors, from_tensor_column
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasDtype
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.shapes import find_shape
 from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
@@ -89,7 +89,7 @@ class ArrayToTensor(_NumbersToTensor):
         return not isinstance(data_type, VectorUDT)
 
 
-class _FromTensor(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
+class _FromTensor(Transformer, HasInputCol, HasOutputCol, SavedStage):
     """What the Transformers from tensors have in common."""
 
 

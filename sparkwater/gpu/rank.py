@@ -21,14 +21,14 @@ import torch
 from torch import nn
 
 import sparkwater
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import CollectiveError, ConfigurationError, PeerFailed, StallError
 from sparkwater.gpu.collective.addresses import own_address
-from sparkwater.gpu.collective.communicator import CollectiveError, Communicator, Meeting, StallError
+from sparkwater.gpu.collective.communicator import Communicator, Meeting
 from sparkwater.gpu.collective.connections import missing_collective, open_communicator
 from sparkwater.gpu.collective.rendezvous import RendezvousServer
 from sparkwater.gpu.collective.shared_memory import machine
 from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts, count_rows
-from sparkwater.gpu.collective.start_messages import PeerFailed, Peers, exchange
+from sparkwater.gpu.collective.start_messages import Peers, exchange
 from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.device import gpu_uuid, select_device
 from sparkwater.gpu.job import RankJob

@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "image_classifier": ("ImageClassifier",),
         "image_classifier_model": ("ImageClassifierModel",),
+        "image_regressor": ("ImageRegressor",),
+        "image_regressor_model": ("ImageRegressorModel",),
         "deep_features": ("DeepFeatures",),
         "reports.confusion": ("ConfusionMatrix", "confusion_matrix"),
         "reports.summary": ("TrainingSummary",),

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml import Transformer
-from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.stages.accepts import one_of
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
 from sparkwater.conversions.stages.spark_params import HasOutputCol, HasOutputCols
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -16,13 +16,14 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.cuts import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
 from sparkwater.gpu.networks.inference import ready_network
 from sparkwater.ml.columns.features import trained_features
-from sparkwater.ml.fitted.files import ModelReader, ModelWriter
+from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.params.learner import ScoringParams
 from sparkwater.ml.scoring.outputs import Output, add_outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
     from sparkwater.ml.fitted.network import FittedNetwork
 
 OUTPUT_TYPES = ("vector", "tensor")
@@ -44,7 +45,7 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLReadable[Any], MLWritable):
+class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, SavedStage):
     """Add what layers inside a trained network give for each row.
 
     There is nothing to learn, so this is a Transformer; the network is no Param, and is saved with it.
@@ -120,14 +121,11 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
         self._setDefault(**({"featuresCol": names[0]} if len(names) == 1 else {"featuresCols": names}))
         return self
 
-    def write(self) -> ModelWriter:
-        """Return a writer of the parameters, the network and its weights."""
-        return ModelWriter(self, self.fitted)
+    def _save_more(self, folder: NewFolder) -> None:
+        write_network(folder, self.fitted)
 
-    @classmethod
-    def read(cls) -> ModelReader:
-        """Return a reader; ``read().allowing("package.module:factory")`` lets it load that network."""
-        return ModelReader(cls)
+    def _load_more(self, folder: SavedFolder) -> None:
+        self.fitted = read_network(folder)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Refuse everything that can be known to be wrong, then add the columns."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.errors import AnalysisException
 from pyspark.ml import Transformer
-from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files.hadoop import replacing
 from sparkwater.conversions.stages.accepts import one_of
-from sparkwater.conversions.stages.loading import StageReader
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
 from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasOutputCol
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
@@ -23,10 +21,12 @@ from sparkwater.ml.similarity.search import neighbor_lists
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+
 REFERENCES_FOLDER = "references"
 
 
-class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, HasIdCol, MLReadable[Any], MLWritable):
+class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, HasIdCol, SavedStage):
     """Add to each row the k references that are nearest to its vector.
 
     There is nothing to learn, so this is a Transformer; the references are data, no Param, and are
@@ -79,14 +79,20 @@ class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, Ha
             raise ConfigurationError("Similarity has no references; give it a DataFrame with setReferences(frame)")
         return references
 
-    def write(self) -> SimilarityWriter:
-        """Return a writer of the parameters and the references."""
-        return SimilarityWriter(self)
+    def _save_more(self, folder: NewFolder) -> None:
+        """Write the references' ids and vectors as Parquet; one Spark job."""
+        references = self.getReferences()
+        names = [self.getOrDefault(self.idCol), self.getFeaturesCol()]
+        vector_column(references, *names)
+        kept = references.select(*(F.col(f"`{name}`") for name in names))
+        kept.write.parquet(f"{folder.path}/{REFERENCES_FOLDER}")
 
-    @classmethod
-    def read(cls) -> SimilarityReader:
-        """Return a reader for this class."""
-        return SimilarityReader(cls)
+    def _load_more(self, folder: SavedFolder) -> None:
+        """Take the references from where they are; they are read when they are used."""
+        try:
+            self.setReferences(folder.spark.read.parquet(f"{folder.path}/{REFERENCES_FOLDER}"))
+        except AnalysisException as error:
+            raise CheckpointError(f"{folder.path!r} holds no saved Similarity: {error}") from error
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         references, output, id_column = self.getReferences(), self.getOutputCol(), self.getOrDefault(self.idCol)
@@ -99,41 +105,3 @@ class Similarity(Transformer, HasFeaturesCol, HasOutputCol, HasHandleInvalid, Ha
         key = "__sparkwater_query_id"
         lists = lists.select(F.col("queryId").alias(key), F.col("neighbors").alias(output))
         return dataset.join(lists, F.col(f"`{id_column}`") == F.col(key)).drop(key)
-
-
-class SimilarityWriter(MLWriter):
-    """Writes parameters and references beside the target and swaps them in."""
-
-    def __init__(self, stage: Similarity) -> None:
-        super().__init__()
-        self._stage = stage
-
-    def save(self, path: str) -> None:
-        """Write the stage: its parameters, and the references' ids and vectors as Parquet; one Spark job."""
-        stage, spark = self._stage, self.sparkSession
-        references = stage.getReferences()
-        names = [stage.getOrDefault(stage.idCol), stage.getFeaturesCol()]
-        vector_column(references, *names)
-        with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(stage, folder, spark)
-            references.select(*(F.col(f"`{name}`") for name in names)).write.parquet(f"{folder}/{REFERENCES_FOLDER}")
-
-
-class SimilarityReader(StageReader):
-    """Reads what `SimilarityWriter` wrote; the references stay where they are and are read when they are used."""
-
-    def load(self, path: str) -> Any:
-        """Load the stage.
-
-        Raises
-        ------
-        CheckpointError
-            If the folder or its references are missing.
-        UnsafeLoadError
-            If the folder holds another class.
-        """
-        try:
-            stage = super().load(path)
-            return stage.setReferences(self.sparkSession.read.parquet(f"{path.rstrip('/')}/{REFERENCES_FOLDER}"))
-        except AnalysisException as error:
-            raise CheckpointError(f"{path!r} holds no saved Similarity: {error}") from error

@@ -11,6 +11,7 @@ import torch
 from py4j.protocol import Py4JJavaError
 
 from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
@@ -19,10 +20,8 @@ from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inputs import network_shape
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.resume import weights_of
-from sparkwater.ml.fitted.consent import AllowsNetworks
 from sparkwater.ml.fitted.files import MODEL_FILE
 from sparkwater.ml.fitted.network import FittedNetwork
-from sparkwater.ml.image_classifier_model import ImageClassifierModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,7 +70,7 @@ def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
     if not isinstance(given, str):
         return _of_model(given.fitted, "the model of warmStart")
     if _is_saved_model(spark, given):
-        model = ImageClassifierModel.read().allowing(*consent).load(given)
+        model = params.model_type.read().allowing(*consent).load(given)
         return _of_model(model.fitted, f"warmStart={given!r}")
     return _of_checkpoint(spark, given, consent)
 
@@ -109,7 +108,7 @@ def _of_checkpoint(spark: SparkSession, path: str, consent: list[str]) -> WarmSt
         raise CheckpointError(f"{folder.url!r} doesn't say which network it is of: {error!r}") from error
     if identity.instance:
         return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), None)
-    AllowsNetworks().allowing(*consent).check_allowed(spark, identity.name, path)
+    Consent(tuple(consent)).check_network(spark, identity.name, path)
     return WarmStart(f"warmStart={path!r}", identity, weights_of(checkpoint), identity.entry())
 
 

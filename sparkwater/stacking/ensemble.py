@@ -8,22 +8,29 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator
-from pyspark.ml.util import MLReadable, MLWritable
 
 from sparkwater.conversions.stages.accepts import at_least, location, one_of
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.params import HasIdCol
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
-from sparkwater.stacking.ensemble_files import EnsembleReader, EnsembleWriter
+from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds
 from sparkwater.stacking.level_one.fit_plan import count_slots
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, find_learners, last_stage, set_apart
+from sparkwater.stacking.level_one.learners import (
+    CLASSIFICATION,
+    Learner,
+    find_learners,
+    kind_of,
+    last_stage,
+    set_apart,
+)
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, check_meta_learner, passthrough_values
 from sparkwater.stacking.refit import refit
@@ -32,6 +39,8 @@ from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +53,7 @@ def _unchanged(value: Any) -> Any:
 
 class StackedEnsemble(
     Estimator[StackedEnsembleModel], EnsembleParams, HasWeightCol, HasSeed, HasIdCol,
-    MLReadable["StackedEnsemble"], MLWritable,
+    SavedStage,
 ):  # fmt: skip
     """Combine learners by a meta-learner that is trained on predictions of rows they never saw.
 
@@ -53,6 +62,8 @@ class StackedEnsemble(
     fold follows from its content or id, so all learners have the same folds and none scores a row
     that it has seen; every prediction is counted against the rows of its fold.
     """
+
+    _unsaved_params = ("learners", "metaLearner")
 
     learners: Setting[Mapping[str, Any] | None] = setting(
         None,
@@ -122,9 +133,7 @@ class StackedEnsemble(
         learners = self.getLearners()
         if not learners:
             raise ConfigurationError("an ensemble has no learners; give it learners={'name': estimator, ...}")
-        first = last_stage(next(iter(learners.values())))
-        own = getattr(first, "kind", None)
-        return str(own) if own else (CLASSIFICATION if first.hasParam("probabilityCol") else "regression")
+        return kind_of(next(iter(learners.values()))) or "regression"
 
     def copy(self, extra: dict | None = None) -> StackedEnsemble:  # type: ignore[type-arg]
         """Return a copy with other Params, those of learners and meta-learner included."""
@@ -283,11 +292,8 @@ class StackedEnsemble(
             if not (keep or self.getKeepLevelOne()):
                 level_one.unpersist()
 
-    def write(self) -> EnsembleWriter:
-        """Return a writer of the Params, the learners and the meta-learner."""
-        return EnsembleWriter(self)
+    def _save_more(self, folder: NewFolder) -> None:
+        write_learners(folder, self.getLearners(), self.getMetaLearner())
 
-    @classmethod
-    def read(cls) -> EnsembleReader:
-        """Return a reader for this class."""
-        return EnsembleReader(cls)
+    def _load_more(self, folder: SavedFolder) -> None:
+        self._set(**read_learners(folder))

@@ -1,67 +1,44 @@
-"""A stacked ensemble that isn't fitted yet, as files: its Params, and each learner by its own writer."""
+"""The learners and the meta-learner of an ensemble as files, each by its own writer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.util import DefaultParamsWriter, MLWriter
-
-from sparkwater.conversions.files.hadoop import replacing
-from sparkwater.conversions.stages.loading import load_params
-from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
+from sparkwater.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from sparkwater.stacking.ensemble import StackedEnsemble
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+
+_FILE = "learners.json"
 
 
-class EnsembleWriter(MLWriter):
-    """Writes Params, learners and meta-learner beside the target and swaps them in."""
-
-    def __init__(self, stage: StackedEnsemble) -> None:
-        super().__init__()
-        self._stage = stage
-
-    def save(self, path: str) -> None:
-        """Write the estimator."""
-        stage, spark = self._stage, self.sparkSession
-        learners, meta = stage.getLearners(), stage.getMetaLearner()
-        plain = {
-            param.name: value
-            for param, value in stage._paramMap.items()
-            if param.name not in ("learners", "metaLearner")
-        }
-        extra = {"learners": list(learners), "metaLearner": meta is not None}
-        with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=extra, paramMap=plain)
-            for place, learner in enumerate(learners.values()):
-                save_stage(learner, f"{folder}/learners/{place}")
-            if meta is not None:
-                save_stage(meta, f"{folder}/meta")
+def write_learners(folder: NewFolder, learners: Mapping[str, Any], meta: Any) -> None:
+    """Write learners by name, and a meta-learner where it isn't None."""
+    folder.write_json(_FILE, {"learners": list(learners), "metaLearner": meta is not None})
+    for place, learner in enumerate(learners.values()):
+        folder.write_stage(f"learners/{place}", learner)
+    if meta is not None:
+        folder.write_stage("meta", meta)
 
 
-class EnsembleReader(TrustingReader):
-    """Reads what `EnsembleWriter` wrote."""
+def read_learners(folder: SavedFolder) -> dict[str, Any]:
+    """Return what `write_learners` wrote, as the Params that were set.
 
-    def load(self, path: str) -> Any:
-        """Load an estimator.
-
-        Raises
-        ------
-        CheckpointError
-            If a file is missing or damaged.
-        UnsafeLoadError
-            If something in it is of a class that isn't trusted.
-        """
-        spark, path = self.sparkSession, path.rstrip("/")
-        stage, metadata = load_params(spark, self._stage, path, "ensemble")
-        names = metadata["learners"]
-        if names:
-            stage._set(
-                learners={
-                    name: load_stage(spark, f"{path}/learners/{place}", self._trusted)
-                    for place, name in enumerate(names)
-                }
-            )
-        if metadata["metaLearner"]:
-            stage._set(metaLearner=load_stage(spark, f"{path}/meta", self._trusted))
-        return stage
+    Raises
+    ------
+    CheckpointError
+        If a file is missing or damaged.
+    UnsafeLoadError
+        If a stage names a class or a network that nobody allowed.
+    """
+    fields = folder.read_json(_FILE)
+    try:
+        names, has_meta = [str(name) for name in fields["learners"]], bool(fields["metaLearner"])
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder.path}/{_FILE} is damaged: {error!r}") from error
+    learners = {name: folder.read_stage(f"learners/{place}") for place, name in enumerate(names)}
+    return {
+        **({"learners": learners} if learners else {}),
+        **({"metaLearner": folder.read_stage("meta")} if has_meta else {}),
+    }

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Model
-from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLWritable, MLWriter
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files.hadoop import read_bytes, replacing, write_bytes
-from sparkwater.conversions.stages.loading import load_params
-from sparkwater.errors import CheckpointError, SchemaError
+from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.errors import CheckpointError, SchemaError, SparkwaterError
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one.prepare import Task
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
-from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
     from sparkwater.stacking.cross_fitting import LevelOneFrame
 
 _FILE = "ensemble.json"
@@ -71,7 +68,7 @@ class FittedEnsemble:
     summary: EnsembleSummary
 
 
-class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleModel"], MLWritable):
+class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
     """A fitted `StackedEnsemble`.
 
     ``transform`` keeps every row and column and adds ``prediction`` and, for classification,
@@ -97,6 +94,11 @@ class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleMod
         return True
 
     @property
+    def kind(self) -> str:
+        """What it gives: classification or regression."""
+        return self.fitted.reads.task.kind
+
+    @property
     def classes(self) -> list[Any]:
         """The labels, sorted; empty for regression."""
         return list(self.fitted.reads.task.classes)
@@ -116,20 +118,38 @@ class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleMod
         """The models of each base learner: one, or the fold models."""
         return {base.name: base.models for base in self.fitted.bases}
 
-    def write(self) -> EnsembleModelWriter:
-        """Return a writer."""
-        return EnsembleModelWriter(self)
-
-    @classmethod
-    def read(cls) -> EnsembleModelReader:
-        """Return a reader."""
-        return EnsembleModelReader(cls)
-
     def copy(self, extra: dict | None = None) -> StackedEnsembleModel:  # type: ignore[type-arg]
         """Return a copy with other Params; the models are shared."""
         copied: StackedEnsembleModel = super().copy(extra)
         copied.fitted, copied.levelOne = self.fitted, self.levelOne
         return copied
+
+    def _save_more(self, folder: NewFolder) -> None:
+        fitted = self.fitted
+        for place, base in enumerate(fitted.bases):
+            for number, model in enumerate(base.models):
+                folder.write_stage(f"bases/{place}/{number}", model)
+        folder.write_stage("meta", fitted.meta)
+        described = {
+            "bases": [{"name": one.name, "output": one.output, "models": len(one.models)} for one in fitted.bases],
+            "reads": asdict(fitted.reads),
+            "summary": fitted.summary.to_dict(),
+        }
+        folder.write_json(_FILE, described)
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        fields = folder.read_json(_FILE)
+        try:
+            self.fitted = FittedEnsemble(
+                bases=tuple(_base(folder, place, base) for place, base in enumerate(fields["bases"])),
+                meta=folder.read_stage("meta"),
+                reads=_reads(fields["reads"]),
+                summary=EnsembleSummary.from_dict(fields["summary"]),
+            )
+        except SparkwaterError:
+            raise
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{folder.path}/{_FILE} is damaged: {error!r}") from error
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         reads, wanted = self.fitted.reads, self.getIncludeBasePredictions()
@@ -175,64 +195,9 @@ class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleMod
         return scored.withColumn(column, mean_values([F.col(part) for part in parts])).drop(*parts)
 
 
-class EnsembleModelWriter(MLWriter):
-    """Writes a model beside its target and swaps it in: a save that fails leaves the old model."""
-
-    def __init__(self, model: StackedEnsembleModel) -> None:
-        super().__init__()
-        self._model = model
-
-    def save(self, path: str) -> None:
-        """Write the model, its base models and its meta-learner."""
-        spark, fitted = self.sparkSession, self._model.fitted
-        with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(self._model, folder, spark)
-            for place, base in enumerate(fitted.bases):
-                for number, model in enumerate(base.models):
-                    save_stage(model, f"{folder}/bases/{place}/{number}")
-            save_stage(fitted.meta, f"{folder}/meta")
-            described = {
-                "bases": [{"name": one.name, "output": one.output, "models": len(one.models)} for one in fitted.bases],
-                "reads": asdict(fitted.reads),
-                "summary": fitted.summary.to_dict(),
-            }
-            write_bytes(spark, f"{folder}/{_FILE}", json.dumps(described, indent=2).encode())
-
-
-class EnsembleModelReader(TrustingReader):
-    """Reads what `EnsembleModelWriter` wrote."""
-
-    def load(self, path: str) -> Any:
-        """Load a model.
-
-        Raises
-        ------
-        CheckpointError
-            If a file is missing or damaged.
-        UnsafeLoadError
-            If something in it is of a class that isn't trusted.
-        """
-        spark, path = self.sparkSession, path.rstrip("/")
-        model, _ = load_params(spark, self._stage, path, "model")
-        described = read_bytes(spark, f"{path}/{_FILE}", CheckpointError)
-        try:
-            fields = json.loads(described)
-            model.fitted = FittedEnsemble(
-                tuple(self._base(path, place, base) for place, base in enumerate(fields["bases"])),
-                load_stage(spark, f"{path}/meta", self._trusted),
-                _reads(fields["reads"]),
-                EnsembleSummary.from_dict(fields["summary"]),
-            )
-        except (ValueError, TypeError, KeyError) as error:
-            if isinstance(error, SchemaError) or type(error).__module__ == "sparkwater.errors":
-                raise
-            raise CheckpointError(f"{path}/{_FILE} is damaged: {error!r}") from error
-        return model
-
-    def _base(self, path: str, place: int, base: Mapping[str, Any]) -> BaseModel:
-        folders = [f"{path}/bases/{place}/{number}" for number in range(base["models"])]
-        models = tuple(load_stage(self.sparkSession, folder, self._trusted) for folder in folders)
-        return BaseModel(base["name"], base["output"], models)
+def _base(folder: SavedFolder, place: int, base: Mapping[str, Any]) -> BaseModel:
+    models = tuple(folder.read_stage(f"bases/{place}/{number}") for number in range(base["models"]))
+    return BaseModel(base["name"], base["output"], models)
 
 
 def _reads(fields: Mapping[str, Any]) -> LevelOneInput:

@@ -18,11 +18,11 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.accepts import at_least
 from sparkwater.conversions.stages.columns import find_field, vector_numbers
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.level_one.learners import CLASSIFICATION
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, kind_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -91,8 +91,7 @@ def check_meta_learner(stage: Any, kind: str) -> None:
         raise ConfigurationError(
             f"metaLearner is {type(stage).__name__}; accepted: a Spark ML Estimator with featuresCol and labelCol"
         )
-    gives = CLASSIFICATION if stage.hasParam("probabilityCol") else "regression"
-    if gives != kind or (gives != CLASSIFICATION and stage.hasParam("rawPredictionCol")):
+    if kind_of(stage) != kind:
         raise ConfigurationError(
             f"metaLearner {type(stage).__name__} doesn't fit learners for {kind}; accepted: "
             + ("classifiers with a probability column" if kind == CLASSIFICATION else "regressors")
@@ -196,8 +195,7 @@ class MetaWeights:
 
 
 class NonNegativeRegression(
-    Estimator[LinearRegressionModel], HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol, StageReadable,
-    StageWritable,
+    Estimator[LinearRegressionModel], HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol, SavedStage,
 ):  # fmt: skip
     """Least squares with an intercept, in which no column has a negative weight.
 

@@ -23,8 +23,9 @@ from processes import shares_memory
 
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import CollectiveError
 from sparkwater.gpu.collective.addresses import LOOPBACK
-from sparkwater.gpu.collective.communicator import CollectiveError, Meeting
+from sparkwater.gpu.collective.communicator import Meeting
 from sparkwater.gpu.collective.connections import open_communicator
 from sparkwater.gpu.collective.rendezvous import RendezvousServer
 from sparkwater.gpu.collective.shared_memory import SLOT_BYTES, SLOTS, shared_memory

@@ -15,8 +15,9 @@ import torch
 from gpu import ranks
 from processes import begun, eventually
 
+from sparkwater.errors import CollectiveError, StallError
 from sparkwater.gpu.collective.addresses import LOOPBACK
-from sparkwater.gpu.collective.communicator import CollectiveError, Meeting, StallError
+from sparkwater.gpu.collective.communicator import Meeting
 from sparkwater.gpu.collective.rendezvous import RendezvousServer, RendezvousStore
 from sparkwater.gpu.collective.shared_memory import machine, shared_memory
 from sparkwater.gpu.collective.world import World

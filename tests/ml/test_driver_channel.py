@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sparkwater.errors import UnreachableError
 from sparkwater.ml.launch import driver_channel
-from sparkwater.ml.launch.driver_channel import DriverChannel, UnreachableError, listen
+from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 
 
 def send(channel: DriverChannel, request: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sparkwater.gpu.collective.communicator import StallError
+from sparkwater.errors import StallError
 from sparkwater.ml.launch import gathering
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering

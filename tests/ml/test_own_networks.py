@@ -11,9 +11,9 @@ from conftest import ROOT, start_session
 from digits import tensor_frame
 from torch import nn
 
+from sparkwater.conversions.stages.consent import ALLOWED_NETWORKS
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
-from sparkwater.ml.fitted.consent import ALLOWED_NETWORKS
 
 PATH = "user_networks:small"
 

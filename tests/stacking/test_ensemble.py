@@ -19,7 +19,10 @@ from scipy.optimize import minimize
 from tables import MeanRegressor, table
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, UnsafeLoadError
+from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+from sparkwater.stacking.level_one.learners import kind_of
+from sparkwater.stacking.meta_learner import NonNegativeRegression, check_meta_learner
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +255,19 @@ def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: Dat
     found = validator.fit(diabetes)
     assert found.avgMetrics[0] < found.avgMetrics[1] - 5
     assert isinstance(found.bestModel, StackedEnsembleModel)
+
+
+def test_stages_of_the_package_say_their_kind_and_others_show_it(fitted: StackedEnsembleModel) -> None:
+    inner = StackedEnsemble(learners=regressors())
+    assert inner.hasParam("probabilityCol")
+    check_meta_learner(NonNegativeRegression(), "regression")
+    with pytest.raises(ConfigurationError, match="ImageClassifier doesn't fit learners for regression"):
+        check_meta_learner(ImageClassifier(), "regression")
+    assert [kind_of(stage) for stage in (inner, fitted, ImageClassifier(), NonNegativeRegression())] == [
+        "regression", "classification", "classification", "regression",
+    ]  # fmt: skip
+    others = (NaiveBayes(), Pipeline(stages=[NaiveBayes()]), LinearRegression(), LinearSVC())
+    assert [kind_of(stage) for stage in others] == ["classification", "classification", "regression", None]
 
 
 def test_fitted_learners_of_other_classes_are_refused() -> None:

@@ -10,8 +10,8 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field, tensor_spec, with_tensor_spec
 from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
-from sparkwater.conversions.stages.loading import StageReadable, StageWritable
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
+from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.spark_params import HasInputCol, HasOutputCol
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
@@ -23,7 +23,7 @@ _CHECKED = "__sparkwater_checked"
 _PROBLEM = "__sparkwater_problem"
 
 
-class MakesTensors(Transformer, HasOutputCol, HasHandleInvalid, HasIdCol, StageReadable, StageWritable):
+class MakesTensors(Transformer, HasOutputCol, HasHandleInvalid, HasIdCol, SavedStage):
     """A Transformer that makes tensors, or a reason why there is none."""
 
     def _first_input(self) -> str:

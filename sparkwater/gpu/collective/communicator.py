@@ -10,15 +10,7 @@ from typing import Protocol
 
 import torch
 
-from sparkwater.errors import SparkwaterError
-
-
-class CollectiveError(SparkwaterError, RuntimeError):
-    """This rank lost the others: one of them failed and hung up."""
-
-
-class StallError(CollectiveError):
-    """Another rank kept this one waiting for too long, and may never answer."""
+from sparkwater.errors import CollectiveError, StallError
 
 
 class Communicator(Protocol):

@@ -6,14 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from sparkwater.errors import SparkwaterError
+from sparkwater.errors import PeerFailed
 from sparkwater.gpu.collective.world import World
 
 T = TypeVar("T")
-
-
-class PeerFailed(SparkwaterError):
-    """Another rank gave up before the ranks trained."""
 
 
 class Peers(Protocol):

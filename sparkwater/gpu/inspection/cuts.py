@@ -16,7 +16,7 @@ from torch import nn
 
 from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import ConfigurationError, ForwardPassEnded
 from sparkwater.gpu.inspection.tracing import LayerDescription, evaluating, record_layers, weightless
 from sparkwater.gpu.networks.inference import BATCH_ROWS, TrainedNetwork, ready_network
 from sparkwater.gpu.networks.inputs import forward, zero_inputs
@@ -49,10 +49,6 @@ class Cut:
     module: str
     call: int = 1
     of_input: bool = False
-
-
-class _AllRead(BaseException):
-    """Ends a forward pass after the last cut. No ``except Exception`` of a network's takes it for an error."""
 
 
 def find_cuts(network: nn.Module, spec: TensorSpec, layers: Sequence[str | int]) -> tuple[Cut, ...]:
@@ -137,14 +133,14 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Calla
         # A copy: a later layer may work in place.
         found[cut] = POOLINGS[pooling](values).to(torch.float32, copy=True)
         if len(found) == len(wanted):
-            raise _AllRead
+            raise ForwardPassEnded
 
     with ExitStack() as hooks:
         for name in {cut.module for cut in cuts}:
             _watch(network.get_submodule(name), name, read, hooks)
         try:
             call()
-        except _AllRead:
+        except ForwardPassEnded:
             return [found[cut] for cut in cuts]
     missed = next(cut for cut in cuts if cut not in found)
     raise ConfigurationError(f"layer {missed.module!r} isn't called {missed.call} times when the network scores a row")

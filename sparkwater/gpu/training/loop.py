@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from sparkwater.errors import CheckpointError, DataError, SparkwaterError
+from sparkwater.errors import CheckpointError, DataError, LedgerError
 from sparkwater.gpu.callbacks import Callback, call_back
 from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.collective.world import Place
@@ -39,10 +39,6 @@ from sparkwater.gpu.training.timings import Stopwatch
 from sparkwater.gpu.training.validation import score_rows
 
 logger = logging.getLogger(__name__)
-
-
-class LedgerError(SparkwaterError, RuntimeError):
-    """The rows that were trained are not the rows that there are: a fault of this package."""
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from pyspark.sql.types import ArrayType, StringType, StructType
 
 from sparkwater.conversions.images.columns import check_schemes
 from sparkwater.conversions.stages.invalid import row_name
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
 from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
-from sparkwater.ml.columns.labels import check_label_type, label_values
+from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ class RowSource:
                 check_schemes(self.frame, column.field.name)
 
 
-def row_sources(training: RowSource, validation: DataFrame | None, names: Sequence[str], label: str) -> list[RowSource]:
+def row_sources(
+    training: RowSource,
+    validation: DataFrame | None,
+    names: Sequence[str],
+    label: str,
+    check_labels: Callable[[StructType], None],
+) -> list[RowSource]:
     """Return the rows to train on and, where there are some, those to validate on. No job runs.
 
     Parameters
@@ -61,6 +67,8 @@ def row_sources(training: RowSource, validation: DataFrame | None, names: Sequen
         The features columns.
     label : str
         The label column.
+    check_labels : callable
+        Raises for a label column of another type.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def row_sources(training: RowSource, validation: DataFrame | None, names: Sequen
     columns = replace(training.columns, held_out=True)
     try:
         features = trained_features(validation.schema, names, training.features.spec)
-        check_label_type(validation.schema, label)
+        check_labels(validation.schema)
         columns.check(validation.schema)
         _check_label_kind(training.frame, validation, label)
     except SchemaError as error:
@@ -82,7 +90,7 @@ def row_sources(training: RowSource, validation: DataFrame | None, names: Sequen
 
 def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) -> None:
     kinds = [frame.schema[label].dataType for frame in (training, validation)]
-    if len({isinstance(kind, StringType) for kind in kinds}) > 1:
+    if len({(isinstance(kind, ArrayType), "string" in kind.simpleString()) for kind in kinds}) > 1:
         given, needed = (kind.simpleString() for kind in reversed(kinds))
         raise SchemaError(f"labelCol={label!r} is {given} there and {needed} in the others")
 

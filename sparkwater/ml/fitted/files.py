@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyspark.ml.param import Params
-from pyspark.ml.util import DefaultParamsWriter, MLReader, MLWriter
-
-from sparkwater.conversions.files.hadoop import read_bytes, replacing, write_bytes
-from sparkwater.conversions.stages.loading import load_params
+from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
 from sparkwater.errors import CheckpointError, SparkwaterError
 from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inference import TrainedNetwork, portable_entry, ready_network
 from sparkwater.gpu.networks.inputs import network_shape
 from sparkwater.gpu.networks.weight_bytes import digest
 from sparkwater.gpu.rows.scaling import scaling_of
-from sparkwater.ml.fitted.consent import AllowsNetworks
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.reports.summary import TrainingSummary
 
@@ -24,64 +19,34 @@ WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.json"
 
 
-class ModelWriter(MLWriter):
-    """Writes a model beside its target and swaps it in: a save that fails leaves the old model."""
+def write_network(folder: NewFolder, fitted: FittedNetwork) -> None:
+    """Write a network to the folder of a stage; driver side.
 
-    def __init__(self, model: Params, fitted: FittedNetwork) -> None:
-        super().__init__()
-        self._model = model
-        self._fitted = fitted
-
-    def save(self, path: str) -> None:
-        """Write the model; driver side.
-
-        Raises
-        ------
-        ConfigurationError
-            If its network is an instance that can't be built again from what a file may hold.
-        """
-        spark = self.sparkSession
-        described = _describe(self._fitted).encode()
-        # The description says which network it is; the Param may hold an instance.
-        params = {param.name: value for param, value in self._model._paramMap.items() if param.name != "network"}
-        with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(self._model, folder, spark, paramMap=params)
-            write_bytes(spark, f"{folder}/{MODEL_FILE}", described)
-            write_bytes(spark, f"{folder}/{WEIGHTS_FILE}", self._fitted.trained.weights)
-
-
-class ModelReader(AllowsNetworks, MLReader[Any]):
-    """Reads what `ModelWriter` wrote; nothing in the files is executed.
-
-    A network of the user's own is imported by its path, which needs consent: `allowing`.
+    Raises
+    ------
+    ConfigurationError
+        If it is an instance that can't be built again from what a file may hold.
     """
+    folder.write_bytes(MODEL_FILE, _describe(fitted).encode())
+    folder.write_bytes(WEIGHTS_FILE, fitted.trained.weights)
 
-    def __init__(self, model: type[Any]) -> None:
-        super().__init__()
-        self._model = model
 
-    def load(self, path: str) -> Any:
-        """Load a model; driver side.
+def read_network(folder: SavedFolder) -> FittedNetwork:
+    """Return what `write_network` wrote; nothing in the files is executed.
 
-        Raises
-        ------
-        CheckpointError
-            If a file is missing or damaged.
-        UnsafeLoadError
-            If the folder holds another class, or names an import path that nobody allowed.
-        ConfigurationError
-            If its network is not registered here, or can't be imported.
-        """
-        spark = self.sparkSession
-        model, _ = load_params(spark, self._model, path, "model")
-        weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
-        described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
-        fields = _parse(described, path)
-        self.check_allowed(spark, fields["identity"].name, path)
-        model.fitted = _restore(fields, weights, path)
-        if model.hasParam("network"):
-            model._set(network=model.fitted.trained.entry.name)
-        return model
+    Raises
+    ------
+    CheckpointError
+        If a file is missing or damaged.
+    UnsafeLoadError
+        If they name an import path that nobody allowed.
+    ConfigurationError
+        If the network is not registered here, or can't be imported.
+    """
+    weights, described = folder.read_bytes(WEIGHTS_FILE), folder.read_bytes(MODEL_FILE)
+    fields = _parse(described, folder.path)
+    folder.check_network(fields["identity"].name)
+    return _restore(fields, weights, folder.path)
 
 
 def _describe(fitted: FittedNetwork) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sparkwater.errors import UnreachableError
 from sparkwater.gpu.collective.servers import BoundedServer
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT_SECONDS = 2.0
 #: An answer may be long, and whoever asked needs it.
 _ANSWER_SECONDS = 60.0
-
-
-class UnreachableError(ConnectionError):
-    """The driver can't be reached: it has heard nothing of what was to be said."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sparkwater.gpu.collective.communicator import StallError
-from sparkwater.ml.launch.driver_channel import DriverChannel, UnreachableError
+from sparkwater.errors import StallError, UnreachableError
+from sparkwater.ml.launch.driver_channel import DriverChannel
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sparkwater import errors
-from sparkwater.errors import RankFailure, SparkwaterError, raised_on_executor
+from sparkwater.errors import MISTAKES, RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.collective.addresses import LOOPBACK
 from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.job import RankJob
@@ -220,9 +219,8 @@ def _first_cause(failures: list[Outcome]) -> SparkwaterError:
     outcome = min(failures, key=lambda outcome: (not (outcome.failure and outcome.failure.first), outcome.rank))
     failure = outcome.failure
     assert failure is not None  # by the caller's selection
-    kind = getattr(errors, failure.error_type, None)
-    if isinstance(kind, type) and issubclass(kind, SparkwaterError) and kind is not RankFailure:
-        return kind(failure.message)
+    if failure.error_type in MISTAKES:
+        return MISTAKES[failure.error_type](failure.message)
     where = "before the first epoch" if failure.epoch is None else f"in epoch {failure.epoch}, step {failure.step}"
     return RankFailure(
         f"rank {outcome.rank} on {outcome.host} failed {where}: {failure.error_type}: {failure.message}\n"

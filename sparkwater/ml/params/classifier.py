@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.stages.accepts import Accepts, at_least, between, one_of
-from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.conversions.stages.settings import Setting, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.tasks.class_metrics import METRICS, unfit_metric
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, Task
 from sparkwater.gpu.tasks.class_weights import balanced_weights
-from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.columns.labels import (
+    ClassColumn,
+    LabelColumn,
+    LabelSetColumn,
+    check_label_type,
+    find_classes,
+    find_label_sets,
+    is_label_set,
+)
+from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.params.learner import TrainingParams
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 
 class ClassifierColumns(HasPredictionCol, HasProbabilityCol, HasRawPredictionCol):
@@ -85,7 +97,7 @@ class ClassifierParams(TrainingParams):
         "logloss",
         "what decides on stopping and on the best epoch: of the validation rows where there are any, else of the "
         "training rows",
-        accepts=one_of(*METRICS),
+        accepts=one_of(*{**ClassificationTask.METRICS, **MultiLabelTask.METRICS}),
         field="stopping_metric",
     )
     topK: Setting[int] = setting(
@@ -96,30 +108,56 @@ class ClassifierParams(TrainingParams):
         field="top_k",
     )
 
-    def train_config(self, labels: LabelColumn) -> TrainConfig:
-        """Return the hyperparameters as the ranks take them.
+    def check_labels(self, schema: StructType) -> None:
+        """Refuse labels that are no classes, and Params that don't go with arrays of labels.
+
+        Raises
+        ------
+        SchemaError
+            With the type that the column has.
+        ConfigurationError
+            With the Param.
+        """
+        name = self.getLabelCol()
+        check_label_type(schema, name, sets=True)
+        sets = is_label_set(schema, name)
+        if sets and self.weighs_rows():
+            raise ConfigurationError(
+                f"classWeight={self.getClassWeight()!r} is for one class a row; labelCol={name!r} is an array: set "
+                "classWeight='none', and weightCol for weights of rows"
+            )
+        metrics = (MultiLabelTask if sets else ClassificationTask).METRICS
+        if self.getStoppingMetric() not in metrics:
+            raise ConfigurationError(
+                f"stoppingMetric={self.getStoppingMetric()!r}; accepted for labelCol={name!r}, which is "
+                f"{schema[name].dataType.simpleString()}: {', '.join(metrics)}"
+            )
+
+    def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> ClassColumn | LabelSetColumn:
+        """Return the classes of the label column; a Spark job."""
+        name = self.getLabelCol()
+        return (find_label_sets if is_label_set(parts[0][0].schema, name) else find_classes)(parts, name)
+
+    def make_task(self, labels: LabelColumn) -> Task:
+        """Return the task of the labels.
 
         Raises
         ------
         ConfigurationError
-            If they don't fit the labels.
+            If ``classWeight`` doesn't fit them.
         """
-        self.check_stopping_metric(len(labels.classes))
-        return replace(self.training_config(), class_weights=self.class_weights(labels))
+        if isinstance(labels, LabelSetColumn):
+            return MultiLabelTask(labels.classes, **fields_of(self, MultiLabelTask))
+        assert isinstance(labels, ClassColumn)  # as find_labels gives them
+        return ClassificationTask(
+            labels.classes, class_weights=self.class_weights(labels), **fields_of(self, ClassificationTask)
+        )
 
-    def check_stopping_metric(self, classes: int) -> None:
-        """Refuse a metric that says nothing about so many classes.
+    def weighs_rows(self) -> bool:
+        """Return whether classes weigh differently."""
+        return bool(self.getClassWeight() != "none")
 
-        Raises
-        ------
-        ConfigurationError
-            With the reason.
-        """
-        reason = unfit_metric(self.getStoppingMetric(), classes, self.getTopK())
-        if reason:
-            raise ConfigurationError(f"stoppingMetric={self.getStoppingMetric()!r}: {reason}")
-
-    def class_weights(self, labels: LabelColumn) -> tuple[float, ...]:
+    def class_weights(self, labels: ClassColumn) -> tuple[float, ...]:
         """Return a weight for each class, or nothing where all are 1.
 
         Raises
@@ -139,7 +177,7 @@ class ClassifierParams(TrainingParams):
         return tuple(float(weight) for weight in value)
 
 
-def _by_label(value: dict[Any, float], labels: LabelColumn) -> tuple[float, ...]:
+def _by_label(value: dict[Any, float], labels: ClassColumn) -> tuple[float, ...]:
     kind = type(labels.classes[0])
     try:
         weights = {kind(label): float(weight) for label, weight in value.items()}  # JSON's keys are strings

@@ -109,7 +109,7 @@ class TrainingParams(
         "collective='memory' exchanges nothing over a network",
     )
 
-    def training_config(self) -> TrainConfig:
+    def train_config(self) -> TrainConfig:
         """Return the hyperparameters as the ranks take them."""
         columns = self.row_columns()
         validation = columns.held_out is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
@@ -17,7 +17,7 @@ from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
-    from sparkwater.ml.image_classifier_model import ImageClassifierModel
+    from sparkwater.ml.network_model import NetworkModel
 
 
 def _to_network(value: Any) -> str | nn.Module:
@@ -46,7 +46,7 @@ def _to_warm_start(value: Any) -> Any:
     if isinstance(getattr(value, "fitted", None), FittedNetwork):
         return value
     raise TypeError(
-        f"warmStart={value!r}; accepted: an ImageClassifierModel, such as the last of a PipelineModel's stages; the "
+        f"warmStart={value!r}; accepted: a model, such as the last of a PipelineModel's stages; the "
         "path of a saved one; the folder of a training's checkpoints"
     )
 
@@ -74,7 +74,15 @@ class HasNetwork(Settings):
 
 
 class NetworkParams(HasNetwork):
-    """Params of the weights that a training begins with."""
+    """Params of the weights that a training begins with.
+
+    Attributes
+    ----------
+    model_type : type of NetworkModel
+        What a training gives, and another may go on from.
+    """
+
+    model_type: ClassVar[type[NetworkModel]]
 
     initialization: Setting[str] = setting(
         "paper",
@@ -88,7 +96,7 @@ class NetworkParams(HasNetwork):
         "the layer that gives the classes: one of another size is made anew",
         convert=location("weights"),
     )
-    warmStart: Setting[ImageClassifierModel | str | None] = setting(
+    warmStart: Setting[NetworkModel | str | None] = setting(
         None,
         "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of "
         "checkpoints that a training left behind. Its weights and input scaling are kept; the rate's schedule and the "
@@ -102,7 +110,10 @@ class NetworkParams(HasNetwork):
         "for all up to it and it. Frozen batch normalisation keeps its statistics",
     )
     headLearningRateMultiplier: Setting[float] = setting(
-        1.0, "the learning rate of the layer that gives the classes, relative to the others'", accepts=above(0)
+        1.0,
+        "the learning rate of the layer that gives the outputs, relative to the others'",
+        accepts=above(0),
+        field="head_multiplier",
     )
     inputMean: Setting[list[float] | None] = setting(
         None,

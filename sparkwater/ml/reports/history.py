@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparkwater.gpu.records import EpochRecord
+from sparkwater.gpu.tasks import Metrics
 
 
 def epoch_columns(metrics: Sequence[str]) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def epoch_columns(metrics: Sequence[str]) -> tuple[str, ...]:
 
 def epoch_values(record: EpochRecord) -> dict[str, float | None]:
     """Return an epoch's numbers by name; None where a metric is undefined or nothing is held out."""
-    held_out = record.validation or {}
+    held_out = record.validation or Metrics()
     values = {
         "loss": record.loss,
         "accuracy": record.accuracy,

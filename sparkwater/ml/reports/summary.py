@@ -264,7 +264,7 @@ def _results(summary: TrainingSummary) -> list[str]:
 
 
 def _metrics(metrics: Metrics) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in asdict(metrics).items() if value is not None)
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if value is not None)
 
 
 def _losses(summary: TrainingSummary) -> list[str]:

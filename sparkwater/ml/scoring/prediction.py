@@ -83,7 +83,7 @@ def prediction_columns(task: Task, params: PredictorParams) -> PredictionColumns
 
 
 def _class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
-    """Log-odds, probabilities, the most probable class and, for strings, its label."""
+    """Return columns of log-odds, probabilities, the most probable class and, for strings, its label."""
     positions = vector_positions(task.classes)
     size = max(positions) + 1
     vector, number = TensorSpec("float64", (size,)), TensorSpec("float64", ())
@@ -112,7 +112,7 @@ def _class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
 
 
 def _label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
-    """Log-odds, probabilities, the labels above one half and, for strings, their names.
+    """Return columns of log-odds, probabilities, the labels above one half and, for strings, their names.
 
     ``prediction`` is an array of doubles, as Spark's MultilabelClassificationEvaluator takes it.
     """
@@ -143,7 +143,7 @@ def _label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
 
 
 def _number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
-    """The predicted number."""
+    """Return the column of the predicted number."""
 
     def compute(raw: Numbers) -> dict[str, Values]:
         return {"predictionCol": task.respond(torch.from_numpy(raw)).numpy()[:, 0]}

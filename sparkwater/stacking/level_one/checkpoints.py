@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.files.hadoop import replacing, resolve
+from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepare import Prepared
-from sparkwater.stacking.persistence import load_stage, save_stage
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, hash_columns
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class CheckpointFolder:
         """Return the model of a learner on all rows, or None where no earlier call finished it."""
         folder = f"{self._learner_folder(learner)}/all"
         filesystem, path = resolve(self._spark, folder)
-        return load_stage(self._spark, folder, [learner.package]) if filesystem.exists(path) else None
+        return load_stage(self._spark, folder, learner.consent) if filesystem.exists(path) else None
 
     def keep_model(self, learner: Learner, model: Any) -> None:
         """Keep the model of a learner on all rows."""

@@ -18,11 +18,11 @@ from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from sparkwater.conversions.files.hadoop import read_bytes, resolve, write_bytes
+from sparkwater.conversions.stages.stage_folders import first_line, load_stage
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, raised_on_executor
 from sparkwater.stacking.level_one.learners import Learner, last_stage
 from sparkwater.stacking.level_one.prepare import FOLD
 from sparkwater.stacking.level_one.values import VALUES, add_values
-from sparkwater.stacking.persistence import load_stage
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, 
     model = None
     if keep:
         model = FoldModel(
-            learner.name, fold.value, prepared.rows.digest, load_stage(spark, f"{folder}/model", [learner.package])
+            learner.name, fold.value, prepared.rows.digest, load_stage(spark, f"{folder}/model", learner.consent)
         )
     logger.info("learner %r, fold %r: finished by an earlier call", learner.name, fold.value)
     return Scored(record, values, model)
@@ -225,7 +225,7 @@ def retry(work: Callable[[], T], what: str) -> tuple[T, int]:
     except _FINAL:
         raise
     except Exception as error:
-        logger.warning("%s failed and is tried again: %s", what, _first_line(error))
+        logger.warning("%s failed and is tried again: %s", what, first_line(error))
     return work(), 2
 
 
@@ -261,7 +261,3 @@ def run_side_by_side(work: Sequence[Callable[[], T]], parallelism: int) -> list[
         if error is not None:
             raise error
     return [future.result() for future in futures]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

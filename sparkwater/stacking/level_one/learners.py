@@ -14,6 +14,7 @@ from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
 from pyspark.sql import DataFrame
 from torch import nn
 
+from sparkwater.conversions.stages.consent import Consent
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.ml.fitted.network import FittedNetwork
@@ -66,9 +67,15 @@ class Learner:
         return Learner(self.name, changed, self.kind, self.output)
 
     @property
-    def package(self) -> str:
-        """The package of its class."""
-        return type(last_stage(self.stage)).__module__.split(".")[0]
+    def consent(self) -> Consent:
+        """Consent to load its models: to its own package, and to the network that it was given."""
+        last = last_stage(self.stage)
+        network = _value(last, "network")
+        names = [
+            type(last).__module__.split(".")[0],
+            *([network] if isinstance(network, str) and ":" in network else []),
+        ]
+        return Consent(tuple(names))
 
     @property
     def digest(self) -> str:
@@ -105,6 +112,21 @@ def last_stage(stage: Any) -> Any:
     return stage
 
 
+def kind_of(stage: Any) -> str | None:
+    """Return what a stage gives: ``classification`` is a probability, ``regression`` a number, None neither.
+
+    Stages of sparkwater say it. Spark's and others' are known by their columns: a classifier without a
+    probability has a raw prediction all the same.
+    """
+    last = last_stage(stage)
+    own = getattr(last, "kind", None)
+    if own is not None:
+        return str(own) if own in (CLASSIFICATION, REGRESSION) else None
+    if last.hasParam("probabilityCol"):
+        return CLASSIFICATION
+    return None if last.hasParam("rawPredictionCol") else REGRESSION
+
+
 def find_learners(stages: Mapping[str, Any], schema: StructType, labelCol: str) -> list[Learner]:
     """Return the learners, or refuse them before anything is trained.
 
@@ -138,18 +160,14 @@ def _find(name: str, stage: Any) -> Learner:
             f"learner {name!r} is {type(stage).__name__}; accepted: a name and a Spark ML Estimator"
         )
     last = last_stage(stage)
-    given = {param: _value(last, param) for param in ("probabilityCol", "rawPredictionCol", "predictionCol")}
-    kind = getattr(last, "kind", None)
-    if kind is None:
-        kind = CLASSIFICATION if given["probabilityCol"] else REGRESSION
-    output = given["probabilityCol" if kind == CLASSIFICATION else "predictionCol"]
-    scores_only = kind == REGRESSION and (last.hasParam("rawPredictionCol") or last.hasParam("probabilityCol"))
-    if not output or (scores_only and getattr(last, "kind", None) is None):
+    kind = kind_of(last)
+    output = _value(last, "probabilityCol" if kind == CLASSIFICATION else "predictionCol")
+    if kind is None or not output:
         raise ConfigurationError(
             f"learner {name!r} ({type(last).__name__}) gives no probability column, nor is it a regressor; classifiers "
             "need one to be stacked (LinearSVC and OneVsRest have none)"
         )
-    return Learner(name, stage, str(kind), str(output))
+    return Learner(name, stage, kind, str(output))
 
 
 def _check_columns(learner: Learner, schema: StructType, labelCol: str) -> None:

@@ -1,0 +1,181 @@
+"""Stages as folders: one format for all of them, written beside the target, and checked before it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+
+from sparkwater import __version__
+from sparkwater.conversions.files.hadoop import replacing
+from sparkwater.conversions.stages.consent import Consent
+from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder, first_line
+from sparkwater.errors import CheckpointError, SparkwaterError, UnsafeLoadError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from typing_extensions import Self
+
+#: The format that is written and read: what files a stage's folder holds, and what is in them.
+FORMAT = 1
+
+#: Where the metadata says the format, and the version of sparkwater that wrote it.
+_KEY = "sparkwater"
+
+
+class SavedStage(MLReadable[Any], MLWritable):
+    """Mixin: ``save``, ``write``, ``load`` and ``read`` of a stage's Params, and of what else it holds.
+
+    A stage that holds more than Params has its own `_save_more` and `_load_more`.
+    """
+
+    #: Params that the metadata leaves out: JSON can't hold their values, or another file says them.
+    _unsaved_params: ClassVar[tuple[str, ...]] = ()
+
+    def write(self) -> StageWriter:
+        """Return a writer."""
+        return StageWriter(self)
+
+    @classmethod
+    def read(cls) -> StageReader:
+        """Return a reader; see `StageReader.allowing` for networks and stages of the user's own."""
+        return StageReader(cls)
+
+    @classmethod
+    def load(cls, path: str) -> Self:
+        """Load a stage, as ``read().load(path)`` does."""
+        stage: Self = cls.read().load(path)
+        return stage
+
+    def _save_more(self, folder: NewFolder) -> None:
+        """Write what the stage holds beside its Params."""
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        """Read what `_save_more` wrote, and check what the loaded Params need consent for."""
+
+
+class StageWriter(MLWriter):
+    """Writes a stage beside its target and swaps it in: a save that fails leaves the old one.
+
+    Parameters
+    ----------
+    stage : SavedStage
+        What to write.
+    """
+
+    def __init__(self, stage: Any) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def save(self, path: str) -> None:
+        """Write the stage; driver side.
+
+        Raises
+        ------
+        ConfigurationError
+            If something is at the path and may not be overwritten, or the stage holds what no file may hold.
+        """
+        stage, spark = self._stage, self.sparkSession
+        params = {
+            param.name: value for param, value in stage._paramMap.items() if param.name not in stage._unsaved_params
+        }
+        own = {_KEY: {"format": FORMAT, "version": __version__}}
+        with replacing(spark, path, self.shouldOverwrite) as folder:
+            DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
+            stage._save_more(NewFolder(spark, folder))
+
+
+class StageReader(MLReader[Any]):
+    """Reads what `StageWriter` wrote, held to one class: Spark's own imports whatever the metadata names.
+
+    Parameters
+    ----------
+    stage : type of SavedStage
+        What to read.
+    """
+
+    def __init__(self, stage: type[Any]) -> None:
+        super().__init__()
+        self._stage = stage
+        self._consent = Consent.given()
+
+    def allowing(self, *names: str) -> Self:
+        """Allow code of the user's own to run: a network's when it is built, a stage's when it is loaded.
+
+        Parameters
+        ----------
+        *names : str
+            Import paths of networks, ``package.module:factory``; and packages or modules, in which all networks and
+            all classes of stages are allowed then. They count for the stages inside this one, too.
+        """
+        self._consent = self._consent.extended(*names)
+        return self
+
+    def load(self, path: str) -> Any:
+        """Load a stage; driver side.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged, or the folder is of another format.
+        UnsafeLoadError
+            If the folder holds another class, or names a network or a class that nobody allowed.
+        """
+        path = path.rstrip("/")
+        metadata = _read_metadata(self.sparkSession, self._stage, path)
+        _check_class(metadata, self._stage, path)
+        _check_format(metadata, self._stage, path)
+        loaded = _with_params(metadata, self._stage, path)
+        loaded._load_more(SavedFolder(self.sparkSession, path, self._consent))
+        return loaded
+
+
+def _read_metadata(spark: SparkSession, stage: type[Any], path: str) -> dict[str, Any]:
+    try:
+        metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(path, spark)
+    except (PySparkException, Py4JJavaError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path!r} holds no saved {stage.__name__}: {first_line(error)}") from error
+    return metadata
+
+
+def _check_class(metadata: dict[str, Any], stage: type[Any], path: str) -> None:
+    expected = f"{stage.__module__}.{stage.__name__}"
+    if metadata["class"] != expected:
+        raise UnsafeLoadError(f"{path!r} was saved as {metadata['class']!r}; {expected!r} was asked to load it")
+
+
+def _check_format(metadata: dict[str, Any], stage: type[Any], path: str) -> None:
+    """Refuse another format. One of before there was a number is that of today where there are only Params."""
+    own = metadata.get(_KEY)
+    if own is None:
+        if stage._save_more is SavedStage._save_more:
+            return
+        raise CheckpointError(
+            f"{path!r} has no format number: it was saved by an early sparkwater 0.1.0, in an earlier format; this "
+            f"sparkwater ({__version__}) reads format {FORMAT}. Train or save it again with this version, or load it "
+            "with the one that saved it"
+        )
+    number = own.get("format") if isinstance(own, dict) else None
+    if type(number) is not int or number < 1:
+        raise CheckpointError(f"{path!r} is damaged: its metadata says {_KEY}={own!r}")
+    if number > FORMAT:
+        raise CheckpointError(
+            f"{path!r} has format {number}: it was saved by sparkwater {own.get('version')}; this sparkwater "
+            f"({__version__}) reads format {FORMAT}. Update sparkwater"
+        )
+
+
+def _with_params(metadata: dict[str, Any], stage: type[Any], path: str) -> Any:
+    try:
+        loaded = stage()
+        loaded._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(loaded, metadata)
+    except SparkwaterError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+        raise CheckpointError(
+            f"{path!r}: its Params aren't those of this sparkwater's {stage.__name__}: {error}; make and save it again"
+        ) from error
+    return loaded

@@ -1,0 +1,166 @@
+"""Folders of saved stages: small files, and other stages by their own writers and readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.ml.util import DefaultParamsReader, MLWritable
+
+from sparkwater.conversions.files.hadoop import read_bytes, resolve, write_bytes
+from sparkwater.conversions.stages.consent import Consent
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class NewFolder:
+    """A folder that a stage is being saved to.
+
+    Attributes
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        Where to write; not yet the place that the stage is saved to.
+    """
+
+    spark: SparkSession
+    path: str
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        write_bytes(self.spark, f"{self.path}/{name}", content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a value as JSON."""
+        self.write_bytes(name, json.dumps(value, indent=2).encode())
+
+    def write_stage(self, name: str, stage: Any) -> None:
+        """Write another stage to a folder in this one."""
+        save_stage(stage, f"{self.path}/{name}")
+
+
+@dataclass(frozen=True)
+class SavedFolder:
+    """A folder that a stage is loaded from.
+
+    Attributes
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        Where it is.
+    consent : Consent
+        What the user allowed.
+    """
+
+    spark: SparkSession
+    path: str
+    consent: Consent
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises
+        ------
+        CheckpointError
+            If it is missing or can't be read.
+        """
+        return read_bytes(self.spark, f"{self.path}/{name}", CheckpointError)
+
+    def read_json(self, name: str) -> Any:
+        """Return the value that a file holds as JSON.
+
+        Raises
+        ------
+        CheckpointError
+            If it is missing or damaged.
+        """
+        content = self.read_bytes(name)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path}/{name} is damaged: {error!r}") from error
+
+    def read_stage(self, name: str) -> Any:
+        """Return the stage in a folder of this one, as `load_stage` does."""
+        return load_stage(self.spark, f"{self.path}/{name}", self.consent)
+
+    def check_network(self, network: Any) -> None:
+        """Refuse a network that nobody allowed, as `Consent.check_network` does."""
+        self.consent.check_network(self.spark, network, self.path)
+
+
+def save_stage(stage: Any, path: str) -> None:
+    """Write a stage with its own writer.
+
+    Raises
+    ------
+    ConfigurationError
+        If it has none.
+    """
+    if not isinstance(stage, MLWritable):
+        raise ConfigurationError(f"{type(stage).__name__} can't be saved: it isn't MLWritable")
+    stage.write().overwrite().save(path)
+
+
+def load_stage(spark: SparkSession, path: str, consent: Consent) -> Any:
+    """Read a stage after a look at the classes that it, and everything in it, names.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        Where it was saved.
+    consent : Consent
+        Packages besides Spark ML and sparkwater whose classes may be loaded, and networks, in whatever stage of it.
+
+    Raises
+    ------
+    UnsafeLoadError
+        If it names a class or a network that nobody allowed.
+    CheckpointError
+        If the folder is missing or damaged.
+    """
+    try:
+        for file in _metadata_files(spark, path):
+            _check_classes(read_bytes(spark, file, CheckpointError), file, consent)
+        with consent.handed_on():
+            return DefaultParamsReader.loadParamsInstance(path, spark)
+    except SparkwaterError:
+        raise
+    except (PySparkException, Py4JJavaError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path!r} holds no saved stage: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's message without the stack trace that the JVM's have."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _metadata_files(spark: SparkSession, path: str) -> Iterator[str]:
+    """Return what Spark may read as a stage's metadata: whatever isn't hidden, not only the part that it wrote."""
+    filesystem, folder = resolve(spark, path)
+    root = len(filesystem.makeQualified(folder).toString())
+    files = filesystem.listFiles(folder, True)
+    while files.hasNext():
+        file = files.next().getPath()
+        if "metadata" in file.getParent().toString()[root:].split("/") and not _hidden(file.getName()):
+            yield file.toString()
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _check_classes(content: bytes, file: str, consent: Consent) -> None:
+    for line in content.decode().splitlines():
+        consent.check_class(str(json.loads(line)["class"]), file)

@@ -1,0 +1,33 @@
+"""``ImageRegressor``: a network that reads numbers from pictures, trained inside Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sparkwater.ml.image_regressor_model import ImageRegressorModel
+from sparkwater.ml.network_learner import NetworkLearner
+from sparkwater.ml.params.regressor import RegressorParams
+
+if TYPE_CHECKING:
+    from sparkwater.gpu.inspection.describe import NetworkDescription
+
+
+class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
+    """Train a network to give a number for each picture, on ``numWorkers`` Spark tasks at once.
+
+    Everything about pictures, networks, workers and checkpoints is as for `ImageClassifier`. Outputs are in units
+    of the labels' deviation around their mean, so that learning rates mean the same for labels of any size.
+    """
+
+    kind = "regression"
+    model_type = ImageRegressorModel
+
+    def describeNetwork(self) -> NetworkDescription:
+        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.
+
+        Raises
+        ------
+        ConfigurationError
+            If the shape of the pictures isn't known before ``fit``, or the network doesn't take it.
+        """
+        return self._describe_network(1)

@@ -1,0 +1,288 @@
+"""Learners of networks: from a DataFrame and Params to a trained model, whatever the task."""
+
+from __future__ import annotations
+
+import html
+import logging
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pyspark.ml import Estimator
+from pyspark.sql import SparkSession
+
+from sparkwater.conversions.petastorm.frames import read_petastorm
+from sparkwater.conversions.petastorm.rows import describe_petastorm
+from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.gpu.job import RankJob
+from sparkwater.gpu.networks import check_network
+from sparkwater.gpu.networks.inference import TrainedNetwork
+from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
+from sparkwater.gpu.rows.streamed import Store
+from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
+from sparkwater.ml.columns.roles import RowColumns
+from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.launch.launcher import run_with_restarts
+from sparkwater.ml.launch.preflight import check_cluster
+from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
+from sparkwater.ml.network_model import NetworkModel
+from sparkwater.ml.params.learner import PredictorParams, TrainingParams
+from sparkwater.ml.params.network import NetworkParams
+from sparkwater.ml.reports.summary import TrainingSummary
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+    from sparkwater.conversions.stages.stage_folders import SavedFolder
+    from sparkwater.gpu.inspection.describe import NetworkDescription
+    from sparkwater.gpu.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=NetworkModel)
+
+
+class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParams, SavedStage):
+    """Base of the estimators that train a network in a barrier stage.
+
+    A subclass says its kind, which labels it takes, and which task becomes of them.
+
+    Attributes
+    ----------
+    kind : str
+        Of the tasks that it learns: ``classification`` or ``regression``.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def check_labels(self, schema: StructType) -> None:
+        """Refuse a label column, and Params that don't fit it; no job runs.
+
+        Raises
+        ------
+        SchemaError
+            If the column is of a type that isn't learned.
+        ConfigurationError
+            If a Param doesn't go with it.
+        """
+
+    @abstractmethod
+    def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> LabelColumn:
+        """Return what the label column holds; a Spark job.
+
+        Parameters
+        ----------
+        parts : sequence of (pyspark.sql.DataFrame, RowColumns)
+            DataFrames, and how their rows take part.
+        """
+
+    @abstractmethod
+    def make_task(self, labels: LabelColumn) -> Task:
+        """Return the task.
+
+        Raises
+        ------
+        ConfigurationError
+            If a Param doesn't fit the labels.
+        """
+
+    def write(self) -> Any:
+        """Return a writer.
+
+        Raises
+        ------
+        ConfigurationError
+            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
+            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
+        """
+        network = self.getNetwork()
+        if not isinstance(network, str):
+            raise ConfigurationError(
+                f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
+                "network='package.module:factory'"
+            )
+        if not isinstance(self.getWarmStart(), (str, type(None))):
+            raise ConfigurationError(
+                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
+                "warmStart to its path"
+            )
+        if self.getValidationDataFrame() is not None:
+            raise ConfigurationError(
+                "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
+                "estimator.clear(estimator.validationDataFrame), or mark such rows by validationIndicatorCol"
+            )
+        self.check_saved_without_callbacks()
+        return super().write()
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        folder.check_network(self.getNetwork())  # fit would run its code
+
+    def _fit(self, dataset: DataFrame) -> M:
+        started = time.monotonic()
+        choice = self._refuse(dataset)
+        training = RowSource(dataset, choice.features, self.row_columns())
+        sources = row_sources(
+            training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol(), self.check_labels
+        )
+        rows = rank_frame(sources, self, self.getSeed())
+        for source in sources:
+            source.check_schemes()
+        labels = self.find_labels([(source.frame, source.columns) for source in sources])
+        return self._train(rows, choice, labels, started)
+
+    def fitPetastorm(self, url: str) -> M:
+        """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
+
+        Each worker reads its share from storage in every epoch, and shuffles it within windows of
+        about 128 MiB. Rows that can't be used are errors. `write_petastorm` writes such datasets.
+
+        Parameters
+        ----------
+        url : str
+            The dataset's folder, on a filesystem that both Spark and the workers reach.
+            ``featuresCol`` is a field of pictures, channels first; ``labelCol`` a scalar.
+
+        Raises
+        ------
+        ConfigurationError, DataError, SchemaError, RankFailure
+            As ``fit``.
+        """
+        started = time.monotonic()
+        if self.row_columns() != RowColumns() or self.weighs_rows():
+            raise ConfigurationError(
+                "rows that are streamed take no weightCol, classWeight, validationIndicatorCol or validationDataFrame"
+            )
+        spark = SparkSession.active()
+        if len(self.getFeaturesCols()) > 1:
+            raise ConfigurationError(
+                f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
+                "fit on its DataFrame for several (read_petastorm)"
+            )
+        columns = [*self.getFeaturesCols(), self.getLabelCol()]
+        frame = read_petastorm(spark, url, columns)
+        choice = self._refuse(frame)
+        if choice.features.kind != "tensor":
+            raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
+        labels = self.find_labels([(frame, self.row_columns())])
+        workers = self.getNumWorkers()
+        store = Store(describe_petastorm(url, columns), *columns)
+        return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
+
+    def _train(
+        self,
+        frame: DataFrame,
+        choice: NetworkChoice,
+        labels: LabelColumn,
+        started: float,
+        store: Store | None = None,
+    ) -> M:
+        network, spec, task = choice.network, choice.features.spec, self.make_task(choice.labels(labels))
+        self._check_stopping(task)
+        check_network(network, network_shape(spec), task.outputs, zero_inputs(spec))
+        collective = self.choose_collective(frame.sparkSession, self.getNumWorkers())
+        job = self._rank_job(choice, task, labels.rows, store, collective)
+        logger.info(
+            "training %s on %d rows, %s of %d outputs, %d workers (%s)",
+            network.name,
+            labels.rows,
+            task.kind,
+            task.outputs,
+            self.getNumWorkers(),
+            job.collective,
+        )
+        with self.tracking() as tracking:
+            outcomes, restarts = run_with_restarts(
+                frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout(), tracking.observer
+            )
+            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
+            tracking.log_summary(summary)
+        first = outcomes[0]
+        assert first.scaling is not None  # every rank that didn't fail has one
+        trained = TrainedNetwork(
+            entry=network,
+            shape=network_shape(spec),
+            task=task,
+            scaling=first.scaling,
+            weights=first.weights,
+            weights_digest=first.weights_digest,
+        )
+        return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
+
+    def _model(self, fitted: FittedNetwork) -> M:
+        model: Any = self.model_type()
+        model.fitted = fitted
+        self._copyValues(model._resetUid(self.uid))
+        entry = fitted.trained.entry
+        given: M = model if entry.kind == "instance" else model._set(network=entry.name)
+        return given
+
+    def _rank_job(self, choice: NetworkChoice, task: Task, rows: int, store: Store | None, collective: str) -> RankJob:
+        """Return what each rank is to do."""
+        return RankJob(
+            network=choice.network,
+            spec=choice.features.spec,
+            task=task,
+            expected_rows=rows,
+            config=self.train_config(),
+            handle_invalid=self.getHandleInvalid(),
+            collective=collective,
+            device=self.getDevice(),
+            stall_timeout=self.getStallTimeout(),
+            max_memory_mb=self.getMaxMemoryInMB(),
+            checkpoint_dir=self.getCheckpointDir(),
+            checkpoint_interval=self.getCheckpointInterval(),
+            store=store,
+            beginning=choice.beginning,
+            scalings=choice.scalings,
+            callbacks=tuple(self.getCallbacks()),
+            allow_shared_gpu=self.getAllowSharedGpu(),
+        )
+
+    def weighs_rows(self) -> bool:
+        """Return whether rows weigh differently in the task."""
+        return False
+
+    def _check_stopping(self, task: Task) -> None:
+        """Refuse a metric that says nothing for the task."""
+        reason = task.unfit(self.getStoppingMetric())
+        if reason:
+            raise ConfigurationError(f"stoppingMetric={self.getStoppingMetric()!r}: {reason}")
+
+    def _describe_network(self, outputs: int) -> NetworkDescription:
+        return describe_before_fit(self, self.getImageShape(), outputs)
+
+    @abstractmethod
+    def describeNetwork(self) -> NetworkDescription:
+        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job."""
+
+    def _repr_html_(self) -> str:
+        try:
+            return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
+        except ConfigurationError as error:
+            return html.escape(f"{self!r}: {error}")
+
+    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+        """Refuse everything that can be known to be wrong before a Spark job runs."""
+        self.check_training_params()
+        self.check_network_params()
+        self.getHandleInvalid()
+        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
+        spec = choice.features.spec
+        if self.getAugmentation() and len(spec.shape) != 3:
+            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
+        self.check_labels(dataset.schema)
+        self.row_columns().check(dataset.schema)
+        check_cluster(
+            dataset.sparkSession,
+            self.getNumWorkers(),
+            self.choose_collective(dataset.sparkSession, self.getNumWorkers()),
+            self.getDevice(),
+            self.getStartTimeout(),
+            self.getAllowPlaintext(),
+        )
+        return choice

@@ -1,0 +1,102 @@
+"""Trained networks as Spark ML models, whatever their task."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyspark.ml import Model
+
+from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.gpu.inspection.cuts import PENULTIMATE
+from sparkwater.gpu.inspection.describe import describe_entry
+from sparkwater.ml.columns.features import trained_features
+from sparkwater.ml.deep_features import DeepFeatures
+from sparkwater.ml.fitted.files import read_network, write_network
+from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.params.learner import PredictorParams
+from sparkwater.ml.reports.summary import TrainingSummary
+from sparkwater.ml.scoring.prediction import add_predictions
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from typing_extensions import Self
+
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+    from sparkwater.gpu.inspection.describe import NetworkDescription
+
+
+class NetworkModel(Model, PredictorParams, SavedStage):
+    """Base of the models of trained networks.
+
+    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
+    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
+    once.
+
+    Attributes
+    ----------
+    kind : str
+        Of the tasks that it learned: ``classification`` or ``regression``.
+    fitted : FittedNetwork
+        The network with all that scoring needs.
+    """
+
+    kind: ClassVar[str]
+    fitted: FittedNetwork
+    #: The description says which network it is; the Param may hold an instance.
+    _unsaved_params = ("network",)
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @property
+    def hasSummary(self) -> bool:
+        """Whether there is a training summary: always."""
+        return True
+
+    @property
+    def summary(self) -> TrainingSummary:
+        """What the training did; saved and loaded with the model."""
+        return self.fitted.summary
+
+    @property
+    def weights(self) -> bytes:
+        """The network's weights as safetensors."""
+        return self.fitted.trained.weights
+
+    def describeNetwork(self) -> NetworkDescription:
+        """Return the network's layers, with shapes, parameters and multiply-adds: a table and a drawing."""
+        trained = self.fitted.trained
+        return describe_entry(trained.entry, self.fitted.spec, trained.task.outputs)
+
+    def _repr_html_(self) -> str:
+        return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
+
+    def deepFeatures(self, layer: str | int | list[str | int] = PENULTIMATE, **params: Any) -> DeepFeatures:
+        """Return a stage that gives what layers of the network give.
+
+        Parameters
+        ----------
+        layer : str, int or list of these
+            Which layers; see `DeepFeatures`.
+        **params
+            Its other Params, such as ``outputCol`` and ``pooling``.
+        """
+        return DeepFeatures(model=self, layer=layer, **params)
+
+    def copy(self, extra: dict | None = None) -> Self:  # type: ignore[type-arg]
+        """Return a copy with other Params; the network is shared."""
+        copied: Self = super().copy(extra)
+        copied.fitted = self.fitted
+        return copied
+
+    def _save_more(self, folder: NewFolder) -> None:
+        write_network(folder, self.fitted)
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        self.fitted = read_network(folder)
+        self._set(network=self.fitted.trained.entry.name)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
+        return add_predictions(dataset, features, self.fitted, self)
