@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _NumbersToTensor(ToTensor, HasDtype):
-    """What the Transformers from numbers have in common."""
+    """Base class of the Transformers from numbers."""
 
     shape: Param[list[int]] = Param(
         Params._dummy(),
@@ -127,7 +127,7 @@ class ArrayToTensor(_NumbersToTensor):
 
 
 class _FromTensor(Transformer, HasInputCol, HasOutputCol, StageReadable, StageWritable):
-    """What the Transformers from tensors have in common."""
+    """Base class of the Transformers from tensors."""
 
     _input_kwargs: dict[str, Any]
 

@@ -1,1 +1,1 @@
-"""What the stages of `conversions` are made of: Params, columns, rows that can't be used, loading."""
+"""Building blocks of the conversion stages: Params, columns, treatment of invalid rows, loading."""

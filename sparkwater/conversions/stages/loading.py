@@ -70,7 +70,7 @@ def load_params(spark: SparkSession, stage: type[Any], path: str, what: str) -> 
     Raises
     ------
     CheckpointError
-        If the folder holds no metadata; it names ``what`` was looked for.
+        If the folder holds no metadata; the message names ``what`` was looked for.
     UnsafeLoadError
         If the metadata names another class.
     """

@@ -1,4 +1,4 @@
-"""Params that conversions and learners share."""
+"""Params shared by conversions and learners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ P = TypeVar("P", bound=Params)
 
 
 class HasHandleInvalid(Params):
-    """Mixin for ``handleInvalid``: what to do with a row that can't be used."""
+    """Mixin for ``handleInvalid``: treatment of rows that can't be used."""
 
     handleInvalid: Param[str] = Param(
         Params._dummy(),
@@ -55,7 +55,7 @@ class HasIdCol(Params):
 
 
 class HasDtype(Params):
-    """Mixin for ``dtype``: what the tensors hold."""
+    """Mixin for ``dtype``: the dtype of the tensors."""
 
     dtype: Param[str] = Param(
         Params._dummy(),
