@@ -1,4 +1,4 @@
-"""Scoring of tensors by a trained network, on whichever machine holds them."""
+"""Inference: scoring of tensors by a trained network."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """Everything that scoring needs, as plain values.
+    """A trained network for scoring, as plain values.
 
     Attributes
     ----------
     entry : NetworkEntry
-        How to build the network.
+        The registry entry of the network.
     shape : tuple of int
         Shape of one input; for several inputs a tuple of their shapes.
     classes : int
         Number of outputs.
     scaling : Scaling or PackedScaling
-        How rows become inputs.
+        Scaling of rows to inputs.
     weights : bytes
-        Safetensors.
+        The weights as safetensors.
     weights_digest : str
         SHA-256 of the weights.
     class_weights : tuple of float
-        Those that it was trained with, if any; outputs are corrected for them.
+        Class weights in training, if any; outputs are corrected for them.
     """
 
     entry: NetworkEntry
@@ -147,7 +147,7 @@ def predict_logits(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) ->
     Parameters
     ----------
     trained : TrainedNetwork
-        What to score with.
+        The network to score with.
     tensors : numpy.ndarray
         Rows as they came: ``(rows, *trained.shape)``, or packed.
 

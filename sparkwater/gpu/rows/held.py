@@ -1,4 +1,4 @@
-"""What a rank holds: its rows as tensors, in memory or in a mapped file, read from Arrow record batches.
+"""A rank's rows as tensors in memory or in a mapped file, read from Arrow record batches.
 
 The rows are put in the order of their content's hash, so neither the partitioning of the
 DataFrame nor the order in which batches arrive can be seen in anything that follows.
@@ -55,7 +55,7 @@ class SkippedRows:
 
 
 class Batch(NamedTuple):
-    """Some rows.
+    """A batch of rows.
 
     Attributes
     ----------
@@ -73,15 +73,15 @@ class Batch(NamedTuple):
 
 
 class RankData(Protocol):
-    """The rows of one rank, wherever they are; `len` counts those to train on."""
+    """The rows of one rank, in any storage; `len` counts those to train on."""
 
     @property
     def skipped(self) -> SkippedRows:
-        """What was left out."""
+        """The rows left out."""
 
     @property
     def weightless(self) -> int:
-        """How many rows were left out because their weight is 0."""
+        """Number of rows left out for their weight of 0."""
 
     @property
     def held_out(self) -> RankRows | None:
@@ -89,16 +89,16 @@ class RankData(Protocol):
 
     @property
     def content(self) -> str:
-        """A digest of the rows: other rows have another one."""
+        """Digest of the rows; other rows have another one."""
 
     @property
     def place(self) -> str:
-        """Where the features are: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
+        """Storage of the features: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
 
     def __len__(self) -> int: ...
 
     def on(self, device: torch.device) -> RankData:
-        """Return the same rows where a device reaches them fastest."""
+        """Return the same rows in the storage that a device reaches fastest."""
 
     def blocks(self) -> Iterator[torch.Tensor]:
         """Iterate over all features once, in canonical order, each block ``(rows, *spec.shape)``."""
@@ -107,7 +107,7 @@ class RankData(Protocol):
         """Iterate over one epoch: for each step this rank's rows; they have weights, or none do."""
 
     def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
-        """Return for each step what this rank's rows weigh together, float64, each times its class's weight."""
+        """Return for each step the total weight of this rank's rows, float64, each times its class's weight."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class RankRows:
     labels : torch.Tensor
         int64, positions in the list of classes.
     skipped : SkippedRows
-        What was left out.
+        The rows left out.
     order : torch.Tensor, optional
         int64: where each row is, in canonical order; by default they came in that order.
     weights : torch.Tensor, optional
@@ -129,9 +129,9 @@ class RankRows:
     held_out_order : torch.Tensor, optional
         int64: where each row to validate on is, in canonical order.
     weightless : int
-        How many rows were left out because their weight is 0.
+        Number of rows left out for their weight of 0.
     content : str
-        A digest of the rows: other rows have another one.
+        Digest of the rows; other rows have another one.
     in_file : bool
         Whether the features are in a mapped file on the local disk.
     """
@@ -151,7 +151,7 @@ class RankRows:
 
     @property
     def place(self) -> str:
-        """Where the features are."""
+        """Storage of the features."""
         if self.features.device.type != "cpu":
             return f"memory of {self.features.device}"
         return "mapped file" if self.in_file else "memory"
@@ -194,7 +194,7 @@ class RankRows:
             yield self.take(rows)
 
     def step_weights(self, plan: EpochPlan, rank: int, class_weights: torch.Tensor | None) -> torch.Tensor:
-        """Return for each step what this rank's rows weigh together."""
+        """Return for each step the total weight of this rank's rows."""
         weights = torch.ones_like(self.labels, dtype=torch.float64) if self.weights is None else self.weights
         if class_weights is not None:
             weights = weights * class_weights.to(weights)[self.labels]
@@ -224,7 +224,7 @@ def load_rows(
         Also, in all batches or in none, `WEIGHT` (double, from 0 up) and `HELD_OUT` (boolean, whether a row is to
         validate on).
     spec : TensorSpec
-        What each tensor is.
+        The spec of each tensor.
     classes : tuple
         The labels that there are, sorted.
     handle_invalid : {"error", "skip", "keep"}
@@ -314,7 +314,7 @@ def _read_batch(
 
 
 def _optional(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any] | None:
-    """Return a column that need not be there; what it holds in rows that can't be used means nothing."""
+    """Return a column that need not be there; its values in rows that can't be used mean nothing."""
     if name not in batch.schema.names:
         return None
     column = batch.column(name)

@@ -1,1 +1,1 @@
-"""What a network learns: losses, metrics and weights of its targets."""
+"""Learning tasks: losses, metrics and class weights."""

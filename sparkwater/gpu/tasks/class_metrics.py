@@ -1,4 +1,4 @@
-"""How well outputs fit labels, from sums that ranks can add up."""
+"""Classification metrics, from sums that ranks can add up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_CONFUSED = 200
 
 @dataclass(frozen=True)
 class Metrics:
-    """How well rows were classified; each row counts by its weight.
+    """Metrics of classified rows; each row counts by its weight.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ METRICS = tuple(Metrics.__dataclass_fields__)
 
 
 def unfit_metric(name: str, classes: int, top_k: int) -> str | None:
-    """Return why a metric says nothing about so many classes, or None where it does."""
+    """Return the reason why a metric is undefined for so many classes, or None where it is defined."""
     if name == "auc" and classes != 2:
         return f"auc is defined for 2 classes; there are {classes}"
     if name == "topKError" and top_k >= classes:
@@ -64,16 +64,16 @@ class ScoreSums:
     Parameters
     ----------
     classes : int
-        How many there are.
+        Number of classes.
     top_k : int
         See `Metrics`.
     device : torch.device
-        Where the outputs are.
+        Device of the outputs.
 
     Attributes
     ----------
     values : torch.Tensor
-        All sums, one float64 vector: what the ranks add up.
+        All sums, one float64 vector for the collective.
     confusion : torch.Tensor or None
         The part of it, ``(classes, classes)``, that says what the rows of each class (first) that were
         predicted as each class (second) weigh. None for more than `MAX_CONFUSED` classes.
@@ -102,7 +102,7 @@ class ScoreSums:
         labels : torch.Tensor
             int64, positions in the list of classes.
         weights : torch.Tensor, optional
-            Of the rows; 1 by default.
+            Weights of the rows; 1 by default.
         """
         counts = torch.ones_like(labels, dtype=torch.float64) if weights is None else weights.double()
         own = outputs.gather(1, labels[:, None])

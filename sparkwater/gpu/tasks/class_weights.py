@@ -1,4 +1,4 @@
-"""Weights of classes: what they are, and how probabilities come out as if there were none.
+"""Class weights, and the correction of probabilities for them.
 
 A network that was trained with class weights gives the probabilities of a world in which a class is
 as frequent as its weight makes it. By Bayes' rule dividing them by the weights gives those of the
@@ -18,12 +18,12 @@ def balanced_weights(totals: Sequence[float]) -> tuple[float, ...]:
     Parameters
     ----------
     totals : sequence of float
-        What the training rows of each class weigh together; a class without any gets the weight 1.
+        Total weight of each class's training rows; a class without any gets the weight 1.
     """
     present = sum(total > 0 for total in totals)
     return tuple(sum(totals) / (present * total) if total > 0 else 1.0 for total in totals)
 
 
 def prior_shift(class_weights: Sequence[float], device: torch.device) -> torch.Tensor:
-    """Return what log-odds lose so that they fit the rows as they are; zero without weights."""
+    """Return the correction to subtract from log-odds for class weights; zero without weights."""
     return torch.tensor(class_weights or [1.0], device=device).log()

@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""Loss functions: cross entropy of each row."""
 
 from __future__ import annotations
 

@@ -43,25 +43,25 @@ logger = logging.getLogger(__name__)
 
 
 class LedgerError(SparkwaterError, RuntimeError):
-    """The rows that were trained are not the rows that there are: a fault of this package."""
+    """An epoch trained another number of rows than it has: a fault of this package."""
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What goes on beside a training, and changes nothing of what is learned.
+    """Observers, checkpoints and clock of a training, which don't change the learned weights.
 
     Attributes
     ----------
     checkpoints : Checkpoints
-        Where to write them, and the one to go on from.
+        The folder of checkpoints, and the checkpoint to go on from.
     observer : Observer
-        Told on this rank.
+        The observer on this rank.
     callbacks : sequence of callable
-        Called on rank 0 after each epoch; see `call_back`.
+        Functions called on rank 0 after each epoch; see `call_back`.
     position : Position
-        Kept up to date.
+        The current epoch and step.
     clock : Stopwatch
-        Measures what the time is spent on.
+        Stopwatch by kind of work.
     """
 
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
@@ -88,26 +88,26 @@ def train(
     Parameters
     ----------
     compute : Compute
-        The network, on the device to use, and how it is called; all ranks get rank 0's weights at the start.
+        The network on its device; all ranks get rank 0's weights at the start.
     data : RankData
         The rows of this rank; there may be none.
     classes : int
-        How many there are.
+        Number of classes.
     place : Place
         This rank, and the rows that each rank trains on.
     config : TrainConfig
-        What to do.
+        Hyperparameters.
     communicator : Communicator
         Open.
     beside : Beside, optional
-        What else goes on.
+        Observers, checkpoints and clock.
     head : str
-        The layer that ``config.head_multiplier`` is for.
+        The layer to which ``config.head_multiplier`` applies.
 
     Returns
     -------
     TrainingState
-        At the end.
+        The state at the end.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Loop:
-    """What stays the same during a training."""
+    """The constant parts of a training."""
 
     steps: Steps
     data: RankData
@@ -158,16 +158,16 @@ class _Loop:
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The network being trained."""
         return self.steps.network
 
     @property
     def length(self) -> Length:
-        """How long it is."""
+        """The length of the training."""
         return self.steps.length
 
     def run(self, state: TrainingState) -> None:
-        """Train until something ends it."""
+        """Train up to the last epoch, or an early end."""
         clock, device = self.beside.clock, self.steps.compute.device
         self.network.train()
         while state.stopped_by is None:
@@ -186,7 +186,7 @@ class _Loop:
                 done = call_back(self.beside.callbacks, record, self.place.rank, self.communicator, device)
             if done and state.stopped_by is None:
                 state.stopped_by = CALLBACKS
-            # An epoch that was cut short for want of time is trained again by whoever has more.
+            # An epoch that was cut short for want of time is trained again by a fit with more.
             if state.stopped_by != MAX_RUNTIME:
                 self._save(state)
         if state.best is not None:
@@ -238,7 +238,7 @@ class _Loop:
         return self.beside.clock.each("data", feed(planned, self.steps.compute.device))
 
     def _step_weights(self, plan: EpochPlan) -> torch.Tensor:
-        """Return what the rows of each step weigh together, on all ranks."""
+        """Return the total weight of each step's rows, on all ranks."""
         if not self.config.weighted and not self.config.class_weights:
             return torch.from_numpy(plan.global_batches())
         weights = self.data.step_weights(plan, self.place.rank, self.steps.class_weights)

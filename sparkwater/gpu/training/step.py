@@ -1,4 +1,4 @@
-"""One step of one rank: forward, backward, the sum over the ranks, and the update."""
+"""A training step on one rank: forward, backward, the sum over the ranks, and the update."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXTRA = 3
 
 
 class Moment(NamedTuple):
-    """A step, by its number in its epoch."""
+    """A step, by its epoch and its number in the epoch."""
 
     epoch: int
     step: int
@@ -37,28 +37,28 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Steps:
-    """Takes steps.
+    """The steps of a training on one rank.
 
     Attributes
     ----------
     network : torch.nn.Module
-        Whose modes and weights change.
+        The module being trained.
     compute : Compute
-        How it is called.
+        The module's computation on its device.
     rank : int
         This rank.
     config : TrainConfig
-        What to do.
+        Hyperparameters.
     length : Length
-        Of the training.
+        Length of the training.
     class_weights : torch.Tensor or None
-        On the device.
+        Class weights, on the device.
     shift : torch.Tensor
         See `sparkwater.gpu.tasks.class_weights.prior_shift`.
     gradients : GradientSum
-        What adds them up.
+        Sum of the gradients over the ranks.
     deadline : float
-        Of the monotonic clock. What is late is seen before a backward pass: the step is finished, or the next one.
+        Time limit by the monotonic clock, checked before a backward pass: this step or the next one is the last.
     """
 
     network: nn.Module

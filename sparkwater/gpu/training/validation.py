@@ -26,15 +26,15 @@ def score_rows(
     Parameters
     ----------
     network : torch.nn.Module
-        Its modules are in the modes that they were in afterwards.
+        The network; its modules get their modes back.
     rows : RankRows
-        There may be none.
+        The held-out rows; there may be none.
     compute : Compute
-        How it is called, as in training.
+        The network's computation, as in training.
     shift : torch.Tensor
         See `sparkwater.gpu.tasks.class_weights.prior_shift`.
     sums : ScoreSums
-        What the rows are added to.
+        The sums to add to.
     """
     with _evaluating(network), torch.no_grad():
         for batch in feed(rows.scan(), compute.device):
