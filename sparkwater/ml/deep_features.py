@@ -1,4 +1,4 @@
-"""`DeepFeatures`: what layers inside a trained network give, as columns."""
+"""`DeepFeatures`: outputs of layers inside a trained network, as columns."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ OUTPUT_TYPES = ("vector", "tensor")
 
 
 class HasFittedNetwork(Protocol):
-    """A model that a network was trained for."""
+    """A stage with a fitted network."""
 
     fitted: FittedNetwork
 
     def getFeaturesCols(self) -> list[str]:
-        """Return the columns that it reads."""
+        """Return the features columns."""
 
 
 def _to_layers(value: Any) -> str | int | list[str | int]:
@@ -48,7 +48,7 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
 
 @with_setters
 class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLReadable[Any], MLWritable):
-    """Add what layers inside a trained network give for each row.
+    """Add the outputs of layers inside a trained network for each row.
 
     There is nothing to learn, so this is a Transformer; the network is no Param, and is saved with it.
     All layers come from one forward pass in evaluation mode, which ends at the last of them. The values
@@ -130,7 +130,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, MLRe
 
     @property
     def fitted(self) -> FittedNetwork:
-        """The network, and what scoring needs beside it.
+        """The fitted network.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""``ImageClassifier``: a network that tells pictures apart, trained inside Spark."""
+"""``ImageClassifier``: a picture classifier, trained inside Spark."""
 
 from __future__ import annotations
 
@@ -493,7 +493,7 @@ class ImageClassifier(
         return model if network.kind == "instance" else model._set(network=network.name)
 
     def _rank_job(self, choice: NetworkChoice, labels: LabelColumn, store: Store | None, collective: str) -> RankJob:
-        """Return what each rank is to do."""
+        """Return the job of the ranks."""
         return RankJob(
             network=choice.network,
             spec=choice.features.spec,
@@ -520,7 +520,7 @@ class ImageClassifier(
         Parameters
         ----------
         numClasses : int
-            How many classes there will be.
+            Number of classes.
 
         Raises
         ------

@@ -51,12 +51,12 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
 
     @property
     def hasSummary(self) -> bool:
-        """Whether there is a training summary: always."""
+        """True: there is always a training summary."""
         return True
 
     @property
     def summary(self) -> TrainingSummary:
-        """What the training did; saved and loaded with the model."""
+        """Summary of the training; saved and loaded with the model."""
         return self.fitted.summary
 
     @property
@@ -82,14 +82,14 @@ class ImageClassifierModel(Model, PredictorParams, MLReadable["ImageClassifierMo
         return f"{html.escape(repr(self))}{self.describeNetwork()._repr_html_()}"
 
     def deepFeatures(self, layer: str | int | list[str | int] = PENULTIMATE, **params: Any) -> DeepFeatures:
-        """Return a stage that gives what layers of the network give.
+        """Return a stage that adds the outputs of the network's layers.
 
         Parameters
         ----------
         layer : str, int or list of these
-            Which layers; see `DeepFeatures`.
+            The layers; see `DeepFeatures`.
         **params
-            Its other Params, such as ``outputCol`` and ``pooling``.
+            Further Params of the stage, such as ``outputCol`` and ``pooling``.
         """
         return DeepFeatures(model=self, layer=layer, **params)
 

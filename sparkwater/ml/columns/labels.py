@@ -1,4 +1,4 @@
-"""The classes of a label column: a sorted list of its values, found once and kept with the model."""
+"""Classes of a label column: the sorted list of its values, found once and kept with the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_CLASSES = 100_000
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """What a label column holds.
+    """The classes of a label column, with their counts.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class LabelColumn:
     rows : int
         All rows, those without a label included.
     totals : tuple of float
-        For each class what its training rows weigh together.
+        Total weight of each class's training rows.
     """
 
     classes: Classes
@@ -70,7 +70,7 @@ def find_labels(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> Lab
     Parameters
     ----------
     parts : sequence of (pyspark.sql.DataFrame, RowColumns)
-        DataFrames, and how their rows take part.
+        DataFrames with their row columns.
     name : str
         The label column.
 
@@ -106,7 +106,7 @@ def find_labels(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> Lab
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
-    """Return where each class stands in the probability vector.
+    """Return the position of each class in the probability vector.
 
     String classes stand in their order. A numeric label stands at its own value, as Spark's
     evaluators read it; values that never occurred have probability 0.

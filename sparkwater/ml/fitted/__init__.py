@@ -1,1 +1,1 @@
-"""A fitted network as a value, as files, and the consent to load it."""
+"""Fitted networks: values, files, and the consent to load them."""

@@ -1,4 +1,4 @@
-"""A fitted network as files: safetensors for the weights, JSON for everything else."""
+"""Files of a fitted network: safetensors for the weights, JSON for everything else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ModelWriter(MLWriter):
         Raises
         ------
         ConfigurationError
-            If its network is an instance that can't be built again from what a file may hold.
+            If its network is an instance that can't be built again from a file.
         """
         spark = self.sparkSession
         described = _describe(self._fitted).encode()

@@ -1,4 +1,4 @@
-"""Params of how the workers compute, and of what they exchange."""
+"""Params of computation and communication: device, precision, collective, gradient compression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ComputeParams(Params):
-    """Params of devices, numbers and messages."""
+    """Params of devices, precision and communication."""
 
     device: Param[str] = declare("device", f"one of {', '.join(DEVICES)}", TypeConverters.toString)
     precision: Param[str] = declare(
@@ -65,7 +65,7 @@ class ComputeParams(Params):
         return self.getOrDefault(self.gradientCompression)
 
     def computing(self) -> dict[str, Any]:
-        """Return what `sparkwater.gpu.config.TrainConfig` has of them, by its names."""
+        """Return the Params as fields of `sparkwater.gpu.config.TrainConfig`."""
         return {
             "precision": self.getPrecision(),
             "compiled": self.getCompileNetwork(),
@@ -73,7 +73,7 @@ class ComputeParams(Params):
         }
 
     def check_compute_params(self) -> None:
-        """Refuse values that don't exist, or don't go together.
+        """Refuse unknown values and combinations.
 
         Raises
         ------
@@ -89,12 +89,12 @@ class ComputeParams(Params):
             refuse_unless(self, name, accepted.__contains__, ", ".join(accepted))
 
     def choose_collective(self, spark: SparkSession, workers: int) -> str:
-        """Return what adds up gradients in a session; ``local`` for a single worker, which needs nothing.
+        """Return the collective that sums gradients in a session; ``local`` for a single worker.
 
         Raises
         ------
         ConfigurationError
-            If it can't do that on the device, or for what gradients are rounded to.
+            If it doesn't support the device, or the gradient compression.
         """
         if workers == 1:
             return "local"

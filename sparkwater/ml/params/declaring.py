@@ -1,4 +1,4 @@
-"""Declaring Params, and refusing their values."""
+"""Declaration and checks of Params."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refuse_unless(params: Params, name: str, accepts: Callable[[Any], bool], acc
 
 
 class CheckedParams(Params):
-    """Params that refuse values of another type where they are set, as Spark ML's do, and say what is accepted.
+    """Params that refuse values of another type where they are set, as Spark ML's do, with the accepted ones.
 
     None unsets a Param that needs no value, and is refused for the others.
     """

@@ -1,4 +1,4 @@
-"""Params of the learners."""
+"""Params shared by the learners: columns, training, workers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sparkwater.ml.params.stopping import StoppingParams
 
 
 class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
-    """Params of all that puts rows through a network."""
+    """Params of stages that score rows by a network."""
 
     featuresCols: Param[list[str]] = declare(
         "featuresCols",

@@ -1,4 +1,4 @@
-"""Params that say which network, and with which weights it begins."""
+"""Params of the network and its initial weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _to_warm_start(value: Any) -> Any:
 
 
 class HasNetwork(Params):
-    """Mixin for ``network`` and what it is built with."""
+    """Mixin for ``network`` and its arguments."""
 
     network: Param[str | nn.Module] = declare(
         "network",
@@ -72,7 +72,7 @@ class HasNetwork(Params):
 
 
 class NetworkParams(HasNetwork):
-    """Params of the weights that a training begins with."""
+    """Params of the initial weights of a training."""
 
     initialization: Param[str] = declare(
         "initialization",
@@ -170,7 +170,7 @@ class NetworkParams(HasNetwork):
                 )
 
     def given_scalings(self, spec: TensorSpec) -> tuple[Scaling | None, ...]:
-        """Return the scaling that the user gave for the pictures of a row; None for what is measured.
+        """Return the scaling that the user gave for the pictures of a row; None for inputs to measure.
 
         Raises
         ------

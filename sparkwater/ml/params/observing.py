@@ -1,4 +1,4 @@
-"""Params of who is told how a training goes."""
+"""Params of observers: callbacks and trackers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _to_callbacks(value: Any) -> list[Callback]:
 
 
 class ObservingParams(Params):
-    """Params of who is told how a training goes."""
+    """Params of callbacks and trackers."""
 
     callbacks: Param[list[Callback]] = declare(
         "callbacks",
@@ -45,7 +45,7 @@ class ObservingParams(Params):
         return self.getOrDefault(self.trackers) if self.isDefined(self.trackers) else []
 
     def check_observing_params(self) -> None:
-        """Refuse functions that can't travel to the executors, and trackers that there aren't.
+        """Refuse functions that can't travel to the executors, and unknown trackers.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class ObservingParams(Params):
         Raises
         ------
         ConfigurationError
-            If there are some.
+            If there are callbacks.
         """
         if self.getCallbacks():
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Params of the recipe: optimizer, schedules, penalties and limits."""
+"""Params of the training recipe: optimizer, schedules, penalties and limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _to_steps(value: Any) -> Any:
 
 
 class RecipeParams(Params):
-    """Params of how weights are learned."""
+    """Params of the training recipe."""
 
     optimizer: Param[str] = declare("optimizer", f"one of {', '.join(OPTIMIZERS)}", TypeConverters.toString)
     learningRate: Param[float] = declare(

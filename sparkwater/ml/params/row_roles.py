@@ -1,4 +1,4 @@
-"""Params of what rows and classes weigh, and of which rows are to validate on."""
+"""Params of row weights, class weights and validation rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _to_class_weight(value: Any) -> Any:
 
 
 class RowParams(HasWeightCol, HasValidationIndicatorCol):
-    """Params that say what a row counts."""
+    """Params of row weights, class weights and validation rows."""
 
     classWeight: Param[Any] = declare(
         "classWeight",
@@ -53,13 +53,13 @@ class RowParams(HasWeightCol, HasValidationIndicatorCol):
         return self.getOrDefault(self.classWeight)
 
     def row_columns(self) -> RowColumns:
-        """Return how the rows of the DataFrame that is fitted take part."""
+        """Return the columns of weights and roles of the fitted DataFrame."""
         params = (self.weightCol, self.validationIndicatorCol)
         weight, held_out = (self.getOrDefault(param) if self.isDefined(param) else None for param in params)
         return RowColumns(weight, held_out if self.getValidationDataFrame() is None else False)
 
     def check_row_params(self) -> None:
-        """Refuse a ``classWeight`` that is none, and rows to validate on from two places.
+        """Refuse an invalid ``classWeight``, and rows to validate on from two places.
 
         Raises
         ------

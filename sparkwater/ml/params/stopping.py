@@ -1,4 +1,4 @@
-"""Params of when a training ends, and which of its networks it gives."""
+"""Params of early stopping, time limits and the choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class StoppingParams(Params):
         refuse_unless(self, "topK", at_least(1), "integers from 1 up")
 
     def check_stopping_metric(self, classes: int) -> None:
-        """Refuse a metric that says nothing about so many classes.
+        """Refuse a metric that is undefined for so many classes.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The history of a training as plain numbers, by the names of its columns."""
+"""The history of a training as plain numbers, by column name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH_VALUES = ("loss", "accuracy", "seconds", "rowsPerSecond", "learningRate", 
 
 
 def epoch_values(record: EpochRecord) -> dict[str, float | None]:
-    """Return what is known of an epoch; None where a metric is undefined or nothing is held out.
+    """Return the values of an epoch; None where a metric is undefined or nothing is held out.
 
     Names are loss, accuracy, seconds, rowsPerSecond and learningRate, then logloss, error, meanPerClassError,
     auc and topKError of the training rows, and the same of the rows to validate on (validationLogloss, ...).

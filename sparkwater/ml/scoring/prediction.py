@@ -1,4 +1,4 @@
-"""Prediction columns: a network's outputs as Spark ML's classifiers give them."""
+"""Prediction columns, as Spark ML's classifiers add them."""
 
 from __future__ import annotations
 
