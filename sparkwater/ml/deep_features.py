@@ -31,7 +31,7 @@ OUTPUT_TYPES = ("vector", "tensor")
 
 
 class HasFittedNetwork(Protocol):
-    """A stage with a fitted network."""
+    """A model with a fitted network."""
 
     fitted: FittedNetwork
 

@@ -1,4 +1,4 @@
-"""A stacked ensemble that isn't fitted yet, as files: its Params, and each learner by its own writer."""
+"""Files of an unfitted stacked ensemble: its Params, and each learner by its own writer."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FILE = "ensemble.json"
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base learner as it scores.
+    """The fitted models of a base learner.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class BaseModel:
     output : str
         The column of its models to stack.
     models : tuple of pyspark.ml.Model
-        One, or the fold models, whose mean counts.
+        One model, or the fold models, whose mean counts.
     """
 
     name: str
@@ -52,18 +52,18 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class FittedEnsemble:
-    """What a model holds beside its Params.
+    """The fitted parts of a model, beside its Params.
 
     Attributes
     ----------
     bases : tuple of BaseModel
-        In the order in which the meta-learner reads them.
+        Base models in the order of the meta-learner's columns.
     meta : pyspark.ml.Model
         The fitted meta-learner.
     reads : LevelOneInput
-        What it reads.
+        The columns that it reads.
     summary : EnsembleSummary
-        What the training did.
+        Summary of the training.
     """
 
     bases: tuple[BaseModel, ...]
@@ -90,12 +90,12 @@ class StackedEnsembleModel(Model, EnsembleParams, MLReadable["StackedEnsembleMod
 
     @property
     def summary(self) -> EnsembleSummary:
-        """What the training found; saved and loaded with the model."""
+        """Summary of the training; saved and loaded with the model."""
         return self.fitted.summary
 
     @property
     def hasSummary(self) -> bool:
-        """Whether there is a summary: always."""
+        """True: there is always a summary."""
         return True
 
     @property

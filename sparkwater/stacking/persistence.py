@@ -1,4 +1,4 @@
-"""Stages of other makers inside a saved ensemble: written by their own writers, read only from trusted modules."""
+"""Persistence of other makers' stages in a saved ensemble: by their own writers, from trusted modules only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrustingReader(MLReader[Any]):
     Parameters
     ----------
     stage : type
-        What to read.
+        The class to read.
     """
 
     def __init__(self, stage: type[Any]) -> None:
@@ -62,7 +62,7 @@ def load_stage(spark: SparkSession, path: str, trusted: Sequence[str] = ()) -> A
     spark : pyspark.sql.SparkSession
         The session.
     path : str
-        Where it was saved.
+        The folder of the stage.
     trusted : sequence of str
         Packages besides Spark ML and sparkwater whose classes may be loaded.
 
