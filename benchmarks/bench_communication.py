@@ -1,4 +1,4 @@
-"""What ranks say to each other: rounds and bytes a step, by ranks, parameters and rows.
+"""Communication of ranks: rounds and bytes a step, by ranks, parameters and rows.
 
 Real ranks train, and a communicator that counts stands between the loop and the library. Seconds
 would say little on few cores; counts are the same everywhere. In a ring each rank sends
@@ -62,7 +62,7 @@ class Counting(Communicator):
 
 @dataclass(frozen=True)
 class Counted:
-    """What one rank handed over in a training."""
+    """Rounds and bytes that one rank handed over in a training."""
 
     ranks: int
     rows: int

@@ -1,7 +1,7 @@
-"""What compressed gradients change: the loss by epoch, the error on other rows, and the time.
+"""Effect of gradient compression: the loss by epoch, the error on other rows, and the time.
 
 LeNet learns the shipped digits on two ranks, from the same first weights in the same batches, and is
-validated on the digits for testing. torch adds the gradients up: Horovod takes no bfloat16. Losses are the same
+validated on the digits for testing. torch sums the gradients: Horovod takes no bfloat16. Losses are the same
 in every run; seconds are those of one.
 
     python benchmarks/bench_compression.py [--epochs 4] [--batch-per-rank 64] [--data build/mnist_png]

@@ -1,6 +1,6 @@
 """DeepFeatures.transform against plain PyTorch's forward hooks on all cores.
 
-What the head of LeNet takes, 500 values a row, for 60,000 digits (the shipped ones, five times).
+The input of LeNet's head, 500 values a row, for 60,000 digits (the shipped ones, five times).
 sparkwater reads a tensor column from Parquet on ``local[cores]`` and ends in Spark's ``noop`` sink, with
 vectors and with tensors; plain PyTorch has all rows in memory, in one process with all cores. In turns,
 in one run, after a warm-up; medians.

@@ -1,7 +1,7 @@
-"""What a fit costs beside its training: 200 rows, one epoch, two ranks, as a session's later calls.
+"""Overhead of a fit beside its training: 200 rows, one epoch, two ranks, as a session's later calls.
 
-The first fit starts Python workers and warms up Spark; the later ones are what a grid search or a
-cross-validation pays each time. Prints seconds in all and by part, medians over the later fits.
+The first fit starts Python workers and warms up Spark; the later ones are the cost of each fit of a grid search or a
+cross-validation. Prints seconds in all and by part, medians over the later fits.
 
     python benchmarks/bench_fit_overhead.py [--fits 5]
 """

@@ -1,4 +1,4 @@
-"""ImageToTensor against plain Pillow: how much of its speed is left inside a Spark job.
+"""ImageToTensor against plain Pillow: the share of its speed left inside a Spark job.
 
 2,000 JPEGs, two thirds of them 224 x 224, the others 640 x 480, become 3 x 224 x 224 tensors: by
 ImageToTensor on local[2], from encoded bytes and from URIs, and by two plain processes that run the

@@ -1,7 +1,7 @@
-"""Memory of a rank: its tensors, three times its parameters, and a constant; and whether it grows with the epochs.
+"""Memory of a rank: its tensors, three times its parameters, and a constant; and its growth with the epochs.
 
-One rank in a process of its own reads the rows, trains, and watches its peak. The constant is what a
-training of two batches of rows needs beside them: Python, torch, Arrow, and the blocks that rows come in.
+One rank in a process of its own reads the rows, trains, and watches its peak. The constant is the need of a
+training of two batches of rows beside them: Python, torch, Arrow, and the blocks that rows come in.
 It differs by some MiB from one process to the next.
 
     python benchmarks/bench_memory.py [--rows 60000] [--epochs 20]

@@ -1,4 +1,4 @@
-"""What LeNet's deep features are worth on MNIST: against pixels for Spark's classifiers, and for finding neighbours.
+"""Use of LeNet's deep features on MNIST: against pixels for Spark's classifiers, and for finding neighbours.
 
 LeNet is trained on the training digits. A random forest and a logistic regression then learn from its
 penultimate layer, and from the pixels, and all are tested on the test digits. Of each test digit's ten

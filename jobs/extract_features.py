@@ -1,6 +1,6 @@
-"""Write what layers of a saved network give for pictures, or for the rows of a table, as Parquet.
+"""Deep features of pictures, or of the rows of a table, by layers of a saved network, written as Parquet.
 
-MODEL is what train_image_classifier.py --save wrote, or a saved ImageClassifierModel. One row a picture:
+MODEL is a pipeline saved by train_image_classifier.py --save, or a saved ImageClassifierModel. One row a picture:
 path, and a column for each layer; with --table, the id column and these. A row that can't be used has
 nulls, unless --handle-invalid says otherwise. find_similar.py and Spark ML's stages read the result.
 

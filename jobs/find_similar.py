@@ -1,4 +1,4 @@
-"""Find the k nearest references of each query and write them as Parquet.
+"""The k nearest references of each query, written as Parquet.
 
 QUERIES and REFERENCES are Parquet with an id column and a column of vectors: ML vectors, arrays of
 numbers or tensors. One row a query and neighbour: queryId, rank, referenceId, value.

@@ -1,6 +1,6 @@
-"""Score a folder of pictures with a saved pipeline and write the predictions as Parquet.
+"""Predictions of a saved pipeline for a folder of pictures, written as Parquet.
 
-MODEL is what train_image_classifier.py --save wrote. One row a picture: path, prediction,
+MODEL is a pipeline saved by train_image_classifier.py --save. One row a picture: path, prediction,
 predictedLabel, probability. A picture that can't be decoded has nulls, unless --handle-invalid
 says otherwise.
 

@@ -1,4 +1,4 @@
-"""Stack networks, a forest and a regression on a folder of pictures, test the ensemble, and save it.
+"""A stack of networks, a forest and a regression on a folder of pictures: training, test, and saved ensemble.
 
 DATA holds training/<label>/<picture> and testing/<label>/<picture>, on any filesystem that Spark
 reads. With --checkpoint-dir a second call goes on where the first one stopped:

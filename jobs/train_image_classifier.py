@@ -1,4 +1,4 @@
-"""Train a network on a folder of pictures, test it, and save the pipeline.
+"""A picture classifier from a folder of pictures: training, test, and saved pipeline.
 
 DATA holds training/<label>/<picture> and testing/<label>/<picture>, on any filesystem that Spark
 reads. Run it with spark-submit; --py-files takes the package where it isn't installed:

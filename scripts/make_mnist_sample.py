@@ -1,4 +1,4 @@
-"""Make data/mnist_png.tar.gz: 10,000 training and 2,000 testing digits of MNIST, classes in proportion.
+"""The MNIST sample data/mnist_png.tar.gz: 10,000 training and 2,000 testing digits, classes in proportion.
 
     python scripts/make_mnist_sample.py IDX_FOLDER data/mnist_png.tar.gz
 

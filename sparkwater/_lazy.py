@@ -1,4 +1,4 @@
-"""Public names of a package that are imported at their first use (PEP 562).
+"""Lazy imports of a package's public names, at their first use (PEP 562).
 
 Importing ``sparkwater.conversions`` must not load pyspark on a rank, nor torch on a driver.
 """

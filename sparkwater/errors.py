@@ -1,4 +1,4 @@
-"""Every exception that sparkwater raises on purpose."""
+"""Exceptions of sparkwater, under one base class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class SparkwaterError(Exception):
 
 
 class ConfigurationError(SparkwaterError, ValueError):
-    """A parameter or the cluster can't do what was asked; nothing has run yet."""
+    """A parameter or the cluster doesn't allow the request; nothing has run yet."""
 
 
 class SchemaError(SparkwaterError, ValueError):
@@ -36,11 +36,11 @@ class RankFailure(SparkwaterError, RuntimeError):
     Attributes
     ----------
     rank : int or None
-        The rank that failed first; None when its process was lost with no word of its own.
+        The rank that failed first; None when its process was lost without a report.
     host : str or None
-        Where that rank ran.
+        The host of that rank.
     epoch, step : int or None
-        Where in training it failed, both counted from 0; None before the first step.
+        Its epoch and step, counted from 0; None before the first step.
     error_type : str
         Name of the exception class raised on the rank.
     remote_traceback : str

@@ -1,4 +1,4 @@
-"""What the programs in jobs/ share: a session, an exit code, and a last line that says what happened."""
+"""Frame of the programs in jobs/: a session, an exit code, and a last line with the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_job(name: str, program: Callable[[SparkSession], str]) -> int:
     Parameters
     ----------
     name : str
-        What Spark calls the application.
+        Spark's name for the application.
     program : callable
         Does the work and returns what the last line says.
 

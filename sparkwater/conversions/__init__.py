@@ -1,4 +1,4 @@
-"""DataFrame columns <-> Arrow-backed tensors.
+"""Conversions between DataFrame columns and tensors: Transformers, whole DataFrames, pictures, petastorm.
 
 `tensors` is free of pyspark. The stages and `frames` work on DataFrames.
 """

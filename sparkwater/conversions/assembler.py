@@ -1,4 +1,4 @@
-"""Several columns side by side in one tensor."""
+"""`TensorAssembler`: several columns joined into one tensor."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TensorAssembler(MakesTensors, HasInputCols, HasDtype):
 
 @dataclass(frozen=True)
 class _Input:
-    """A column, what its rows hold, and how they come: as tensor bytes, single numbers or arrays."""
+    """An input column with its spec and its form: tensor bytes, single numbers or arrays."""
 
     name: str
     spec: TensorSpec

@@ -1,4 +1,4 @@
-"""Strings as categories: a number for each string of a list."""
+"""Categories of string columns: their discovery, and `CategoryToTensor`, which encodes them as numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole DataFrames to torch and back, for notebooks and for feeding other programs than ours."""
+"""Whole DataFrames to torch and back, for notebooks and for feeding other programs."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: An
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        Has the columns.
+        The rows.
     columns : sequence of str, optional
-        Which; by default all.
+        The columns to convert; by default all.
     **how
         The following, as keywords.
     dtypes : mapping of str to str, optional
@@ -56,7 +56,7 @@ def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: An
     categories : mapping of str to sequence of str, optional
         For columns of strings: the strings that become 0, 1, ... (see `find_categories`).
     handle_invalid : {"error", "skip"}
-        What to do with rows that can't be used; a tensor has no null, so they can't be kept.
+        Treatment of rows that can't be used; a tensor has no null, so they can't be kept.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def iter_torch_batches(
     frame : pyspark.sql.DataFrame
         Any that `to_tensors` takes.
     columns : sequence of str, optional
-        Which columns; by default all.
+        The columns to convert; by default all.
     batch_size : int
         Rows of each batch but the last.
     drop_last : bool
@@ -150,7 +150,7 @@ def from_torch(spark: SparkSession, tensors: Mapping[str, torch.Tensor]) -> Data
     Parameters
     ----------
     spark : pyspark.sql.SparkSession
-        Where to.
+        The session that gets the DataFrame.
     tensors : mapping of str to torch.Tensor
         Of equal lengths, on any device. One of one dimension becomes a plain column where Spark has
         the type (not for uint8 and float16); every other one a tensor column.
@@ -158,7 +158,7 @@ def from_torch(spark: SparkSession, tensors: Mapping[str, torch.Tensor]) -> Data
     Raises
     ------
     SchemaError
-        If lengths differ, a tensor has no dimension, or its dtype is none of ours.
+        If lengths differ, a tensor has no dimension, or its dtype isn't one of `DTYPES`.
     """
     return from_numpy(spark, {name: values.detach().cpu().numpy() for name, values in tensors.items()})
 
@@ -252,7 +252,7 @@ def _reader(frame: DataFrame, name: str, dtype: str | None, shape: Sequence[int]
 def _collected(
     frame: DataFrame, columns: Sequence[str] | None, **how: Any
 ) -> tuple[Iterator[pa.RecordBatch], dict[str, TensorSpec]]:
-    """Return what brings a DataFrame's tensors to the driver, a partition ahead of the reader, and what they are."""
+    """Return a function that collects tensors on the driver, a partition ahead of the reader, and their specs."""
     source, readers, skip = _plan(frame, columns, **how)
 
     def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -28,8 +28,8 @@ class ImageToTensor(ToTensor, HasImageShape):
 
     The input is a column of URIs, of encoded bytes (Spark's ``binaryFile`` source), or of Spark's
     image struct. The output holds uint8 tensors, channels first: ``(channels, height, width)``.
-    How pictures are decoded is said at `sparkwater.conversions.images.decoding.decode_image`, which URIs are
-    read at `sparkwater.conversions.images.uris.read_uri`. For a column of URIs, ``transform`` runs a job
+    Decoding is described at `sparkwater.conversions.images.decoding.decode_image`, the accepted URIs
+    at `sparkwater.conversions.images.uris.read_uri`. For a column of URIs, ``transform`` runs a job
     that looks at the first 100 of them, and refuses what nothing reads.
     """
 

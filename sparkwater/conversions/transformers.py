@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _NumbersToTensor(ToTensor, HasDtype):
-    """What the Transformers from numbers have in common."""
+    """Base class of the Transformers from numbers."""
 
     shape: Setting[list[int] | None] = setting(
         None, "shape of one tensor, filled row-major; without it that of the first row"

@@ -1,1 +1,1 @@
-"""One rank of training: networks, plan, loop, collectives. Never imports pyspark."""
+"""Training on one rank: networks, rows, collectives, training loop. Never imports pyspark."""

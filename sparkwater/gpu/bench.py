@@ -1,7 +1,7 @@
-"""How fast one device trains here: the package's loop against the plain PyTorch loop.
+"""Training throughput on one device: the package's loop against the plain PyTorch loop.
 
 Needs neither Spark nor Horovod. Both loops train the same network on the same random pictures with
-the same batch, in turns, in one run; what is printed is rows/s of each and their ratio, so a noisy
+the same batch, in turns, in one run; the result is rows/s of each and their ratio, so a noisy
 machine shows in both. The plain loop runs in PyTorch's default memory layout, and in the one that the
 package chose if that is another. Data is resident on the device, or with ``--host-data`` in the host's
 memory, as where a GPU has no room for it.
@@ -37,7 +37,7 @@ _SEED, _RATE, _MOMENTUM = 42, 0.01, 0.9
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained on what.
+    """The network, pictures and device of a benchmark.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class Setting:
     classes, rows, batch_size : int
         Classes, pictures, and pictures of a step.
     device : torch.device
-        Where everything is.
+        The device of the network, and of the pictures unless `on_host`.
     precision : str
         One of `sparkwater.gpu.networks.compute.PRECISIONS`.
     on_host : bool
-        Whether the pictures are in the host's memory all the same.
+        Whether the pictures stay in the host's memory.
     """
 
     network: str
@@ -112,11 +112,11 @@ def plain_rate(setting: Setting, data: RankRows, arranged: bool = False) -> floa
     Parameters
     ----------
     setting : Setting
-        What is trained.
+        The network, pictures and device.
     data : RankRows
         The pictures.
     arranged : bool
-        Whether in the package's layout in place of PyTorch's default.
+        Whether to train in the package's memory layout in place of PyTorch's default.
     """
     network = setting.build()
     layout = setting.arrange(network) if arranged else torch.contiguous_format

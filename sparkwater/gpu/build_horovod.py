@@ -1,4 +1,4 @@
-"""Build Horovod for the torch that is installed here, once, and install it.
+"""Build of Horovod for the installed torch, kept in a cache of wheels.
 
 ``python -m sparkwater.gpu.build_horovod`` is the whole interface. Horovod 0.28.1 is the newest
 release and asks for C++17 at most, while the headers of current torch releases need C++20, so
@@ -59,12 +59,12 @@ def find_compiler() -> str:
 
 
 def compiler_version(compiler: str) -> str:
-    """Return the first line of what the compiler says of itself."""
+    """Return the first line of the compiler's ``--version``."""
     return _output([compiler, "--version"]).splitlines()[0]
 
 
 def build_environment() -> dict[str, str]:
-    """Return the variables that decide what is built."""
+    """Return the environment variables of the build."""
     forwarded = {name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ}
     return {**BUILD_FLAGS, **forwarded}
 

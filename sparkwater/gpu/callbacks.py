@@ -1,4 +1,4 @@
-"""Functions of the user's that are called after each epoch, and may end the training."""
+"""User callbacks after each epoch, which may end the training."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def call_back(
     callbacks : sequence of callable
         The same number on all ranks.
     record : EpochRecord
-        What they get.
+        The argument of each call.
     rank : int
         This rank.
     communicator : Communicator
         Open; every rank calls this at the same time.
     device : torch.device
-        Where the communicator takes tensors.
+        The device of the communicator's tensors.
     """
     if not callbacks:
         return False

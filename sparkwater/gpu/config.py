@@ -1,4 +1,4 @@
-"""What to train and how, as plain values that travel to the ranks."""
+"""Hyperparameters of a training, as plain values that travel to the ranks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class TrainConfig:
     learning_rate, weight_decay : float
         As torch's optimizers take them.
     momentum, momentum_start, momentum_ramp, nesterov : float, float, float, bool
-        Of SGD: see `sparkwater.gpu.training.schedules.momentum`.
+        Momentum of SGD: see `sparkwater.gpu.training.schedules.momentum`.
     schedule : str
-        One of `sparkwater.gpu.training.schedules.SCHEDULES`: how the learning rate goes from step to step.
+        One of `sparkwater.gpu.training.schedules.SCHEDULES`, of the learning rate.
     warmup_epochs, annealing, decay_epochs, decay_factor : float
         See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, max_norm, clip_norm, clip_value : float
@@ -32,7 +32,7 @@ class TrainConfig:
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
-        Of the learning rate, for the layer that gives the classes.
+        Multiplier of the learning rate for the network's head.
     weighted : bool
         Whether rows have weights.
     validation : bool
@@ -40,7 +40,7 @@ class TrainConfig:
     stopping_metric, stopping_rounds, stopping_tolerance : str, int, float
         See `sparkwater.gpu.training.stopping.has_converged`; an empty metric is the task's first.
     keep_best : bool
-        Whether the network becomes what it was after its best epoch by the stopping metric.
+        Whether the trained network is that of the best epoch by the stopping metric.
     max_runtime_secs : float
         Seconds after which it ends with the step under way, or the next one; 0 for no limit.
     precision : str
@@ -50,7 +50,7 @@ class TrainConfig:
     compiled : bool
         Whether ``torch.compile`` compiles the network.
     seed : int
-        What initial weights, order and everything else random follow from.
+        Seed of initial weights, order and all other random choices.
     """
 
     epochs: float

@@ -1,4 +1,4 @@
-"""The device that a rank computes on, from what Spark gave its task."""
+"""The device of a rank, chosen from the GPUs that Spark assigned to its task."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def select_device(
 
 
 def gpu_uuid(device: torch.device) -> str:
-    """Return what tells a GPU apart from all others, on any host; an empty string for the CPU."""
+    """Return the UUID of a GPU; an empty string for the CPU."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else ""
 
 
@@ -74,7 +74,7 @@ def visible_index(address: str, uuids: Sequence[str] = ()) -> int:
     address : str
         A number, or a UUID.
     uuids : sequence of str
-        Of the GPUs that torch sees.
+        UUIDs of the GPUs that torch sees.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the ranks of a training are to do, as one value."""
+"""The job of a training: everything the ranks are told, as one value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sparkwater.gpu.tasks import Task
 
 @dataclass(frozen=True)
 class RankJob:
-    """What all ranks are to do; it travels to them as it is.
+    """The job of all ranks; it travels to them as it is.
 
     Attributes
     ----------
     network : NetworkEntry
-        What to train.
+        The network to train.
     spec : TensorSpec
         What a row's tensor is; a packed one where there are several.
     task : Task
@@ -29,26 +29,26 @@ class RankJob:
     expected_rows : int
         The rows that the ranks must find between them, unusable ones included.
     config : TrainConfig
-        How to train.
+        Hyperparameters.
     handle_invalid, device : str
         As the estimator's Params.
     collective : {"horovod", "torch", "memory", "local"}
-        What adds up gradients; ``local`` is for a single rank.
+        The collective that sums gradients; ``local`` is for a single rank.
     stall_timeout : int
         Seconds that one rank may keep the others waiting.
     max_memory_mb : float
         MiB of tensors that a rank holds in memory; 0 for half of what is free, shared by the ranks
         of a host.
     store : Store, optional
-        Where the rows come from, if not from whoever starts the ranks.
+        The dataset to stream rows from; without it the launcher hands them over.
     beginning : Beginning
-        With which weights the training begins.
+        The initial weights.
     scalings : tuple of Scaling or None
-        One a tensor of a row: what is given in place of measuring it. Empty to measure all.
+        One a tensor of a row: the given scaling; None to measure it. Empty to measure all.
     checkpoint_dir : str, optional
-        Where checkpoints go, each training's in a folder of its own.
+        Folder of checkpoints; each training has its own inside.
     checkpoint_interval : int
-        Steps between them within an epoch; 0 for none.
+        Steps between checkpoints within an epoch; 0 for none.
     callbacks : tuple of callable
         Called on rank 0 after each epoch.
     allow_shared_gpu : bool

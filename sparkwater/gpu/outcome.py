@@ -1,4 +1,4 @@
-"""How one rank of a training ended, as a value that travels to the driver."""
+"""The outcome of one rank's training, as a value that travels to the driver."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from sparkwater.gpu.training.timings import Timings
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a rank failed.
+    """The failure of a rank.
 
     Attributes
     ----------
+    error_type, message, remote_traceback : str
+        Name, message and traceback of the exception.
+    epoch, step : int or None
+        The epoch and the step, counted from 0; None before the first step.
     first : bool
-        False where it only broke because another rank did.
+        False where it followed from another rank's failure.
     """
 
     error_type: str
@@ -32,10 +36,20 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one rank ended.
+    """The outcome of one rank.
 
     Attributes
     ----------
+    rank : int
+        The rank, counted from 0.
+    host : str
+        Its host.
+    device : str
+        The device that it computed on.
+    history : list of EpochRecord
+        One record an epoch.
+    scaling : Scaling or PackedScaling or None
+        Scaling of the network's inputs.
     failure : Failure or None
         None where it trained to the end.
     rows, held_out, weightless, skipped : int
@@ -44,13 +58,13 @@ class Outcome:
     skipped_listed : list of (str, str)
         The first rows left out: name and reason.
     stopped_by : str or None
-        What ended the training; see `sparkwater.gpu.training.state`.
+        The Param that ended the training; see `sparkwater.gpu.training.state`.
     best_epoch : int or None
         The epoch whose weights these are, where the best were kept.
     resumed_at : int
         The steps that were done already when this training went on from a checkpoint.
     lost_checkpoints : list of str
-        Why checkpoints could not be written; rank 0's only.
+        Reasons of failed writes of checkpoints; rank 0's only.
     weights : bytes
         Safetensors; rank 0's only.
     weights_digest : str
@@ -58,11 +72,11 @@ class Outcome:
     details : dict of str to nested lists of float
         `sparkwater.gpu.tasks.Sums.details` of the rows that judge, after the epoch of these weights; rank 0's only.
     resolved : dict
-        What this rank chose by itself: the names of Params and of other things, and values that JSON holds.
+        Choices of this rank: the names of Params and of other settings, and values that JSON holds.
     began : float
-        When it began, in seconds since the epoch.
+        Start of the rank, in seconds since the epoch.
     timings : Timings
-        What its time was spent on.
+        Seconds by kind of work.
     """
 
     rank: int

@@ -1,7 +1,7 @@
 """One rank of a training, from Arrow batches to an outcome.
 
 The ranks agree on what they hold before they connect, and each of them ends with an `Outcome`,
-also when it fails: the one who starts them learns what went wrong first, not what broke next.
+also when it fails: the launcher learns the first failure, not those that followed from it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a rank has before it knows the others."""
+    """The parts of a rank that need no other rank."""
 
     device: torch.device
     data: RankData
@@ -63,7 +63,7 @@ class _Prepared:
     rendezvous: RendezvousServer | None
 
     def report(self, job: RankJob, world: World) -> dict[str, Any]:
-        """Return what the other ranks need to know of it."""
+        """Return the rank's report to the others."""
         connects = world.size > 1 and job.collective == "horovod"
         return {
             "parts": {
@@ -91,10 +91,10 @@ def run_rank(
     peers: Peers,
     observer: Observer = NOBODY,
 ) -> Outcome:
-    """Read this rank's rows, train with the other ranks, and say how it ended.
+    """Read this rank's rows, train with the other ranks, and return the outcome.
 
-    Only a stall is raised: the rank that stands still can't say anything, so whoever started the
-    ranks has to stop it.
+    Only a stall is raised: the rank that stands still can't report anything, so the launcher
+    has to stop it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training says of itself, epoch by epoch."""
+"""Records of a training's progress, by step and by epoch, and their observer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sparkwater.gpu.tasks import Metrics
 
 @dataclass(frozen=True)
 class StepRecord:
-    """Where a training is within an epoch, over all ranks.
+    """Progress within an epoch, over all ranks.
 
     Attributes
     ----------
     epoch, step : int
         The step that was taken last, both counted from 0.
     rows : int
-        Trained in the epoch so far.
+        Rows trained in the epoch so far.
     rows_an_epoch : int
-        Of a whole epoch.
+        Rows of a whole epoch.
     loss : float
         As `EpochRecord.loss`, of the last step.
     """
@@ -34,7 +34,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What happened in one epoch, over all ranks.
+    """Loss, metrics and times of one epoch, over all ranks.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class EpochRecord:
     seconds : float
         Wall time of training on rank 0.
     learning_rate : float
-        Of the last step.
+        Learning rate of the last step.
     training : Metrics
-        Of the training rows, each as it was scored at its own step: augmented, by a network in training.
+        Metrics of the training rows, each as scored at its own step: augmented, by a network in training.
     validation : Metrics or None
-        Of the rows that were held out, as they are, by the network after the epoch.
+        Metrics of the held-out rows, as they are, by the network after the epoch.
     """
 
     epoch: int
@@ -87,7 +87,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Observer:
-    """What is called in a training; it can't change it.
+    """Listener to a training's progress; it can't change the training.
 
     Attributes
     ----------

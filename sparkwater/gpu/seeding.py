@@ -1,4 +1,4 @@
-"""Everything random follows from one seed and the name of its purpose."""
+"""Random seeds, derived from one seed by purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spark ML stages. Never imports horovod."""
+"""Spark ML stages: image classifier, deep features, similarity. Never imports horovod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`DeepFeatures`: what layers inside a trained network give, as columns."""
+"""`DeepFeatures`: outputs of layers inside a trained network, as columns."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OUTPUT_TYPES = ("vector", "tensor")
 
 
 class HasFittedNetwork(Protocol):
-    """A model that a network was trained for."""
+    """A model with a fitted network."""
 
     fitted: FittedNetwork
 
     def getFeaturesCols(self) -> list[str]:
-        """Return the columns that it reads."""
+        """Return the features columns."""
 
 
 def _to_layers(value: Any) -> str | int | list[str | int]:
@@ -92,7 +92,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, Save
 
     @property
     def fitted(self) -> FittedNetwork:
-        """The network, and what scoring needs beside it.
+        """The fitted network.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""``ImageClassifier``: a network that tells pictures apart, trained inside Spark."""
+"""``ImageClassifier``: a picture classifier, trained inside Spark."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImageClassifier(ClassifierColumns, ClassifierParams, NetworkLearner[ImageC
         Parameters
         ----------
         numClasses : int
-            How many classes there will be.
+            Number of classes.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Which network a fit trains, on which features, and with which weights it begins."""
+"""Choice of a fit's network, features and initial weights, from the Params and the schema."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """What a fit trains.
+    """The network of a fit, with its features and initial weights.
 
     Attributes
     ----------
     features : FeatureColumn
-        On what.
+        The features columns.
     network : NetworkEntry
-        Which network.
+        The network to train.
     beginning : Beginning
-        With which weights it begins.
+        The initial weights.
     scalings : tuple of Scaling or None
-        One an input: what was given in place of measuring it. Empty where nothing was.
+        One an input: the given scaling; None to measure it. Empty where none was given.
     warm_start : WarmStart or None
-        What it goes on from.
+        The trained network to go on from.
     """
 
     features: FeatureColumn
@@ -69,7 +69,7 @@ class NetworkChoice:
 def choose_network(
     frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
 ) -> NetworkChoice:
-    """Return what a fit trains; it reads the schema and, where there are some, the files of weights.
+    """Return the network of a fit; it reads the schema and, where there are some, the files of weights.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def choose_network(
 def _go_on(
     frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
 ) -> NetworkChoice:
-    """Return what a fit trains that goes on from another one."""
+    """Return the network of a fit that goes on from another one."""
     start = warm_start_of(frame.sparkSession, params)
     check_image_shape(start, image_shape)
     spec = start.identity.spec

@@ -1,4 +1,4 @@
-"""What another training goes on from: a model, a saved one, or the checkpoints that a training left behind."""
+"""Warm starts: from a model, a saved model, or the checkpoints of a training."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class WarmStart:
     Attributes
     ----------
     source : str
-        Where it comes from, for messages.
+        Origin of the network, for messages.
     identity : NetworkIdentity
-        What it is.
+        The network's identity.
     state : dict of str to torch.Tensor
         Its weights and statistics.
     entry : NetworkEntry or None
-        What builds it; None for the instance of a checkpoint, which only the user has.
+        Its registry entry; None for the instance of a checkpoint, which only the user has.
     """
 
     source: str
@@ -52,9 +52,9 @@ class WarmStart:
 
 
 def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
-    """Return what a training goes on from; it reads files where ``warmStart`` is a path.
+    """Return the network that a training goes on from; it reads files where ``warmStart`` is a path.
 
-    Whoever names an import path as ``network`` consents to its import.
+    An import path given as ``network`` is consent to its import.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _of_checkpoint(spark: SparkSession, path: str, consent: list[str]) -> WarmSt
 
 
 def warm_network(start: WarmStart, params: NetworkParams) -> NetworkEntry:
-    """Return what builds the network that a training goes on from, which a ``network`` that is set must be.
+    """Return the registry entry of the network to go on from; a ``network`` that is set must be the same.
 
     Raises
     ------

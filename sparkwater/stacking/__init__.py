@@ -1,4 +1,4 @@
-"""Folds, predictions of rows by models that never saw them, and ensembles that stack these predictions."""
+"""Stacking: folds, out-of-fold predictions, stacked ensembles."""
 
 from __future__ import annotations
 

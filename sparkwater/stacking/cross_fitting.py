@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: each row is scored by models that never saw it."""
+"""Cross-fitting: out-of-fold predictions of each row, by models that never saw it."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class LevelOneFrame:
     values : pyspark.sql.DataFrame
         The key of each row and an array of values a learner, in Spark's cache or in files.
     fits : tuple of FitRecord
-        What each fit did.
+        Records of the fits.
     models : tuple of FoldModel
         The fold models, where they were kept.
     metrics : Metrics
-        Of each learner, by fold and over all rows.
+        Metrics of each learner, by fold and over all rows.
     checkpoint : CheckpointFolder or None
-        Where it is kept.
+        The folder of rows and fits, where one was given.
     """
 
     prepared: Prepared
@@ -66,17 +66,17 @@ class LevelOneFrame:
 
     @property
     def task(self) -> Task:
-        """What was learned."""
+        """The learning task."""
         return self.prepared.task
 
     @property
     def fingerprint(self) -> str:
-        """Which row is in which fold; equal for frames whose predictions may stand side by side."""
+        """Fingerprint of rows and folds; equal for frames whose predictions can be joined."""
         return self.prepared.rows.digest
 
     @property
     def labels(self) -> Fingerprint:
-        """Which label each row has."""
+        """Fingerprint of rows and labels."""
         return self.prepared.labels
 
     @property
@@ -143,7 +143,7 @@ class LevelOneFrame:
         Raises
         ------
         DataError
-            Which says what differs.
+            With the difference.
         """
         if self.prepared.rows.rows != other.rows.rows:
             raise DataError(
@@ -194,9 +194,9 @@ def cross_fit(
     frame : pyspark.sql.DataFrame
         The rows.
     folds : Folds or str
-        How to assign folds, or the column that holds them: integers or any category.
+        Assignment of folds, or the column that holds them: integers or any category.
     labelCol : str
-        What all learners learn; strings and booleans are numbered for them, in sorted order.
+        The label of all learners; strings and booleans are numbered for them, in sorted order.
     weightCol : str, optional
         Weights of the rows in the metrics.
     idCol : str, optional

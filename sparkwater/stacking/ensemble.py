@@ -129,7 +129,7 @@ class StackedEnsemble(
 
     @property
     def kind(self) -> str:
-        """What the learners are for: classification or regression."""
+        """The kind of the learners: classification or regression."""
         learners = self.getLearners()
         if not learners:
             raise ConfigurationError("an ensemble has no learners; give it learners={'name': estimator, ...}")
@@ -168,7 +168,7 @@ class StackedEnsemble(
         dataset : pyspark.sql.DataFrame
             The rows that the level-one frame belongs to. Its learners are the ensemble's, by name.
         levelOne : LevelOneFrame
-            Stays as it is, for other ensembles.
+            The level-one frame; it stays as it is, for other ensembles.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class StackedEnsemble(
         holdout : pyspark.sql.DataFrame
             Rows that no learner saw or sees; the meta-learner is trained on these.
         training : pyspark.sql.DataFrame, optional
-            What the learners are fitted on. Those that are models already are taken as they are.
+            Rows to fit the learners on. Those that are models already are taken as they are.
 
         Raises
         ------

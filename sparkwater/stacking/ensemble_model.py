@@ -29,7 +29,7 @@ _FILE = "ensemble.json"
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base learner as it scores.
+    """The fitted models of a base learner.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class BaseModel:
     output : str
         The column of its models to stack.
     models : tuple of pyspark.ml.Model
-        One, or the fold models, whose mean counts.
+        One model, or the fold models, whose mean counts.
     """
 
     name: str
@@ -48,18 +48,18 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class FittedEnsemble:
-    """What a model holds beside its Params.
+    """The fitted parts of a model, beside its Params.
 
     Attributes
     ----------
     bases : tuple of BaseModel
-        In the order in which the meta-learner reads them.
+        Base models in the order of the meta-learner's columns.
     meta : pyspark.ml.Model
         The fitted meta-learner.
     reads : LevelOneInput
-        What it reads.
+        The columns that it reads.
     summary : EnsembleSummary
-        What the training did.
+        Summary of the training.
     """
 
     bases: tuple[BaseModel, ...]
@@ -85,12 +85,12 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
 
     @property
     def summary(self) -> EnsembleSummary:
-        """What the training found; saved and loaded with the model."""
+        """Summary of the training; saved and loaded with the model."""
         return self.fitted.summary
 
     @property
     def hasSummary(self) -> bool:
-        """Whether there is a summary: always."""
+        """True: there is always a summary."""
         return True
 
     @property

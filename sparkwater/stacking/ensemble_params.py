@@ -1,4 +1,4 @@
-"""Params that a stacked ensemble and its model share."""
+"""Params shared by a stacked ensemble and its model."""
 
 from __future__ import annotations
 

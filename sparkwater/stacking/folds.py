@@ -1,4 +1,4 @@
-"""Folds that belong to the rows: the same rows and seed give the same folds, in any order or partitioning."""
+"""Assignment of folds to rows, by content or id: independent of order and partitioning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUCKETS = 1024
 
 @dataclass(frozen=True)
 class Folds:
-    """How rows are put into folds; the arguments of `assign_folds`, and the embargo.
+    """Settings of fold assignment: the arguments of `assign_folds`, and the embargo.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Folds:
     foldAssignment : {"random", "modulo", "stratified"}
         As in `assign_folds`.
     seed : int
-        Another seed gives other folds.
+        Seed of the folds.
     idCol, labelCol, groupCol, timeCol : str, optional
         As in `assign_folds`.
     embargo : float
@@ -108,7 +108,7 @@ class Folds:
         return F.col(f"`{label}`")
 
     def _deal(self, frame: DataFrame, key: Column, stratum: Column) -> DataFrame:
-        """Deal the different keys out in turn, stratum after stratum in order of the hash."""
+        """Assign folds to the distinct keys in turn, stratum after stratum in order of the hash."""
         keyed = frame.withColumns({_KEY: key, _STRATUM: stratum})
         keyed = keyed.withColumn(_BUCKET, F.pmod(F.col(_KEY), F.lit(_BUCKETS)))
         sizes = keyed.groupBy(_STRATUM, _BUCKET).agg(F.count_distinct(_KEY).alias("size"))
@@ -164,12 +164,12 @@ def assign_folds(
         ``stratified``: the same label after label, so that each label is spread evenly too.
         Duplicates count as one row.
     seed : int
-        Another seed gives other folds.
+        Seed of the folds.
     idCol : str, optional
         Column that identifies a row. Without it the content of all columns does; exact duplicates
         then share a fold.
     labelCol : str, optional
-        What ``stratified`` balances.
+        The label that ``stratified`` balances.
     groupCol : str, optional
         Rows with the same value share a fold; groups, not rows, are dealt out in turn.
     timeCol : str, optional

@@ -1,4 +1,4 @@
-"""The meta-learner: what it reads of level one, the default one, and how much each learner counts in it."""
+"""The meta-learner: its input columns, the default estimator, and the learners' shares in it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def default_meta_learner(task: Task, columns: int, unbounded: int, rows: int, tr
     Parameters
     ----------
     task : Task
-        What is learned.
+        The learning task.
     columns : int
         Columns of the learners.
     unbounded : int
@@ -62,7 +62,7 @@ def default_meta_learner(task: Task, columns: int, unbounded: int, rows: int, tr
     rows : int
         Rows of level one; the more there are, the weaker the penalty on each.
     transform : {"none", "logit"}
-        What is done to probabilities.
+        Transform of probabilities.
     """
     if task.kind != CLASSIFICATION:
         return NonNegativeRegression(freeColumns=unbounded)
@@ -80,12 +80,12 @@ def default_meta_learner(task: Task, columns: int, unbounded: int, rows: int, tr
 
 
 def check_meta_learner(stage: Any, kind: str) -> None:
-    """Refuse what can't be a meta-learner for these learners.
+    """Refuse estimators that can't be a meta-learner for these learners.
 
     Raises
     ------
     ConfigurationError
-        Which says what it lacks.
+        With the missing property.
     """
     if not isinstance(stage, Estimator) or not (stage.hasParam("featuresCol") and stage.hasParam("labelCol")):
         raise ConfigurationError(
@@ -100,16 +100,16 @@ def check_meta_learner(stage: Any, kind: str) -> None:
 
 @dataclass(frozen=True)
 class LevelOneInput:
-    """What the meta-learner reads of a row.
+    """The meta-learner's input columns.
 
     Attributes
     ----------
     learners : tuple of str
         Columns of values, in this order.
     task : Task
-        What is learned.
+        The learning task.
     transform : {"none", "logit"}
-        What is done to probabilities.
+        Transform of probabilities.
     passthrough : tuple of str
         Other columns, after the learners'.
     """
@@ -130,7 +130,7 @@ class LevelOneInput:
         return F.transform(values, lambda value: _logit(F.least(F.greatest(value, F.lit(_CLIP)), F.lit(1 - _CLIP))))
 
     def positions(self) -> dict[str, range]:
-        """Return where each learner's columns stand in the vector."""
+        """Return the positions of each learner's columns in the vector."""
         width = self.task.width
         return {name: range(place * width, (place + 1) * width) for place, name in enumerate(self.learners)}
 
@@ -159,15 +159,15 @@ def passthrough_values(schema: T.StructType, name: str) -> Column:
 
 @dataclass(frozen=True)
 class MetaWeights:
-    """How a fitted meta-learner reads its columns.
+    """Coefficients and importances of a fitted meta-learner's columns.
 
     Attributes
     ----------
     coefficients : tuple of tuple of float
         One row a class (one for two classes and regression); empty where the model has none.
     importance : tuple of float
-        Of each column: the sum of absolute coefficients, or a tree's importance; empty where the
-        model says neither.
+        Importance of each column: the sum of absolute coefficients, or a tree's importance; empty where the
+        model has neither.
     """
 
     coefficients: tuple[tuple[float, ...], ...]
@@ -175,7 +175,7 @@ class MetaWeights:
 
     @classmethod
     def of(cls, model: Any) -> MetaWeights:
-        """Return what a model says of its columns."""
+        """Return a model's coefficients and importances."""
         matrix = getattr(model, "coefficientMatrix", None)
         if matrix is None and isinstance(getattr(model, "coefficients", None), DenseVector):
             matrix = DenseMatrix(1, len(model.coefficients), list(model.coefficients), True)
@@ -186,7 +186,7 @@ class MetaWeights:
         return cls((), () if importances is None else tuple(map(float, importances.toArray())))
 
     def share(self, positions: dict[str, range]) -> dict[str, float | None]:
-        """Return each learner's share of the importance of all learners; None where the model says nothing."""
+        """Return each learner's share of the importance of all learners; None where the model has no importances."""
         if not self.importance:
             return dict.fromkeys(positions)
         sums = {name: sum(self.importance[place] for place in places) for name, places in positions.items()}
@@ -272,7 +272,7 @@ def solve_bounded(products: npt.NDArray[np.float64], bounded: int) -> tuple[npt.
     products : numpy.ndarray, square
         Sums of the products of all columns: ones, the features, the label.
     bounded : int
-        How many of the features have a bound.
+        Number of features with a bound.
     """
     from scipy.optimize import lsq_linear
 

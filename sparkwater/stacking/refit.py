@@ -1,4 +1,4 @@
-"""The base models that score in the end: fitted on all rows, or the models of the folds."""
+"""Final base models: fitted on all rows, or the models of the folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of rows, from an id or from their content, and fingerprints of which row is in which fold."""
+"""Row keys, from an id or from content, and fingerprints of rows with their folds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW = "__sparkwater_row"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Which rows stand beside which values, in no order: two frames with the same pairs have the same one.
+    """A fingerprint of pairs of row and value, in any order: frames with the same pairs have the same one.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Training of a meta-learner on level one, its honest estimate, and the summary of both."""
+"""Training of a meta-learner on level one, its cross-validated estimate, and the summary of both."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class MetaFit:
     model : pyspark.ml.Model
         Trained on all of level one.
     weights : MetaWeights
-        How it reads its columns.
+        Its coefficients and importances.
     metrics : Metrics
-        Of the learners, and of the ensemble by its own cross-validation.
+        Metrics of the learners, and of the ensemble by its own cross-validation.
     difference : mapping of str to Losses
         The ensemble's first loss less each learner's.
     """
@@ -55,9 +55,9 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
     Parameters
     ----------
     level_one : LevelOneFrame
-        What it learns from.
+        The level-one frame.
     reads : LevelOneInput
-        Which columns it reads, and how.
+        The input columns.
     given : pyspark.ml.Estimator or None
         The user's meta-learner; None for the default one.
     parallelism : int

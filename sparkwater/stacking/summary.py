@@ -1,4 +1,4 @@
-"""What an ensemble is made of, and how good it and its learners are on rows that they never saw."""
+"""Summary of an ensemble: its parts, and the out-of-fold metrics of its learners and itself."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class EnsembleSummary:
     Attributes
     ----------
     strategy : {"cross-validation", "blending"}
-        Where level one comes from.
+        Origin of level one.
     metrics : tuple of (str, str)
         The two metrics: logLoss and error, or rmse and mae. The lower, the better.
     scores : tuple of Score
@@ -72,7 +72,7 @@ class EnsembleSummary:
     rows, folds : int
         Rows of level one and the folds they are in.
     fingerprint : str
-        Which row is in which fold.
+        Fingerprint of rows and folds.
     best : str
         The best base learner.
     difference, differenceLow, differenceHigh : float
@@ -81,13 +81,13 @@ class EnsembleSummary:
     coefficients : tuple of tuple of float
         The meta-learner's, one row a class; empty where it has none.
     columns : tuple of str
-        What they belong to.
+        Names of the coefficients' columns.
     skipped : tuple of str
         Learners without any weight, which aren't asked when the model scores.
     notes : tuple of str
-        What a reader should know.
+        Remarks for the reader.
     fits : tuple of FitRecord
-        Each fold fit.
+        Records of the fold fits.
     totalSeconds : float
         Wall time of the whole ``fit``.
     """
@@ -111,7 +111,7 @@ class EnsembleSummary:
 
     @property
     def verdict(self) -> str:
-        """Whether the ensemble beats the best of its learners, in words."""
+        """Verdict on the ensemble against its best learner, in words."""
         gap = f"{self.difference:+.5f}, 95 % interval {self.differenceLow:+.5f} to {self.differenceHigh:+.5f}"
         loss = "logLoss" if self.metrics[0] == "logLoss" else "squared error"
         if self.differenceHigh < 0:
@@ -156,7 +156,7 @@ class EnsembleSummary:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> EnsembleSummary:
-        """Return the summary that `to_dict` gave, also after a way through JSON."""
+        """Return the summary from `to_dict`, also after a way through JSON."""
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }

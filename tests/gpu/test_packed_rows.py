@@ -16,6 +16,7 @@ from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.networks.inputs import forward, network_shape, zero_inputs
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.held import load_rows
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.rows.scaling import PackedScaling, Scaling, measure_rows, measure_scaling, unpack
 
 CPU = torch.device("cpu")
@@ -64,7 +65,7 @@ def test_packed_tensors_come_back_bit_for_bit(specs: list[tuple[str, list[int]]]
 
 def test_each_tensor_is_scaled_as_it_would_be_alone() -> None:
     parts = tensors(50)
-    rows = load_rows([batch_of(parts)], SPEC, (0.0, 1.0), "error")
+    rows = load_rows([batch_of(parts)], SPEC, ClassificationTask.numbered(2), "error")
     scaling = measure_rows(rows.blocks, SPEC, LocalCommunicator(), CPU)
     assert isinstance(scaling, PackedScaling)
     for scaled, part, channels in zip(scaling.parts[:2], parts, (1, 2), strict=False):
@@ -82,8 +83,8 @@ def test_a_nan_in_any_part_is_found() -> None:
     parts = tensors(4)
     parts[1][2, 1] = np.nan
     with pytest.raises(DataError, match="row row-2: the tensor holds a NaN"):
-        load_rows([batch_of(parts)], SPEC, (0.0, 1.0), "error")
-    assert len(load_rows([batch_of(parts)], SPEC, (0.0, 1.0), "skip")) == 3
+        load_rows([batch_of(parts)], SPEC, ClassificationTask.numbered(2), "error")
+    assert len(load_rows([batch_of(parts)], SPEC, ClassificationTask.numbered(2), "skip")) == 3
 
 
 def test_networks_are_tried_with_what_they_will_get() -> None:

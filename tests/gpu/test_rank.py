@@ -245,7 +245,7 @@ def test_two_ranks_do_what_one_does(reports: Reports, collective: str) -> None:
         ]
         for ours, single in zip(half["history"], alone.history, strict=True):
             assert math.isclose(ours["loss"], single.loss, abs_tol=1e-5)
-            assert (ours["accuracy"], ours["rows"]) == (single.accuracy, single.rows)
+            assert (ours["training"]["error"], ours["rows"]) == (single.training.error, single.rows)
 
 
 def test_what_two_ranks_add_up_has_the_same_bits_by_each_collective(reports: Reports) -> None:

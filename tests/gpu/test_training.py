@@ -43,7 +43,7 @@ def train_rows(batches: list[pa.RecordBatch], **changes: Any) -> torch.Tensor:
     rows = load_rows(batches, job.spec, job.task, "error")
     network = build_network(job.network, job.spec.shape, 3, 1)
     compute = Compute(network, Scaling((80.0,), (50.0,)), torch.device("cpu"))
-    state = train(compute, rows, 3, Place(0, (len(rows),)), job.config, LocalCommunicator())
+    state = train(compute, rows, job.task, Place(0, (len(rows),)), job.config, LocalCommunicator())
     return state.flat.values.data
 
 

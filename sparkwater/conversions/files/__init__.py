@@ -1,1 +1,1 @@
-"""Files by Hadoop in the driver's JVM, and by pyarrow or fsspec in Python."""
+"""Files on any filesystem: through Hadoop in the driver's JVM, and through pyarrow or fsspec in Python."""

@@ -1,6 +1,6 @@
-"""Which filesystem a URL is on, and how to open it without Spark: local paths, pyarrow's filesystems, fsspec's.
+"""Filesystems by URL, without Spark: local paths, pyarrow's filesystems, fsspec's.
 
-Credentials are what those find where they run: the environment, a profile, an instance's role.
+Credentials come from where the code runs: the environment, a profile, an instance's role.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small files and whole folders on any filesystem that Spark knows: written beside, read back, swapped in.
+"""Small files and whole folders on Hadoop filesystems: reading, and atomic replacement.
 
 Driver side.
 """

@@ -1,1 +1,1 @@
-"""Pictures: where they lie, their columns, and their decoding."""
+"""Pictures: folders and URIs, picture columns, decoding."""

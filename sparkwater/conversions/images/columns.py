@@ -1,4 +1,4 @@
-"""Columns of pictures - URIs, encoded bytes, Spark's image struct - to tensors, on the executors."""
+"""Picture columns - URIs, encoded bytes, Spark's image struct - to tensors, on the executors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def checked_images(
     field : pyspark.sql.types.StructField
         The column.
     spec : TensorSpec
-        What to make: uint8 ``(channels, height, width)``.
+        The spec of the result: uint8 ``(channels, height, width)``.
     resize : str
         One of `sparkwater.conversions.images.decoding.RESIZES`.
     max_pixels : int

@@ -1,4 +1,4 @@
-"""Encoded pictures -> uint8 tensors, with Pillow."""
+"""Decoding of encoded pictures to uint8 tensors, with Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The idx files in which MNIST and its relatives are published, and PNG trees made of them."""
+"""MNIST's idx file format, and PNG trees made of such files."""
 
 from __future__ import annotations
 

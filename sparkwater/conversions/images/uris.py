@@ -1,4 +1,4 @@
-"""Read files by URI, wherever they are: the local disk, HTTP, pyarrow's filesystems, fsspec."""
+"""Readers of files by URI: the local disk, HTTP, pyarrow's filesystems, fsspec."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_uri(uri: str) -> bytes:
     Local paths, ``file:`` URIs, ``/Volumes/...`` and ``dbfs:/`` (by its mount ``/dbfs``) are opened
     directly; ``http`` and ``https`` by the standard library; ``hdfs``, ``s3``, ``s3a``, ``gs`` and,
     from pyarrow 16 on, ``abfs`` and ``abfss`` by pyarrow; every other scheme by fsspec. Credentials
-    are what those find where they run: the environment, a profile, an instance's role.
+    come from where the code runs: the environment, a profile, an instance's role.
 
     Names are taken as Spark lists them, without escapes; where there is no such file, ``%20`` and
     the like are resolved.
@@ -68,9 +68,9 @@ def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterato
     Parameters
     ----------
     uris : iterable of str
-        What isn't a string comes out as None, in its place.
+        The URIs; anything but a string comes out as None, in its place.
     in_flight : int
-        Files that are being read, or wait to be taken.
+        Largest number of files being read or waiting to be taken.
 
     Yields
     ------
@@ -150,7 +150,7 @@ def _read_with_fsspec(uri: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _fsspec_filesystem(scheme: str, authority: str) -> tuple[Any, AbstractContextManager[Any]]:
-    """Return a filesystem and what to hold while it reads: only the asynchronous ones serve many threads."""
+    """Return a filesystem and the lock for its reads: only the asynchronous ones serve many threads."""
     from fsspec.core import url_to_fs
 
     filesystem, _ = url_to_fs(f"{scheme}://{authority}/")

@@ -1,4 +1,4 @@
-"""How petastorm stores a tensor in a binary cell: decoded without petastorm, whole columns at once.
+"""Petastorm's tensor codecs, decoded without petastorm, whole columns at once.
 
 ``NdarrayCodec`` stores what ``numpy.save`` writes, ``CompressedNdarrayCodec`` what
 ``numpy.savez_compressed`` writes under the name ``arr``, ``CompressedImageCodec`` a PNG or JPEG.
@@ -36,7 +36,7 @@ IMAGE_FORMATS = ("PNG", "JPEG")
 
 
 def npy_header(spec: TensorSpec) -> bytes:
-    """Return what ``numpy.save`` writes before the bytes of such a tensor."""
+    """Return the header that ``numpy.save`` writes before the bytes of such a tensor."""
     stream = io.BytesIO()
     descr = _npy.dtype_to_descr(spec.numpy_dtype)
     _npy.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": spec.shape})
@@ -53,7 +53,7 @@ def decode_tensors(codec: str, array: pa.BinaryArray, spec: TensorSpec) -> npt.N
     array : pyarrow.BinaryArray
         The cells; no nulls.
     spec : TensorSpec
-        What each cell must hold. Pictures are ``(height, width)`` or ``(height, width, 3)`` in red,
+        The spec of each cell. Pictures are ``(height, width)`` or ``(height, width, 3)`` in red,
         green, blue, as petastorm gives them.
 
     Returns

@@ -79,7 +79,7 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
         A folder on any filesystem that Spark knows. Files are written beside it and swapped in at
         the end: a failed write leaves what was there.
     mode : {"error", "overwrite"}
-        What to do where something is at the URL.
+        Treatment of an existing dataset at the URL.
     row_group_bytes : int
         Size of a row group in memory, about: the unit in which petastorm reads, shuffles and shards.
 
@@ -112,7 +112,7 @@ def read_petastorm(
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> DataFrame:
-    """Read a petastorm dataset, whoever wrote it, as a DataFrame; petastorm itself isn't needed.
+    """Read a petastorm dataset as a DataFrame; petastorm itself isn't needed.
 
     Fields with the ``NdarrayCodec``, ``CompressedNdarrayCodec`` and ``CompressedImageCodec`` become
     tensor columns, decoded on the executors; a cell that can't be decoded fails the job, a null stays
@@ -122,10 +122,11 @@ def read_petastorm(
     Parameters
     ----------
     spark : pyspark.sql.SparkSession
+        The session that reads.
     url : str
         The dataset's folder, on any filesystem that Spark knows.
     columns : sequence of str, optional
-        What to read, in this order; everything by default.
+        The columns to read, in this order; all by default.
     shapes : mapping of str to sequence of int, optional
         The one shape that all rows have, for fields that leave sizes open.
 

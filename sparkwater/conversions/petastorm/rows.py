@@ -1,4 +1,4 @@
-"""What there is to stream from a petastorm dataset: its columns, and its row groups from the Parquet footers."""
+"""The index of a petastorm dataset for streaming: its columns, and its row groups from the Parquet footers."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ class PetastormRows:
     url : str
         The dataset's folder.
     columns : tuple of PetastormColumn
-        What each batch holds.
+        The columns of each batch.
     row_groups : tuple of RowGroup
-        Everything there is, in the order of the rows' numbers: by file name, then by row group.
+        All row groups in the order of the rows' numbers: by file name, then by row group.
     """
 
     url: str
@@ -121,7 +121,7 @@ def describe_petastorm(
     url : str
         A local path; a ``file``, ``hdfs``, ``s3``, ``gs`` or ``dbfs`` URL; any other that fsspec knows.
     columns : sequence of str, optional
-        What to stream: tensor columns, booleans, numbers, strings. Everything by default.
+        The columns to stream: tensor columns, booleans, numbers, strings. All by default.
     shapes : mapping of str to sequence of int, optional
         The one shape that all rows have, for fields that leave sizes open.
 
@@ -132,7 +132,7 @@ def describe_petastorm(
     DataError
         If it is no petastorm dataset, has no rows, or can't be read.
     SchemaError
-        If there is no such column, or it is none of what can be streamed.
+        If there is no such column, or its type can't be streamed.
     UnsafeLoadError
         If the stored schema is anything but a schema.
     """

@@ -1,4 +1,4 @@
-"""What a petastorm dataset says of its columns."""
+"""The schema of a petastorm dataset: its fields, and their tensors' specs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PetastormField:
     nullable: bool = False
 
     def tensor_spec(self, shape: Sequence[int] | None = None) -> TensorSpec | None:
-        """Return what the field's tensors are, or None where its codec makes no tensors.
+        """Return the spec of the field's tensors, or None where its codec makes no tensors.
 
         Parameters
         ----------

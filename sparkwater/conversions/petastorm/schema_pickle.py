@@ -1,4 +1,4 @@
-"""petastorm's pickled schema: read without petastorm and without trust, written by petastorm's classes.
+"""Petastorm's pickled schema: read without petastorm and without trust, written by petastorm's classes.
 
 petastorm keeps a pickled ``Unischema`` among the key-values of the Parquet file
 ``_common_metadata``. A pickle is a program, so this one is read in two steps: first its opcodes are
@@ -26,7 +26,7 @@ FieldRecord = tuple[str, str, tuple[int | None, ...], str | None, bool]
 #: A field takes about a hundred bytes; what is larger than this is no schema.
 MAX_PICKLE_BYTES = 1024 * 1024
 
-#: A chain of tuples as long as a pickle allows would overflow the stack of whoever hashes it.
+#: A chain of tuples as long as a pickle allows would overflow the stack when it is hashed.
 MAX_TUPLES = 20_000
 
 
@@ -93,7 +93,7 @@ class _Named:
 
 
 class _Record:
-    """An object of the pickle: what it was made from, and the state that it got."""
+    """An object of the pickle: its constructor's arguments, and its state."""
 
     args: tuple[Any, ...]
     state: Any
@@ -137,7 +137,7 @@ class _Fields(_Record):
 
 
 class _Reconstructor(_Record):
-    """How protocols 0 and 1 make an object; what is made is the record itself."""
+    """The constructor of objects in protocols 0 and 1; it makes the record itself."""
 
     def __new__(cls, *args: Any) -> Any:
         kind, _, content = args
@@ -147,7 +147,7 @@ class _Reconstructor(_Record):
 
 
 class _Restored(_Record):
-    """How PySpark before 3.4 pickled named tuples: the type's name, its fields' names, the values."""
+    """The form of named tuples pickled by PySpark before 3.4: the type's name, its fields' names, the values."""
 
     def __new__(cls, *args: Any) -> Any:
         name, names, values = args
@@ -224,9 +224,9 @@ def _check_opcodes(pickled: bytes) -> None:
 
 
 class _Tuples:
-    """Which values in the memo are tuples: one that holds tuples may not be used twice.
+    """The memo's tuples: one that holds tuples may not be used twice.
 
-    Else sixty opcodes make a tuple of 2**60 parts, and whoever hashes it never ends. Shapes, which
+    Else sixty opcodes make a tuple of 2**60 parts, whose hash never ends. Shapes, which
     are shared, hold numbers only.
     """
 

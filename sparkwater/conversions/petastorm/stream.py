@@ -60,9 +60,9 @@ def stream(
     dataset : PetastormRows
         From `describe_petastorm`.
     rank, size : int
-        Which rank of how many; `rank_rows` are its rows.
+        The rank, and the number of ranks; `rank_rows` are its rows.
     epoch, seed : int
-        What the order follows from. The same dataset, rank, size, epoch, seed and window give the
+        Seeds of the order. The same dataset, rank, size, epoch, seed and window give the
         same batches, bit for bit.
     sizes : sequence of int
         The rows of each step, zeros included; together the rank's rows.

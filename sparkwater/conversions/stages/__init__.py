@@ -1,1 +1,1 @@
-"""What the stages of `conversions` are made of: Params, columns, rows that can't be used, saving."""
+"""Building blocks of stages: Params, columns, treatment of invalid rows, saving."""

@@ -1,4 +1,4 @@
-"""Tensor columns of a DataFrame: how a column says what it holds, and the way in and out.
+"""Tensor columns of a DataFrame: their specs in metadata, and conversion from and to Spark's types.
 
 A tensor column is a ``BinaryType`` column whose `TensorSpec` travels in the field's metadata.
 Everything here is built on the driver and runs on the executors; nothing starts a job.
@@ -41,7 +41,7 @@ CHECKED_TENSOR = T.StructType([T.StructField("tensor", T.BinaryType()), T.Struct
 
 
 def tensor_spec(field: T.StructField) -> TensorSpec | None:
-    """Return what a field says it holds, or None where it is no tensor column."""
+    """Return the spec in a field's metadata, or None where it is no tensor column."""
     text = field.metadata.get(METADATA_KEY)
     if text is None or not isinstance(field.dataType, T.BinaryType):
         return None
@@ -80,7 +80,7 @@ def to_tensor_column(column: Column, spec: TensorSpec, *, channels_last: bool = 
         Arrays with ``spec.size`` values, row-major. Use ``vector_to_array`` on ML vectors, ``array``
         on numbers.
     spec : TensorSpec
-        What to make.
+        The spec of the result.
     channels_last : bool
         Whether the values of a ``(channels, height, width)`` spec come as height, width, channels.
 
@@ -104,7 +104,7 @@ def from_tensor_column(column: Column, spec: TensorSpec, *, flatten: bool = Fals
     column : pyspark.sql.Column
         Tensor bytes.
     spec : TensorSpec
-        What they hold.
+        The spec of the tensors.
     flatten : bool
         One array a row, row-major, in place of arrays as nested as the shape.
 
@@ -129,11 +129,11 @@ def checked_tensors(frame: DataFrame, name: str, spec: TensorSpec, *, channels_l
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        Has the column.
+        The rows.
     name : str
         The column.
     spec : TensorSpec
-        What to make.
+        The spec of the result.
     channels_last : bool
         Whether the values of a ``(channels, height, width)`` spec come as height, width, channels.
 

@@ -32,7 +32,7 @@ def executor_function(
     function : callable
         From a batch, a Series, to as many rows: a DataFrame where ``returns`` is a struct, else a Series.
     returns : pyspark.sql.types.DataType
-        What it gives.
+        The Spark type of its result.
     takes : type
         ``pandas.DataFrame`` for a column of structs.
     row_bytes : int

@@ -1,4 +1,4 @@
-"""What happens to a row that can't be used: Spark ML's ``handleInvalid``, in one place."""
+"""Treatment of rows that can't be used: Spark ML's ``handleInvalid``, in one place."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HANDLE_INVALID = ("error", "skip", "keep")
 
 @dataclass(frozen=True)
 class ProblemReport:
-    """What is wrong with the rows of a DataFrame.
+    """Problems of the rows of a DataFrame, counted by kind.
 
     Attributes
     ----------
     rows, invalid : int
         All rows, and those that can't be used.
     counts : dict of str to int
-        How many rows have each kind of problem - its text up to a colon - the most frequent first.
+        Rows by kind of problem - its text up to a colon - the most frequent first.
     first : tuple of (str or None, str)
         The first such rows: each row's name, and the whole reason.
     """
@@ -48,7 +48,7 @@ def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Co
     problem : str
         A string column: the reason, null in usable rows.
     name : pyspark.sql.Column
-        What a row is called in the error.
+        The row's name in the error.
     mode : str
         ``error`` fails the job that reads a result of an unusable row; ``skip`` drops such rows;
         ``keep`` leaves their results null.
@@ -66,7 +66,7 @@ def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Co
 
 
 def row_name(frame: DataFrame, column: str, id_column: str | None) -> Column:
-    """Return what rows are called in errors and reports.
+    """Return a column of the rows' names in errors and reports.
 
     The id column where one is given; else a URI itself, an image struct's ``origin``, the
     ``path`` that Spark's ``binaryFile`` source gives; else a hash of the row's content.
@@ -94,7 +94,7 @@ def report_problems(frame: DataFrame, problemCol: str, idCol: str | None = None,
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        What ``ImageToTensor(handleInvalid="keep", problemCol=...)`` gave.
+        The result of ``ImageToTensor(handleInvalid="keep", problemCol=...)``.
     problemCol : str
         Its string column of reasons, null in usable rows.
     idCol : str, optional

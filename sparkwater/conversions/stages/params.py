@@ -1,4 +1,4 @@
-"""Params that conversions and learners share."""
+"""Params shared by conversions and learners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shape a column's rows have where nobody says so: its metadata, or its first row."""
+"""Shapes of a column's rows, found in its metadata or in its first row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Spark type holds which tensors: the table that docs/tensor_columns.md shows."""
+"""Correspondence of Spark types and tensor dtypes: the table in docs/tensor_columns.md."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stored_dtype(dtype: str) -> str:
 
 
 def element_and_depth(data_type: T.DataType) -> tuple[T.DataType, int]:
-    """Return what arrays of arrays hold in the end, and how many of them there are around it."""
+    """Return the innermost element type of nested arrays, and their depth."""
     depth = 0
     while isinstance(data_type, T.ArrayType):
         data_type = data_type.elementType

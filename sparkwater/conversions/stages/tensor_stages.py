@@ -1,4 +1,4 @@
-"""What the Transformers around tensor columns have in common."""
+"""Base classes of the Transformers around tensor columns."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def input_field(stage: Any, dataset: DataFrame) -> T.StructField:
 
 
 def input_spec(stage: Any, dataset: DataFrame) -> TensorSpec:
-    """Return what the tensor column that a stage reads holds.
+    """Return the spec of the tensor column that a stage reads.
 
     Raises
     ------

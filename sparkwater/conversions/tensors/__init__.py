@@ -1,1 +1,1 @@
-"""Tensors without Spark: specifications, casting, Arrow buffers and record batches."""
+"""Tensors without Spark: specs, casts, Arrow buffers and record batches."""

@@ -1,4 +1,4 @@
-"""Arrow binary arrays <-> NumPy and torch, without a copy where there is nothing to drop.
+"""Conversion between Arrow binary arrays and NumPy or torch, without a copy where no row is left out.
 
 A tensor column reaches Python as one Arrow binary array: row-major little-endian bytes, one
 tensor a row. Where no row is null its data buffer *is* the batch of tensors.
@@ -26,7 +26,7 @@ MAX_BINARY_BYTES = 2**31 - 1
 
 @dataclass(frozen=True)
 class TensorRows:
-    """The usable tensors of one Arrow array, and what is wrong with the other rows.
+    """The usable tensors of one Arrow array, and the problems of the other rows.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def tensor_view(array: pa.BinaryArray, spec: TensorSpec) -> npt.NDArray[np.gener
     array : pyarrow.BinaryArray
         No nulls, ``spec.nbytes`` bytes a row; slices are honoured.
     spec : TensorSpec
-        What each row holds.
+        The spec of each row.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def usable_tensors(array: pa.BinaryArray, spec: TensorSpec) -> TensorRows:
 def finite_tensors(rows: TensorRows, spec: TensorSpec | None = None) -> TensorRows:
     """Return the rows without those that hold a NaN or an infinity, which become problems.
 
-    The spec is needed where it is a packed one.
+    A packed spec says where the rows hold floats.
     """
     if isinstance(spec, PackedSpec):
         finite = np.all([finite_rows(part) for part in split_parts(rows.values, spec)], axis=0)
@@ -128,7 +128,7 @@ def split_parts(values: npt.NDArray[np.generic], spec: PackedSpec) -> list[npt.N
     values : numpy.ndarray of uint8
         Shape ``(rows, spec.nbytes)``.
     spec : PackedSpec
-        What they hold.
+        The spec of the packed rows.
     """
     return [
         # A copy, because a part's bytes may begin anywhere, where its numbers may not.

@@ -1,4 +1,4 @@
-"""Tensors that come batch by batch, held as one: in memory, or in a mapped file on the local disk."""
+"""A growing buffer of tensors: in memory, or in a mapped file on the local disk."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class TensorBuffer:
     Parameters
     ----------
     spec : TensorSpec
-        What each tensor is.
+        The spec of each tensor.
     memory_limit : int, optional
         Bytes; None holds everything in memory.
     directory : str, optional
-        Where the file goes; by default the first of Spark's local directories on an executor, else
+        The folder of the file; by default the first of Spark's local directories on an executor, else
         the system's place for temporary files.
     """
 
@@ -41,7 +41,7 @@ class TensorBuffer:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the tensors are in memory, not in a file."""
+        """True while the tensors are in memory, not in a file."""
         return self._file is None
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Which dtypes hold which others exactly, and casts that never change a value unseen."""
+"""Exact widening between dtypes, and casts that report values out of range."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def common_dtype(dtypes: Iterable[str]) -> str:
 def cast_rows(
     values: npt.NDArray[np.generic], dtype: np.dtype[np.generic]
 ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
-    """Cast rows of numbers, and say which rows hold a number that the dtype has no place for.
+    """Cast rows of numbers, and mark the rows that hold a number out of the dtype's range.
 
     Integers and booleans take whole numbers in their range only. Floats round, as everywhere; a
     finite number beyond a float's range has no place in it.
@@ -52,7 +52,7 @@ def cast_rows(
     values : numpy.ndarray
         Shape ``(rows, n)``.
     dtype : numpy.dtype
-        What to make.
+        The dtype of the result.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Arrow record batches -> tensors, wherever there is no Spark: executors, ranks, notebooks."""
+"""Arrow record batches to tensors, without Spark: on executors, ranks, in notebooks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class ColumnReader:
-    """How a column's rows become tensors.
+    """The conversion of a column's rows to tensors.
 
     Attributes
     ----------
     spec : TensorSpec
-        What they become.
+        The spec of the tensors.
     categories : tuple of str, optional
         For strings: those that become 0, 1, ...
     """
@@ -38,7 +38,7 @@ class ColumnReader:
     categories: tuple[str, ...] | None = None
 
     def read(self, array: pa.Array) -> TensorRows:
-        """Return the rows of an Arrow array as tensors, and what is wrong with the others."""
+        """Return the usable rows of an Arrow array as tensors, and the problems of the others."""
         if self.categories is None:
             return array_to_tensors(array, self.spec)
         return category_numbers(array, self.categories)
@@ -98,7 +98,7 @@ def torch_batches(
     batches : iterable of pyarrow.RecordBatch
         Tensor columns, numbers, lists of numbers, or Spark vectors.
     specs : mapping of str to TensorSpec
-        The columns to take, and what they hold.
+        The columns to take, and their specs.
     batch_size : int, optional
         Rows of each batch but the last; by default those of the record batches.
     drop_last : bool

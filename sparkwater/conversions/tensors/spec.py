@@ -1,4 +1,4 @@
-"""What one tensor of a column is: its dtype and its shape."""
+"""Tensor specs: the dtype and shape shared by all tensors of a column."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PackedSpec(TensorSpec):
     Parameters
     ----------
     parts : sequence of TensorSpec
-        What each of them is. The row itself is a uint8 tensor of all their bytes.
+        Their specs. The row itself is a uint8 tensor of all their bytes.
     """
 
     parts: tuple[TensorSpec, ...]

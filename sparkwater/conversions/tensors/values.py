@@ -1,4 +1,4 @@
-"""Numbers in Arrow's other forms - plain, lists, Spark's vectors - as tensors of one dtype and shape."""
+"""Conversion of numbers in Arrow's other forms - plain, lists, Spark's vectors - to tensors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Runs:
     flat : numpy.ndarray
         The numbers of all rows.
     lengths : numpy.ndarray of int64
-        How many of them each row has; below 0 it has none: `NULL`, `HOLDS_NULL` or `IRREGULAR`.
+        Numbers in each row; negative for a row without any: `NULL`, `HOLDS_NULL` or `IRREGULAR`.
     """
 
     flat: npt.NDArray[np.generic]
@@ -57,7 +57,7 @@ def array_to_tensors(array: pa.Array, spec: TensorSpec) -> TensorRows:
         Tensor bytes (binary), plain numbers or booleans, lists of them, nested as deep as the
         spec's shape or flat, or the struct that a Spark vector is in Arrow.
     spec : TensorSpec
-        What to make of each row; numbers fill it row-major.
+        The spec of each row; numbers fill it row-major.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def array_to_tensors(array: pa.Array, spec: TensorSpec) -> TensorRows:
 
 
 def pack_runs(runs: Runs, spec: TensorSpec) -> TensorRows:
-    """Return runs of numbers as tensors, and what is wrong with each run that can't be one."""
+    """Return runs of numbers as tensors, and the problem of each run that can't be one."""
     fits = runs.lengths == spec.size
     problems = {int(row): _reason(int(runs.lengths[row]), spec) for row in np.flatnonzero(~fits)}
     flat = runs.flat if fits.all() else runs.flat[np.repeat(fits, np.maximum(runs.lengths, 0))]

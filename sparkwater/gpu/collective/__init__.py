@@ -1,1 +1,1 @@
-"""The ranks of a training as a group: meeting, connecting, sums over all of them."""
+"""Collective communication of the ranks: rendezvous, start checks, connections, sums."""

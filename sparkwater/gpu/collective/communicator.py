@@ -1,4 +1,4 @@
-"""What the training loop asks of whatever adds up the ranks' tensors, and how it fails."""
+"""The interface of collectives to the training loop, and their failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparkwater.errors import CollectiveError, StallError
 
 
 class Communicator(Protocol):
-    """What the training loop needs of a collective library."""
+    """A collective: sums and broadcasts of tensors over all ranks."""
 
     def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
         """Begin to replace a contiguous tensor by its sum over all ranks; the function returned waits for that.
@@ -33,7 +33,7 @@ class Communicator(Protocol):
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where and how long ranks wait for each other.
+    """The ranks' meeting point and time limit.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Meeting:
 
 
 class LocalCommunicator(Communicator):
-    """One rank: its own sum is the sum."""
+    """The collective of a single rank, which leaves tensors as they are."""
 
     def begin_sum_(self, values: torch.Tensor) -> Callable[[], None]:
         """Leave the tensor as it is."""
@@ -64,7 +64,7 @@ class LocalCommunicator(Communicator):
 
 @contextmanager
 def losing_peers(stall_timeout: int, began: float) -> Iterator[None]:
-    """Tell what a collective library raises apart from this rank's own errors, and a stall from a broken connection.
+    """Convert a collective library's errors to `CollectiveError`, or to `StallError` after the stall timeout.
 
     Libraries count the time that they allow from the beginning of an operation, whenever one waits for it.
     """

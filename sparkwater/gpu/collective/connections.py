@@ -1,4 +1,4 @@
-"""How ranks add up tensors: by Horovod, torch.distributed, memory that they share, or nobody to talk to.
+"""Collectives by name: Horovod, torch.distributed, shared memory, or none for a single rank.
 
 A communicator is opened with `open_communicator`, a context manager: it is connected inside the
 block and gone after it, also when the block raises.
@@ -29,7 +29,7 @@ COLLECTIVES = ("horovod", "torch", "memory")
 
 
 class HorovodCommunicator(Communicator):
-    """Horovod over Gloo or NCCL, whichever it was built with.
+    """Horovod over Gloo or NCCL, as it was built.
 
     Horovod's own stall check does nothing over Gloo (0.28.1 goes through an empty list of ranks),
     so the wait has its limit here.
@@ -65,7 +65,7 @@ class HorovodCommunicator(Communicator):
             self._finish(hvd.broadcast_async_(values, root_rank=0, name="broadcast"))
 
     def forget(self) -> None:
-        """Let go of sums that nobody waited for, once Horovod is shut down.
+        """Release sums that nobody waited for, once Horovod is shut down.
 
         Horovod keeps their tensors in this table until somebody does, and no longer knows them by then.
         """
@@ -112,7 +112,7 @@ class TorchCommunicator(Communicator):
 
 
 def missing_collective(name: str, world_size: int) -> str | None:
-    """Return what to do where a collective can't be used in this Python, or None where it can."""
+    """Return advice where a collective can't be used in this Python, or None where it can."""
     if world_size == 1:
         return None
     if name == "memory" and not machine():
@@ -133,13 +133,13 @@ def open_communicator(name: str, world: World, meeting: Meeting, device: torch.d
     Parameters
     ----------
     name : {"horovod", "torch", "memory"}
-        By what; a single rank needs nothing and opens a `LocalCommunicator`. ``memory`` is for CPUs of one machine.
+        The collective; a single rank opens a `LocalCommunicator`. ``memory`` is for CPUs of one machine.
     world : World
         The ranks.
     meeting : Meeting
-        Where they meet.
+        The ranks' meeting point and time limit.
     device : torch.device
-        Where the tensors are.
+        The device of the tensors.
     """
     if world.size == 1:
         logger.info("one rank: no collective is needed")

@@ -1,4 +1,4 @@
-"""The key-value store in which ranks find each other before they connect.
+"""A key-value store, through which ranks exchange addresses before they connect.
 
 Horovod's C++ side and `RendezvousStore` speak its protocol: ``PUT`` and ``GET`` of
 ``/<scope>/<key>``, 404 for a key that isn't there yet. It listens on one interface, for as long as
@@ -56,7 +56,7 @@ class RendezvousServer(BoundedServer):
         self._admitted = frozenset(addresses)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return whether it is a rank, and there is a slot."""
+        """Return whether the client is a rank and a slot is free."""
         return client_address[0] in self._admitted and super().verify_request(request, client_address)
 
 
@@ -111,7 +111,7 @@ class RendezvousStore(torch.distributed.Store):  # type: ignore[name-defined]
     endpoint : str
         ``address:port`` of the server.
     timeout : datetime.timedelta
-        How long to wait for a key.
+        Longest wait for a key.
     """
 
     def __init__(self, endpoint: str, timeout: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""What the package's servers have in common: bounded, quiet, and gone with their process."""
+"""A threaded TCP server with a bound on connections, the base of the package's servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CONNECTIONS = 1_024
 
 
 class BoundedServer(socketserver.ThreadingTCPServer):
-    """Serves each connection in a thread, so many of them at a time; what is too much is closed unread.
+    """A server with a thread for each connection; connections beyond a bound are closed unread.
 
     It serves while the ``with`` block runs; connections from before it wait for it. `server_close` frees the port
     of one that never served.
@@ -25,11 +25,11 @@ class BoundedServer(socketserver.ThreadingTCPServer):
     Parameters
     ----------
     name : str
-        Of the thread that serves.
+        Name of the serving thread.
     address : str
         The IPv4 address to listen on; the port is chosen by the system.
     handler : type
-        What serves a connection.
+        The handler of a connection.
     """
 
     daemon_threads = True
@@ -38,7 +38,7 @@ class BoundedServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, name: str, address: str, handler: type[socketserver.BaseRequestHandler]) -> None:
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        # It ends at its next look, and whoever leaves the block waits for that.
+        # It ends at its next look, and leaving the block waits for that.
         looks = {"poll_interval": 0.02}
         self._thread = threading.Thread(target=self.serve_forever, kwargs=looks, name=name, daemon=True)
         super().__init__((address, 0), handler)
@@ -64,5 +64,5 @@ class BoundedServer(socketserver.ThreadingTCPServer):
             self._slots.release()
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        """Say nothing aloud of connections that break; who is at the other end does."""
+        """Log broken connections at DEBUG only: the other end reports them."""
         logger.debug("a connection from %s: %s", client_address, sys.exc_info()[1])

@@ -1,9 +1,9 @@
-"""Sums of ranks that share a machine, through memory that they share.
+"""The collective of ranks on one machine: sums through shared memory.
 
 Each rank has a few slots of one memory, and a line to each other rank on which a byte says that it has
 come to the next point. A tensor goes through the slots in chunks: a rank copies its own chunk in and says
 so; once all have, it adds up its share of the chunk for everybody and says so; once all have, it copies
-the others' shares out. The ranks' parts are added in ascending order, whoever came first.
+the others' shares out. The ranks' parts are added in ascending order of rank, so that arrival changes no bit.
 
 Nothing has a name in a file system, so nothing is left behind by a rank that is killed, and a line ends
 with the process at its other end.
@@ -42,7 +42,7 @@ _RANK = struct.Struct("!I")
 
 
 def machine() -> str:
-    """Return what ranks that can share memory have in common; empty where the system has no such memory."""
+    """Return an identifier of the machine's shared memory; empty where the system has none."""
     if sys.platform != "linux" or not hasattr(os, "memfd_create"):  # some Pythons are built for older systems
         return ""
     try:
@@ -54,12 +54,12 @@ def machine() -> str:
 
 
 class Lines:
-    """A line to each other rank, on which all of them say in the same order how far they have come.
+    """Connections to the other ranks, on which each reports the points that it has reached, in the same order.
 
     Parameters
     ----------
     sockets : dict of int to socket.socket
-        The other ranks', by rank.
+        A socket to each other rank.
     stall_timeout : int
         Seconds to wait for another rank.
     """
@@ -75,7 +75,7 @@ class Lines:
         self.said = 0
 
     def say(self) -> int:
-        """Tell all ranks that this one has come to the next point, and return its number."""
+        """Tell all ranks that this one has reached the next point, and return its number."""
         for rank, line in self._sockets.items():
             with _naming(rank):
                 line.send(b".")
@@ -114,7 +114,7 @@ def _unless_closed(received: bytes) -> bytes:
 
 @dataclass
 class _Chunk:
-    """What goes through a slot at once: a part of a tensor, and the last point on its way that was told."""
+    """The content of a slot: a part of a tensor, and the last point of its way that was told."""
 
     values: torch.Tensor
     slot: int
@@ -132,9 +132,9 @@ class SharedMemoryCommunicator(Communicator):
     world : World
         The ranks.
     memory : mmap.mmap
-        Of all of them; ``SLOTS * SLOT_BYTES`` a rank.
+        The memory of all ranks; ``SLOTS * SLOT_BYTES`` each.
     lines : Lines
-        To the other ranks.
+        Connections to the other ranks.
     stall_timeout : int
         Seconds to wait for another rank.
     """
@@ -180,7 +180,7 @@ class SharedMemoryCommunicator(Communicator):
         self.all_reduce_(numbers)
 
     def forget(self) -> None:
-        """Let go of the memory, whoever still holds the communicator."""
+        """Release the memory, also while references to the communicator remain."""
         self._slots.clear()
 
     def _write(self) -> None:
@@ -223,7 +223,7 @@ class SharedMemoryCommunicator(Communicator):
         return self._slots[rank][slot][: values.nbytes].view(values.dtype)
 
     def _share(self, rank: int, values: torch.Tensor) -> slice:
-        """Return which part of a chunk a rank adds up."""
+        """Return the slice of a chunk that a rank adds up."""
         each = math.ceil(len(values) / self._world.size)
         return slice(rank * each, (rank + 1) * each)
 
@@ -237,12 +237,12 @@ def shared_memory(world: World, meeting: Meeting) -> Iterator[Communicator]:
     world : World
         The ranks; two or more.
     meeting : Meeting
-        Where they meet.
+        The ranks' meeting point and time limit.
 
     Raises
     ------
     CollectiveError
-        If they don't come together.
+        If the ranks don't connect in time.
     OSError
         If this rank has no memory for it.
     """

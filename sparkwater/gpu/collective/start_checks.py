@@ -1,4 +1,4 @@
-"""What ranks must agree on before they connect; each of them looks at all reports and comes to the same end."""
+"""Checks that all ranks make before they connect, each on the reports of all, with the same result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_parts(reports: Sequence[Report]) -> None:
     Raises
     ------
     ConfigurationError
-        With what each rank has where they differ.
+        With each rank's value where they differ.
     """
     for part in reports[0]["parts"]:
         ranks: dict[str, list[int]] = defaultdict(list)
@@ -39,7 +39,7 @@ def check_gpus(reports: Sequence[Report], collective: str, allow_shared: bool) -
     Raises
     ------
     ConfigurationError
-        With the GPU, its host and the ranks; unless that is allowed, by a collective that can do it.
+        With the GPU, its host and the ranks; unless that is allowed and the collective supports it.
     """
     ranks: dict[str, list[int]] = defaultdict(list)
     for rank, report in enumerate(reports):
@@ -59,12 +59,12 @@ def check_gpus(reports: Sequence[Report], collective: str, allow_shared: bool) -
 
 
 def check_machine(reports: Sequence[Report], collective: str) -> None:
-    """Refuse ranks that have no memory in common where they are to add up through it.
+    """Refuse the collective ``memory`` for ranks on several machines.
 
     Raises
     ------
     ConfigurationError
-        With where they are.
+        With the ranks' machines.
     """
     machines, device = {report["machine"] for report in reports}, reports[0]["parts"]["device"]
     if len(reports) > 1 and collective == "memory" and (len(machines) > 1 or "" in machines or device != "cpu"):
@@ -85,12 +85,12 @@ def count_rows(reports: Sequence[Report], expected: int, validation: bool) -> li
     expected : int
         The rows that the ranks must hold between them.
     validation : bool
-        Whether some must be to validate on.
+        Whether there must be rows to validate on.
 
     Raises
     ------
     DataError
-        If there are others, or none to train or to validate on.
+        If their number differs, or there are none to train or to validate on.
     """
     rows = [int(report["rows"]) for report in reports]
     held_out, weightless, skipped = (

@@ -1,4 +1,4 @@
-"""How ranks talk before, and beside, their collective: short messages through whoever started them."""
+"""Messages between ranks before and beside their collective, through the launcher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Peers(Protocol):
-    """What a rank needs of whoever started it."""
+    """The launcher's services to a rank: the other ranks' messages, GPUs, cores."""
 
     @property
     def world(self) -> World:
@@ -32,9 +32,9 @@ class Peers(Protocol):
 
 
 def exchange(peers: Peers, make: Callable[[], T], describe: Callable[[T], Any]) -> tuple[T, list[Any]]:
-    """Return what this rank makes, and what each rank says of its own.
+    """Return this rank's object, and the descriptions of all ranks' objects.
 
-    A rank that can't make its part says so before it raises, so that the others stop too.
+    A rank that can't make its object reports that before it raises, so that the others stop too.
     """
     try:
         made = make()

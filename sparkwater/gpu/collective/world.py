@@ -1,4 +1,4 @@
-"""Who takes part in a training: the ranks and their hosts, as a value."""
+"""Ranks and hosts of a training, as values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class World:
 
     @property
     def shares_host(self) -> bool:
-        """Whether all ranks run on one host."""
+        """True if all ranks run on one host."""
         return len(set(self.hosts)) == 1
 
     @property
@@ -56,7 +56,7 @@ class World:
 
 @dataclass(frozen=True)
 class Place:
-    """A rank's place in a training.
+    """A rank among all ranks, with the rows of each.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""A network's layers: traced, described, drawn, and cut for deep features."""
+"""Inspection of a network's layers: tracing, description, drawing, cuts for deep features."""

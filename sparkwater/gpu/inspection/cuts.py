@@ -1,4 +1,4 @@
-"""What layers inside a network give: its deep features."""
+"""Cuts of a network: outputs of inner layers, as deep features."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Cut:
     module : str
         A name in ``named_modules``.
     call : int
-        Which of the module's calls, counted from 1.
+        Number of the module's call, from 1.
     of_input : bool
-        Whether the module's first argument is read, and not its output.
+        Whether the module's first argument is read in place of its output.
     """
 
     module: str
@@ -52,14 +52,14 @@ class Cut:
 
 
 def find_cuts(network: nn.Module, spec: TensorSpec, layers: Sequence[str | int]) -> tuple[Cut, ...]:
-    """Return where to cut a network for its layers, by the calls of one forward pass without values.
+    """Return the cuts of a network at its layers, found by one forward pass without values.
 
     Parameters
     ----------
     network : torch.nn.Module
         On any device; it stays as it was.
     spec : TensorSpec
-        What a row is, whether it holds one tensor or several.
+        The spec of a row, of one tensor or several.
     layers : sequence of str or int
         Names as in ``named_modules``, with ``#2`` and so on for a module's further calls; positions in the
         table of `describe_network`, from 0, or from the end where negative; ``penultimate``.
@@ -67,7 +67,7 @@ def find_cuts(network: nn.Module, spec: TensorSpec, layers: Sequence[str | int])
     Raises
     ------
     ConfigurationError
-        For what is no layer; the message lists those that there are, with their shapes.
+        For names that are no layers; the message lists the layers with their shapes.
     """
     table, _ = record_layers(network, _weightless_rows(spec, 1))
     names = {name for name, _ in network.named_modules() if name}
@@ -75,7 +75,7 @@ def find_cuts(network: nn.Module, spec: TensorSpec, layers: Sequence[str | int])
 
 
 def check_cuts(network: nn.Module, spec: TensorSpec, cuts: Sequence[Cut], pooling: str) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes of what `read_cuts` gives for one row; nothing is computed.
+    """Return the shapes of the values of `read_cuts` for one row; nothing is computed.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Calla
     network : torch.nn.Module
         In evaluation mode.
     cuts : sequence of Cut
-        Where to read.
+        The places to read.
     pooling : str
         One of `POOLINGS`.
     call : callable
@@ -112,7 +112,7 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Calla
     Returns
     -------
     list of torch.Tensor
-        As float32; what the network does to its own tensors afterwards doesn't change them.
+        Float32 copies, which later in-place operations of the network don't change.
 
     Raises
     ------
@@ -154,9 +154,9 @@ def layer_features(
     Parameters
     ----------
     trained : TrainedNetwork
-        What to cut.
+        The network to cut.
     cuts : sequence of Cut
-        Where.
+        The places to read.
     pooling : str
         One of `POOLINGS`.
     tensors : numpy.ndarray

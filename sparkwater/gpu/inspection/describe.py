@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, their sizes and how they are connected, without computing anything."""
+"""Description of a network: layers, sizes and connections, without computing anything."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class NetworkDescription:
     name : str
         The network's registered name, or its class.
     input_shape : tuple of int
-        Of one row; for several inputs a tuple of their shapes.
+        Shape of one row; for several inputs a tuple of their shapes.
     layers : tuple of LayerDescription
         Modules that call no other modules, and the joins between them.
     parameters : int
-        All weights and biases, those of no layer included.
+        Number of weights and biases, those outside of layers included.
     multiply_adds : int
-        For one row.
+        Multiply-adds for one row.
     """
 
     name: str
@@ -113,7 +113,7 @@ def describe_network(network: nn.Module | str, shape: Sequence[int], classes: in
     network : torch.nn.Module or str
         A network, or the name of a registered one.
     shape : sequence of int
-        Of one row; ``(channels, height, width)`` for pictures.
+        Shape of one row; ``(channels, height, width)`` for pictures.
     classes : int
         Number of outputs of a registered network.
 
@@ -131,7 +131,7 @@ def describe_network(network: nn.Module | str, shape: Sequence[int], classes: in
 
 
 def describe_entry(entry: NetworkEntry, spec: TensorSpec, classes: int) -> NetworkDescription:
-    """Describe what an entry builds, for rows of one or several tensors; see `describe_network`.
+    """Describe the network of an entry, for rows of one or several tensors; see `describe_network`.
 
     Raises
     ------

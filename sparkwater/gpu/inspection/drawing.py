@@ -1,4 +1,4 @@
-"""Drawings of graphs that run from top to bottom: by Graphviz where it is installed, else as one column."""
+"""Drawings of layered graphs, from top to bottom: by Graphviz where it is installed, else as one column."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Node:
     Attributes
     ----------
     name : str
-        Which no other has.
+        Unique name.
     label : str
-        What is written in it.
+        Text of the box.
     inputs : tuple of str
-        The boxes, all of them earlier ones, from which arrows come.
+        Earlier boxes with arrows to this one.
     weighted : bool
-        Whether it is coloured.
+        Whether the box is coloured.
     """
 
     name: str
@@ -57,7 +57,7 @@ def draw_png(nodes: Sequence[Node]) -> bytes:
 
 
 def _graphviz(nodes: Sequence[Node], kind: str) -> bytes | None:
-    """Return what Graphviz draws, or None where it isn't installed or fails."""
+    """Return Graphviz's drawing, or None where it isn't installed or fails."""
     dot = shutil.which("dot")
     if dot is None:
         return None

@@ -1,4 +1,4 @@
-"""One forward pass of a network without values, and the layers that it goes through."""
+"""Layers of a network in the order of their calls, traced by a forward pass without values."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class LayerDescription:
     type : str
         The layer's class, or in lower case the function that joins.
     output_shape : tuple of int
-        Of one row.
+        Shape of the output for one row.
     parameters : int
         Weights and biases; 0 at further calls.
     multiply_adds : int
-        For one row, in matrix products and convolutions; biases, normalisations and activations don't count.
+        Multiply-adds for one row in matrix products and convolutions; not biases, normalisations or activations.
     inputs : tuple of str
         The layers whose outputs reach it; ``input`` is the network's.
     """
@@ -54,7 +54,7 @@ def record_layers(network: nn.Module, row: tuple[torch.Tensor, ...]) -> tuple[tu
     network : torch.nn.Module
         On any device.
     row : tuple of torch.Tensor
-        What it is called with for one row; on the meta device.
+        The network's arguments for one row; on the meta device.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The networks that there are by name, and how to bring yours.
+"""Networks: the registry, networks of the user's own, weights, inference.
 
 A registered network is a function of the shape of one input and a number of classes; `find_network` takes
 import paths and instances as well. Importing this

@@ -1,4 +1,4 @@
-"""Networks built from their entries, and tried on a batch of nothing before anything runs."""
+"""Construction of networks from registry entries, and their trial without rows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def build_network(
     Parameters
     ----------
     entry : NetworkEntry
-        What to build.
+        The entry to build.
     shape : tuple of int
         Shape of one input, ``(channels, height, width)`` for pictures; for several inputs a tuple of their shapes.
     classes : int
         Number of outputs.
     seed : int
-        The same seed gives the same weights, bit for bit.
+        Seed of the initial weights; the same seed gives the same weights, bit for bit.
     initialization : {"paper", "he", "xavier"}
-        How the weights are drawn: as the network's own factory does, which follows the network's paper
-        (an instance keeps those that it has), or as `initialize` describes.
+        Rule of the initial weights: that of the network's own factory, which follows the network's paper
+        (an instance keeps those that it has), or one that `initialize` describes.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_network(
     Parameters
     ----------
     entry : NetworkEntry
-        What to try.
+        The entry to try.
     shape : tuple of int
         Shape of one input; for several inputs a tuple of their shapes.
     classes : int or None

@@ -1,4 +1,4 @@
-"""How a network computes on a device: its memory layout, its precision, and whether it is compiled."""
+"""Computation of a network on a device: memory layout, precision, compilation."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch.func import functional_call
 from sparkwater.gpu.networks.inputs import Inputs, forward
 from sparkwater.gpu.rows.scaling import AnyScaling
 
-#: What the layers that gain from it compute in, by the names that the estimator takes; weights stay float32.
+#: Precisions of the layers that gain from them, by the estimator's names; weights stay float32.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A network and how it is called.
+    """A network with its device, input scaling, memory layout and precision.
 
     Attributes
     ----------
     network : torch.nn.Module
-        As it is, or what ``torch.compile`` made of it.
+        The network, plain or compiled by ``torch.compile``.
     scaling : Scaling or PackedScaling
-        How features become the network's input.
+        Scaling of features to the network's inputs.
     device : torch.device
-        Where it is.
+        The network's device.
     layout : torch.memory_format
-        Of its inputs.
+        Memory layout of the inputs.
     precision : str
         One of `PRECISIONS`.
     """
@@ -47,12 +47,12 @@ class Compute:
         return outputs.float()
 
     def inputs(self, features: torch.Tensor) -> Inputs:
-        """Return what the network is called with for features as they came, or augmented."""
+        """Return the network's inputs for features as they came, or augmented."""
         return self.scaling.apply(features.to(self.device), self.layout)
 
 
 def loss_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
-    """Return what keeps small gradients above float16's smallest numbers; it does nothing for other precisions.
+    """Return a scaler that keeps small gradients above float16's smallest numbers; no-op for other precisions.
 
     It multiplies the loss and divides the gradients' sum by a factor that falls where a sum overflows,
     on all ranks alike, and rises again.
@@ -75,7 +75,7 @@ def choose_layout(network: nn.Module, inputs: Inputs, device: torch.device, prec
     inputs : torch.Tensor or tuple of torch.Tensor
         Two rows, to try it with.
     device : torch.device
-        Where it will compute.
+        The device to compute on.
     precision : str
         One of `PRECISIONS`.
     """

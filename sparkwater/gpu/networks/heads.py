@@ -1,4 +1,4 @@
-"""The head of a network: the layer that gives the classes."""
+"""The head of a network: its layer of class outputs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sparkwater.gpu.networks.registry import NetworkEntry
 
 @dataclass(frozen=True)
 class HeadReplaced:
-    """A factory of networks whose head is made for the classes, where the network comes with one of another size.
+    """A factory that replaces a network's head by one for the classes, where its size differs.
 
     Attributes
     ----------
     factory : callable
-        Builds the network with the head that it has.
+        Factory of the network with its own head.
     head : str
-        That layer.
+        Name of that layer.
     """
 
     factory: Callable[..., nn.Module]

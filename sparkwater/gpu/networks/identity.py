@@ -1,4 +1,4 @@
-"""What a trained network is, beside its weights: as much as another process needs to go on with it."""
+"""Identity of a trained network beside its weights: enough for another process to go on with it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from sparkwater.gpu.tasks import Task, task_from_dict
 
 @dataclass(frozen=True)
 class NetworkIdentity:
-    """A network's name and arguments, what rows it takes, and what its outputs are for.
+    """A network's name and arguments, the spec and scaling of its rows, and the classes of its outputs.
 
     Attributes
     ----------
     name : str
         A registered name, an import path, or the class of an instance.
     arguments : mapping of str to Any
-        What its factory gets.
+        Keyword arguments of its factory.
     head : str
-        The layer that was made anew for the classes, if one was.
+        The layer replaced for the classes, if any.
     instance : bool
-        Whether it was made by the user: then a name doesn't build it.
+        Whether it is an instance of the user's, which a name doesn't build.
     spec : TensorSpec
         The tensor of one row.
     scalings : tuple of Scaling
@@ -50,7 +50,7 @@ class NetworkIdentity:
         return cls(entry.name, entry.arguments, entry.head, instance, spec, scalings_in(scaling), task)
 
     def entry(self) -> NetworkEntry:
-        """Return what builds it.
+        """Return the registry entry that builds it.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class NetworkIdentity:
         return with_head(find_network(self.name, self.arguments), self.head)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return the identity as JSON takes it."""
         network = {"name": self.name, "arguments": dict(self.arguments), "head": self.head}
         return {
             "network": {**network, "instance": True} if self.instance else network,
@@ -73,7 +73,7 @@ class NetworkIdentity:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> NetworkIdentity:
-        """Return what `to_dict` gave, also after a way through JSON.
+        """Return the identity from `to_dict`, also after a way through JSON.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Scoring of tensors by a trained network, on whichever machine holds them."""
+"""Inference: scoring of tensors by a trained network."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """Everything that scoring needs, as plain values.
+    """A trained network for scoring, as plain values.
 
     Attributes
     ----------
     entry : NetworkEntry
-        How to build the network.
+        The registry entry of the network.
     shape : tuple of int
         Shape of one input; for several inputs a tuple of their shapes.
     task : Task
         What it learned.
     scaling : Scaling or PackedScaling
-        How rows become inputs.
+        Scaling of rows to inputs.
     weights : bytes
-        Safetensors.
+        The weights as safetensors.
     weights_digest : str
         SHA-256 of the weights.
     """
@@ -144,7 +144,7 @@ def predict_raw(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> np
     Parameters
     ----------
     trained : TrainedNetwork
-        What to score with.
+        The network to score with.
     tensors : numpy.ndarray
         Rows as they came: ``(rows, *trained.shape)``, or packed.
 

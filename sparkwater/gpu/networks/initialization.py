@@ -41,7 +41,7 @@ def initialize(network: nn.Module, initialization: str) -> nn.Module:
 
 
 def check_initialization(initialization: str) -> None:
-    """Refuse a rule that there is not.
+    """Refuse an unknown rule.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a network is called with: one tensor, or several in the order of the features columns."""
+"""Inputs of a network: one tensor, or several in the order of the features columns."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Inputs = torch.Tensor | tuple[torch.Tensor, ...]
 
 
 def forward(network: nn.Module, inputs: Inputs) -> Any:
-    """Return what a network gives for one tensor, or for several as the arguments of its ``forward``."""
+    """Return a network's outputs for one tensor, or for several as the arguments of its ``forward``."""
     return network(*inputs) if isinstance(inputs, tuple) else network(inputs)
 
 
 def try_forward(network: nn.Module, inputs: Inputs) -> Any:
-    """Return what a network gives for inputs, on its own device and without gradients."""
+    """Return a network's outputs for inputs, on its own device and without gradients."""
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     moved = tuple(tensor.to(device) for tensor in inputs) if isinstance(inputs, tuple) else inputs.to(device)
     with torch.no_grad(), device:

@@ -1,4 +1,4 @@
-"""With which weights a training begins, and which of them it leaves alone."""
+"""Initial weights of a training, from files or rules, and frozen layers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sparkwater.gpu.networks.state_files import fit_state
 
 @dataclass(frozen=True)
 class Beginning:
-    """With which weights a training begins, and which of them it leaves alone.
+    """The initial weights of a training, and the frozen ones among them.
 
     Attributes
     ----------
     initialization : str
-        How weights are drawn, as `build_network` describes.
+        Rule of the initial weights, as `build_network` describes.
     weights : bytes
-        Safetensors that replace them; those of the head may be of another size, and are left out then.
+        Safetensors that replace drawn weights; those of the head may be of another size, and are left out then.
     head : str
         The layer that gives the classes.
     frozen : tuple of str
@@ -44,7 +44,7 @@ class Beginning:
     held: tuple[str, ...] = ()
 
     def apply(self, network: nn.Module) -> None:
-        """Put the weights into a network, and freeze what is to be left alone; in place."""
+        """Load the weights into a network and freeze the parameters listed; in place."""
         if self.weights:
             state, own = safetensors.torch.load(self.weights), network.state_dict()
             fitting = {name: value for name, value in state.items() if value.shape == own[name].shape}
@@ -52,7 +52,7 @@ class Beginning:
         for name in self.frozen:
             network.get_parameter(name).requires_grad_(False)
         for name in self.held:
-            # Whoever puts the network into training mode puts all its layers into it.
+            # Training mode of the network puts all its layers into it.
             network.get_submodule(name).register_forward_pre_hook(_hold)
 
 
@@ -69,20 +69,20 @@ def plan_beginning(
     freeze: str,
     initialization: str,
 ) -> tuple[NetworkEntry, Beginning]:
-    """Return with which weights a training begins; and the entry, which has a head for the user's classes.
+    """Return the initial weights of a training; and the entry, with a head for the user's classes.
 
     Parameters
     ----------
     entry : NetworkEntry
-        What is trained.
+        The network to train.
     shape : tuple
-        Of its input, or of its inputs.
+        Shape of its input, or shapes of its inputs.
     inputs : torch.Tensor or tuple of torch.Tensor
         Two rows to try it with.
     state : dict of str to torch.Tensor, optional
-        Weights to begin with, from `read_state`.
+        Initial weights, from `read_state`.
     source : str
-        Where they come from, for messages: ``weights='file'``.
+        Origin of the weights, for messages: ``weights='file'``.
     freeze : str
         ``none``, ``backbone`` for all but the head, or the name of the last layer to freeze.
     initialization : str

@@ -1,4 +1,4 @@
-"""The registry of networks: names and the functions that build them."""
+"""The registry of networks: names and their factories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NetworkEntry:
     Attributes
     ----------
     factory : callable
-        Builds it from the shape of one input, ``(channels, height, width)`` for pictures, and the number of
+        Builds the network from the shape of one input, ``(channels, height, width)`` for pictures, and the number of
         classes.
     image_shape : tuple of int or None
         Height, width and channels of the pictures that it was made for; None where that isn't known.
@@ -32,15 +32,15 @@ class NetworkEntry:
     name : str
         Its registered name, its import path, or the class of the instance that it is.
     arguments : mapping of str to Any
-        What the factory gets besides.
+        Further keyword arguments of the factory.
     kind : {"registered", "imported", "instance"}
-        Where it comes from.
+        Origin of the network.
     takes_classes : bool
         Whether its factory makes as many outputs as there are classes; otherwise their number is its own.
     head : str
-        The layer that is made anew for the classes, where the factory's is of another size.
+        The layer to replace for the classes, where the factory's is of another size.
     identity : str
-        What tells two instances of the same class apart.
+        Key that tells two instances of the same class apart.
     """
 
     factory: NetworkFactory
@@ -55,7 +55,7 @@ class NetworkEntry:
 
     @property
     def key(self) -> str:
-        """What is the same for entries that build the same network."""
+        """A key, equal for entries that build the same network."""
         return json.dumps([self.kind, self.name, dict(self.arguments), self.head, self.identity], sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Where a network comes from: the registry, an import path, or an instance that the user made."""
+"""Sources of networks: the registry, an import path, or an instance of the user's."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def is_import_path(network: str) -> bool:
 
 
 def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None = None) -> NetworkEntry:
-    """Return what builds a network.
+    """Return the registry entry of a network.
 
     Parameters
     ----------
     network : str or torch.nn.Module
         A registered name; an import path ``package.module:factory``; or a network, whose copies are used.
     arguments : mapping of str to Any, optional
-        Given to the factory as keywords; an instance is made already and takes none.
+        Keyword arguments of the factory; an instance is made already and takes none.
 
     Raises
     ------
@@ -100,12 +100,12 @@ def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None =
 
 
 def import_factory(path: str) -> Callable[..., Any]:
-    """Return what an import path names.
+    """Return the object at an import path.
 
     Raises
     ------
     ConfigurationError
-        If it is no import path, can't be imported, or is nothing that can be called.
+        If it is no import path, can't be imported, or isn't callable.
     """
     match = _IMPORT_PATH.fullmatch(path)
     if not match:

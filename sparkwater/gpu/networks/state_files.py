@@ -1,4 +1,4 @@
-"""Files of weights: read without executing anything, and fitted to the names of a network."""
+"""Files of weights: safe reading, and matching to a network's parameter names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_state(content: bytes, source: str) -> dict[str, torch.Tensor]:
     Parameters
     ----------
     content : bytes
-        Of the file.
+        The file's bytes.
     source : str
         Its name, for messages.
 
@@ -57,7 +57,7 @@ def read_state(content: bytes, source: str) -> dict[str, torch.Tensor]:
 
 
 def fit_names(names: Sequence[str], wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each name becomes when the prefixes are dropped that keep it from being a wanted one."""
+    """Return each name without the prefixes that keep it from being a wanted one."""
     fitted = {name: name for name in names}
     while True:
         stripped = [{name: now.removeprefix(prefix) for name, now in fitted.items()} for prefix in PREFIXES]
@@ -90,11 +90,11 @@ def fit_state(state: dict[str, torch.Tensor], network: nn.Module, head: str, sou
     state : dict of str to torch.Tensor
         From `read_state`.
     network : torch.nn.Module
-        Whose names and shapes they must have.
+        The network, whose names and shapes they must have.
     head : str
         The layer whose weights may have other shapes.
     source : str
-        Where they come from, for messages: ``weights='file'``.
+        Origin of the weights, for messages: ``weights='file'``.
 
     Raises
     ------

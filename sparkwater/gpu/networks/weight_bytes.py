@@ -1,4 +1,4 @@
-"""A network's weights as safetensors bytes."""
+"""Network weights as safetensors bytes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The rows of a rank: held in memory or streamed, scaled, planned into steps, augmented."""
+"""A rank's rows: in memory or streamed, scaling, epoch plans, augmentation."""

@@ -1,4 +1,4 @@
-"""Pictures changed at random, in training only: named steps with arguments, as plain data.
+"""Random augmentation of training pictures, by named steps with arguments.
 
 Shifts, rotations, scales, crops and flips of a picture are composed into one affine map and sampled
 once, with the border's pixels beyond the border; colours change after that, and parts are erased
@@ -55,7 +55,7 @@ class Geometric(Step, Protocol):
         uniform : torch.Tensor
             Random numbers in [0, 1), ``(rows, draws)``.
         height, width : int
-            Of the pictures.
+            Size of the pictures.
         """
 
 
@@ -203,7 +203,7 @@ def augment(pictures: torch.Tensor, steps: Sequence[Step], generator: torch.Gene
     steps : sequence
         From `parse_augmentation`.
     generator : torch.Generator
-        Of the CPU, so that all devices change pictures alike. Each picture takes as many numbers from it
+        A generator of the CPU, so that all devices change pictures alike. Each picture takes as many numbers from it
         as the steps draw.
     """
     rows, _, height, width = pictures.shape

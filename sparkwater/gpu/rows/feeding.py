@@ -1,4 +1,4 @@
-"""The way of batches to the device that computes on them."""
+"""Transfer of batches to the device, ahead of their use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparkwater.gpu.rows.held import Batch
 def feed(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """Yield batches on a device.
 
-    What a GPU doesn't hold yet is copied from pinned memory on a stream of its own: who takes the next batch
+    Batches not yet on a GPU are copied from pinned memory on a stream of its own: taking the next batch
     before waiting for the kernels of this one lets both go on at the same time.
 
     Parameters
@@ -20,7 +20,7 @@ def feed(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     batches : iterable of Batch
         On the device or on the CPU; all of a batch in the same place.
     device : torch.device
-        Where they are to be.
+        The device of the results.
     """
     if device.type != "cuda":
         yield from batches

@@ -1,4 +1,4 @@
-"""What a rank holds: its rows as tensors, in memory or in a mapped file, read from Arrow record batches.
+"""A rank's rows as tensors in memory or in a mapped file, read from Arrow record batches.
 
 The rows are put in the order of their content's hash, so neither the partitioning of the
 DataFrame nor the order in which batches arrive can be seen in anything that follows.
@@ -7,6 +7,7 @@ DataFrame nor the order in which batches arrive can be seen in anything that fol
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
@@ -82,15 +83,15 @@ class Batch:
 
 
 class RankData(Protocol):
-    """The rows of one rank, wherever they are; `len` counts those to train on."""
+    """The rows of one rank, in any storage; `len` counts those to train on."""
 
     @property
     def skipped(self) -> SkippedRows:
-        """What was left out."""
+        """The rows left out."""
 
     @property
     def weightless(self) -> int:
-        """How many rows were left out because their weight is 0."""
+        """Number of rows left out for their weight of 0."""
 
     @property
     def held_out(self) -> RankRows | None:
@@ -98,16 +99,16 @@ class RankData(Protocol):
 
     @property
     def content(self) -> str:
-        """A digest of the rows: other rows have another one."""
+        """Digest of the rows; other rows have another one."""
 
     @property
     def place(self) -> str:
-        """Where the features are: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
+        """Storage of the features: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
 
     def __len__(self) -> int: ...
 
     def on(self, device: torch.device) -> RankData:
-        """Return the same rows where a device reaches them fastest."""
+        """Return the same rows in the storage that a device reaches fastest."""
 
     def blocks(self) -> Iterator[torch.Tensor]:
         """Iterate over all features once, in canonical order, each block ``(rows, *spec.shape)``."""
@@ -130,7 +131,7 @@ class RankRows:
     targets : torch.Tensor
         ``(rows, *task.target.shape)``; see `sparkwater.gpu.tasks.Task.encode`.
     skipped : SkippedRows
-        What was left out.
+        The rows left out.
     order : torch.Tensor, optional
         int64: where each row is, in canonical order; by default they came in that order.
     weights : torch.Tensor, optional
@@ -138,9 +139,9 @@ class RankRows:
     held_out_order : torch.Tensor, optional
         int64: where each row to validate on is, in canonical order.
     weightless : int
-        How many rows were left out because their weight is 0.
+        Number of rows left out for their weight of 0.
     content : str
-        A digest of the rows: other rows have another one.
+        Digest of the rows; other rows have another one.
     in_file : bool
         Whether the features are in a mapped file on the local disk.
     """
@@ -160,7 +161,7 @@ class RankRows:
 
     @property
     def place(self) -> str:
-        """Where the features are."""
+        """Storage of the features."""
         if self.features.device.type != "cpu":
             return f"memory of {self.features.device}"
         return "mapped file" if self.in_file else "memory"
@@ -298,7 +299,7 @@ class _Columns:
 
     def order(self) -> npt.NDArray[np.int64]:
         """Return the canonical order: by keys, then targets and weights, so that equal rows have one order too."""
-        targets = self.targets.reshape(len(self.targets), -1)
+        targets = self.targets.reshape(len(self.targets), math.prod(self.targets.shape[1:]))
         weights = [self.weights] if len(self.weights) else []
         return np.lexsort((*weights, *targets.T[::-1], self.keys))
 
@@ -347,7 +348,7 @@ def _read_batch(
 
 
 def _optional(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any] | None:
-    """Return a column that need not be there; what it holds in rows that can't be used means nothing."""
+    """Return a column that need not be there; its values in rows that can't be used mean nothing."""
     if name not in batch.schema.names:
         return None
     column = batch.column(name)

@@ -1,4 +1,4 @@
-"""Which rows each rank visits in which step of an epoch: a pure function of row counts.
+"""Epoch plans: the rows that each rank visits in each step, a pure function of row counts.
 
 Every rank takes the same number of steps and every row is in exactly one of them. A rank's rows
 are spread evenly over the steps, so a rank with a tenth of the rows brings a tenth of each global
@@ -80,6 +80,6 @@ def plan_epoch(rows: Sequence[int], batch_size: int, seed: int, epoch: int) -> E
     batch_size : int
         Rows of a global batch, all ranks together. See `steps_an_epoch`.
     seed, epoch : int
-        What the order of the rows follows from.
+        Seeds of the order of the rows.
     """
     return EpochPlan(tuple(rows), steps_an_epoch(sum(rows), batch_size), seed, epoch)

@@ -1,4 +1,4 @@
-"""From the tensors of rows to what a network is called with.
+"""Scaling of rows' tensors to a network's inputs: mean 0 and deviation 1 by channel.
 
 Pictures, and numbers of the dtypes float and uint8, are scaled: each channel, the first dimension,
 gets mean 0 and standard deviation 1 by what the training rows are. Whole numbers of other dtypes in
@@ -53,7 +53,7 @@ class PackedScaling:
     Attributes
     ----------
     spec : PackedSpec
-        What a row holds.
+        Spec of a row.
     parts : tuple of Scaling
         One a tensor.
     """
@@ -114,13 +114,13 @@ def measure_rows(
     blocks : callable
         Iterates over this rank's rows; called once a tensor.
     spec : TensorSpec
-        What a row is.
+        Spec of a row.
     communicator : Communicator
         Open.
     device : torch.device
-        Where the communicator adds.
+        The device of the communicator's tensors.
     given : sequence of Scaling or None
-        One a tensor: what is known already.
+        One a tensor: a known scaling; None to measure it.
     """
     scalings = []
     for place, part in enumerate(parts_of(spec)):
@@ -151,11 +151,11 @@ def measure_scaling(
     blocks : iterable of torch.Tensor
         This rank's rows, each block ``(rows, channels, ...)``; there may be none.
     channels : int
-        How many channels there are.
+        Number of channels.
     communicator : Communicator
         Open.
     device : torch.device
-        Where the communicator adds.
+        The device of the communicator's tensors.
     """
     sums = torch.zeros(2 * channels + 1, dtype=torch.float64)
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Rows of one rank that stay where they are: streamed from a petastorm dataset, epoch by epoch."""
+"""A rank's rows streamed from a petastorm dataset, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sparkwater.gpu.tasks import Task
 
 @dataclass(frozen=True)
 class Store:
-    """What to train on in a petastorm dataset.
+    """A petastorm dataset and its columns to train on.
 
     Attributes
     ----------
     dataset : PetastormRows
-        What there is.
+        The dataset.
     features_column, label_column : str
         Its columns to train on.
     """
@@ -49,7 +49,9 @@ class StoredRows:
     task : Task
         What labels become.
     rank, size : int
-        Which rank of how many.
+        The rank, and the number of ranks.
+    skipped : SkippedRows
+        The rows left out: none, as unusable rows are errors.
     """
 
     store: Store
@@ -63,7 +65,7 @@ class StoredRows:
 
     @property
     def content(self) -> str:
-        """A digest of where the rows are; files that changed in place aren't noticed."""
+        """Digest of the rows' places; files that changed in place aren't noticed."""
         return hashlib.sha256(repr((self.store.dataset, self.rank, self.size)).encode()).hexdigest()
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Tasks: what a network learns, with losses, metrics and targets; a new kind of target is added here."""
+"""Learning tasks: targets, losses and metrics; a new kind of target is added here."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ class ClassSums(Sums):
     Parameters
     ----------
     classes : int
-        How many there are.
+        Number of classes.
     top_k : int
         Of ``topKError``.
     device : torch.device
-        Where the outputs are.
+        Device of the outputs.
 
     Attributes
     ----------
     values : torch.Tensor
-        All sums, one float64 vector: what the ranks add up.
+        All sums, one float64 vector for the collective.
     confusion : torch.Tensor or None
         The part of it, ``(classes, classes)``, that says what the rows of each class (first) that were
         predicted as each class (second) weigh. None for more than `MAX_CONFUSED` classes.

@@ -19,7 +19,7 @@ def balanced_weights(totals: Sequence[float]) -> tuple[float, ...]:
     Parameters
     ----------
     totals : sequence of float
-        What the training rows of each class weigh together; a class without any gets the weight 1.
+        Total weight of each class's training rows; a class without any gets the weight 1.
     """
     present = sum(total > 0 for total in totals)
     return tuple(sum(totals) / (present * total) if total > 0 else 1.0 for total in totals)

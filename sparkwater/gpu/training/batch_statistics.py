@@ -1,4 +1,4 @@
-"""Batch normalisation over several ranks: each normalises its own rows, and all end with the same statistics."""
+"""Batch-normalisation statistics over several ranks: each rank normalises its own rows, buffers are averaged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def average_buffers(network: nn.Module, rows: int, communicator: Communicator) -
     Parameters
     ----------
     network : torch.nn.Module
-        On this rank; its buffers are changed in place.
+        The network on this rank; its buffers are changed in place.
     rows : int
         The rows of this rank.
     communicator : Communicator

@@ -1,4 +1,4 @@
-"""The checkpoints of one training, in a folder on any filesystem.
+"""Checkpoints of one training, in a folder on any filesystem.
 
 A checkpoint is a folder with the files of its state and, written last and renamed into place, a
 manifest of their checksums. A folder without a manifest was never finished, and one whose files
@@ -34,18 +34,18 @@ _PREFIX = "step-"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training between two steps.
+    """The state of a training between two steps.
 
     Attributes
     ----------
     steps : int
         Steps done since the training began.
     state : dict
-        What can be said in JSON.
+        The part that JSON holds.
     tensors : dict of str to torch.Tensor
-        The rest, on the CPU.
+        The tensors, on the CPU.
     network : dict
-        What is trained, as `sparkwater.gpu.networks.identity.NetworkIdentity` gives it: for trainings that begin with
+        Identity of the network, by `sparkwater.gpu.networks.identity.NetworkIdentity`: for trainings that begin with
         these weights.
     """
 
@@ -156,7 +156,7 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
 
     def sweep(self) -> None:
-        """Delete what was begun and never finished."""
+        """Delete unfinished checkpoints."""
         finished = set(self._finished())
         for name in self._names():
             if name not in finished:
@@ -177,7 +177,7 @@ class CheckpointFolder:
             return None
 
     def _read(self, folder: str, manifest: Any) -> dict[str, bytes]:
-        """Return the files of a checkpoint, once they are what its manifest says."""
+        """Return the files of a checkpoint, verified against its manifest."""
         files = {}
         for name in (_STATE, _NETWORK, _TENSORS):
             with self._filesystem.open_input_stream(f"{folder}/{name}") as stream:

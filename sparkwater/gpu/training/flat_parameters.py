@@ -1,4 +1,4 @@
-"""All weights of a network as one vector, and all their gradients as another.
+"""Flat views of a network: all weights as one vector, all gradients as another.
 
 A few collective calls a step move everything, and one optimizer kernel updates everything. Both
 vectors are plain contiguous memory, whatever layout the weights have.
@@ -37,7 +37,7 @@ class FlatParameters:
     values : torch.nn.Parameter
         Float32, one element a weight; its ``grad`` is the first part of `message`.
     message : torch.Tensor
-        The gradients and then the extra slots: what the ranks add up.
+        The gradients and then the extra slots, for the ranks' sum.
     gradients, extra : torch.Tensor
         The gradients and the extra slots, views of `message`.
     kernels : list of torch.nn.Parameter

@@ -1,4 +1,4 @@
-"""The sum of all ranks' gradients, and with it the few numbers that travel along.
+"""Sums of gradients over all ranks, in buckets that overlap with the backward pass.
 
 Gradients come from the last layer to the first, and travel in buckets: while the backward pass computes
 those of the first layers, those of the last are on their way.
@@ -28,15 +28,15 @@ class GradientSum:
     After each backward pass comes `send_rest`, and then `finish`. The first pass shows whether gradients come
     whole; from the second on they are sent from within it.
 
-    Every rank sends the same buckets in the same order, whether it has rows in a step or not. What is
-    summed doesn't depend on when: overlapping changes no bit. Compressed gradients are rounded to 16 bits on
+    Every rank sends the same buckets in the same order, whether it has rows in a step or not. The sums
+    don't depend on timing: overlapping changes no bit. Compressed gradients are rounded to 16 bits on
     each rank, added in 16 bits, and are float32 again afterwards: half the bytes. The extra slots always
     travel as float32, and must be set before the backward pass begins.
 
     Parameters
     ----------
     flat : FlatParameters
-        Whose message is summed.
+        The parameters, whose message is summed.
     compression : str
         One of `COMPRESSIONS`.
     communicator : Communicator
@@ -71,7 +71,7 @@ class GradientSum:
                 handle.remove()
 
     def send_rest(self) -> None:
-        """Send what the backward pass left, if there was one."""
+        """Send the buckets that the backward pass left, if there was one."""
         while len(self._began) < len(self._buckets):
             self._send(self._buckets[len(self._began)])
 

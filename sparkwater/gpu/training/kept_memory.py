@@ -1,4 +1,4 @@
-"""Memory that a process keeps between the steps of a training, in place of giving it back each time."""
+"""Freed memory kept by the process between the steps of a training."""
 
 from __future__ import annotations
 

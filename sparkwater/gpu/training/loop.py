@@ -48,15 +48,15 @@ class TrainingContext:
     Attributes
     ----------
     checkpoints : Checkpoints
-        Where to write them, and the one to go on from.
+        The folder of checkpoints, and the checkpoint to go on from.
     observer : Observer
-        Told on this rank.
+        The observer on this rank.
     callbacks : sequence of callable
         Called on rank 0 after each epoch; see `call_back`.
     progress : Progress
         Kept up to date.
     clock : Stopwatch
-        Measures what the time is spent on.
+        Stopwatch by kind of work.
     """
 
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
@@ -83,7 +83,7 @@ def train(
     Parameters
     ----------
     compute : Compute
-        The network, on the device to use, and how it is called; all ranks get rank 0's weights at the start.
+        The network on its device; all ranks get rank 0's weights at the start.
     data : RankData
         The rows of this rank; there may be none.
     task : Task
@@ -91,18 +91,18 @@ def train(
     place : Place
         This rank, and the rows that each rank trains on.
     config : TrainConfig
-        What to do.
+        Hyperparameters.
     communicator : Communicator
         Open.
     context : TrainingContext, optional
         Checkpoints, observers and the like.
     head : str
-        The layer that ``config.head_multiplier`` is for.
+        The layer to which ``config.head_multiplier`` applies.
 
     Returns
     -------
     TrainingState
-        At the end.
+        The state at the end.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, grad
 
 @dataclass(frozen=True)
 class _Loop:
-    """What stays the same during a training."""
+    """The constant parts of a training."""
 
     steps: Steps
     data: RankData
@@ -167,12 +167,12 @@ class _Loop:
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The network being trained."""
         return self.steps.network
 
     @property
     def length(self) -> Length:
-        """How long it is."""
+        """The length of the training."""
         return self.steps.length
 
     def run(self, state: TrainingState) -> None:
@@ -195,7 +195,7 @@ class _Loop:
                 done = call_back(self.context.callbacks, record, self.place.rank, self.communicator, device)
             if done and state.stopped_by is None:
                 state.stopped_by = CALLBACKS
-            # An epoch that was cut short for want of time is trained again by whoever has more.
+            # An epoch that was cut short for want of time is trained again by a fit with more.
             if state.stopped_by != MAX_RUNTIME:
                 self._save(state)
         if state.best is not None:

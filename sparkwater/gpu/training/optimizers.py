@@ -1,4 +1,4 @@
-"""torch's optimizers by their names."""
+"""torch's optimizers by name."""
 
 from __future__ import annotations
 

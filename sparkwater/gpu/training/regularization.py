@@ -1,4 +1,4 @@
-"""Penalties and limits between the gradients' sum and the step.
+"""Penalties and limits on gradients and weights, applied between the gradients' sum and the step.
 
 All ranks apply them to the same sums, so they stay in step. They concern *kernels*, parameters of
 two or more dimensions: biases and the scales of normalisations stay free.

@@ -1,4 +1,4 @@
-"""A training between two steps as a checkpoint, and back, bit for bit.
+"""Capture of a training between two steps as a checkpoint, and its exact resumption.
 
 Weights, moments and everything in the history are the same on all ranks. A rank's own are the
 network's buffers and the scores of the running epoch: those travel to rank 0 as they are, byte by
@@ -35,18 +35,18 @@ _UNTRAINED = "untrained."
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Which checkpoints a training takes, and which it goes on from.
+    """A training's checkpoints: folder, interval, and the one to go on from.
 
     Attributes
     ----------
     folder : CheckpointFolder or None
-        Where they go; None for nowhere.
+        The folder of checkpoints; None for none.
     interval : int
         Steps from one to the next; 0 for one after each epoch only.
     last : Checkpoint or None
-        The one to go on from.
+        The checkpoint to go on from.
     network : dict
-        What is trained: see `sparkwater.gpu.training.checkpoints.Checkpoint`.
+        Identity of the network: see `sparkwater.gpu.training.checkpoints.Checkpoint`.
     """
 
     folder: CheckpointFolder | None = None
@@ -62,16 +62,16 @@ class Checkpoints:
 def find_checkpoints(
     directory: str, training: Any, network: dict[str, Any], interval: int, peers: Peers
 ) -> Checkpoints:
-    """Return where a training's checkpoints go, and the newest where there is one; all ranks call this together.
+    """Return a training's checkpoints, with the newest where there is one; all ranks call this together.
 
     Parameters
     ----------
     directory : str
-        Where each training has a folder of its own.
+        The parent folder, in which each training has a folder of its own.
     training : object
-        All that makes it the training it is, as JSON takes it: rows, settings, first weights, versions.
+        Key of the training, as JSON takes it: rows, settings, first weights, versions.
     network : dict
-        What is trained.
+        Identity of the network.
     interval : int
         Steps from one checkpoint to the next.
     peers : Peers
@@ -103,14 +103,14 @@ def find_checkpoints(
 def capture(
     state: TrainingState, network: nn.Module, steps: int, place: Place, communicator: Communicator
 ) -> Checkpoint:
-    """Return where a training is; every rank calls this at the same time, and gets the same.
+    """Return a checkpoint of a training; every rank calls this at the same time, and gets the same.
 
     Parameters
     ----------
     state : TrainingState
-        Between two steps.
+        The state between two steps.
     network : torch.nn.Module
-        For its buffers.
+        The network, for its buffers.
     steps : int
         Steps done since the training began.
     place : Place
@@ -146,7 +146,7 @@ def capture(
 
 
 def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, place: Place) -> None:
-    """Bring a training that has not begun to where another one was; driven on every rank.
+    """Restore a training that has not begun from a checkpoint; called on every rank.
 
     Raises
     ------
@@ -196,12 +196,12 @@ def weights_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 
 
 def _others(network: nn.Module, places: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Return what else a network's state holds: frozen weights, and statistics."""
+    """Return a network's further state: frozen weights, and statistics."""
     return {name: value.contiguous() for name, value in network.state_dict().items() if name not in places}
 
 
 def _own(state: TrainingState, network: nn.Module) -> torch.Tensor:
-    """Return what only this rank has, as bytes."""
+    """Return this rank's own state, as bytes."""
     parts = [part.detach().reshape(-1).view(torch.uint8) for part in _own_parts(state, network)]
     return torch.cat(parts)
 

@@ -1,4 +1,4 @@
-"""How learning rate and momentum go from step to step: pure functions, so that all ranks compute the same."""
+"""Learning-rate and momentum schedules: pure functions, so that all ranks compute the same."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _RISE, _BELOW_FIRST, _BELOW_LAST = 0.3, 25.0, 1e4
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is.
+    """The length of a training in rows and steps.
 
     Attributes
     ----------
     rows : int
         Rows of an epoch.
     steps_an_epoch : int
-        Steps in which all of them are visited.
+        Steps of an epoch.
     steps : int
         Steps in all.
     """
@@ -43,11 +43,11 @@ class Length:
         return max(0, min(self.steps_an_epoch, self.steps - epoch * self.steps_an_epoch))
 
     def samples(self, step: int) -> float:
-        """Return how many rows the steps before a step visited; exact where an epoch begins."""
+        """Return the number of rows visited before a step; exact where an epoch begins."""
         return step * self.rows / self.steps_an_epoch
 
     def after(self, steps: int) -> Length:
-        """Return what is left after some steps."""
+        """Return the length left after some steps."""
         return replace(self, steps=max(self.steps - steps, 1))
 
 
@@ -94,7 +94,7 @@ SCHEDULES = tuple(_FACTORS)
 
 
 def warmup_steps(config: TrainConfig, length: Length) -> int:
-    """Return how many steps the warm-up takes; never more than there are."""
+    """Return the number of warm-up steps; at most all steps."""
     return min(round(config.warmup_epochs * length.steps_an_epoch), length.steps)
 
 
@@ -113,9 +113,9 @@ def learning_rate(config: TrainConfig, length: Length, step: int) -> float:
     Parameters
     ----------
     config : TrainConfig
-        The schedule and its numbers.
+        The schedule and its settings.
     length : Length
-        Of the training.
+        Length of the training.
     step : int
         Counted from 0 over all epochs.
     """

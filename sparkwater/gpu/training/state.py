@@ -1,4 +1,4 @@
-"""Everything that changes while a rank trains, in one value."""
+"""The mutable state of a rank's training, in one value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME, CALLBACKS = "epochs", "stoppingRounds", "m
 
 @dataclass
 class TrainingState:
-    """Where a training is; with the network's buffers, all that a later process needs to go on.
+    """The state of a training; with the network's buffers, enough for a later process to go on.
 
     Rates follow from the number of steps, and random numbers from the seed and the position, so
     neither a schedule nor a generator has a state of its own.
@@ -27,7 +27,7 @@ class TrainingState:
     flat : FlatParameters
         The weights.
     optimizer : torch.optim.Optimizer
-        With its moments.
+        The optimizer with its moments.
     scaler : torch.amp.GradScaler
         See `sparkwater.gpu.networks.compute.loss_scaler`.
     sums : Sums
@@ -35,11 +35,11 @@ class TrainingState:
     progress : Progress
         Epoch and step.
     loss : float
-        Sum over the rows of all ranks in this epoch so far.
+        Sum of the losses over the rows of all ranks in this epoch so far.
     rows : int
-        Trained in this epoch so far, on all ranks.
+        Rows trained in this epoch so far, on all ranks.
     history : list of EpochRecord
-        The epochs that are done: what stopping follows from.
+        Records of the epochs done, on which early stopping is decided.
     best : Best or None
         The network after its best epoch, where that is wanted.
     stopped_by : str or None
@@ -49,7 +49,7 @@ class TrainingState:
     learning_rate : float
         Of the last step.
     lost_checkpoints : list of str
-        Why checkpoints could not be written, on rank 0.
+        Reasons of failed writes of checkpoints, on rank 0.
     """
 
     flat: FlatParameters

@@ -1,4 +1,4 @@
-"""One step of one rank: forward, backward, the sum over the ranks, and the update."""
+"""A training step on one rank: forward, backward, the sum over the ranks, and the update."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ class StepId(NamedTuple):
 
 @dataclass(frozen=True)
 class Steps:
-    """Takes steps.
+    """The steps of a training on one rank.
 
     Attributes
     ----------
     network : torch.nn.Module
-        Whose modes and weights change.
+        The module being trained.
     compute : Compute
-        How it is called.
+        The module's computation on its device.
     rank : int
         This rank.
     config : TrainConfig
-        What to do.
+        Hyperparameters.
     length : Length
         Of the training.
     task : Task
         What the network learns.
     gradients : GradientSum
-        What adds them up.
+        Sum of the gradients over the ranks.
     deadline : float
-        Of the monotonic clock. What is late is seen before a backward pass: the step is finished, or the next one.
+        Time limit by the monotonic clock, checked before a backward pass: this step or the next one is the last.
     """
 
     network: nn.Module

@@ -1,6 +1,6 @@
-"""When a training has stopped getting better, and what it was at its best.
+"""Early stopping, and the best epoch's weights.
 
-Everything follows from numbers that all ranks have, so all ranks decide alike.
+Decisions follow from numbers that all ranks have, so all ranks decide alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import nn
 
 
 def has_converged(values: Sequence[float], rounds: int, tolerance: float, larger: bool) -> bool:
-    """Return whether a metric has stopped improving, as H2O decides it.
+    """Return whether a metric has stopped improving, by H2O's rule.
 
     Of the last ``2 * rounds`` values, the moving averages over ``rounds`` of them are compared: the
     best of the later ones must be better than the first by more than ``tolerance``, a share of it.
@@ -23,7 +23,7 @@ def has_converged(values: Sequence[float], rounds: int, tolerance: float, larger
     values : sequence of float
         The metric after each epoch so far.
     rounds : int
-        0 for never.
+        Epochs of a moving average; 0 for never.
     tolerance : float
         H2O's ``stopping_tolerance``.
     larger : bool

@@ -1,4 +1,4 @@
-"""Where the time of a training goes."""
+"""Wall time of a training by kind of work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of a fit by what they were spent on; the parts don't overlap, and add up to the whole fit.
+    """Seconds of a fit by kind of work; the parts don't overlap, and add up to the whole fit.
 
     On a GPU the host doesn't wait for each kernel: ``compute`` is what it waits for, and a collective
     that waits for the kernels before it has their time too.
@@ -42,10 +42,10 @@ class Timings:
         Collective operations, as long as the rank took that waited least. What goes on while the rank computes
         isn't in it.
     wait : float
-        What the rank spent in collective operations beyond that: an estimate, from sums over the whole
+        Time in collective operations beyond that: an estimate, from sums over the whole
         training, of how long it waited for slower ranks. Where they take turns in being slow it is too low.
     checkpoints : float
-        Looking for those of before, taking and writing them.
+        Looking for earlier checkpoints, taking and writing them.
     validation : float
         Scoring rows to validate on.
     report : float
@@ -91,7 +91,7 @@ def timings_of_ranks(ranks: Sequence[Timings], seconds: float) -> tuple[Timings,
     ranks : sequence of Timings
         As each rank measured them, its waiting within ``communication``.
     seconds : float
-        Of the whole fit.
+        Seconds of the whole fit.
     """
     least = min(rank.communication for rank in ranks)
     return tuple(
@@ -118,7 +118,7 @@ class Stopwatch:
     Attributes
     ----------
     began : float
-        Seconds since the epoch.
+        Start, in seconds since the epoch.
     """
 
     def __init__(self, part: str) -> None:

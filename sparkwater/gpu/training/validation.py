@@ -26,9 +26,9 @@ def score_rows(
     Parameters
     ----------
     network : torch.nn.Module
-        Its modules are in the modes that they were in afterwards.
+        The network; its modules get their modes back.
     rows : RankRows
-        There may be none.
+        The held-out rows; there may be none.
     compute : Compute
         How it is called, as in training.
     task : Task

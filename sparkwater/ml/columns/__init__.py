@@ -1,1 +1,1 @@
-"""The columns of a fit: features, labels, and how rows take part."""
+"""Columns of a fit: features, labels, row weights and validation flags."""

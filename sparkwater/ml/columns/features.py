@@ -1,4 +1,4 @@
-"""What features columns hold, and how they become the tensors of a row."""
+"""Features columns: their kinds, and conversion to the tensors of a row."""
 
 from __future__ import annotations
 
@@ -49,27 +49,27 @@ class FeatureColumn:
 def resolve_features(
     schema: T.StructType, names: Sequence[str], image_shape: Sequence[int] | None, network_shape: Sequence[int] | None
 ) -> FeatureColumn:
-    """Return what features columns hold, for a network that is to be trained on them.
+    """Return the features columns with their specs, for a network to be trained on them.
 
     Parameters
     ----------
     schema : pyspark.sql.types.StructType
-        Of the DataFrame.
+        Schema of the DataFrame.
     names : sequence of str
         The features columns: one, or several in the order of the network's inputs.
     image_shape : sequence of int or None
         Height, width and channels of pictures as the user gave them. A single column of vectors holds pictures
         where it is given.
     network_shape : sequence of int or None
-        Height, width and channels that the network was made for, where that is known; what pictures are
-        resized to where the user gave nothing.
+        Height, width and channels that the network was made for, where that is known: the size of
+        pictures where the user gave none.
 
     Raises
     ------
     SchemaError
         If there is no such column, or it holds something else.
     ConfigurationError
-        If nothing says of what shape vectors or pictures are.
+        If the shape of vectors or pictures isn't known.
     """
     if len(names) == 1:
         column = _resolve(schema, names[0], image_shape, image_shape or network_shape)
@@ -79,7 +79,7 @@ def resolve_features(
 
 
 def trained_features(schema: T.StructType, names: Sequence[str], spec: TensorSpec) -> FeatureColumn:
-    """Return what features columns hold, for a network that was trained on rows of a spec.
+    """Return the features columns with their specs, for a network that was trained on rows of a spec.
 
     Raises
     ------

@@ -72,7 +72,7 @@ class ClassColumn(LabelColumn):
     classes : tuple of float or of str
         The different labels, sorted; a network's output ``i`` is for ``classes[i]``.
     totals : tuple of float
-        For each class what its training rows weigh together.
+        Total weight of each class's training rows.
     """
 
     classes: Classes
@@ -201,7 +201,7 @@ def find_classes(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> Cl
     Parameters
     ----------
     parts : sequence of (pyspark.sql.DataFrame, RowColumns)
-        DataFrames, and how their rows take part.
+        DataFrames with their row columns.
     name : str
         The label column.
 
@@ -281,7 +281,7 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
-    """Return where each class stands in the probability vector.
+    """Return the position of each class in the probability vector.
 
     String classes stand in their order. A numeric label stands at its own value, as Spark's
     evaluators read it; values that never occurred have probability 0.

@@ -1,4 +1,4 @@
-"""The rows of a fit: those of the DataFrame to train on, and of one to validate on where there is one."""
+"""The DataFrame that the ranks read: rows to train on and rows to validate on, from one or two sources."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class RowSource:
     frame : pyspark.sql.DataFrame
         The rows.
     features : FeatureColumn
-        What its features columns hold.
+        Its features columns.
     columns : RowColumns
-        How its rows take part.
+        Its columns of weights and validation flags.
     """
 
     frame: DataFrame
@@ -96,16 +96,16 @@ def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) ->
 
 
 def rank_frame(sources: Sequence[RowSource], params: PredictorParams, seed: int) -> DataFrame:
-    """Return what the ranks read: tensors, labels, names, a hash of each row's content, and how it takes part.
+    """Return the ranks' columns: tensors, labels, names, a hash of each row's content, weights and roles.
 
     Parameters
     ----------
     sources : sequence of RowSource
-        Whose rows it holds.
+        Sources of the rows.
     params : PredictorParams
         Names of columns.
     seed : int
-        What hashes depend on, beside the content.
+        Seed of the hashes.
     """
     return reduce(DataFrame.unionAll, (_rank_rows(source, params, seed) for source in sources))
 

@@ -1,4 +1,4 @@
-"""How rows take part in a training: their weight, and whether they are to validate on."""
+"""Roles of rows in a training: weights, and rows to validate on."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowColumns:
-    """What says how rows take part.
+    """Columns of row weights and of rows to validate on.
 
     Attributes
     ----------
     weight : str or None
         The column of weights; None where all weigh 1.
     held_out : str, bool or None
-        The column that is true for rows to validate on, or what it would be for all rows; None where none are.
+        The column that is true for rows to validate on, or one value for all rows; None without such rows.
     """
 
     weight: str | None = None
@@ -61,7 +61,7 @@ class RowColumns:
         return F.when(self.problem().isNull() & ~self.held_out_value(), self.weight_value())
 
     def problem(self) -> Column:
-        """Return why a row can't be used because of these columns, or null."""
+        """Return a column of the problems of rows with these columns; null for usable rows."""
         weight = self.weight_value()
         fine = (weight >= 0) & (weight < float("inf"))  # Spark's NaN is above everything
         reasons = [

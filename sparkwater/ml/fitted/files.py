@@ -1,4 +1,4 @@
-"""A fitted network as files: safetensors for the weights, JSON for everything else."""
+"""Files of a fitted network: safetensors for the weights, JSON for everything else."""
 
 from __future__ import annotations
 

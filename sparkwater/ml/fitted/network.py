@@ -1,4 +1,4 @@
-"""What a fit gives: a network with all that scoring needs, and how it came about."""
+"""The result of a fit: a trained network, its classes, and the training's summary."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sparkwater.ml.reports.summary import TrainingSummary
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """What a model holds beside its Params.
+    """The network of a model, beside its Params.
 
     Attributes
     ----------
     trained : TrainedNetwork
-        What scores.
+        The network for scoring.
     spec : TensorSpec
         The tensor of one row.
     summary : TrainingSummary
-        What the training did.
+        Summary of the training.
     """
 
     trained: TrainedNetwork

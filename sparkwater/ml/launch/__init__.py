@@ -1,1 +1,1 @@
-"""The barrier stage: resources, preflight checks, the driver's channel, progress, restarts."""
+"""Launch of a training in a barrier stage: preflight checks, resources, messages, progress, restarts."""

@@ -1,4 +1,4 @@
-"""Progress for whoever watches the driver: a log line an epoch, and a bar where there is someone to see it."""
+"""Display of progress on the driver: a log line an epoch, and a bar in terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _bar_lock = threading.Lock()
 
 @contextmanager
 def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
-    """Show progress while the ``with`` block runs; gives who is to be told.
+    """Show progress while the ``with`` block runs; gives the observer to report to.
 
     Each epoch is a log line of level INFO. Where a notebook's kernel runs, or the standard error stream is a
     terminal, there is also a bar; log lines that go to the terminal are then written above it.
@@ -31,7 +31,7 @@ def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
     Parameters
     ----------
     epochs : float
-        How many there will be, at most.
+        Largest number of epochs.
     spark_has_a_bar : bool
         Whether Spark writes its own bar to the terminal (``spark.ui.showConsoleProgress``): two would overwrite
         each other, so there is none of ours.
@@ -50,7 +50,7 @@ def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
 
 
 def both(first: Observer, second: Observer) -> Observer:
-    """Return who tells two others."""
+    """Return an observer that reports to two others."""
 
     def on_epoch(record: EpochRecord) -> None:
         first.on_epoch(record)
@@ -85,7 +85,7 @@ def _headline(metrics: Metrics) -> str:
 
 
 class _Bar:
-    """Rows done of all epochs, rows a second, time left, and how good the network is.
+    """A progress bar: rows done of all epochs, rows a second, time left, and the metrics.
 
     It begins with the first report: the time before that says nothing about the training's speed.
     """

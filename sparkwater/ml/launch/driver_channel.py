@@ -1,4 +1,4 @@
-"""The way from the ranks to the driver: short messages in JSON over a socket of the driver's.
+"""A signed channel from the ranks to the driver: short JSON messages over a socket.
 
 Both sides sign what they say with a key that only this training's tasks have. The key itself travels in
 Spark's own channel, never over this one. Where the driver can't listen, or a rank can't reach it, a
@@ -30,13 +30,13 @@ MAX_MESSAGE_BYTES = 64 * 1024
 #: The messages of a thousand ranks.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT_SECONDS = 2.0
-#: An answer may be long, and whoever asked needs it.
+#: An answer may be long, and the asking rank needs it.
 _ANSWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class DriverChannel:
-    """Where the driver listens, and the key to sign with."""
+    """The driver's address, and the key of signatures."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ class DriverChannel:
         return f"DriverChannel({self.host}:{self.port})"
 
     def tell(self, kind: str, content: Any) -> None:
-        """Send a message that nobody answers.
+        """Send a message without an answer.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class DriverChannel:
             If the driver can't be reached within two seconds.
         OSError
             If there is silence for a minute, the connection breaks, or what arrives isn't the driver's answer; it
-            may have heard the message.
+            may have received the message.
         """
         request = self._request(kind, content)
         with self._connected() as connection:
@@ -99,7 +99,7 @@ def listen(host: str, handlers: Mapping[str, Handler]) -> Iterator[DriverChannel
     host : str
         The driver's own address, as executors know it.
     handlers : mapping of str to callable
-        For each kind of message what is called with its content.
+        Handlers by kind of message, called with its content.
     """
     key = secrets.token_bytes(32)
     try:
@@ -136,7 +136,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 def _signed(content: Any, key: bytes, about: bytes = b"") -> bytes:
-    """Return a line that only who has the key can write; an answer's signature holds for one request."""
+    """Return a line signed with the key; an answer's signature holds for one request."""
     text = json.dumps(content).encode()
     return b"%s %s\n" % (_signature(text, key, about), text)
 

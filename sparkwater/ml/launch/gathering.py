@@ -1,4 +1,4 @@
-"""How ranks learn each other's messages: through the driver, or where that doesn't work through Spark's barrier.
+"""All-gather of the ranks' messages, through the driver, or through Spark's barrier where that fails.
 
 Spark's own ``allGather`` sleeps a second each time. The driver decides alone which way it is: either all ranks
 get all messages from it, or it sends each of them to the barrier. A rank that can't reach it is missed there, so
@@ -32,12 +32,12 @@ _SECONDS_BETWEEN_TRIES = 0.5
 class Gathering:
     """The driver's side: a handler of messages, each of which is answered when those of all ranks are there.
 
-    A rank says one thing a round; nobody can change it afterwards.
+    A rank sends one message a round, which can't be replaced.
 
     Parameters
     ----------
     ranks : int
-        How many there are.
+        Number of ranks.
     """
 
     def __init__(self, ranks: int) -> None:
@@ -78,7 +78,7 @@ class Gatherer:
     Parameters
     ----------
     channel : DriverChannel or None
-        To the driver.
+        Channel to the driver.
     rank : int
         This rank.
     barrier : callable

@@ -1,4 +1,4 @@
-"""Ranks as the tasks of one Spark barrier stage.
+"""Launch of ranks as the tasks of one Spark barrier stage.
 
 The rank is the Python worker itself: no process is started. A rank that fails still ends its task
 in good order, with an outcome that says why, so the driver learns the first cause from the rank
@@ -89,12 +89,14 @@ def run_with_restarts(
 
     Parameters
     ----------
+    frame, job, num_workers
+        As for `run_ranks`.
     max_restarts : int
-        How often a training starts again.
+        Largest number of restarts.
     start_timeout : int
         Seconds to wait for executors in place of the lost ones.
     observer : Observer
-        Told on the driver, in other threads.
+        Observer on the driver, called in other threads.
     """
     restarts = 0
     while isinstance(ended := _attempt(frame, job, num_workers, observer), RankFailure):
@@ -114,7 +116,7 @@ def _attempt(frame: DataFrame, job: RankJob, num_workers: int, observer: Observe
 
 
 def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observer = NOBODY) -> list[Outcome]:
-    """Train on the rows of a DataFrame in a barrier stage, and return how each rank ended.
+    """Train on the rows of a DataFrame in a barrier stage, and return each rank's outcome.
 
     Parameters
     ----------
@@ -122,11 +124,11 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
         The columns that `sparkwater.gpu.rows.held.load_rows` reads; for a job with a store, any
         DataFrame with a partition a rank.
     job : RankJob
-        What the ranks do.
+        The job of the ranks.
     num_workers : int
         The number of ranks.
     observer : Observer
-        Told on the driver, in other threads.
+        Observer on the driver, called in other threads.
 
     Returns
     -------
@@ -175,7 +177,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
 def _program(
     job: RankJob, channel: DriverChannel | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what each task runs; it holds nothing but its two arguments."""
+    """Return the function of each task; it captures nothing but its two arguments."""
 
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import BarrierTaskContext
@@ -235,7 +237,7 @@ def _first_cause(failures: list[Outcome]) -> SparkwaterError:
 
 
 def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
-    """Return the exception for a stage that Spark ended; of the place the driver knows what was reported last."""
+    """Return the exception for a stage that Spark ended; its epoch and step are those reported last."""
     text = str(error)
     mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
     if mistake is not None:

@@ -1,4 +1,4 @@
-"""What the cluster must offer before a training starts; checked on the driver, before any job."""
+"""Preflight checks of the cluster, on the driver, before any job."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def check_cluster(
     num_workers : int
         Ranks; all of them must run at the same time.
     collective : str
-        How they add up gradients.
+        The collective that sums gradients.
     device : str
-        What they compute on.
+        The estimator's ``device``.
     start_timeout : int
         Seconds to wait for executors that are still starting.
     allow_plaintext : bool
@@ -55,7 +55,7 @@ def check_cluster(
     Raises
     ------
     ConfigurationError
-        With what was asked for, what there is, and what to change.
+        With the request, the cluster's resources, and advice.
     """
     check_spark_version(spark.version)
     _check_settings(spark, num_workers, allow_plaintext or collective == "memory")

@@ -1,4 +1,4 @@
-"""Progress of a training on the driver: rank 0 reports each epoch, and within an epoch where it is, every two seconds.
+"""Progress reports from rank 0 to the driver: after each epoch, and every two seconds within one.
 
 It is best effort. A report that doesn't arrive costs a log line, never the training.
 """
@@ -19,14 +19,14 @@ _SECONDS_BETWEEN_STEPS = 2.0
 
 
 class LastReport:
-    """Where a training was when it last told the driver: a rank that is lost can't say where it was.
+    """The last reported epoch and step, for the error of a rank that is lost.
 
     Attributes
     ----------
     epoch, step : int or None
         Counted from 0; None before the first report.
     observer : Observer
-        Who is to be told.
+        Observer of the reports.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class LastReport:
 
 
 def receiving(observer: Observer) -> dict[str, Handler]:
-    """Return what the driver does with reports, by their kind: an observer is told, in other threads."""
+    """Return the driver's handlers of reports, by kind: they call an observer, in other threads."""
     return {
         "step": lambda content: observer.on_step(StepRecord(**content)),
         "epoch": lambda content: observer.on_epoch(EpochRecord.from_dict(content)),
@@ -54,7 +54,7 @@ def receiving(observer: Observer) -> dict[str, Handler]:
 
 
 def reporter(channel: DriverChannel | None) -> Observer:
-    """Return who tells the driver, on rank 0."""
+    """Return the observer on rank 0 that reports to the driver."""
     if channel is None:
         return NOBODY
     reports = _Reports(channel)
@@ -62,7 +62,7 @@ def reporter(channel: DriverChannel | None) -> Observer:
 
 
 class _Reports:
-    """What goes to the driver; where it can't be reached, only the epochs try again."""
+    """Reports to the driver; where it can't be reached, only epochs are tried again."""
 
     def __init__(self, channel: DriverChannel) -> None:
         self._channel = channel

@@ -1,4 +1,4 @@
-"""What Spark's Python workers are spared once they have loaded torch."""
+"""Garbage collection in Spark's Python workers, relieved of torch's modules."""
 
 from __future__ import annotations
 

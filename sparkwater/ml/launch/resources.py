@@ -1,4 +1,4 @@
-"""What a task of the training's stage asks of the cluster: one GPU a rank, where the executors have some."""
+"""Task resources of the training's stage: one GPU a rank, where the executors have some."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _known(spark: SparkSession, profile: ResourceProfile) -> ResourceProfile:
 
 
 def running_slots(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """Return how many tasks of a profile the executors that there are now run at the same time."""
+    """Return the number of tasks of a profile that the present executors run at the same time."""
     context = spark.sparkContext._jsc.sc()
     own = context.resourceProfileManager().defaultResourceProfile()
     return int(context.maxNumConcurrentTasks(profile._java_resource_profile if profile else own))

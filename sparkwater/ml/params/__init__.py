@@ -1,1 +1,1 @@
-"""Params of the learners, by concern, and how they are declared and checked."""
+"""Params of the learners, by concern; their declaration and checks."""

@@ -1,4 +1,4 @@
-"""Params of checkpoints, and of trainings that go on after a loss."""
+"""Params of checkpoints and restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Params of how the workers compute, and of what they exchange."""
+"""Params of computation and communication: device, precision, collective, gradient compression."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class ComputeParams(Settings):
     )
 
     def choose_collective(self, spark: SparkSession, workers: int) -> str:
-        """Return what adds up gradients in a session; ``local`` for a single worker, which needs nothing.
+        """Return the collective that sums gradients in a session; ``local`` for a single worker.
 
         Raises
         ------
         ConfigurationError
-            If it can't do that on the device, or for what gradients are rounded to.
+            If it doesn't support the device, or the gradient compression.
         """
         if workers == 1:
             return "local"

@@ -18,7 +18,7 @@ from sparkwater.ml.params.stopping import StoppingParams
 
 
 class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
-    """Params of all that puts rows through a network."""
+    """Params of stages that score rows by a network."""
 
     featuresCol: Setting[str] = setting(
         "features",

@@ -1,4 +1,4 @@
-"""Params that say which network, and with which weights it begins."""
+"""Params of the network and its initial weights."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class NetworkParams(HasNetwork):
                 )
 
     def given_scalings(self, spec: TensorSpec) -> tuple[Scaling | None, ...]:
-        """Return the scaling that the user gave for the pictures of a row; None for what is measured.
+        """Return the scaling that the user gave for the pictures of a row; None for inputs to measure.
 
         Raises
         ------

@@ -48,7 +48,7 @@ class ObservingParams(Settings):
         return (self.getOrDefault(self.trackers) if self.isDefined(self.trackers) else None) or []
 
     def check_observing_params(self) -> None:
-        """Refuse functions that can't travel to the executors, and trackers that there aren't.
+        """Refuse functions that can't travel to the executors, and unknown trackers.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class ObservingParams(Settings):
         Raises
         ------
         ConfigurationError
-            If there are some.
+            If there are callbacks.
         """
         if self.getCallbacks():
             raise ConfigurationError(

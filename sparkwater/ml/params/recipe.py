@@ -1,4 +1,4 @@
-"""Params of the recipe: optimizer, schedules, penalties and limits."""
+"""Params of the training recipe: optimizer, schedules, penalties and limits."""
 
 from __future__ import annotations
 

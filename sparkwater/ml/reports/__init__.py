@@ -1,1 +1,1 @@
-"""What a fit says of itself: history, metrics, choices, experiment trackers."""
+"""Reports of a fit: history, metrics, resolved choices, experiment trackers."""

@@ -1,4 +1,4 @@
-"""What was chosen where the user left the choice open."""
+"""Values chosen by a fit where the user left them open."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sparkwater.gpu.rows.scaling import Scaling, scalings_in
 
 
 def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return what each open choice became, by the names of Params and of other things.
+    """Return the value of each open choice, by the names of Params and of other settings.
 
-    What ranks chose differently is a list, in order of rank. All values are such that JSON holds them.
+    Values that differ between ranks are a list, in order of rank. All values are such that JSON holds them.
 
     Parameters
     ----------
     job : RankJob
-        What the ranks were to do.
+        The job of the ranks.
     outcomes : sequence of Outcome
-        How all of them ended.
+        The outcomes of all ranks.
     """
     first = outcomes[0]
     assert first.scaling is not None  # every rank that didn't fail has one

@@ -1,4 +1,4 @@
-"""The confusion matrix of a classifier, laid out as H2O prints it."""
+"""Confusion matrix of a classifier, laid out as H2O prints it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class was told from the others.
+    """Precision, recall, F1 and error of one class.
 
     Attributes
     ----------
     label : str
         The class.
     rows : float
-        Its rows; where rows have weights, what they weigh together.
+        Number of its rows; where rows have weights, their total weight.
     precision : float or None
         Share of the rows predicted as it that are of it; None where there are none.
     recall : float or None
@@ -46,7 +46,7 @@ class ClassScores:
 
     @classmethod
     def of(cls, label: str, rows: float, hits: float, predicted: float) -> ClassScores:
-        """Return the scores of a class, of whose rows some were hit, and as which so many were predicted."""
+        """Return the scores of a class from its rows, its hits, and the rows predicted as it."""
         precision, recall = hits / predicted if predicted else None, hits / rows if rows else None
         known = precision is not None and recall is not None
         error = None if recall is None else 1 - recall
@@ -85,15 +85,15 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """How often each class was taken for which.
+    """Counts of rows by actual and predicted class.
 
     Attributes
     ----------
     labels : tuple of str
         The classes, sorted.
     counts : tuple of tuple of float
-        ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``; where rows have weights, what they
-        weigh together.
+        ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``; where rows have weights, their
+        total weight.
     """
 
     labels: tuple[str, ...]
@@ -116,7 +116,7 @@ class ConfusionMatrix:
 
     @property
     def classes(self) -> tuple[ClassScores, ...]:
-        """How well each class was told from the others."""
+        """Precision, recall, F1 and error of each class."""
         predicted = [sum(column) for column in zip(*self.counts, strict=True)]
         return tuple(
             ClassScores.of(label, float(sum(row)), row[i], predicted[i])

@@ -1,4 +1,4 @@
-"""What a training did: the epochs, the rows, the skipped rows."""
+"""Summary of a training: epochs, metrics, rows, skipped rows, timings."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class TrainingSummary:
     numWorkers : int
         Ranks.
     collective : str
-        What added up the gradients: ``horovod``, ``torch``, ``memory``, or ``local`` for a single rank.
+        The collective that summed gradients: ``horovod``, ``torch``, ``memory``, or ``local`` for a single rank.
     device : str
-        Where rank 0 computed.
+        Device of rank 0.
     rowsPerRank : tuple of int
         Rows that each rank held.
     stoppedBy : str
@@ -58,15 +58,15 @@ class TrainingSummary:
     bestEpoch : int or None
         The epoch, counted from 0, whose weights the model has, where the best were kept.
     restarts : int
-        How often the training started again after a loss.
+        Number of restarts after a lost rank.
     resumedAt : int
         Steps that an earlier attempt or fit had done already; 0 for a training from its beginning.
     lostCheckpoints : tuple of str
-        Why checkpoints could not be written.
+        Reasons of failed writes of checkpoints.
     totalSeconds : float
         Wall time of the whole ``fit``, on the driver.
     timingsPerRank : tuple of Timings
-        What it was spent on, as each rank saw it; after restarts, in the last attempt.
+        Seconds by kind of work, as measured by each rank; after restarts, in the last attempt.
     confusionMatrix : ConfusionMatrix or None
         Of the rows that judge, after the model's epoch: those to validate on where there are any, else the
         training rows, each as it was scored at its own step. None for a training of no epochs, for more than
@@ -76,7 +76,7 @@ class TrainingSummary:
     metricNames : tuple of str
         Metrics of the task.
     resolved : dict
-        What each open choice became, by the names of Params and of other things; see
+        Values of the open choices, by the names of Params and of other settings; see
         `sparkwater.ml.reports.choices.resolve`.
     """
 
@@ -104,7 +104,7 @@ class TrainingSummary:
 
     @classmethod
     def of(cls, job: RankJob, outcomes: Sequence[Outcome], restarts: int, seconds: float) -> TrainingSummary:
-        """Return the summary of what the ranks were to do, and how all of them ended."""
+        """Return the summary of a job and all ranks' outcomes."""
         rows = tuple(outcome.rows for outcome in outcomes)
         resolved = resolve(job, outcomes)
         return cls(
@@ -133,7 +133,7 @@ class TrainingSummary:
 
     @property
     def timings(self) -> Timings:
-        """Seconds of the fit by what they were spent on: the mean over the ranks."""
+        """Seconds of the fit by kind of work: the mean over the ranks."""
         return mean_timings(self.timingsPerRank)
 
     @property
@@ -185,7 +185,7 @@ class TrainingSummary:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TrainingSummary:
-        """Return the summary that `to_dict` gave, also after a way through JSON."""
+        """Return the summary from `to_dict`, also after a way through JSON."""
         return cls(
             **{
                 **fields,
@@ -227,7 +227,7 @@ def _session() -> SparkSession:
 
 
 def describe(summary: TrainingSummary) -> str:
-    """Return what the training was, what came out of it, what was chosen, and what its time was spent on."""
+    """Return the summary as text: settings, metrics, resolved choices and timings."""
     lines = [
         f"{summary.resolved['network']}, {summary.numWorkers} worker{'s' * (summary.numWorkers > 1)} "
         f"({summary.collective}, {summary.device}), {summary.totalSeconds:.1f} s",

@@ -1,4 +1,4 @@
-"""Plain text for people."""
+"""Text tables and numbers for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trackers that keep what a training says of itself: MLflow and TensorBoard, on the driver.
+"""Experiment trackers on the driver: MLflow and TensorBoard.
 
 Nothing that a tracker does ends a training: one that fails is given up, with a warning.
 """
@@ -89,7 +89,7 @@ class _TensorBoard:
 
 
 def check_trackers(trackers: Sequence[str]) -> None:
-    """Refuse what is no tracker, and one whose package isn't installed.
+    """Refuse unknown trackers, and those whose package isn't installed.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class Tracking:
     Attributes
     ----------
     observer : Observer
-        Who is to be told of epochs, in any thread.
+        Observer of epochs, callable in any thread.
     """
 
     def __init__(self, trackers: dict[str, _Tracker]) -> None:
@@ -164,9 +164,9 @@ def tracked(trackers: Sequence[str], name: str, params: Mapping[str, str]) -> It
     trackers : sequence of str
         As `check_trackers` takes them.
     name : str
-        Of the training.
+        Name of the training.
     params : mapping of str to str
-        What it is trained with.
+        Params of the training.
 
     Raises
     ------

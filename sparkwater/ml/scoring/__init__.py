@@ -1,1 +1,1 @@
-"""Networks over the rows of a DataFrame, and the columns that they add."""
+"""Scoring of DataFrames by networks: output columns and prediction columns."""

@@ -1,4 +1,4 @@
-"""Columns that a network gives: computed on Arrow batches on the executors, next to all that the rows held."""
+"""Output columns of a network, computed on Arrow batches on the executors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Output:
         An ML vector, tensor bytes, a double, the string at a position, or an array of the positions that are true:
         doubles, or the strings at them.
     spec : TensorSpec
-        What is computed for a row.
+        Spec of a row's values.
     labels : tuple of str
         The strings of a ``label``, and of ``members``.
     """
@@ -58,7 +58,7 @@ class Output:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the column's field says of it: the size of a vector, the spec of a tensor."""
+        """Metadata of the column's field: the size of a vector, the spec of a tensor."""
         if self.kind == "vector":
             return {"ml_attr": {"num_attrs": self.spec.size}}
         return {METADATA_KEY: self.spec.to_json()} if self.kind == "tensor" else {}
@@ -108,15 +108,15 @@ def add_outputs(
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        Has the features column.
+        The rows, with the features columns.
     features : FeatureColumn
-        What it holds.
+        The features columns.
     outputs : sequence of Output
         The columns to add.
     compute : callable
         From the tensors of some rows, at least one, to the values of each output; it runs on the executors.
     params : ScoringParams
-        Says what happens to rows that can't be used, and what they are called.
+        Treatment and names of rows that can't be used.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Distances between rows, and the nearest rows."""
+"""Similarity of rows: distances, and nearest neighbours."""

@@ -1,4 +1,4 @@
-"""A DataFrame's vectors as packed blocks: rows of ids with the bytes of a matrix.
+"""Packed blocks of a DataFrame's vectors: rows of ids with the bytes of a matrix.
 
 Blocks are made on the executors. A frame is shuffled by id and sorted first, so that what is in a
 block is the same when a lost task runs again, and many small partitions don't make small blocks.
@@ -59,7 +59,7 @@ class VectorColumn:
     id_field, field : pyspark.sql.types.StructField
         The ids and the vectors.
     spec : TensorSpec or None
-        What a tensor column holds.
+        Spec of a tensor column.
     """
 
     frame: DataFrame
@@ -104,13 +104,13 @@ def packed(side: VectorColumn, prefix: str, dtype: str, invalid: str, max_rows: 
     Parameters
     ----------
     side : VectorColumn
-        What to pack.
+        The side to pack.
     prefix : str
         Names the two columns.
     dtype : str
         ``float32`` or ``float64``, of the matrix.
     invalid : {"error", "skip", "keep"}
-        What happens to a null vector and to one with a null, a NaN or an infinity in it: ``error``
+        Treatment of null vectors and of those with a null, a NaN or an infinity: ``error``
         fails the job, ``skip`` drops the row, ``keep`` makes it a row of NaN.
     max_rows : int
         Rows of a block at most.

@@ -1,4 +1,4 @@
-"""What similarity and distance of two vectors are: five measures, in float64, for pairs and for whole blocks.
+"""Similarity and distance measures of vectors: five of them, in float64, for pairs and for whole blocks.
 
 Four of them are those of H2O's ``h2o.distance``: ``l1``, ``l2``, ``cosine``, ``cosine_sq``. H2O's
 ``l2`` adds up ``sqrt((x - y)**2)`` and so gives what ``l1`` gives; here it is the Euclidean distance.
@@ -33,7 +33,7 @@ _CANCELLING = 1e-3
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of one side.
+    """A block of rows of one side.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class Block:
 
     @cached_property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """Which rows have a vector."""
+        """Mask of the rows that have a vector."""
         return np.asarray(~np.isnan(self.values).any(axis=1))
 
 
 def check_measure(measure: str) -> None:
-    """Refuse a measure that there isn't.
+    """Refuse an unknown measure.
 
     Raises
     ------

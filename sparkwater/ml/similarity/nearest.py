@@ -1,4 +1,4 @@
-"""The k nearest references of a block of queries, reference block by reference block.
+"""Search for the k nearest references of a block of queries, reference block by reference block.
 
 A matrix product in the blocks' own dtype screens all pairs; only pairs that may be among the k
 nearest, given the largest error that the product can have, get their exact value. The result is
@@ -41,24 +41,24 @@ class Candidates:
 
 
 def no_candidates(id_type: pa.DataType) -> Candidates:
-    """Return what is found before any reference was seen."""
+    """Return the candidates before any reference."""
     return Candidates(np.empty(0, np.int64), np.empty(0), pa.array([], id_type))
 
 
 def add_references(found: Candidates, queries: Block, references: Block, measure: str, k: int) -> Candidates:
-    """Return the k nearest of what was found and of a block of references.
+    """Return the k nearest among the candidates and a block of references.
 
     Parameters
     ----------
     found : Candidates
-        Of these queries, with the same ``k`` and measure.
+        Candidates of these queries, with the same ``k`` and measure.
     queries, references : Block
         Both sides, with vectors of the same length and dtype. Rows without a vector have no
         neighbours and are nobody's.
     measure : str
         One of `MEASURES`.
     k : int
-        From 1 up.
+        Neighbours of each query, from 1 up.
     """
     farthest = _kth_keys(found, len(queries.values), k)
     rows, others = _screen(queries, references, farthest, measure, k)

@@ -1,4 +1,4 @@
-"""Similarity of the vectors of two DataFrames: all of it in blocks, or the nearest of each.
+"""Similarity search between two DataFrames: all values in blocks, or the nearest of each row.
 
 Both sides are packed into blocks of rows on the executors, and every pair of blocks is computed
 there. How the pairs meet is Spark's own choice for a join without keys: a side whose blocks
@@ -58,7 +58,7 @@ def distance_matrix(
 ) -> DataFrame:
     """Return the measure of every query and every reference, as blocks of the matrix.
 
-    What H2O's ``h2o.distance(references, queries, measure)`` gives, transposed and in blocks. For
+    The result of H2O's ``h2o.distance(references, queries, measure)``, transposed and in blocks. For
     the rows of the matrix, one a query and block of references::
 
         matrix.select(F.explode(F.arrays_zip("queryIds", "values")).alias("row"), "referenceIds")
@@ -74,7 +74,7 @@ def distance_matrix(
     featuresCol, idCol : str
         The columns' names.
     handleInvalid : {"error", "skip", "keep"}
-        What happens to null vectors and to those that hold a null, a NaN or an infinity: fail the
+        Treatment of null vectors and of those that hold a null, a NaN or an infinity: fail the
         job, leave them out, or give them values of NaN. A null id and a vector of another length
         always fail the job, with `DataError`'s message.
 

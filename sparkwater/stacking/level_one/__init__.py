@@ -1,1 +1,1 @@
-"""Level-one data: the fits that make it, its checkpoints, its metrics."""
+"""Level-one data of a stack: preparation of rows, fits, checkpoints, metrics."""

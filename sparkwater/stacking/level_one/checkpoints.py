@@ -1,4 +1,4 @@
-"""A folder in which a cross-fitting keeps its rows and finished fits, so that a new call goes on from there."""
+"""Checkpoints of a cross-fitting: its rows and finished fits, in a folder that a new call goes on from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointFolder:
-    """Rows and fits under one folder, by what they are: other rows, folds or learners never meet.
+    """Rows and fits under one folder, keyed by content: other rows, folds or learners never meet.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class CheckpointFolder:
         return self._spark.read.parquet(self._written)
 
     def discard(self) -> None:
-        """Remove rows that have come to no lasting place."""
+        """Remove rows that have no lasting place."""
         filesystem, written = resolve(self._spark, self._written)
         filesystem.delete(written, True)
 
     def settle(self, prepared: Prepared) -> Prepared:
-        """Return the rows at their lasting place, which follows from all they hold; an earlier call's if there are."""
+        """Return the rows at their lasting place, keyed by content; an earlier call's if there are."""
         self._run = f"{self._path}/{self._digest(prepared)}"
         filesystem, written = resolve(self._spark, self._written)
         _, target = resolve(self._spark, f"{self._run}/rows")
@@ -75,7 +75,7 @@ class CheckpointFolder:
             save_stage(model, folder)
 
     def fit_folder(self, learner: Learner, fold: int) -> str:
-        """Return where a fit of a learner is kept; the name says what was learned."""
+        """Return the folder of a learner's fit; its name is a key of the task."""
         return f"{self._learner_folder(learner)}/{fold}"
 
     def _learner_folder(self, learner: Learner) -> str:

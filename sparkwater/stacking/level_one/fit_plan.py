@@ -1,4 +1,4 @@
-"""How many fits run side by side, and how wide each of them is."""
+"""Plan of parallel fits: their number at a time, and the workers of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What runs at the same time.
+    """Parallel fits and their widths.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ def plan_fits(learners: Sequence[Learner], fitsEach: int, slots: int, parallelis
     Parameters
     ----------
     learners : sequence of Learner
-        What is fitted.
+        The learners to fit.
     fitsEach : int
-        How often each is fitted: the folds.
+        Fits of each learner: the folds.
     slots : int
         Tasks that the cluster runs at a time.
     parallelism : int, optional

@@ -1,4 +1,4 @@
-"""Fits that run side by side: each is retried alone, and the finished ones are kept."""
+"""Fits of learners on folds, side by side: each is retried alone, and finished ones are kept."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ _DONE_FILE = "fit.json"
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What one fit did.
+    """Record of one fit.
 
     Attributes
     ----------
     learner : str
         Its name.
     fold : str
-        The fold that it didn't see.
+        The held-out fold.
     rows : int
         The held-out rows that its model scored.
     fitSeconds, scoreSeconds : float
         Wall time of both, side by side with other fits.
     attempts : int
-        How often it was tried in this call; 0 where it was finished by an earlier one.
+        Attempts in this call; 0 where an earlier call finished it.
     epochs : float or None
-        Passes over the rows, for learners that say so.
+        Passes over the rows, for learners that report them.
     """
 
     learner: str
@@ -73,18 +73,18 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A model, and which rows it didn't see.
+    """A model with its held-out fold.
 
     Attributes
     ----------
     learner : str
         Its name.
     fold : object
-        The value of the fold that it didn't see.
+        The value of the held-out fold.
     fingerprint : str
-        Of the rows and folds that it belongs to.
+        Fingerprint of the rows and folds that it belongs to.
     model : pyspark.ml.Model
-        What was fitted.
+        The fitted model.
     """
 
     learner: str
@@ -95,7 +95,7 @@ class FoldModel:
 
 @dataclass(frozen=True)
 class Scored:
-    """One learner's predictions of one fold, and where they come from; the model on request."""
+    """One learner's predictions of one fold, with the record of the fit; the model on request."""
 
     record: FitRecord
     values: DataFrame
@@ -110,13 +110,13 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
     prepared : Prepared
         The rows.
     learner : Learner
-        What to fit.
+        The learner to fit.
     fold : FoldRows
-        What to leave out.
+        The fold to leave out.
     keep : bool
         Whether to keep the model.
     folder : str, optional
-        Where the predictions, and the model, are kept, and looked for first. Default: Spark's cache.
+        Folder of the predictions and the model, searched first. Default: Spark's cache.
     """
     if folder is not None:
         found = _finished(prepared, learner, fold, keep, folder)
@@ -154,7 +154,7 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
 
 
 def _finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, folder: str) -> Scored | None:
-    """Return what an earlier call finished, or None where it didn't."""
+    """Return the fit that an earlier call finished, or None."""
     spark = prepared.frame.sparkSession
     filesystem, path = resolve(spark, f"{folder}/{_DONE_FILE}")
     if not filesystem.exists(path) or (keep and not filesystem.exists(resolve(spark, f"{folder}/model")[1])):
@@ -177,7 +177,7 @@ def _finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, 
 
 
 def check_rows(values: DataFrame, expected: Fingerprint, where: str) -> None:
-    """Refuse predictions that aren't one for each of the rows.
+    """Refuse predictions that don't match the rows one to one.
 
     Raises
     ------

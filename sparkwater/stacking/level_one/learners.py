@@ -1,4 +1,4 @@
-"""What a base learner is: an estimator, or a fitted model, with a probability or a prediction to stack."""
+"""Base learners: estimators or fitted models, with a probability or a prediction to stack."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ CLASSIFICATION, REGRESSION = "classification", "regression"
 
 @dataclass(frozen=True)
 class Learner:
-    """A base learner and what the ensemble has to know of it.
+    """A base learner with its name, kind and output column.
 
     Attributes
     ----------
     name : str
-        What the user calls it; the name of its level-one column.
+        The user's name for it, and for its level-one column.
     stage : pyspark.ml.Estimator or pyspark.ml.Transformer
         The estimator; a fitted model in blending.
     kind : {"classification", "regression"}
-        What it gives: a probability, or a number.
+        Classification gives a probability, regression a number.
     output : str
         The column of its model to stack.
     """
@@ -51,12 +51,12 @@ class Learner:
 
     @property
     def fitted(self) -> bool:
-        """Whether it is a model already."""
+        """True for a fitted model."""
         return not isinstance(self.stage, Estimator)
 
     @property
     def num_workers(self) -> int | None:
-        """The slots that one fit needs at the same time; None for learners that take what there is."""
+        """The slots that one fit needs at the same time; None for learners that use any number."""
         last = last_stage(self.stage)
         return int(last.getOrDefault("numWorkers")) if last.hasParam("numWorkers") else None
 
@@ -102,7 +102,7 @@ def _set_apart(stage: Any) -> Any:
 
 
 def last_stage(stage: Any) -> Any:
-    """Return the stage whose Params say what comes out: a pipeline's last, a validator's estimator."""
+    """Return the stage whose Params name the output columns: a pipeline's last, a validator's estimator."""
     if isinstance(stage, Pipeline) and stage.getStages():
         return last_stage(stage.getStages()[-1])
     if isinstance(stage, PipelineModel) and stage.stages:
@@ -199,7 +199,7 @@ def _value(stage: Any, param: str) -> Any:
 
 
 def describe(value: Any) -> Any:
-    """Return a stage, or a Param's value, as plain values that are equal where it would learn the same."""
+    """Return a stage, or a Param's value, as plain values, equal for stages that would learn the same."""
     if isinstance(value, Params):
         params = {param.name: describe(value.getOrDefault(param)) for param in value.params if value.isDefined(param)}
         described = {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": params}

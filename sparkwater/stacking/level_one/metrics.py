@@ -1,4 +1,4 @@
-"""How good predictions are: by fold and over all rows, with what chance alone explains."""
+"""Metrics of out-of-fold predictions: by fold and over all rows, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ LABEL, WEIGHT = "__sparkwater_label", "__sparkwater_weight"
 class Losses:
     """Weighted sums over rows of a learner's two losses.
 
-    The first is what the meta-learner minimises: the logarithmic loss, or the squared error. The
-    second is what people read: the share of wrong rows, or the absolute error.
+    The first is the one that the meta-learner minimises: the logarithmic loss, or the squared error. The
+    second is easier to read: the share of wrong rows, or the absolute error.
 
     Attributes
     ----------
     weight : float
-        The rows' weights.
+        Sum of the rows' weights.
     first, squares, second : float
         Sums of the first loss, its square, and the second loss.
     """
@@ -68,14 +68,14 @@ class Losses:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Losses of some learners.
+    """Losses of several learners.
 
     Attributes
     ----------
     kind : str
         Classification or regression.
     byFold : mapping of str to mapping of str to Losses
-        By learner, then by fold.
+        Losses by learner, then by fold.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class Metrics:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What the two metrics are called."""
+        """Names of the two metrics."""
         return ("logLoss", "error") if self.kind == CLASSIFICATION else ("rmse", "mae")
 
     def select(self, learners: Sequence[str]) -> Metrics:

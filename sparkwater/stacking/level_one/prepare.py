@@ -1,4 +1,4 @@
-"""The rows that every fit reads: with key and fold, evaluated once, counted and fingerprinted."""
+"""Preparation of the rows for all fits: keys and folds, evaluated once, counted and fingerprinted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_FOLDS = 1000
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned.
+    """The learning task: kind and classes.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Task:
 
     @property
     def named(self) -> bool:
-        """Whether labels are numbered for the learners: strings and booleans are."""
+        """True for strings and booleans, which are numbered for the learners."""
         return bool(self.classes) and not isinstance(self.classes[0], float)
 
     @property
@@ -94,13 +94,13 @@ class Prepared:
     columns : tuple of str
         The user's columns.
     task : Task
-        What is learned.
+        The learning task.
     labelCol, foldCol, weightCol : str
         Columns of ``frame``; no weight is None.
     folds : tuple of FoldRows
         Sorted by value.
     labels : Fingerprint
-        Which label each row has.
+        Fingerprint of rows and labels.
     timeCol, embargo
         As in `Folds`.
     """
@@ -118,15 +118,15 @@ class Prepared:
 
     @property
     def rows(self) -> Fingerprint:
-        """Which row is in which fold."""
+        """Fingerprint of rows and folds."""
         return Fingerprint.over(fold.rows for fold in self.folds)
 
     def all_rows(self) -> DataFrame:
-        """Return what a learner may see: the user's columns, labels numbered where they are strings."""
+        """Return the rows as learners get them: the user's columns, labels numbered where they are strings."""
         return self._visible(self.frame)
 
     def training(self, fold: FoldRows) -> DataFrame:
-        """Return what a learner may see of the rows outside of a fold."""
+        """Return the rows outside of a fold as learners get them."""
         outside = self.frame.where(~self._in_fold(fold))
         if self.timeCol:
             time = time_value(self.frame.schema, self.timeCol)
@@ -167,9 +167,9 @@ def prepare(
     frame : pyspark.sql.DataFrame
         The user's rows.
     folds : Folds or str
-        How to assign folds, or the column that holds them.
+        Assignment of folds, or the column that holds them.
     kind : str
-        What the learners are.
+        Kind of the learners: classification or regression.
     labelCol, idCol, weightCol : str
         Columns of the rows.
     store : callable, optional

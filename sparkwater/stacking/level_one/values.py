@@ -1,4 +1,4 @@
-"""Level-one values: what each learner says of a row, as arrays, and the columns that the user sees."""
+"""Level-one values: each learner's predictions as arrays, and as the user's columns."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The registered networks, and the blocks that they are made of."""
+"""The registered networks, and their building blocks."""

@@ -1,4 +1,4 @@
-"""The network that suits an input, where the user names none."""
+"""Default network by the shape of the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several networks are built of."""
+"""Building blocks shared by several networks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FULL_SIZE = 64
 
 
 def is_small(shape: tuple[int, ...]) -> bool:
-    """Whether pictures of ``(channels, height, width)`` are too small for a beginning made for 224 x 224 pixels."""
+    """Return True for pictures, ``(channels, height, width)``, too small for a stem made for 224 x 224 pixels."""
     return min(shape[1:]) < FULL_SIZE
 
 
 class Residual(nn.Sequential):
-    """Layers one after the other, whose input is added to what they give."""
+    """Layers one after the other, with their input added to their output."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the sum; the layers keep the shape."""
@@ -25,7 +25,7 @@ class Residual(nn.Sequential):
 
 
 class Concatenation(nn.Module):
-    """Layers beside each other, whose channels are joined in the order of the layers."""
+    """Parallel layers, whose output channels are joined in their order."""
 
     def __init__(self, **branches: nn.Module) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ def mobilenet_v3_small(shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighted by what all positions together say of them.
+    """Channels weighted by factors computed from their means over all positions.
 
     After Hu, Shen and Sun, Squeeze-and-Excitation Networks, 2018, with MobileNetV3's hard sigmoid.
     """

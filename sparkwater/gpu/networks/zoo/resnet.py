@@ -45,7 +45,7 @@ def resnet50(shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """Layers whose input is added to what they give, projected where shapes differ; then a rectifier."""
+    """Layers with their input added to their output, projected where shapes differ; then a rectifier."""
 
     def __init__(self, layers: dict[str, nn.Module], downsample: nn.Module | None) -> None:
         super().__init__()
