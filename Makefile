@@ -46,7 +46,7 @@ format: $(PINNED)
 	.venv/bin/ruff format .
 
 type: $(PINNED)
-	@.venv/bin/mypy || { echo "add or correct the type hints at the lines above"; exit 1; }
+	@.venv/bin/mypy && .venv/bin/python scripts/check_typing.py || { echo "add or correct the type hints at the lines above"; exit 1; }
 
 bench-train: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_train.py

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -71,6 +73,19 @@ def test_conversions_know_nothing_of_what_is_built_on_them():
 def test_ml_knows_nothing_of_stacking():
     done = import_without([name for name in MODULES if name.startswith("sparkwater.ml")], ["sparkwater.stacking"])
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking"])
+def test_type_checkers_see_the_names_that_are_exported(package):
+    module = importlib.import_module(f"sparkwater.{package}")
+    block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    seen = {
+        alias.asname: getattr(importlib.import_module(line.module), alias.name)
+        for line in block.body
+        for alias in line.names
+    }
+    assert seen == {name: getattr(module, name) for name in module.__all__}
 
 
 def test_public_names_can_all_be_imported():

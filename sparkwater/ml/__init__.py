@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sparkwater._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "image_classifier": ("ImageClassifier",),
-        "image_classifier_model": ("ImageClassifierModel",),
-        "image_regressor": ("ImageRegressor",),
-        "image_regressor_model": ("ImageRegressorModel",),
-        "deep_features": ("DeepFeatures",),
-        "reports.confusion": ("ConfusionMatrix", "confusion_matrix"),
-        "reports.summary": ("TrainingSummary",),
-        "similarity.search": ("distance_matrix", "k_nearest"),
-        "similarity_stage": ("Similarity",),
-    },
-)
+if TYPE_CHECKING:
+    from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
+    from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
+    from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
+    from sparkwater.ml.image_regressor import ImageRegressor as ImageRegressor
+    from sparkwater.ml.image_regressor_model import ImageRegressorModel as ImageRegressorModel
+    from sparkwater.ml.reports.confusion import ConfusionMatrix as ConfusionMatrix, confusion_matrix as confusion_matrix
+    from sparkwater.ml.reports.summary import TrainingSummary as TrainingSummary
+    from sparkwater.ml.similarity.search import distance_matrix as distance_matrix, k_nearest as k_nearest
+    from sparkwater.ml.similarity_stage import Similarity as Similarity
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "image_classifier": ("ImageClassifier",),
+            "image_classifier_model": ("ImageClassifierModel",),
+            "image_regressor": ("ImageRegressor",),
+            "image_regressor_model": ("ImageRegressorModel",),
+            "deep_features": ("DeepFeatures",),
+            "reports.confusion": ("ConfusionMatrix", "confusion_matrix"),
+            "reports.summary": ("TrainingSummary",),
+            "similarity.search": ("distance_matrix", "k_nearest"),
+            "similarity_stage": ("Similarity",),
+        },
+    )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sparkwater._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "folds": ("Folds", "assign_folds"),
-        "cross_fitting": ("LevelOneFrame", "cross_fit"),
-        "meta_learner": ("NonNegativeRegression",),
-        "ensemble": ("StackedEnsemble",),
-        "ensemble_model": ("StackedEnsembleModel",),
-    },
-)
+if TYPE_CHECKING:
+    from sparkwater.stacking.cross_fitting import LevelOneFrame as LevelOneFrame, cross_fit as cross_fit
+    from sparkwater.stacking.ensemble import StackedEnsemble as StackedEnsemble
+    from sparkwater.stacking.ensemble_model import StackedEnsembleModel as StackedEnsembleModel
+    from sparkwater.stacking.folds import Folds as Folds, assign_folds as assign_folds
+    from sparkwater.stacking.meta_learner import NonNegativeRegression as NonNegativeRegression
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "folds": ("Folds", "assign_folds"),
+            "cross_fitting": ("LevelOneFrame", "cross_fit"),
+            "meta_learner": ("NonNegativeRegression",),
+            "ensemble": ("StackedEnsemble",),
+            "ensemble_model": ("StackedEnsembleModel",),
+        },
+    )

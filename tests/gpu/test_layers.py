@@ -75,7 +75,7 @@ def pixels(rows: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray[Any, np.dtyp
 def hooked(network: TrainedNetwork, module: str, tensors: Any) -> torch.Tensor:
     """Return a module's output by plain PyTorch, in the layout that scoring chose."""
     found: list[torch.Tensor] = []
-    plain = network.entry.factory(network.shape, network.classes)
+    plain = network.entry.factory(network.shape, network.task.outputs)
     scorer = ready_network(network)
     plain.load_state_dict(scorer.network.state_dict())
     plain.eval().to(memory_format=scorer.layout).get_submodule(module).register_forward_hook(

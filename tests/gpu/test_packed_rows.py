@@ -16,8 +16,8 @@ from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.networks.inputs import forward, network_shape, zero_inputs
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.held import load_rows
-from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.rows.scaling import PackedScaling, Scaling, measure_rows, measure_scaling, unpack
+from sparkwater.gpu.tasks import ClassificationTask
 
 CPU = torch.device("cpu")
 SPEC = PackedSpec([TensorSpec("uint8", (1, 3, 3)), TensorSpec("float64", (2,)), TensorSpec("int16", (4,))])
@@ -72,7 +72,7 @@ def test_each_tensor_is_scaled_as_it_would_be_alone() -> None:
         alone = measure_scaling([torch.from_numpy(part)], channels, LocalCommunicator(), CPU)
         np.testing.assert_allclose([*scaled.mean, *scaled.deviation], [*alone.mean, *alone.deviation], rtol=1e-12)
     assert scaling.parts[2] == Scaling((), ())
-    picture, numbers, tokens = scaling.apply(rows.take(torch.arange(50))[0])
+    picture, numbers, tokens = scaling.apply(rows.take(torch.arange(50)).features)
     assert [tensor.dtype for tensor in (picture, numbers, tokens)] == [torch.float32, torch.float32, torch.int64]
     assert np.array_equal(tokens.numpy(), parts[2])
     assert float(numbers.mean(dim=0).abs().max()) < 1e-5
