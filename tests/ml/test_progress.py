@@ -13,14 +13,22 @@ from dataclasses import replace
 import pytest
 
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
-from sparkwater.gpu.tasks.class_metrics import Metrics
+from sparkwater.gpu.tasks import Metrics
 from sparkwater.ml.launch import progress
 from sparkwater.ml.launch.display import shown
 from sparkwater.ml.launch.driver_channel import listen
 
-METRICS = Metrics(0.25, 0.125, 0.125, None, None)
-EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, METRICS)
-STEP = StepRecord(0, 300, 1000, 0.875)
+METRICS = Metrics(logloss=0.25, error=0.125, meanPerClassError=0.125, auc=None, topKError=None)
+EPOCH = EpochRecord(
+    epoch=0,
+    loss=0.5,
+    rows=1000,
+    seconds=2.0,
+    learning_rate=0.05,
+    training=Metrics(METRICS, error=0.25),
+    validation=METRICS,
+)
+STEP = StepRecord(epoch=0, step=2, rows=300, rows_an_epoch=1000, loss=0.875)
 
 
 def watched(spark_has_a_bar: bool) -> None:

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 
 from sparkwater.gpu.job import RankJob
 from sparkwater.ml import ImageClassifier
-from sparkwater.ml.columns.labels import find_labels
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
@@ -86,9 +85,9 @@ def frame():
 
 def job_of(frame, **params: Any) -> RankJob:
     estimator = ImageClassifier(**params)
-    labels = find_labels([(frame, estimator.row_columns())], estimator.getLabelCol())
+    labels = estimator.find_labels([(frame, estimator.row_columns())])
     collective = estimator.choose_collective(frame.sparkSession, estimator.getNumWorkers())
-    return estimator._rank_job(estimator._refuse(frame), labels, None, collective)
+    return estimator._rank_job(estimator._refuse(frame), estimator.make_task(labels), labels.rows, None, collective)
 
 
 def test_each_param_is_in_one_of_the_lists() -> None:

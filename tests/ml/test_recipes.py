@@ -54,7 +54,7 @@ def test_weights_validation_augmentation_and_stopping_through_spark(spark, tmp_p
     assert summary.bestEpoch == max(range(4), key=lambda epoch: history[epoch]["validationAuc"])
     assert summary.stoppedBy == "epochs"
     sums = {row["label"]: row["total"] for row in training_weights(frame)}
-    assert model.fitted.trained.class_weights == pytest.approx(
+    assert model.fitted.trained.task.class_weights == pytest.approx(
         [sum(sums.values()) / (2 * sums[label]) for label in (0, 1)]
     )
     model.save(str(tmp_path / "model"))
@@ -71,7 +71,7 @@ def training_weights(frame):
 def test_no_epochs_give_a_model_that_transforms(spark):
     frame = weighted_frame(spark)
     model = ImageClassifier(epochs=0, classWeight={"0": 2}).fit(frame)
-    assert model.fitted.trained.class_weights == (2.0, 1.0)
+    assert model.fitted.trained.task.class_weights == (2.0, 1.0)
     assert model.summary.history.count() == 0
     assert model.transform(frame).where("prediction is null").count() == 0
 

@@ -13,13 +13,21 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from sparkwater.errors import ConfigurationError, RankFailure
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.tasks.class_metrics import Metrics
+from sparkwater.gpu.tasks import Metrics
 from sparkwater.ml import ImageClassifier
 from sparkwater.ml.reports.history import epoch_values
 from sparkwater.ml.reports.tracking import tracked
 
-METRICS = Metrics(0.25, 0.125, 0.125, None, None)
-EPOCH = EpochRecord(0, 0.5, 0.75, 1000, 2.0, 0.05, METRICS, None)
+METRICS = Metrics(logloss=0.25, error=0.125, meanPerClassError=0.125, auc=None, topKError=None)
+EPOCH = EpochRecord(
+    epoch=0,
+    loss=0.5,
+    rows=1000,
+    seconds=2.0,
+    learning_rate=0.05,
+    training=Metrics(METRICS, error=0.25),
+    validation=None,
+)
 
 
 @pytest.fixture
