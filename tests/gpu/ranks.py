@@ -139,6 +139,13 @@ def picture_batches(
     return table.to_batches(max_chunksize=7)
 
 
+def misleading_batches(rows: int, held_out: Sequence[int]) -> list[pa.RecordBatch]:
+    """Pictures whose held-out ones have other labels: the more is learned, the worse those are predicted."""
+    table = pa.Table.from_batches(picture_batches(range(rows), held_out=held_out))
+    labels = pa.array([float((row + (row in held_out)) % 3) for row in range(rows)])
+    return table.set_column(table.column_names.index("label"), "label", labels).to_batches()
+
+
 def _picture(row: int) -> np.ndarray:
     picture = np.random.default_rng(row).integers(0, 120, SPEC.shape, dtype=np.uint8)
     third = row % 3

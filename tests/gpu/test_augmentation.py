@@ -162,3 +162,26 @@ def test_training_sees_changed_pictures_reproducibly() -> None:
     assert runs[0].weights == runs[1].weights
     assert runs[0].weights != runs[2].weights
     assert runs[0].scaling == runs[2].scaling
+
+
+def test_contrast_and_saturation_have_factors_of_their_own() -> None:
+    values, factors = pictures().float(), 0.5 + numbers(3)[:, :, None, None, None]
+    grey = (values * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    close(changed({"name": "colour", "contrast": 0.5}), mean + factors[:, 1] * (values - mean))
+    close(changed({"name": "colour", "saturation": 0.5}), grey + factors[:, 2] * (values - grey))
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 40), (40, 10)])
+def test_a_crop_of_a_picture_that_is_not_square_reaches_all_of_it_and_nothing_else(height: int, width: int) -> None:
+    rows, columns = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    both = torch.stack([rows, columns]).repeat(200, 1, 1, 1)
+    cropped = augment(both, parse_augmentation([{"name": "crop", "area": 0.25}]), torch.Generator().manual_seed(1))
+    uniform = torch.rand(200, 3, generator=torch.Generator().manual_seed(1))
+    side = (0.25 + 0.75 * uniform[:, 0]).sqrt()
+    for axis, (size, place) in enumerate(((height, uniform[:, 2]), (width, uniform[:, 1]))):
+        centres = (size - 1) / 2 + (1 - side) * (place - 0.5) * size
+        # Beyond the middle of the last pixel its value is repeated.
+        torch.testing.assert_close(cropped[:, axis].mean(dim=(1, 2)), centres, rtol=0, atol=0.1)
+        extent = cropped[:, axis].amax(dim=(1, 2)) - cropped[:, axis].amin(dim=(1, 2))
+        torch.testing.assert_close(extent, side * (size - 1), rtol=0, atol=0.3)

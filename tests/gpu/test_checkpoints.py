@@ -6,11 +6,14 @@ import random
 import resource
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.training.checkpoints import Checkpoint, CheckpointFolder
@@ -49,6 +52,76 @@ def test_the_newest_checkpoint_comes_back_and_two_are_kept(tmp_path: Path) -> No
     ]
     folders = [tmp_path / "new", checkpoints, *checkpoints.iterdir()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+
+
+class ObjectStore(MemoryFileSystem):
+    """A filesystem in memory that notes what is done to manifests and files, and can refuse to list folders."""
+
+    protocol = "objects"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    listable = True
+    done: ClassVar[list[str]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return super()._strip_protocol(str(path).removeprefix("objects://"))
+
+    def find(self, path: str, *arguments: Any, **settings: Any) -> Any:
+        # Only what holds the checkpoints: a single one is listed to move its manifest.
+        if not self.listable and "step-" not in path:
+            raise PermissionError(f"{path} is not to be listed")
+        return super().find(path, *arguments, **settings)
+
+    def _open(self, path: str, mode: str = "rb", **settings: Any) -> Any:
+        if mode == "wb":
+            folder, _, name = path.rpartition("/")
+            self.done.append(f"write {name}" + " beside a manifest" * self.exists(f"{folder}/manifest.json"))
+        return super()._open(path, mode, **settings)
+
+    def rm(self, path: str, *arguments: Any, **settings: Any) -> None:
+        self.done.append(f"remove {path.rpartition('/')[2]}")
+        super().rm(path, *arguments, **settings)
+
+
+@pytest.fixture
+def objects() -> Iterator[str]:
+    """The URL of an empty folder in an `ObjectStore`."""
+    fsspec.register_implementation("objects", ObjectStore, clobber=True)
+    yield "objects://checkpoints"
+    ObjectStore.store.clear()
+    ObjectStore.pseudo_dirs[:] = [""]
+    ObjectStore.done.clear()
+
+
+def test_files_are_rewritten_only_once_their_manifest_is_gone(objects: str) -> None:
+    folder = CheckpointFolder(objects)
+    folder.write(checkpoint(5, 10))
+    ObjectStore.done.clear()
+    folder.write(checkpoint(5, 20))
+    assert same(folder.latest(), checkpoint(5, 20))
+    done = ObjectStore.done
+    assert done[:2] == ["remove manifest.json", "remove step-000000000005"]
+    assert [each for each in done if each.startswith("write")] == [
+        "write state.json", "write network.json", "write tensors.safetensors", "write .manifest.json"
+    ]  # fmt: skip
+
+
+def test_a_checkpoint_stands_though_old_ones_cannot_be_listed(
+    objects: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = CheckpointFolder(objects)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(ObjectStore, "listable", False)
+        for steps in (1, 2, 3):
+            folder.write(checkpoint(steps))
+    assert caplog.text.count("is not to be listed") == 3
+    assert same(folder.latest(), checkpoint(3))
+    assert same(folder.load(1), checkpoint(1))
+    folder.write(checkpoint(4))
+    assert same(folder.latest(), checkpoint(4))
+    with pytest.raises(CheckpointError, match="can't be read here"):
+        folder.load(2)
 
 
 def test_a_step_is_written_again() -> None:

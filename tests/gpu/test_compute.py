@@ -100,6 +100,35 @@ def test_float16_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
     assert again.weights_digest == whole.weights_digest
 
 
+def test_the_scale_of_float16_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    # As above: the scale falls before the training breaks off.
+    settings = {"precision": "float16", "optimizer": "adam", "learning_rate": 0.02, "batch_size": 4}
+    settings["checkpoint_interval"] = 3
+    whole = trained(**settings, checkpoint_dir=str(tmp_path / "whole"))
+    settings["checkpoint_dir"] = str(tmp_path / "parts")
+    job = ranks.rank_job(ROWS, fail_at=31, **settings)
+    assert run_rank(ranks.picture_batches(range(ROWS)), job, Alone()).failure is not None
+    assert scale_in(tmp_path / "parts")["scale"] < 65536
+    again = trained(**settings)
+    assert again.resumed_at == 30
+    assert scale_in(tmp_path / "parts") == scale_in(tmp_path / "whole")
+    assert again.weights_digest == whole.weights_digest
+
+
+def scale_in(directory: Path) -> dict[str, Any]:
+    (folder,) = directory.iterdir()
+    last = CheckpointFolder(str(folder)).latest()
+    assert last is not None
+    return last.state["scaler"]
+
+
+@pytest.mark.parametrize("changes", [{"clip_norm": 0.3}, {"clip_value": 0.02}, {"l1": 0.05}])
+def test_float16_clips_and_penalises_gradients_of_their_own_size(changes: dict[str, Any]) -> None:
+    exact, mixed, free = trained(**changes), trained(precision="float16", **changes), trained(precision="float16")
+    assert losses(mixed) == pytest.approx(losses(exact), abs=0.02)
+    assert losses(mixed) != pytest.approx(losses(free), abs=0.02)
+
+
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_compressed_gradients_learn_nearly_the_same_on_all_ranks(collective: str, tmp_path: Path) -> None:
     kinds = ("none", "float16") if collective == "horovod" else ("none", "float16", "bfloat16")

@@ -278,3 +278,41 @@ def test_a_row_with_a_given_problem_is_not_used_though_its_tensor_is_there() -> 
     batch = batch_of([1, 2], problem=pa.array([None, "the weight is -1.0"]), weight=pa.array([1.0, -1.0]))
     rows = load_rows([batch], SPEC, TASK, "skip")
     assert (len(rows), rows.skipped.listed) == (1, [("row-2", "the weight is -1.0")])
+
+
+def test_other_weights_labels_and_roles_of_the_same_rows_are_other_contents() -> None:
+    ids = list(range(6))
+    usual: dict[str, Any] = {"weight": pa.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0]), "held_out": pa.array([False] * 6)}
+    others: list[dict[str, Any]] = [
+        {},
+        {"weight": pa.array([1.0, 3.0, 1.0, 1.0, 1.0, 1.0])},
+        {"held_out": pa.array([True] + [False] * 5)},
+        {"label": pa.array([CLASSES[(row + 1) % 4] for row in ids])},
+        {"key": pa.array([key_of(row + 1) for row in ids], pa.int64())},
+    ]
+    contents = {load_rows([batch_of(ids, **{**usual, **other})], SPEC, CLASSES, "error").content for other in others}
+    assert len(contents) == len(others)
+    shuffled = batch_of(ids, **usual).take(pa.array([3, 1, 5, 0, 2, 4]))
+    assert load_rows([shuffled], SPEC, CLASSES, "error").content in contents
+
+
+def test_rows_keep_their_own_keys_where_others_are_left_out() -> None:
+    ids, bad = list(range(12)), [0, 5, 6]
+    values = tensors_to_arrow(pictures(ids)).to_pylist()
+    broken = batch_of(ids, tensor=pa.array([None if row in bad else values[row] for row in ids], pa.binary()))
+    light = batch_of(ids, weight=pa.array([0.0 if row in bad else 1.0 for row in ids]))
+    good = [row for row in ids if row not in bad]
+    for batch, columns in ((broken, {}), (light, {"weight": pa.array([1.0] * len(good))})):
+        rows = load_rows([batch], SPEC, CLASSES, "skip")
+        expected = load_rows([batch_of(good, **columns)], SPEC, CLASSES, "error")
+        assert ids_of(rows) == ids_of(expected) == sorted(good, key=key_of)
+        assert rows.content == expected.content
+
+
+def test_rows_of_weight_0_are_counted_apart_from_those_that_cannot_be_used() -> None:
+    values = tensors_to_arrow(pictures([0, 1, 2, 3, 4])).to_pylist()
+    tensors = pa.array([None, None, *values[2:]], pa.binary())
+    batch = batch_of([0, 1, 2, 3, 4], tensor=tensors, weight=pa.array([1.0, 0.0, 0.0, 2.0, 3.0]))
+    rows = load_rows([batch], SPEC, CLASSES, "skip")
+    assert (len(rows), rows.skipped.count, rows.weightless) == (2, 2, 1)
+    assert sorted(ids_of(rows)) == [3, 4]

@@ -13,6 +13,10 @@ from sparkwater.gpu.tasks.class_metrics import ClassSums
 CPU = torch.device("cpu")
 
 
+def empty_sums(classes: int) -> ScoreSums:
+    return ScoreSums(classes, 2, CPU)
+
+
 def scored(rows: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     outputs = 2 * torch.randn(rows, classes, generator=generator)
@@ -88,3 +92,13 @@ def test_of_many_classes_no_table_of_labels_and_predictions_is_kept() -> None:
     assert few.confusion[7, 2] == 0.5
     many.add(torch.eye(201)[:3], torch.tensor([0, 1, 7]), None)
     assert many.metrics().error == pytest.approx(1 / 3)
+
+
+def test_the_mean_over_classes_leaves_out_those_without_rows() -> None:
+    outputs, labels, weights = scored(60, 5)
+    labels %= 3
+    sums = empty_sums(5)
+    sums.add(outputs, labels, weights)
+    wrong = (outputs.argmax(dim=1) != labels).double()
+    errors = [float((wrong * weights)[labels == k].sum() / weights[labels == k].sum()) for k in range(3)]
+    assert sums.metrics().meanPerClassError == pytest.approx(np.mean(errors))

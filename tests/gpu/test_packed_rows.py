@@ -99,3 +99,18 @@ def test_the_scaling_of_packed_rows_survives_json() -> None:
     scaling = PackedScaling(SPEC, (Scaling((1.0,), (2.0,)), Scaling((0.5, 1.5), (1.0, 3.0)), Scaling((), ())))
     outcome = Outcome(rank=0, host="here", scaling=scaling)
     assert Outcome.from_json(outcome.to_json(), b"") == outcome
+
+
+def test_a_scaling_that_is_given_is_its_own_tensors() -> None:
+    rows = load_rows([batch_of(tensors(50))], SPEC, (0.0, 1.0), "error")
+    measured = measure_rows(rows.blocks, SPEC, LocalCommunicator(), CPU)
+    assert isinstance(measured, PackedScaling)
+    picture, numbers = Scaling((7.0,), (3.0,)), Scaling((1.0, 2.0), (4.0, 5.0))
+    for given_scalings, expected in (
+        ((picture, None, None), (picture, *measured.parts[1:])),
+        ((None, numbers, None), (measured.parts[0], numbers, measured.parts[2])),
+        ((picture, numbers, None), (picture, numbers, measured.parts[2])),
+    ):
+        scaling = measure_rows(rows.blocks, SPEC, LocalCommunicator(), CPU, given_scalings)
+        assert isinstance(scaling, PackedScaling)
+        assert scaling.parts == expected

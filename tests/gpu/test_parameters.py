@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
+from gpu.ranks import train_config
 from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.training.flat_parameters import FlatParameters
+from sparkwater.gpu.training.optimizers import make_optimizer, set_step
 
 SHAPE, CLASSES = (1, 16, 16), 4
 
@@ -95,3 +98,20 @@ def test_frozen_parameters_stay_out_of_the_vector() -> None:
     with torch.no_grad():
         flat.values.zero_()
     assert all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_head_has_its_own_learning_rate_also_where_nothing_else_is_trained(frozen: bool) -> None:
+    network = small_network()
+    head = list(network.named_modules())[-1][0]
+    if frozen:
+        network.requires_grad_(False).get_submodule(head).requires_grad_(True)
+    before = copy.deepcopy(network.state_dict())
+    flat = FlatParameters(network, extra=0, head=head)
+    optimizer = make_optimizer(train_config(), flat.groups(5.0))
+    flat.gradients.fill_(1.0)
+    set_step(optimizer, 0.01, 0.0)
+    optimizer.step()
+    for name, value in network.state_dict().items():
+        rate = 0.05 if name.startswith(f"{head}.") else 0.0 if frozen else 0.01
+        torch.testing.assert_close(before[name] - value, torch.full_like(value, rate), rtol=0, atol=1e-6)

@@ -221,6 +221,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         "weighted": {**halves, "collective": "torch", "batch_size": 100, **WEIGHTED},
         "augmented": {**tenth, "collective": "horovod", "epochs": 2, "augmentation": [{"name": "shift", "pixels": 2}]},
         "timed": {**tenth, "collective": "horovod", "max_runtime_secs": 1e-9},
+        "timed without rows": {"starts": [0, 0, ROWS], "collective": "memory", "max_runtime_secs": 1e-9},
         "not finite": {**tenth, "collective": "horovod", "learning_rate": 1e30},
     }
     both = ranks.launch("trainings", tmp_path_factory.mktemp("ranks"), limit=120, jobs=jobs)
@@ -326,8 +327,9 @@ def test_ranks_that_change_pictures_end_with_the_same_weights(reports: Reports) 
     assert small["weights_digest"] == large["weights_digest"]
 
 
-def test_the_clock_of_rank_0_stops_all_ranks_after_the_same_step(reports: Reports) -> None:
-    for report in reports["timed"]:
+@pytest.mark.parametrize("name", ["timed", "timed without rows"])
+def test_the_clock_of_rank_0_stops_all_ranks_after_the_same_step(reports: Reports, name: str) -> None:
+    for report in reports[name]:
         assert report["failure"] is None
         assert report["stopped_by"] == "maxRuntimeSecs"
         assert [record["rows"] for record in report["history"]] == [15]

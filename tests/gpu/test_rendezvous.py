@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from sparkwater.gpu.collective import rendezvous
-from sparkwater.gpu.collective.rendezvous import MAX_VALUE_BYTES, RendezvousServer, RendezvousStore
+from sparkwater.gpu.collective.rendezvous import MAX_ENTRIES, MAX_VALUE_BYTES, RendezvousServer, RendezvousStore
 
 LOOPBACK = "127.0.0.1"
 
@@ -106,6 +106,14 @@ def test_a_gigabyte_is_refused_before_it_is_sent(server: RendezvousServer) -> No
     over = send_raw(server, b"PUT /scope/key HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n", timeout=3)
     assert status_of(over) in (400, 413)
     assert ask(server, "GET", "/scope/key")[0] == 404
+
+
+def test_a_full_store_takes_no_more_and_keeps_what_it_has(server: RendezvousServer) -> None:
+    server.values.update({f"/scope/{number}": b"value" for number in range(MAX_ENTRIES - 1)})
+    assert ask(server, "PUT", "/scope/last", b"value")[0] == 200
+    assert ask(server, "PUT", "/scope/more", b"value")[0] == 409
+    assert ask(server, "GET", "/scope/more")[0] == 404
+    assert ask(server, "GET", "/scope/last") == (200, b"value")
 
 
 def test_a_value_that_breaks_off_is_not_stored(server: RendezvousServer) -> None:

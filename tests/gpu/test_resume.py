@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from gpu import ranks
@@ -50,9 +51,9 @@ def _network() -> Iterator[None]:
     registry._REGISTRY.update(before)
 
 
-def train(folder: Path, **changes: Any) -> Outcome:
+def train(folder: Path, batches: list[pa.RecordBatch] | None = None, **changes: Any) -> Outcome:
     job = ranks.rank_job(ROWS, **{**SETTINGS, "checkpoint_dir": str(folder), **changes})
-    return run_rank(ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, Alone())
+    return run_rank(batches or ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, Alone())
 
 
 def without_times(outcome: Outcome) -> list[Any]:
@@ -86,6 +87,48 @@ def test_a_training_that_is_done_is_not_repeated(tmp_path: Path, undisturbed: Ou
     assert (again.failure, again.resumed_at, again.weights) == (None, 12, undisturbed.weights)
     assert again.details["confusion"]
     assert again.details == undisturbed.details
+
+
+def test_the_best_epoch_before_a_break_stays_the_best(tmp_path: Path) -> None:
+    batches = ranks.misleading_batches(ROWS, HELD_OUT)
+    settings: dict[str, Any] = {"batches": batches, "epochs": 4, "learning_rate": 0.01}
+    whole = train(tmp_path / "whole", **settings)
+    assert (whole.failure, whole.best_epoch) == (None, 0)
+    assert train(tmp_path / "parts", **settings, fail_at=12).failure is not None
+    again = train(tmp_path / "parts", **settings)
+    assert (again.resumed_at, again.best_epoch, again.weights) == (9, 0, whole.weights)
+    assert again.confusion == whole.confusion
+
+
+def test_a_training_that_stopped_before_its_last_epoch_is_not_continued(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"stopping_rounds": 1, "stopping_tolerance": 10.0}
+    stopped = train(tmp_path, **settings)
+    assert (stopped.stopped_by, len(stopped.history)) == ("stoppingRounds", 2)
+    again = train(tmp_path, **settings, fail_at=1)
+    assert (again.failure, again.resumed_at, again.stopped_by) == (None, 8, "stoppingRounds")
+    assert without_times(again) == without_times(stopped)
+    assert again.weights == stopped.weights
+
+
+def test_an_epoch_that_was_cut_short_for_want_of_time_is_trained_again(tmp_path: Path, undisturbed: Outcome) -> None:
+    cut = train(tmp_path, max_runtime_secs=1e-9)
+    assert (cut.failure, cut.stopped_by) == (None, "maxRuntimeSecs")
+    assert [record.rows for record in cut.history] == [13]
+    again = train(tmp_path)
+    assert (again.failure, again.resumed_at) == (None, 0)
+    assert again.weights == undisturbed.weights
+    assert without_times(again) == without_times(undisturbed)
+
+
+def test_want_of_time_is_the_reason_also_where_nothing_gets_better(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"stopping_rounds": 1, "stopping_tolerance": 10.0}
+    assert train(tmp_path, **settings, fail_at=5).failure is not None
+    # The second epoch is cut short; it would have been the last one anyway.
+    cut = train(tmp_path, **settings, max_runtime_secs=1e-9)
+    assert (cut.resumed_at, cut.stopped_by) == (4, "maxRuntimeSecs")
+    again = train(tmp_path, **settings)
+    assert (again.resumed_at, again.stopped_by) == (4, "stoppingRounds")
+    assert [record.rows for record in again.history] == [50, 50]
 
 
 @pytest.mark.parametrize("lost", ["noise", "optimizer.0.exp_avg_sq", "own", "weights"])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.collective.communicator import LocalCommunicator
-from sparkwater.gpu.rows.scaling import Scaling, measure_scaling
+from sparkwater.gpu.rows.scaling import AnyScaling, Scaling, measure_rows, measure_scaling
 
 CPU = torch.device("cpu")
 
@@ -87,3 +88,25 @@ def test_each_channel_gets_its_own_scaling() -> None:
     scaled = Scaling((10.0, 100.0), (2.0, 20.0)).apply(batch)
     assert scaled.tolist() == [[[0.0, 1.0], [0.0, 2.0]]]
     assert batch.tolist() == [[[10.0, 12.0], [100.0, 140.0]]]
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 3)])
+def test_whole_numbers_of_up_to_two_dimensions_are_ids_and_stay_as_they_are(shape: tuple[int, ...]) -> None:
+    ids = torch.randint(0, 900, (20, *shape), generator=torch.Generator().manual_seed(1), dtype=torch.int32)
+    scaling = measure_of("int32", ids)
+    assert scaling == Scaling((), ())
+    applied = scaling.apply(ids)
+    assert applied.dtype == torch.int64
+    assert torch.equal(applied, ids.long())
+
+
+def test_floats_of_two_dimensions_and_whole_numbers_of_three_are_scaled() -> None:
+    values = torch.randint(0, 900, (20, 4, 3, 2), generator=torch.Generator().manual_seed(1))
+    for dtype, tensor in (("int32", values.int()), ("float32", values[..., 0].float()), ("uint8", values[..., 0, 0])):
+        scaling = measure_of(dtype, tensor.to(getattr(torch, dtype)))
+        assert isinstance(scaling, Scaling)
+        assert len(scaling.mean) == 4
+
+
+def measure_of(dtype: str, features: torch.Tensor) -> AnyScaling:
+    return measure_rows(lambda: [features], TensorSpec(dtype, features.shape[1:]), LocalCommunicator(), CPU)

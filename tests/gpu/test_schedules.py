@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 import torch
@@ -80,3 +82,13 @@ def test_a_rate_is_never_negative_nor_above_the_learning_rate(schedule, rows, ba
     rates = [learning_rate(config, length, step) for step in range(length.steps)]
     assert all(0 <= rate <= 0.3 * (1 + 1e-12) for rate in rates)
     assert max(rates) > 0
+
+
+def test_a_fraction_of_an_epoch_has_no_step_more_for_a_rounding_error() -> None:
+    rounded_up = 0
+    for hundredths in range(1, 300):
+        for steps in (1, 7, 10, 30, 100, 125):
+            exact = math.ceil(Fraction(hundredths, 100) * steps)
+            assert Length.of(10 * steps, 10, hundredths / 100).steps == exact
+            rounded_up += math.ceil(hundredths / 100 * steps) != exact
+    assert rounded_up > 0, "without such cases nothing is tested"

@@ -47,3 +47,11 @@ def test_the_best_network_comes_back_with_its_buffers() -> None:
     best.restore(network, weights)
     assert weights.tolist() == [0, 1, 2]
     assert network.running_mean.tolist() == [0, 0, 0]
+
+
+def test_of_equal_values_the_earlier_epoch_stays_the_best() -> None:
+    best = Best.of(nn.BatchNorm1d(3), torch.zeros(3), 4, 0.5)
+    assert not best.beaten_by(0.5, larger=True)
+    assert not best.beaten_by(0.5, larger=False)
+    assert best.beaten_by(0.5 + 1e-12, larger=True)
+    assert best.beaten_by(0.5 - 1e-12, larger=False)

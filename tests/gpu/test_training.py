@@ -11,24 +11,31 @@ import pytest
 import torch
 from gpu import ranks
 from gpu.test_rank import Alone
+from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.collective.world import Place
+from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import dump_weights
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
+from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.training.loop import train
+from sparkwater.gpu.training.state import TrainingState
 
 ROWS = 40
 HELD_OUT = list(range(30, 40))
+
+#: A scaling that doesn't depend on the rows.
+FIXED = Scaling((80.0,), (50.0,))
 
 
 def trained(batches: list[pa.RecordBatch], rows: int = ROWS, **changes: Any) -> Outcome:
@@ -40,11 +47,50 @@ def trained(batches: list[pa.RecordBatch], rows: int = ROWS, **changes: Any) -> 
 def train_rows(batches: list[pa.RecordBatch], **changes: Any) -> torch.Tensor:
     """Return the weights after a training with a scaling that doesn't depend on the rows."""
     job = ranks.rank_job(0, batch_size=100, **changes)
-    rows = load_rows(batches, job.spec, job.task, "error")
     network = build_network(job.network, job.spec.shape, 3, 1)
-    compute = Compute(network, Scaling((80.0,), (50.0,)), torch.device("cpu"))
-    state = train(compute, rows, job.task, Place(0, (len(rows),)), job.config, LocalCommunicator())
-    return state.flat.values.data
+    return train_network(network, batches, Place(0, (count_rows(batches),)), job).flat.values.data
+
+
+def train_network(network: nn.Module, batches: list[pa.RecordBatch], place: Place, job: RankJob) -> TrainingState:
+    rows = load_rows(batches, job.spec, job.task, "error")
+    compute = Compute(network, FIXED, torch.device("cpu"))
+    return train(compute, rows, job.task, place, job.config, LocalCommunicator())
+
+
+def count_rows(batches: list[pa.RecordBatch]) -> int:
+    return sum(batch.num_rows for batch in batches)
+
+
+def training_metric(record: EpochRecord, name: str) -> float:
+    return getattr(record.training, name)
+
+
+def passed_on(layer: nn.Module, rank: int, **changes: Any) -> list[bytes]:
+    """Return what a network's first layer makes of the batches of 3 steps in each of 2 epochs, on one of two ranks.
+
+    All rows are the same, so batches differ by what is random only.
+    """
+    seen: list[bytes] = []
+    layer.register_forward_hook(lambda module, given, output: seen.append(output.detach().numpy().tobytes()))
+    network = nn.Sequential(layer, nn.Flatten(), nn.Linear(256, 3))
+    job = ranks.rank_job(0, batch_size=10, epochs=2, **changes)
+    train_network(network, ranks.picture_batches([5] * 30), Place(rank, ((30, 0), (0, 30))[rank]), job)
+    assert len(seen) == 6
+    return seen
+
+
+def test_pictures_are_changed_otherwise_in_each_step_and_on_each_rank() -> None:
+    steps = parse_augmentation([{"name": "shift", "pixels": 3}])
+    seen = [each for rank in (0, 1) for each in passed_on(nn.Identity(), rank, augmentation=steps)]
+    assert len(set(seen)) == 12
+    assert passed_on(nn.Identity(), 1, augmentation=steps) == seen[6:]
+    assert len(set(passed_on(nn.Identity(), 0))) == 1
+
+
+def test_a_network_draws_other_numbers_in_each_step_and_on_each_rank() -> None:
+    seen = [each for rank in (0, 1) for each in passed_on(nn.Dropout(0.5), rank)]
+    assert len(set(seen)) == 12
+    assert passed_on(nn.Dropout(0.5), 1) == seen[6:]
 
 
 def test_a_row_of_weight_2_is_that_row_twice() -> None:
@@ -66,6 +112,27 @@ def test_a_row_of_weight_0_is_as_good_as_absent() -> None:
     assert light.weights == absent.weights
     assert light.scaling == absent.scaling
     assert (light.rows, light.weightless) == (ROWS - 6, 6)
+
+
+def test_the_loss_and_the_metrics_of_training_rows_are_weighted_means() -> None:
+    weights = {row: (0.5, 1.0, 4.0, 2.0)[row % 4] for row in range(ROWS)}
+    batches = ranks.picture_batches(range(ROWS), weights=weights)
+    # Without a learning rate the network stays what it is.
+    job = ranks.rank_job(0, epochs=1, learning_rate=0.0, weighted=True)
+    network = build_network(job.network, job.spec.shape, 3, 1)
+    (record,) = train_network(network, batches, Place(0, (ROWS,)), job).history
+    pictures = load_rows(batches, job.spec, job.task, "error").features
+    with torch.no_grad():
+        outputs = network(FIXED.apply(pictures))
+    labels, counts = torch.arange(ROWS) % 3, torch.tensor([*weights.values()])
+    losses = functional.cross_entropy(outputs, labels, reduction="none")
+    wrong = (outputs.argmax(dim=1) != labels).float()
+    logloss, error = (float((values * counts).sum() / counts.sum()) for values in (losses, wrong))
+    assert record.loss == pytest.approx(logloss, rel=1e-5)
+    assert training_metric(record, "logloss") == pytest.approx(logloss, rel=1e-5)
+    assert training_metric(record, "error") == pytest.approx(error, rel=1e-5)
+    assert abs(logloss - float(losses.mean())) > 1e-4
+    assert abs(error - float(wrong.mean())) > 0.01
 
 
 def test_weights_of_classes_are_weights_of_their_rows_and_are_corrected_in_scores() -> None:
@@ -110,10 +177,7 @@ def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> 
 
 
 def test_the_best_epoch_is_the_one_that_is_kept() -> None:
-    table = pa.Table.from_batches(ranks.picture_batches(range(ROWS), held_out=HELD_OUT))
-    # What is held out has other labels: the more is learned, the worse it is predicted.
-    labels = [float((row + (row in HELD_OUT)) % 3) for row in range(ROWS)]
-    batches = table.set_column(table.column_names.index("label"), "label", pa.array(labels)).to_batches()
+    batches = ranks.misleading_batches(ROWS, HELD_OUT)
     recipe: dict[str, Any] = {"validation": True, "learning_rate": 0.02, "momentum": 0.5}
     kept = trained(batches, **recipe, epochs=6, keep_best=True, stopping_rounds=2)
     values = [record.judged.logloss for record in kept.history]
@@ -122,6 +186,15 @@ def test_the_best_epoch_is_the_one_that_is_kept() -> None:
     again = trained(batches, **recipe, epochs=kept.best_epoch + 1)
     assert kept.weights == again.weights
     assert again.best_epoch is None
+
+
+def test_the_confusion_matrix_is_the_kept_epochs() -> None:
+    batches = ranks.misleading_batches(ROWS, HELD_OUT)
+    recipe: dict[str, Any] = {"validation": True, "learning_rate": 0.005, "momentum": 0.9}
+    kept = trained(batches, **recipe, epochs=6, keep_best=True)
+    assert kept.best_epoch == 0
+    assert kept.confusion == trained(batches, **recipe, epochs=1).confusion
+    assert kept.confusion != trained(batches, **recipe, epochs=6).confusion
 
 
 def test_a_fraction_of_an_epoch_is_that_share_of_its_steps() -> None:

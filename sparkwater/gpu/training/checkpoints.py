@@ -100,8 +100,7 @@ class CheckpointFolder:
         except OSError as error:
             self._delete(folder)
             raise CheckpointError(f"no checkpoint could be written to {self.url!r}: {error}") from error
-        for old in self._finished()[KEPT:]:
-            self._delete(f"{self._root}/{old}")
+        self._delete_old()
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, or None where there is none at all.
@@ -190,6 +189,16 @@ class CheckpointFolder:
         """Return the names of the checkpoints that have a manifest, newest first."""
         finished = (name for name in self._names() if self._is_file(f"{self._root}/{name}/{_MANIFEST}"))
         return sorted(finished, reverse=True)
+
+    def _delete_old(self) -> None:
+        """Delete what is older than the checkpoints that stay; if it can't be listed it stays too."""
+        try:
+            old = self._finished()[KEPT:]
+        except OSError as error:
+            logger.warning("old checkpoints in %s could not be listed, and stay: %s", self.url, error)
+            return
+        for name in old:
+            self._delete(f"{self._root}/{name}")
 
     def _names(self) -> list[str]:
         found = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True))

@@ -35,7 +35,7 @@ class Length:
     def of(cls, rows: int, batch_size: int, epochs: float) -> Length:
         """Return the length of a training; a fraction of an epoch is that share of its steps, rounded up."""
         steps = steps_an_epoch(rows, batch_size)
-        # Rounded first: 0.1 epochs of 30 steps are 3 steps, not 3.0000000000000004.
+        # Rounded first: 0.07 epochs of 100 steps are 7 steps, not 7.000000000000001.
         return cls(rows, steps, math.ceil(round(epochs * steps, 6)))
 
     def steps_of(self, epoch: int) -> int:
