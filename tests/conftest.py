@@ -14,6 +14,7 @@ os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 import pytest
+from hypothesis import is_hypothesis_test
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,14 @@ def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one kind of session one after the other: a new session costs many seconds."""
+    """Run the tests of one kind of session one after the other: a new session costs many seconds.
+
+    A hang under Hypothesis ends the whole run at the time limit: Hypothesis takes the exception that ends any
+    other test for a failed example, and tries it again, now without a limit.
+    """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.timeout(method="thread"))
     sessions = ("cluster", "gpu_cluster")
     items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(sessions)])
 

@@ -34,6 +34,32 @@ def test_shipped_digits_are_as_described():
     assert counts["training", "5"] in (903, 904)
 
 
+HANGING = """
+from hypothesis import given
+from hypothesis import strategies as st
+
+@given(st.none())
+def test_hangs(_):
+    while True:
+        pass
+"""
+
+
+def test_a_hang_under_hypothesis_ends_at_the_time_limit(tmp_path):
+    (tmp_path / "test_hangs.py").write_text(HANGING)
+    options = ["-p", "conftest", "-p", "no:cacheprovider", "--timeout", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_hangs.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "+ Timeout +" in done.stdout + done.stderr
+
+
 def executable(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

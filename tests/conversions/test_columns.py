@@ -22,6 +22,7 @@ from sparkwater.conversions import (
     to_tensor_column,
     with_tensor_spec,
 )
+from sparkwater.conversions.stages.columns import checked_tensors
 from sparkwater.conversions.tensors.spec import DTYPES
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -143,6 +144,32 @@ def test_a_null_in_an_array_is_an_unusable_row(spark: SparkSession, kind: str, d
     frame = spark.createDataFrame([([1, 2],), ([1, None],), (None,)], "a array<int>").select(F.col("a").cast(kind))
     stage = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[2], dtype=dtype, handleInvalid="keep")
     assert tensors(stage.transform(frame.coalesce(1)), dtype) == [[1, 2], None, None]
+
+
+#: Twelve numbers as three levels of arrays of the shape [2, 3, 2], and what is wrong where they have another one.
+IRREGULAR = {
+    "as asked": ([[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]], None),
+    "outer": ([[[0, 1], [2, 3], [4, 5], [6, 7]], [[8, 9], [10, 11]]], "lengths"),
+    "inner": ([[[0, 1], [2, 3], [4, 5]], [[6, 7, 8], [9], [10, 11]]], "lengths"),
+    "both": ([[[0, 1, 2], [3]], [[4, 5], [6, 7], [8, 9], [10, 11]]], "lengths"),
+    "outermost": ([[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9], [10, 11]]], "lengths"),
+    "too many": ([[[0, 1], [2, 3], [4, 5]]] * 3, "18 values"),
+    "a null level": ([[[0, 1], [2, 3], [4, 5]], None], "null"),
+    "a null level below": ([[[0, 1], [2, 3], [4, 5]], [[6, 7], None, [10, 11]]], "null"),
+}
+
+
+@pytest.mark.parametrize("kind", ["int", "double"])
+def test_no_number_of_a_nested_array_changes_its_place(spark: SparkSession, kind: str) -> None:
+    rows = [(name, array) for name, (array, _) in IRREGULAR.items()]
+    frame = spark.createDataFrame(rows, "name string, a array<array<array<int>>>").coalesce(1)
+    frame = frame.withColumn("a", F.col("a").cast(f"array<array<array<{kind}>>>"))
+    stage = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[2, 3, 2], dtype="int32", handleInvalid="keep")
+    assert tensors(stage.transform(frame), "<i4") == [list(range(12))] + [None] * 7
+    checked = checked_tensors(frame, "a", TensorSpec("int32", (2, 3, 2)))
+    found = {row.name: row.problem for row in frame.select("name", checked["problem"].alias("problem")).collect()}
+    assert found.pop("as asked") is None
+    assert all(IRREGULAR[name][1] in reason for name, reason in found.items())
 
 
 def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:

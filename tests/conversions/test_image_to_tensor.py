@@ -334,6 +334,22 @@ def test_null_and_odd_uris_are_unusable_rows(spark: SparkSession) -> None:
     assert [row.tensor for row in stage.transform(frame).collect()] == [None] * 5
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "uri string",
+        "image struct<origin string, height int, width int, nChannels int, mode int, data binary>",
+        "content binary, path string",
+    ],
+    ids=["URI", "image struct", "bytes with a path"],
+)
+def test_a_row_whose_name_is_null_is_named_by_its_hash(spark: SparkSession, kind: str) -> None:
+    frame = spark.createDataFrame([(None,) * (1 + kind.count("path"))], kind)
+    stage = ImageToTensor(inputCol=frame.columns[0], outputCol="tensor", imageShape=[2, 2, 1])
+    with pytest.raises(PySparkException, match=r"invalid row with content hash [0-9A-F]+: the value is null"):
+        stage.transform(frame).collect()
+
+
 def test_paths_that_spark_lists_can_be_read_as_uris(spark: SparkSession, tmp_path: Path) -> None:
     for row, name in enumerate(["a b", "c++", "50%", "a%20b", "x#y", "x?y", "ü"]):
         (tmp_path / name).mkdir()

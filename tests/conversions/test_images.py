@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES, decode_image, pixels_to_tensor
 from sparkwater.errors import DataError
@@ -287,6 +287,24 @@ def test_a_large_jpeg_that_lies_on_its_side_is_turned() -> None:
     assert decoded.tolist() == np.asarray(expected).tolist()
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_jpeg_is_decoded_at_the_same_fraction_whatever_side_it_lies_on(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lies = orientation > 4
+    pixels = noise(128, 512) if lies else noise(512, 128)
+    data = encode(Image.fromarray(pixels), "JPEG", exif=exif.tobytes())
+    # Upright it is 512 high and 128 wide: a quarter is twice 64 x 16, which an eighth isn't.
+    found = decode_image(data, 64, 16, 1)[0]
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.draft("L", (128, 32) if lies else (32, 128))
+        assert max(opened.size) == 128
+        upright = ImageOps.exif_transpose(opened)
+    assert found.tolist() == np.asarray(upright.resize((16, 64), Image.Resampling.BILINEAR)).tolist()
+    full = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).resize((16, 64), Image.Resampling.BILINEAR)
+    assert found.tolist() != np.asarray(full).tolist()
+
+
 def test_16_bit_grey_is_resized_after_its_conversion() -> None:
     data = encode(Image.fromarray(np.full((6, 6), 0xABCD, np.uint16)), "PNG")
     assert (decode_image(data, 3, 4, 1) == 0xAB).all()
@@ -329,10 +347,25 @@ def test_a_picture_cut_short_is_corrupt(kind: str, share: float) -> None:
         decode_image(data[: int(len(data) * share)], 32, 32, 3)
 
 
-@pytest.mark.parametrize("exif", [b"this is no TIFF header at all", bytes(8), b"II*\0"])
+#: A directory of one entry: the orientation of a picture that lies on its side.
+SIDEWAYS = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [b"this is no TIFF header at all", bytes(8), b"II*\0", b"I", b"II", b"MM", SIDEWAYS[:9], SIDEWAYS[:-2],
+     SIDEWAYS[:-1]],
+)  # fmt: skip
 def test_a_damaged_exif_block_is_corrupt(exif: bytes) -> None:
     with pytest.raises(DataError, match="EXIF block is damaged"):
         decode_image(encode(Image.fromarray(noise(8, 8, 3)), "PNG", exif=exif), 8, 8, 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of no place for a second directory
+def test_an_exif_block_may_end_with_its_directory() -> None:
+    pixels = noise(8, 4)
+    decoded = decode_image(encode(Image.fromarray(pixels), "PNG", exif=SIDEWAYS), 4, 8, 1)
+    assert decoded[0].tolist() == np.rot90(pixels, -1).tolist()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

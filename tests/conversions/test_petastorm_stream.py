@@ -195,7 +195,7 @@ def test_fsspec_filesystems_and_plain_paths(dataset, tmp_path):
 
 
 def test_sizes_that_do_not_add_up_are_refused_at_once(dataset):
-    for sizes in ([50], [51, -1], []):
+    for sizes in ([50], [52], [51, 1], [51, -1], [52, -1], [-1, 52], []):
         with pytest.raises(ConfigurationError, match="rank 1 of 2 has 51 rows"):
             stream(dataset, 1, 2, 0, 42, sizes)
 

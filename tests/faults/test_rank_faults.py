@@ -18,7 +18,9 @@ from sparkwater.errors import DataError, RankFailure
 from sparkwater.gpu.collective.connections import COLLECTIVES
 from sparkwater.gpu.networks import register_network, registry
 from sparkwater.gpu.networks.zoo import lenet
+from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.ml import ImageClassifier, confusion_matrix
+from sparkwater.ml.launch.launcher import first_cause
 
 
 class FailsAtStepSeven(torch.nn.Module):
@@ -107,6 +109,26 @@ def test_killed_rank_is_a_rank_failure_and_the_cluster_trains_again(cluster, col
     assert caught.value.remote_traceback
     assert is_clean(before), traces() - before
     assert ImageClassifier(numWorkers=2, epochs=1, batchSize=16).fit(frame).summary.numRows == 100
+
+
+def failed(rank: int, kind: str, first: bool) -> Outcome:
+    return Outcome(rank, f"host {rank}", Failure(kind, f"rank {rank} said so", "its traceback", 2, 5, first))
+
+
+def test_the_rank_that_failed_by_itself_is_named_before_those_that_broke_with_it():
+    by_itself, broken = failed(2, "ArithmeticError", True), [failed(rank, "PeerFailed", False) for rank in (0, 1, 3)]
+    for outcomes in ([by_itself, *broken], [*broken, by_itself], [by_itself, failed(3, "OSError", True), *broken[:2]]):
+        cause = first_cause(outcomes)
+        assert isinstance(cause, RankFailure)
+        assert (cause.rank, cause.host, cause.error_type) == (2, "host 2", "ArithmeticError")
+    # Where all broke, the lowest rank speaks.
+    assert first_cause(broken[::-1]).rank == 0
+
+
+def test_a_users_mistake_on_one_rank_is_raised_as_what_it_is():
+    cause = first_cause([failed(0, "PeerFailed", False), failed(1, "DataError", True)])
+    assert type(cause) is DataError
+    assert str(cause) == "rank 1 said so"
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)

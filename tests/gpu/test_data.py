@@ -290,10 +290,10 @@ def test_other_weights_labels_and_roles_of_the_same_rows_are_other_contents() ->
         {"label": pa.array([CLASSES[(row + 1) % 4] for row in ids])},
         {"key": pa.array([key_of(row + 1) for row in ids], pa.int64())},
     ]
-    contents = {load_rows([batch_of(ids, **{**usual, **other})], SPEC, CLASSES, "error").content for other in others}
+    contents = {load_rows([batch_of(ids, **{**usual, **other})], SPEC, TASK, "error").content for other in others}
     assert len(contents) == len(others)
     shuffled = batch_of(ids, **usual).take(pa.array([3, 1, 5, 0, 2, 4]))
-    assert load_rows([shuffled], SPEC, CLASSES, "error").content in contents
+    assert load_rows([shuffled], SPEC, TASK, "error").content in contents
 
 
 def test_rows_keep_their_own_keys_where_others_are_left_out() -> None:
@@ -303,8 +303,8 @@ def test_rows_keep_their_own_keys_where_others_are_left_out() -> None:
     light = batch_of(ids, weight=pa.array([0.0 if row in bad else 1.0 for row in ids]))
     good = [row for row in ids if row not in bad]
     for batch, columns in ((broken, {}), (light, {"weight": pa.array([1.0] * len(good))})):
-        rows = load_rows([batch], SPEC, CLASSES, "skip")
-        expected = load_rows([batch_of(good, **columns)], SPEC, CLASSES, "error")
+        rows = load_rows([batch], SPEC, TASK, "skip")
+        expected = load_rows([batch_of(good, **columns)], SPEC, TASK, "error")
         assert ids_of(rows) == ids_of(expected) == sorted(good, key=key_of)
         assert rows.content == expected.content
 
@@ -313,6 +313,6 @@ def test_rows_of_weight_0_are_counted_apart_from_those_that_cannot_be_used() -> 
     values = tensors_to_arrow(pictures([0, 1, 2, 3, 4])).to_pylist()
     tensors = pa.array([None, None, *values[2:]], pa.binary())
     batch = batch_of([0, 1, 2, 3, 4], tensor=tensors, weight=pa.array([1.0, 0.0, 0.0, 2.0, 3.0]))
-    rows = load_rows([batch], SPEC, CLASSES, "skip")
+    rows = load_rows([batch], SPEC, TASK, "skip")
     assert (len(rows), rows.skipped.count, rows.weightless) == (2, 2, 1)
     assert sorted(ids_of(rows)) == [3, 4]

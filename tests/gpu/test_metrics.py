@@ -13,8 +13,8 @@ from sparkwater.gpu.tasks.class_metrics import ClassSums
 CPU = torch.device("cpu")
 
 
-def empty_sums(classes: int) -> ScoreSums:
-    return ScoreSums(classes, 2, CPU)
+def empty_sums(classes: int) -> ClassSums:
+    return ClassSums(classes, 2, CPU)
 
 
 def scored(rows: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -97,7 +97,7 @@ def test_the_best_epoch_before_a_break_stays_the_best(tmp_path: Path) -> None:
     assert train(tmp_path / "parts", **settings, fail_at=12).failure is not None
     again = train(tmp_path / "parts", **settings)
     assert (again.resumed_at, again.best_epoch, again.weights) == (9, 0, whole.weights)
-    assert again.confusion == whole.confusion
+    assert again.details == whole.details
 
 
 def test_a_training_that_stopped_before_its_last_epoch_is_not_continued(tmp_path: Path) -> None:

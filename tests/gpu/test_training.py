@@ -193,8 +193,8 @@ def test_the_confusion_matrix_is_the_kept_epochs() -> None:
     recipe: dict[str, Any] = {"validation": True, "learning_rate": 0.005, "momentum": 0.9}
     kept = trained(batches, **recipe, epochs=6, keep_best=True)
     assert kept.best_epoch == 0
-    assert kept.confusion == trained(batches, **recipe, epochs=1).confusion
-    assert kept.confusion != trained(batches, **recipe, epochs=6).confusion
+    assert kept.details == trained(batches, **recipe, epochs=1).details
+    assert kept.details != trained(batches, **recipe, epochs=6).details
 
 
 def test_a_fraction_of_an_epoch_is_that_share_of_its_steps() -> None:

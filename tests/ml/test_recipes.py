@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import start_session
 from digits import tensor_frame
 from pyspark.sql import functions as F
 
@@ -16,56 +17,84 @@ def weighted_frame(spark, rows=60, classes=2):
     return frame.withColumn("weight", (F.col("id") % 4).cast("double")).withColumn("held_out", F.col("id") % 5 == 0)
 
 
-def test_weights_validation_augmentation_and_stopping_through_spark(spark, tmp_path):
-    frame = weighted_frame(spark).withColumn("weight", F.when(F.col("id") != 1, F.col("weight")).otherwise(-1.0))
-    frame = frame.withColumn("weight", F.when(F.col("id") != 2, F.col("weight")))
-    total = frame.count()
-    estimator = ImageClassifier(
-        weightCol="weight",
-        validationIndicatorCol="held_out",
-        classWeight="balanced",
-        stoppingMetric="auc",
-        augmentation=[{"name": "shift", "pixels": 1}, {"name": "erase"}],
-        optimizer="adam",
-        learningRate=0.003,
-        learningRateSchedule="oneCycle",
-        warmupEpochs=0.5,
-        maxNorm=3.0,
-        clipNorm=5.0,
-        labelSmoothing=0.05,
-        epochs=3.5,
-        batchSize=16,
-        handleInvalid="skip",
-        idCol="id",
-    )
-    estimator.save(str(tmp_path / "estimator"))
-    model = ImageClassifier.load(str(tmp_path / "estimator")).fit(frame)
+#: The row without a weight, and the one with a weight below 0.
+NULL, NEGATIVE = 2, 3
+
+RECIPE = {
+    "weightCol": "weight",
+    "validationIndicatorCol": "held_out",
+    "classWeight": "balanced",
+    "stoppingMetric": "auc",
+    "augmentation": [{"name": "shift", "pixels": 1}, {"name": "erase"}],
+    "optimizer": "adam",
+    "learningRate": 0.003,
+    "learningRateSchedule": "oneCycle",
+    "warmupEpochs": 0.5,
+    "maxNorm": 3.0,
+    "clipNorm": 5.0,
+    "labelSmoothing": 0.05,
+    "epochs": 3.5,
+    "batchSize": 16,
+    "handleInvalid": "skip",
+    "idCol": "id",
+}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rows = weighted_frame(start_session("local[2]"))
+    weight = F.when(F.col("id") == NEGATIVE, -1.0).when(F.col("id") != NULL, F.col("weight"))
+    return rows.withColumn("weight", weight).cache()
+
+
+@pytest.fixture(scope="module")
+def model(frame, tmp_path_factory):
+    """A model of the whole recipe, fitted by an estimator that was saved and loaded."""
+    path = str(tmp_path_factory.mktemp("recipe") / "estimator")
+    ImageClassifier(**RECIPE).save(path)
+    return ImageClassifier.load(path).fit(frame)
+
+
+def test_rows_without_a_usable_weight_are_skipped_and_named(frame, model):
+    assert sorted(frame.where("id in (2, 3)").select("id", "weight").collect()) == [(NULL, None), (NEGATIVE, -1.0)]
+    assert dict(model.summary.skippedRows) == {str(NULL): "the weight is null", str(NEGATIVE): "the weight is -1.0"}
+
+
+def test_each_row_is_trained_on_validated_on_without_weight_or_skipped(frame, model):
     summary = model.summary
-    reasons = dict(summary.skippedRows)
-    assert reasons.get("2") == "the weight is null"
-    assert "1" not in reasons or reasons["1"] == "the weight is -1.0"
-    assert summary.numRows + summary.numValidationRows + summary.numWeightless + summary.numSkipped == total
-    assert summary.numWeightless == frame.where("weight = 0").count()
+    assert summary.numSkipped == 2
+    assert summary.numWeightless == frame.where("weight = 0").count() > 0
     assert summary.numValidationRows == frame.where("weight > 0 and held_out").count() > 0
-    history = summary.history.collect()
-    assert len(history) == 4
-    assert history[3]["rows"] < history[0]["rows"] == summary.numRows
+    assert summary.numRows == frame.where("weight > 0 and not held_out").count()
+    assert summary.numRows + summary.numValidationRows + summary.numWeightless + summary.numSkipped == frame.count()
+
+
+def test_half_an_epoch_at_the_end_has_fewer_rows(model):
+    rows = [row["rows"] for row in model.summary.history.collect()]
+    assert len(rows) == 4
+    assert rows[3] < rows[0] == model.summary.numRows
+    assert model.summary.stoppedBy == "epochs"
+
+
+def test_the_best_epoch_is_that_of_the_metric_asked_for(model):
+    history = model.summary.history.collect()
     assert all(0 <= row["validationAuc"] <= 1 and row["validationTopKError"] is None for row in history)
-    assert summary.bestEpoch == max(range(4), key=lambda epoch: history[epoch]["validationAuc"])
-    assert summary.stoppedBy == "epochs"
-    sums = {row["label"]: row["total"] for row in training_weights(frame)}
+    assert model.summary.bestEpoch == max(range(4), key=lambda epoch: history[epoch]["validationAuc"])
+
+
+def test_balanced_classes_weigh_alike_by_the_weights_of_their_rows(frame, model):
+    used = frame.where("weight >= 0 and not held_out")
+    sums = {row["label"]: row["total"] for row in used.groupBy("label").agg(F.sum("weight").alias("total")).collect()}
     assert model.fitted.trained.task.class_weights == pytest.approx(
         [sum(sums.values()) / (2 * sums[label]) for label in (0, 1)]
     )
+
+
+def test_a_saved_model_has_the_same_summary_and_predictions(frame, model, tmp_path):
     model.save(str(tmp_path / "model"))
     loaded = ImageClassifierModel.load(str(tmp_path / "model"))
-    assert loaded.summary == summary
+    assert loaded.summary == model.summary
     assert loaded.transform(frame).collect() == model.transform(frame).collect()
-
-
-def training_weights(frame):
-    used = frame.where("weight >= 0 and not held_out")
-    return used.groupBy("label").agg(F.sum("weight").alias("total")).collect()
 
 
 def test_no_epochs_give_a_model_that_transforms(spark):

@@ -111,6 +111,19 @@ def test_sparse_and_dense_vectors_arrays_and_tensors_hold_the_same_numbers(spark
     assert len(results[0]) == 12
 
 
+@pytest.mark.parametrize("kinds", [("float", "double"), ("double", "float")])
+def test_a_side_of_doubles_keeps_its_digits_beside_one_of_floats(spark, kinds):
+    # The numbers of the doubles are as near to each other as no two floats are.
+    values = {"float": [[1.0]], "double": [[1 + 4e-10], [1 + 2e-10]]}
+    queries, references = (frame(spark, values[kind], f"id long, features array<{kind}>") for kind in kinds)
+    found = as_rows(k_nearest(queries, references, 1, "l2"))
+    distances = [1 + 4e-10 - 1, 1 + 2e-10 - 1]
+    if kinds[0] == "float":
+        assert found == [(0, 1, 1, distances[1])]
+    else:
+        assert found == [(row, 1, 0, distances[row]) for row in range(2)]
+
+
 def test_unusable_vectors_fail_the_job_are_left_out_or_have_nulls(spark):
     values = [QUERIES[0], None, [np.nan] * 6, QUERIES[3]]
     queries, references = frame(spark, values), frame(spark, REFERENCES)

@@ -136,6 +136,22 @@ def test_float32_screening_loses_no_neighbour(measure, scale):
     )
 
 
+def near_ties(rows, length, dtype, seed):
+    """Return vectors that differ by the last digit of their numbers: less than a matrix product's rounding."""
+    random = np.random.default_rng(seed)
+    digits = 1 + np.finfo(dtype).eps * random.integers(-1, 2, (rows, length))
+    return ((3 + random.standard_normal(length)) * digits).astype(dtype)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_nearest_of_near_ties_are_those_of_float64(measure, dtype):
+    x, y = 3 + vectors(40, 64, 9, dtype), near_ties(200, 64, dtype, 0)
+    assert search(block(x), [block(y[:90]), block(y[90:], np.arange(90, 200))], measure, 10) == expected(
+        block(x), [block(y)], measure, 10
+    )
+
+
 def test_equal_vectors_tie_and_the_smaller_id_is_nearer():
     one = vectors(1, 129, 0)
     references = [block(np.repeat(one, 3, axis=0), ids) for ids in (["d", "f", "b"], ["a", "e", "c"])]

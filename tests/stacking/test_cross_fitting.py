@@ -26,6 +26,7 @@ from tables import MeanModel, MeanRegressor, table
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import Folds, LevelOneFrame, assign_folds, cross_fit
+from sparkwater.stacking.level_one.prepare import prepare
 
 
 def forest(**params: str) -> RandomForestClassifier:
@@ -215,6 +216,27 @@ def test_duplicates_share_a_fold_and_each_has_its_prediction(numbers: DataFrame)
     assert found.frame.count() == 80
 
 
+def test_rows_that_a_fold_of_the_same_seed_left_out_have_folds_of_their_own(numbers: DataFrame) -> None:
+    folds = Folds(2, idCol="id")
+    outside = folds.assign(numbers).where("fold = 1").drop("fold")
+    prepared = prepare(outside, folds, "regression", "label")
+    sizes = [fold.rows.rows for fold in prepared.folds]
+    assert sum(sizes) == outside.count()
+    assert min(sizes) > sum(sizes) / 4
+    prepared.frame.unpersist()
+
+
+@pytest.mark.parametrize("identity", ["id", None])
+def test_learners_see_the_same_rows_in_the_same_order(numbers: DataFrame, identity: str | None) -> None:
+    orders = []
+    for frame in (numbers, numbers.orderBy(F.desc("id")), numbers.repartition(5).orderBy(F.rand(2))):
+        prepared = prepare(frame.coalesce(1), "part", "regression", "label", idCol=identity)
+        orders.append([row.id for row in prepared.all_rows().collect()])
+        prepared.frame.unpersist()
+    assert orders[0] == orders[1] == orders[2]
+    assert sorted(orders[0]) == list(range(60))
+
+
 def test_folds_may_be_any_category(numbers: DataFrame) -> None:
     frame = numbers.withColumn("part", F.expr("concat('part ', part)"))
     found = cross_fit({"mean": MeanRegressor()}, frame, "part")
@@ -290,6 +312,14 @@ def test_a_learner_that_loses_or_doubles_rows_is_refused(numbers: DataFrame, row
     changing = Pipeline(stages=[SQLTransformer(statement=f"SELECT * FROM __THIS__ {rows}"), MeanRegressor()])
     with pytest.raises(DataError, match="rows were scored where there are"):
         cross_fit({"mean": changing}, numbers, Folds(2))
+
+
+def test_a_learner_that_gives_one_row_in_place_of_another_is_refused(numbers: DataFrame) -> None:
+    # Rows 3 and 6 are in the same fold, so each fold has as many as before.
+    rows = "WHERE id != 3 UNION ALL SELECT * FROM __THIS__ WHERE id = 6"
+    changing = Pipeline(stages=[SQLTransformer(statement=f"SELECT * FROM __THIS__ {rows}"), MeanRegressor()])
+    with pytest.raises(DataError, match="20 rows were scored where there are 20, or not the same ones"):
+        cross_fit({"mean": changing}, numbers, "part")
 
 
 @pytest.mark.parametrize("value", [float("nan"), None])

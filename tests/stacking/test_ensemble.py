@@ -231,6 +231,15 @@ def test_blending_takes_fitted_models_and_no_row_twice(diabetes: DataFrame) -> N
         ensemble.fit(diabetes)
 
 
+def test_blending_numbers_string_labels_for_the_learners() -> None:
+    wine = table(start_session("local[2]"), "wine")
+    wine = wine.withColumn("label", F.element_at(F.array(*map(F.lit, "cab")), (F.col("label") + 1).cast("int")))
+    ensemble = StackedEnsemble(learners={"tree": DecisionTreeClassifier(maxDepth=4)}, numFolds=2)
+    model = ensemble.fitBlending(wine.where("id % 2 = 0"), wine.where("id % 2 = 1"))
+    assert model.classes == ["a", "b", "c"]
+    assert model.transform(wine).where("label = predictedLabel").count() > 0.85 * wine.count()
+
+
 def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: DataFrame, tmp_path: Path) -> None:
     linear = LinearRegression()
     inner = StackedEnsemble(

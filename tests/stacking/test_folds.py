@@ -106,6 +106,20 @@ def test_folds_of_time_are_spans_that_follow_each_other(spark: SparkSession, kin
     assert all(24 <= row.n <= 26 for row in spans)
 
 
+def test_spans_of_time_are_of_equal_numbers_of_rows_where_they_can_be(spark: SparkSession) -> None:
+    frame = rows(spark, 12)
+    assert folds(assign_folds(frame, 4, timeCol="id")) == {row: row // 3 for row in range(12)}
+    assert folds(assign_folds(frame, 2, timeCol="id")) == {row: row // 6 for row in range(12)}
+
+
+def test_a_label_of_as_many_rows_as_folds_is_in_each_of_them(spark: SparkSession) -> None:
+    frame = rows(spark, 20).withColumn("label", F.expr("if(id < 4, 'rare', 'b')"))
+    found = assign_folds(frame, 4, foldAssignment="stratified", labelCol="label")
+    assert sorted(folds(found.where("label = 'rare'")).values()) == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="'rare' has 4 rows, fewer than numFolds=5"):
+        assign_folds(frame, 5, foldAssignment="stratified", labelCol="label")
+
+
 def test_duplicates_share_a_fold(spark: SparkSession) -> None:
     frame = rows(spark, 100)
     found = assign_folds(frame.union(frame).union(frame).repartition(5), 7)

@@ -6,12 +6,13 @@ from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import LinearRegressionModel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from scipy.optimize import lsq_linear
 from sklearn.linear_model import LinearRegression
 
 from sparkwater.errors import DataError
 from sparkwater.stacking import NonNegativeRegression
 from sparkwater.stacking.level_one.prepare import Task
-from sparkwater.stacking.meta_learner import LevelOneInput, solve_bounded
+from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
 
 
 def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,6 +47,32 @@ def test_columns_beyond_the_bounded_ones_may_have_any_weight(bounded: int) -> No
     free = LinearRegression().fit(features, label).coef_
     if bounded == 0:
         np.testing.assert_allclose(weights, free, rtol=1e-6, atol=1e-9)
+
+
+def test_free_columns_of_a_regression_may_have_a_negative_weight(spark: SparkSession) -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(80, 4))
+    label = features @ [-1.0, 2.0, -3.0, -0.5] + 1
+    lines = [(Vectors.dense(row), float(y)) for row, y in zip(features, label, strict=True)]
+    frame = spark.createDataFrame(lines, ["features", "label"])
+    for free in (0, 2):
+        found = NonNegativeRegression(freeColumns=free).fit(frame).coefficients.toArray()
+        low = [0.0] * (4 - free) + [-np.inf] * free
+        centred = features - features.mean(axis=0)
+        expected = lsq_linear(centred, label - label.mean(), (low, np.inf)).x
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+        assert (found[4 - free :] < -0.1).all()
+
+
+def test_passthrough_columns_of_two_classes_may_have_a_negative_weight(spark: SparkSession) -> None:
+    rng = np.random.default_rng(4)
+    learner, other = rng.uniform(size=200), rng.normal(size=200)
+    label = (rng.normal(size=200) - 2 * learner - 2 * other > 0).astype(float)
+    lines = [(Vectors.dense(row[:2]), row[2]) for row in np.column_stack([learner, other, label]).tolist()]
+    frame = spark.createDataFrame(lines, ["features", "label"])
+    found = default_meta_learner(Task("classification", (0.0, 1.0)), 1, 1, 200, "none").fit(frame).coefficients
+    assert found[0] == 0
+    assert found[1] < -1
 
 
 def test_doubled_columns_are_solved() -> None:

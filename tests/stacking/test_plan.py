@@ -3,10 +3,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 from pyspark.sql import SparkSession
 from tables import MeanRegressor
 
-from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking.level_one.fit_plan import plan_fits
@@ -76,6 +77,23 @@ def test_mistakes_are_not_retried() -> None:
         retry(work, "the fit")
     assert len(tries) == 4
     assert retry(lambda: 5, "the fit") == (5, 1)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [ConfigurationError, DataError, SchemaError, AnalysisException, IllegalArgumentException, ParseException,
+     TypeError, NotImplementedError],
+)  # fmt: skip
+def test_a_mistake_at_the_first_attempt_is_the_last(mistake: type[Exception]) -> None:
+    tries = []
+
+    def work() -> int:
+        tries.append(1)
+        raise mistake("a null")
+
+    with pytest.raises(mistake):
+        retry(work, "the fit")
+    assert len(tries) == 1
 
 
 def test_nothing_is_started_after_a_failure_and_what_runs_comes_to_its_end(spark: SparkSession) -> None:

@@ -163,7 +163,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
-        raise _first_cause(failures)
+        raise first_cause(failures)
     if len(outcomes) != num_workers or len({outcome.weights_digest for outcome in outcomes}) != 1:
         raise RankFailure(
             f"{num_workers} ranks trained but their weights differ: a fault of the network or of sparkwater"
@@ -216,7 +216,7 @@ def _join(rows: Iterable[Any]) -> list[Outcome]:
     ]
 
 
-def _first_cause(failures: list[Outcome]) -> SparkwaterError:
+def first_cause(failures: list[Outcome]) -> SparkwaterError:
     """Return the exception for the rank that failed by itself, not for those that broke with it."""
     outcome = min(failures, key=lambda outcome: (not (outcome.failure and outcome.failure.first), outcome.rank))
     failure = outcome.failure
