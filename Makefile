@@ -76,11 +76,11 @@ bench-stack: $(PINNED)
 clean:
 	rm -rf build .venv .venv-latest *.egg-info
 
-$(PINNED): setup.py constraints/pinned.txt scripts/setup_env.sh
+$(PINNED): pyproject.toml setup.py constraints/pinned.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv constraints/pinned.txt petastorm,dev
 	@touch $@
 
-$(LATEST): setup.py constraints/latest.txt scripts/setup_env.sh
+$(LATEST): pyproject.toml setup.py constraints/latest.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
 	@touch $@
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -17,6 +18,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
+CLUSTERS = ("cluster", "gpu_cluster")
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -59,10 +61,26 @@ def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
         spark.conf.unset(own)
 
 
+def needs(item: pytest.Item) -> set[str]:
+    """Return the marks that follow from a test's fixtures, its module, and the sessions that it starts itself."""
+    fixtures: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - has no public name
+    functions = [item.function, *(found.func for each in fixtures.values() for found in each)]
+    starts_session = any("start_session" in function.__code__.co_names for function in functions)
+    module = item.module.__dict__
+    found = {
+        "spark": starts_session or not fixtures.keys().isdisjoint(("spark", *CLUSTERS)),
+        "cluster": not fixtures.keys().isdisjoint(CLUSTERS) or ROOT / "tests" / "faults" in item.path.parents,
+        "petastorm": "petastorm" in module,
+    }
+    return {name for name, holds in found.items() if holds}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one kind of session one after the other: a new session costs many seconds."""
-    sessions = ("cluster", "gpu_cluster")
-    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(sessions)])
+    """Mark what a test needs, and run those of one kind of session one after the other: a new one costs seconds."""
+    for item in items:
+        for name in sorted(needs(item)):
+            item.add_marker(name)
+    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(CLUSTERS)])
 
 
 @pytest.fixture
