@@ -61,16 +61,31 @@ def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
         spark.conf.unset(own)
 
 
+def reaches(function: Any, name: str) -> bool:
+    """Return whether a function calls what has this name, itself or through other functions that it calls."""
+    waiting, seen = [function], set()
+    while waiting:
+        found = waiting.pop()
+        code = getattr(found, "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        if name in code.co_names:
+            return True
+        waiting += [found.__globals__.get(used) for used in code.co_names]
+    return False
+
+
 def needs(item: pytest.Item) -> set[str]:
-    """Return the marks that follow from a test's fixtures, its module, and the sessions that it starts itself."""
+    """Return the marks that follow from a test's fixtures, its module, and the sessions and ranks that it starts."""
     fixtures: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - has no public name
     functions = [item.function, *(found.func for each in fixtures.values() for found in each)]
-    starts_session = any("start_session" in function.__code__.co_names for function in functions)
-    module = item.module.__dict__
     found = {
-        "spark": starts_session or not fixtures.keys().isdisjoint(("spark", *CLUSTERS)),
+        "spark": any(reaches(function, "start_session") for function in functions),
         "cluster": not fixtures.keys().isdisjoint(CLUSTERS) or ROOT / "tests" / "faults" in item.path.parents,
-        "petastorm": "petastorm" in module,
+        "petastorm": "petastorm" in item.module.__dict__,
+        # Ranks in processes of their own, each of which imports torch first.
+        "slow": any(reaches(function, "launch") for function in functions),
     }
     return {name for name, holds in found.items() if holds}
 
