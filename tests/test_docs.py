@@ -98,6 +98,12 @@ def test_the_readme_is_a_landing_page() -> None:
         assert f"]({target})" in text
 
 
+def test_the_demo_trains_by_horovod_as_the_readme_says() -> None:
+    recipe = read("Makefile").split("\ndemo:")[1].split("\n\n")[0]
+    assert "--collective horovod" in recipe
+    assert re.search(r"training lenet on 10000 rows, 10 classes, 2 workers \(horovod\)", read("docs/programs.md"))
+
+
 def test_the_index_lists_every_page() -> None:
     listed = {target.split("#")[0] for target in LINK.findall(read("docs/index.md"))}
     assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= listed
