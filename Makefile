@@ -8,25 +8,30 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo demo-stack test test-faults test-latest lint type format clean
+.PHONY: help demo demo-stack test-quick test test-faults test-latest wheel lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack
 
 help:
-	@echo "make demo         train LeNet on the shipped digits with two ranks, and test it"
+	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
 	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
+	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
+	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make lint type    check style and types; make format mends style"
 	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory, messages and their compression"
 
 demo: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
-		jobs/train_image_classifier.py --data $(DATA) --workers 2 --save build/lenet
+		jobs/train_image_classifier.py --data $(DATA) --workers 2 --collective horovod --save build/lenet
 
 demo-stack: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
 		jobs/stack_images.py --data $(DATA) --folds 3 --epochs 4 --save build/stack
+
+test-quick: $(PINNED)
+	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" tests
 
 test: $(PINNED)
 	.venv/bin/python $(PYTEST) --ignore tests/faults tests
@@ -37,6 +42,9 @@ test-faults: $(PINNED)
 test-latest: $(LATEST)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
 		.venv-latest/bin/python $(PYTEST) --ignore tests/faults tests
+
+wheel:
+	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt
 
 lint: $(PINNED)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . || { echo "'make format' mends most of this"; exit 1; }
@@ -76,11 +84,11 @@ bench-stack: $(PINNED)
 clean:
 	rm -rf build .venv .venv-latest *.egg-info
 
-$(PINNED): setup.py constraints/pinned.txt scripts/setup_env.sh
+$(PINNED): pyproject.toml setup.py constraints/pinned.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv constraints/pinned.txt petastorm,dev
 	@touch $@
 
-$(LATEST): setup.py constraints/latest.txt scripts/setup_env.sh
+$(LATEST): pyproject.toml setup.py constraints/latest.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
 	@touch $@
 

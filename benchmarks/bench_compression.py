@@ -10,11 +10,9 @@ in every run; seconds are those of one.
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
-from bench_transform import start_spark
 from pyspark.sql import DataFrame, SparkSession
+from sessions import check_digits, start_spark
 
 from sparkwater.conversions import ImageToTensor, read_image_folder
 from sparkwater.gpu.training.gradients import COMPRESSIONS
@@ -29,8 +27,7 @@ def main() -> None:
     parser.add_argument("--batch-per-rank", type=int, default=64)
     parser.add_argument("--data", default="build/mnist_png", help="folder of training and testing (%(default)s)")
     arguments = parser.parse_args()
-    if not Path(arguments.data, "training").is_dir():
-        sys.exit(f"there is no {arguments.data}/training: run 'make build/mnist_png' once, or pass --data")
+    check_digits(arguments.data)
     spark = start_spark()
     rows, others = (digits(spark, f"{arguments.data}/{part}") for part in ("training", "testing"))
     settings = {"numWorkers": RANKS, "epochs": arguments.epochs, "batchSize": RANKS * arguments.batch_per_rank}

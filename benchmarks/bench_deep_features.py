@@ -20,10 +20,10 @@ from bench_transform import (
     parse_arguments,
     report,
     run,
-    start_spark,
     untrained_lenet,
     write_digits,
 )
+from sessions import start_spark
 
 from sparkwater.conversions import with_tensor_spec
 from sparkwater.gpu.networks.inference import BATCH_ROWS, load_network

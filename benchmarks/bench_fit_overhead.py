@@ -9,16 +9,11 @@ cross-validation. Prints seconds in all and by part, medians over the later fits
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import sys
 from dataclasses import asdict
 
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
 import numpy as np
-from pyspark.sql import SparkSession
+from sessions import start_spark
 
 from sparkwater.conversions import from_numpy
 from sparkwater.ml import ImageClassifier
@@ -30,8 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fits", type=int, default=5, help="after the first (%(default)s)")
     arguments = parser.parse_args()
-    spark = SparkSession.builder.master(f"local[{RANKS}]").config("spark.ui.showConsoleProgress", "false").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = start_spark(RANKS, memory="1g")
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (ROWS, 1, 28, 28), dtype=np.uint8)
     frame = from_numpy(spark, {"features": pictures, "label": random.integers(0, 10, ROWS).astype(np.float64)}).cache()

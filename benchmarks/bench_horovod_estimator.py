@@ -16,16 +16,11 @@ import argparse
 import math
 import os
 import statistics
-import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
 import pyarrow.parquet as pq
 import torch
@@ -34,6 +29,7 @@ from horovod.spark.common.store import LocalStore
 from horovod.spark.torch import TorchEstimator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from sessions import check_digits, start_spark
 from torch.nn import functional
 
 from sparkwater.conversions import ImageToTensor, TensorSpec, from_tensor_column, read_image_folder
@@ -67,10 +63,9 @@ def main() -> None:
     parser.add_argument("--as-it-comes", action="store_true", help="leave Horovod's estimator its own settings")
     parser.add_argument("--data", default="build/mnist_png", help="folder of training/<label>/<picture> (%(default)s)")
     arguments = parser.parse_args()
-    if not Path(arguments.data, "training").is_dir():
-        sys.exit(f"there is no {arguments.data}/training: run 'make build/mnist_png' once, or pass --data")
+    check_digits(arguments.data)
     warnings.filterwarnings("ignore")
-    spark = start_spark()
+    spark = start_spark(RANKS, memory="2g")
     tuned = not arguments.as_it_comes
     frame = digits(spark, arguments.data, arguments.rows)
     frame = frame.repartition(RANKS if tuned else MANY_PARTITIONS).cache()
@@ -83,13 +78,6 @@ def main() -> None:
     print(f"fit of {rows:,} digits by lenet: {epochs} epochs, {RANKS} ranks, {batch} rows a rank and step")
     warm = slice(1 if arguments.rounds > 1 else 0, None)
     report(theirs[warm], ours[warm])
-
-
-def start_spark() -> SparkSession:
-    builder = SparkSession.builder.master(f"local[{RANKS}]").config("spark.driver.memory", "2g")
-    for name in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
-        builder = builder.config(name, "false")
-    return builder.config("spark.log.level", "ERROR").getOrCreate()
 
 
 def digits(spark: SparkSession, data: str, rows: int) -> DataFrame:

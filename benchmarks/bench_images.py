@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import multiprocessing
-import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,16 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
-
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
-from pyspark.sql import SparkSession
+from sessions import start_spark
 
 from sparkwater.conversions import ImageToTensor
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 SIDE, TASKS = 224, 2
 
@@ -45,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = write_pictures(Path(folder), arguments.pictures)
-        spark = start_spark()
+        spark = start_spark(TASKS)
         # Plain processes of their own, started and warm before anything is measured.
         with multiprocessing.get_context("spawn").Pool(TASKS) as processes:
             for kind, frame in frames(spark, paths).items():
@@ -64,13 +58,6 @@ def write_pictures(folder: Path, count: int) -> list[str]:
         patches.resize((width, height), Image.Resampling.BICUBIC).save(path, quality=90)
         paths.append(str(path))
     return paths
-
-
-def start_spark() -> SparkSession:
-    builder = SparkSession.builder.master(f"local[{TASKS}]").config("spark.driver.memory", "3g")
-    for name, value in {"ui.enabled": "false", "log.level": "ERROR", "driver.host": "127.0.0.1"}.items():
-        builder = builder.config(f"spark.{name}", value)
-    return builder.getOrCreate()
 
 
 def frames(spark: SparkSession, paths: list[str]) -> dict[str, DataFrame]:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -26,13 +24,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from sessions import check_digits, start_spark
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.conversions.images.idx import read_idx_pair
@@ -40,7 +37,7 @@ from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.gpu.rows.held import KEY, LABEL, NAME, PROBLEM, TENSOR
 
 SPEC = TensorSpec("uint8", (1, 28, 28))
-SAMPLE = Path(__file__).parents[1] / "build" / "mnist_png" / "training"
+SAMPLE = Path(__file__).parents[1] / "build" / "mnist_png"
 RANKS, BATCH = 2, 256
 Rounds = list[float]
 
@@ -53,7 +50,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     pictures, labels = read_pictures(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        spark = session(Path(folder) / "petastorm")
+        cache = (Path(folder) / "petastorm").as_uri()
+        spark = start_spark(RANKS, memory="2g", petastorm__spark__converter__parentCacheDirUrl=cache)
         path = Path(folder) / "data"
         write_parquet(path, pictures, labels)
         frame = with_tensor_spec(spark.read.parquet(str(path)), TENSOR, SPEC)
@@ -94,30 +92,13 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def session(cache: Path) -> SparkSession:
-    builder = SparkSession.builder.master(f"local[{RANKS}]").appName("bench_petastorm")
-    settings = {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "2g",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
-        "petastorm.spark.converter.parentCacheDirUrl": cache.as_uri(),
-    }
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()
-
-
 def read_pictures(data: Path | None) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     if data is not None:
         return read_idx_pair(data, "train")
     from PIL import Image
 
-    files = sorted(SAMPLE.glob("*/*.png"))
-    if not files:
-        sys.exit(f"there is no {SAMPLE}: run 'make demo' once, or pass --data")
+    check_digits(SAMPLE)
+    files = sorted(SAMPLE.glob("training/*/*.png"))
     pixels = np.stack([np.asarray(Image.open(file)) for file in files])
     return pixels, np.array([int(file.parent.name) for file in files], np.uint8)
 

@@ -13,20 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import threading
 import time
 from contextlib import suppress
 from typing import Any
 
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-
 import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
+from sessions import start_spark
 
 from sparkwater.ml import k_nearest
 from sparkwater.ml.similarity.blocks import BLOCK_BYTES
@@ -52,16 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    spark = (
-        SparkSession.builder.master(f"local[{arguments.cores}]")
-        .config("spark.driver.memory", "3g")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
-    )
+    spark = start_spark(arguments.cores)
     with tempfile.TemporaryDirectory() as folder:
         compare(spark, folder, arguments)
     spark.stop()

@@ -10,15 +10,12 @@ cross-fitting is than the same fits one after the other, with both slots each.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
-
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from sessions import start_spark
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.ml import ImageClassifier
@@ -65,17 +62,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
-    spark = (
-        SparkSession.builder.master(f"local[{SLOTS}]")
-        .config("spark.driver.memory", "3g")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .config("spark.sql.shuffle.partitions", str(SLOTS))
-        .getOrCreate()
-    )
+    spark = start_spark(SLOTS, spark__sql__shuffle__partitions=str(SLOTS))
     frame = pictures(spark, arguments.rows)
     folds = Folds(arguments.folds, idCol="id")
     assigned = folds.assign(frame).cache()

@@ -13,14 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
 import pyarrow.parquet as pq
 import torch
@@ -28,6 +24,7 @@ from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from sessions import check_digits, start_spark
 
 from sparkwater.conversions import ImageToTensor, TensorSpec, from_tensor_column, read_image_folder, with_tensor_spec
 from sparkwater.conversions.tensors.arrow import as_torch, tensor_view
@@ -68,14 +65,9 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", default="build/mnist_png", help="folder of training/<label>/<picture> (%(default)s)")
-    return parser.parse_args()
-
-
-def start_spark() -> SparkSession:
-    builder = SparkSession.builder.master(f"local[{os.cpu_count()}]").config("spark.driver.memory", "3g")
-    for name in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
-        builder = builder.config(name, "false")
-    return builder.config("spark.log.level", "ERROR").getOrCreate()
+    arguments = parser.parse_args()
+    check_digits(arguments.data)
+    return arguments
 
 
 def untrained_lenet(spark: SparkSession) -> ImageClassifierModel:

@@ -13,24 +13,19 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
 import numpy as np
 import pyarrow as pa
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseVector, VectorUDT
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from sessions import start_spark
 
 from sparkwater.conversions import TensorSpec, TensorToVector, VectorToTensor
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
@@ -48,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     report_memory(arguments.rows)
-    spark = start_spark()
+    spark = start_spark(2, memory="6g")
     vectors = spark.range(0, arguments.rows, 1, 2).select(
         array_to_vector(F.transform(F.sequence(F.lit(0), F.lit(VALUES - 1)), lambda i: (i + F.col("id")) / 7)).alias(
             "v"
@@ -143,13 +138,6 @@ def resident(field: str) -> int:
 
 def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
-
-
-def start_spark() -> SparkSession:
-    builder = SparkSession.builder.master("local[2]").appName("bench_vectors").config("spark.driver.memory", "6g")
-    for name in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
-        builder = builder.config(name, "false")
-    return builder.config("spark.log.level", "ERROR").getOrCreate()
 
 
 if __name__ == "__main__":

@@ -10,27 +10,22 @@ nearest training digits by cosine of the deep features, the share with its label
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
 import numpy as np
 from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from sessions import start_spark
 
 from sparkwater.conversions import TensorToVector, from_numpy
 from sparkwater.conversions.images.idx import read_idx_pair
 from sparkwater.ml import ImageClassifier, k_nearest
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 WORKERS, NEIGHBOURS = 2, 10
 
@@ -42,15 +37,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=10_000, help="test digits (%(default)s)")
     parser.add_argument("--epochs", type=float, default=10)
     arguments = parser.parse_args()
-    spark = (
-        SparkSession.builder.master(f"local[{WORKERS}]")
-        .config("spark.driver.memory", "6g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .config("spark.sql.shuffle.partitions", "4")
-        .getOrCreate()
-    )
+    spark = start_spark(WORKERS, memory="6g", spark__sql__shuffle__partitions="4")
     training = digits(spark, arguments.data, "train", arguments.rows)
     test = digits(spark, arguments.data, "t10k", arguments.queries)
     started = time.perf_counter()

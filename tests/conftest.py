@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -18,6 +19,7 @@ from hypothesis import is_hypothesis_test
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
+CLUSTERS = ("cluster", "gpu_cluster")
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -60,17 +62,47 @@ def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
         spark.conf.unset(own)
 
 
+def reaches(function: Any, name: str) -> bool:
+    """Return whether a function calls what has this name, itself or through other functions that it calls."""
+    waiting, seen = [function], set()
+    while waiting:
+        found = waiting.pop()
+        code = getattr(found, "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        if name in code.co_names:
+            return True
+        waiting += [found.__globals__.get(used) for used in code.co_names]
+    return False
+
+
+def needs(item: pytest.Item) -> set[str]:
+    """Return the marks that follow from a test's fixtures, its module, and the sessions and ranks that it starts."""
+    fixtures: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - has no public name
+    functions = [item.function, *(found.func for each in fixtures.values() for found in each)]
+    found = {
+        "spark": any(reaches(function, "start_session") for function in functions),
+        "cluster": not fixtures.keys().isdisjoint(CLUSTERS) or ROOT / "tests" / "faults" in item.path.parents,
+        "petastorm": "petastorm" in item.module.__dict__,
+        # Ranks in processes of their own, each of which imports torch first.
+        "slow": any(reaches(function, "launch") for function in functions),
+    }
+    return {name for name, holds in found.items() if holds}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one kind of session one after the other: a new session costs many seconds.
+    """Mark what a test needs, and run those of one kind of session one after the other: a new one costs seconds.
 
     A hang under Hypothesis ends the whole run at the time limit: Hypothesis takes the exception that ends any
     other test for a failed example, and tries it again, now without a limit.
     """
     for item in items:
+        for name in sorted(needs(item)):
+            item.add_marker(name)
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.timeout(method="thread"))
-    sessions = ("cluster", "gpu_cluster")
-    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(sessions)])
+    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(CLUSTERS)])
 
 
 @pytest.fixture

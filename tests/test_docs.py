@@ -1,31 +1,163 @@
-"""The documentation's code runs, and its tables are those of the code."""
+"""The documentation's code runs, its links and paths lead somewhere, and its tables are those of the code."""
 
 from __future__ import annotations
 
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.spark_types import DTYPE_OF
 from sparkwater.conversions.tensors.spec import DTYPES
+from sparkwater.gpu.networks import registry
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
+TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+PAGES = sorted([*TOP, *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+#: Pages without examples in Python.
+PROSE = {
+    *TOP[1:],
+    *(
+        f"docs/{name}.md"
+        for name in ("add_a_task", "gpu", "guarantees", "index", "install", "limits", "performance", "programs")
+    ),
+}
+
+#: A block of Python; what its first line says beside that is why it can't run here.
+BLOCK = re.compile(r"^```python(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+FENCED = re.compile(r"^```.*\n(?:.*\n)*?```$", re.MULTILINE)
+LINK = re.compile(r"\[[^\]\[]+\]\(([^)\s]+)\)")
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_the_examples_of_a_page_run_one_after_the_other(spark: SparkSession, page: str) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-    assert blocks
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def prose(page: str) -> str:
+    return FENCED.sub("", read(page))
+
+
+def anchors(page: str) -> set[str]:
+    """Return the names that GitHub gives a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+def paths_in(text: str) -> set[str]:
+    """Return the paths of the repository that a text has in backticks, by themselves or in a command."""
+    folders = "benchmarks|conf|constraints|data|docs|jobs|scripts|sparkwater|tests"
+    return set(re.findall(rf"`(?:[^`\s]+ )*((?:{folders})/[\w./-]*\w/?)(?:::\w+)?(?: [^`]*)?`", text))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in {*PROSE, "README.md"}])
+def test_the_examples_of_a_page_run_one_after_the_other(
+    spark: SparkSession, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))  # a page adds a network
+    blocks = BLOCK.findall(read(page))
     names: dict[str, object] = {"__name__": "__main__"}
-    for number, block in enumerate(blocks):
+    ran = 0
+    for number, (remark, block) in enumerate(blocks):
+        if remark:
+            assert re.fullmatch(r" no-run: \w.{15,}", remark), f"{page}, example {number}, doesn't say why it can't run"
+            compile(block, f"{page}, example {number}", "exec")
+            continue
         exec(compile(block, f"{page}, example {number}", "exec"), names)
+        ran += 1
+    assert ran
+
+
+@pytest.mark.parametrize("page", sorted(PROSE))
+def test_pages_of_prose_have_no_examples_that_nobody_runs(page: str) -> None:
+    assert "```python" not in read(page)
+
+
+def test_the_readme_s_example_runs(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(ROOT / "data" / "mnist_png.tar.gz") as tar:
+        tar.extractall(tmp_path / "mnist_png", tar.getmembers()[::40], filter="data")
+    ((remark, block),) = BLOCK.findall(read("README.md"))
+    assert not remark
+    assert len(block.splitlines()) <= 16
+    # Spark looks up relative paths where its JVM began.
+    there = block.replace('"mnist_png/', f'"{tmp_path}/mnist_png/').replace(
+        'save("lenet")', f'save("{tmp_path}/lenet")'
+    )
+    exec(compile(there, "README.md", "exec"), {"spark": spark})
+    assert "Confusion Matrix" in capsys.readouterr().out
+    assert (tmp_path / "lenet" / "stages").is_dir()
+
+
+def test_the_readme_is_a_landing_page() -> None:
+    text = read("README.md")
+    assert len(text.splitlines()) <= 200
+    for target in ("docs/index.md", "docs/guarantees.md", "docs/limits.md", "SECURITY.md", "CONTRIBUTING.md"):
+        assert f"]({target})" in text
+
+
+def test_the_demo_trains_by_horovod_as_the_readme_says() -> None:
+    recipe = read("Makefile").split("\ndemo:")[1].split("\n\n")[0]
+    assert "--collective horovod" in recipe
+    assert re.search(r"training lenet on 10000 rows, 10 classes, 2 workers \(horovod\)", read("docs/programs.md"))
+
+
+def test_the_index_lists_every_page() -> None:
+    listed = {target.split("#")[0] for target in LINK.findall(read("docs/index.md"))}
+    assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    lost = []
+    for target in LINK.findall(prose(page)):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = ((ROOT / page).parent / name if name else ROOT / page).resolve()
+        there = path.exists() and path.is_relative_to(ROOT)
+        if not there or (anchor and anchor not in anchors(path.relative_to(ROOT).as_posix())):
+            lost.append(target)
+    assert not lost
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_in_a_page_are_those_of_the_repository(page: str) -> None:
+    assert not [path for path in sorted(paths_in(prose(page))) if not (ROOT / path).exists()]
+
+
+def test_the_search_for_paths_finds_them() -> None:
+    text = "`tests/gone.py::test_it`, `python scripts/gone.py FOLDER`, `jobs/gone/` but not tests/prose.py or `a/b`"
+    assert paths_in(text) == {"tests/gone.py", "scripts/gone.py", "jobs/gone/"}
+
+
+def test_each_guarantee_names_a_test_that_exists() -> None:
+    rows = re.findall(r"^\| (?!Promise)(.+?) \| (.+) \|$", read("docs/guarantees.md"), re.MULTILINE)
+    assert len(rows) > 30
+    for promise, proof in rows:
+        proofs = re.findall(r"`(tests/[\w/]+(?:\.py)?)(?:::(test_\w+))?`", proof)
+        assert proofs, promise
+        for path, function in proofs:
+            assert (ROOT / path).exists(), promise
+            assert not function or f"\ndef {function}(" in read(path), promise
+
+
+def test_each_module_on_the_way_of_a_row_exists() -> None:
+    text = read("CONTRIBUTING.md")
+    modules = re.findall(r"`(sparkwater/[\w/]+\.py)`", text[text.index("## The way of a row") :].split("\n## ")[0])
+    assert len(modules) > 20
+    assert not [module for module in modules if not (ROOT / module).is_file()]
+
+
+def test_each_folder_of_code_has_a_line_for_changes() -> None:
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "sparkwater").rglob("__init__.py")}
+    assert {f"{folder}/" for folder in folders} - {"sparkwater/"} <= paths_in(read("CONTRIBUTING.md"))
 
 
 def test_the_table_of_types_is_the_code_s() -> None:
-    page = (DOCS / "tensor_columns.md").read_text()
+    page = read("docs/tensor_columns.md")
     table = page[page.index("| Spark type | dtype |") :].split("\n\n")[0]
     rows = dict(re.findall(r"^\| ([\w ]+) \| (\w+) \|$", table, re.MULTILINE))
     expected = {
@@ -36,3 +168,8 @@ def test_the_table_of_types_is_the_code_s() -> None:
     assert T.DecimalType not in DTYPE_OF
     for dtype in DTYPES:
         assert f"`{dtype}`" in page
+
+
+def test_the_page_of_networks_names_all_of_them() -> None:
+    page = read("docs/networks.md")
+    assert not [name for name in [*registry.registered_networks(), "auto"] if f"`{name}`" not in page]

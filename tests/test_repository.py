@@ -60,6 +60,30 @@ def test_a_hang_under_hypothesis_ends_at_the_time_limit(tmp_path):
     assert "+ Timeout +" in done.stdout + done.stderr
 
 
+def test_quick_tests_are_those_that_need_neither_sessions_nor_petastorm():
+    """Tests that start a session, or ranks, through functions of their own module are left out too."""
+    quick = "not spark and not cluster and not slow and not petastorm"
+    assert f'-m "{quick}"' in (ROOT / "Makefile").read_text()
+    files = (
+        "gpu/test_plan.py",
+        "ml/test_summary.py",
+        "gpu/test_collectives.py",
+        "conversions/test_petastorm_codecs.py",
+    )
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", quick]
+    done = subprocess.run(
+        [*command, *(f"tests/{name}" for name in (*files, "jobs/test_programs.py", "distributed", "faults"))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_a_rank_that_raises" not in done.stdout
+    found = {line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("tests/")}
+    assert found == {f"tests/{name}" for name in ("gpu/test_collectives.py", "gpu/test_plan.py")}
+
+
 def executable(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

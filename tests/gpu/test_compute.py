@@ -143,6 +143,7 @@ def test_compressed_gradients_learn_nearly_the_same_on_all_ranks(collective: str
         assert [record["rows"] for record in first[kind]["history"]] == [60] * 4
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_nearly_the_same() -> None:
     exact, compiled = (trained(network="mlp", epochs=1, compiled=compiled) for compiled in (False, True))
     assert losses(compiled) == pytest.approx(losses(exact), abs=1e-4)

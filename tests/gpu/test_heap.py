@@ -45,6 +45,7 @@ print(psutil.Process().memory_info().rss)
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory as they see fit")
 @pytest.mark.skipif(HUGE_PAGES.exists() and "[always]" in HUGE_PAGES.read_text(), reason="page faults are few here")
 def test_steps_find_their_memory_again_and_it_is_given_back_in_the_end() -> None:

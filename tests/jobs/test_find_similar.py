@@ -14,6 +14,8 @@ from conftest import ROOT
 
 COLUMNS = ("queryId", "rank", "referenceId", "value")
 
+pytestmark = pytest.mark.spark  # spark-submit starts sessions of its own
+
 
 @pytest.fixture
 def vectors(tmp_path) -> Path:

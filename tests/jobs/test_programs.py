@@ -15,6 +15,8 @@ from digits import pictures, png
 
 SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
 
+pytestmark = pytest.mark.spark  # spark-submit starts sessions of its own
+
 
 def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = ROOT / "conf" / "spark-defaults-local.conf"

@@ -1,0 +1,34 @@
+"""What the benchmarks begin with: a Spark session on this machine, and the folder of digits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+
+def start_spark(cores: int | None = None, memory: str = "3g", **settings: str) -> SparkSession:
+    """Return a session with so many slots, all cores by default; settings have ``__`` in place of dots."""
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    given = {
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        **{name.replace("__", "."): value for name, value in settings.items()},
+    }
+    builder = SparkSession.builder.master(f"local[{cores or os.cpu_count()}]")
+    for name, value in given.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def check_digits(data: str | Path) -> None:
+    """End the program, and say what to do, where a folder of digits isn't there."""
+    if not Path(data, "training").is_dir():
+        sys.exit(f"there is no {data}/training: run 'make build/mnist_png' once, or pass --data")
