@@ -407,7 +407,7 @@ class ImageClassifier(
         choice = self._refuse(dataset)
         training = RowSource(dataset, choice.features, self.row_columns())
         sources = row_sources(training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol())
-        rows = rank_frame(sources, self, self.getSeed())
+        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
         for source in sources:
             source.check_schemes()
         labels = find_labels([(source.frame, source.columns) for source in sources], self.getLabelCol())

@@ -392,7 +392,7 @@ class StackedEnsemble(
 
     def write(self) -> EnsembleWriter:
         """Return a writer of the Params, the learners and the meta-learner."""
-        return EnsembleWriter(self)
+        return EnsembleWriter(self, self.getLearners(), self.getMetaLearner())
 
     @classmethod
     def read(cls) -> EnsembleReader:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsWriter, MLWriter
 
 from sparkwater.conversions.files.hadoop import replacing
 from sparkwater.conversions.stages.loading import load_params
 from sparkwater.stacking.persistence import TrustingReader, load_stage, save_stage
 
-if TYPE_CHECKING:
-    from sparkwater.stacking.ensemble import StackedEnsemble
-
 
 class EnsembleWriter(MLWriter):
-    """Writes Params, learners and meta-learner beside the target and swaps them in."""
+    """Writes Params, learners and meta-learner beside the target and swaps them in.
 
-    def __init__(self, stage: StackedEnsemble) -> None:
+    Parameters
+    ----------
+    stage : pyspark.ml.param.Params
+        The estimator.
+    learners : mapping of str to pyspark.ml.Estimator
+        Its learners by name.
+    meta : pyspark.ml.Estimator or None
+        Its meta-learner; None for the default one.
+    """
+
+    def __init__(self, stage: Params, learners: Mapping[str, Any], meta: Any) -> None:
         super().__init__()
-        self._stage = stage
+        self._stage, self._learners, self._meta = stage, learners, meta
 
     def save(self, path: str) -> None:
         """Write the estimator."""
-        stage, spark = self._stage, self.sparkSession
-        learners, meta = stage.getLearners(), stage.getMetaLearner()
+        stage, learners, meta, spark = self._stage, self._learners, self._meta, self.sparkSession
         plain = {
             param.name: value
             for param, value in stage._paramMap.items()

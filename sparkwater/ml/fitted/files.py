@@ -76,7 +76,7 @@ class ModelReader(AllowsNetworks, MLReader[Any]):
         model, _ = load_params(spark, self._model, path, "model")
         weights = read_bytes(spark, f"{path}/{WEIGHTS_FILE}", CheckpointError)
         described = read_bytes(spark, f"{path}/{MODEL_FILE}", CheckpointError)
-        fields = _parse(described, path)
+        fields = parse_description(described, path)
         self.check_allowed(spark, fields["identity"].name, path)
         model.fitted = _restore(fields, weights, path)
         if model.hasParam("network"):
@@ -97,7 +97,14 @@ def _describe(fitted: FittedNetwork) -> str:
     )
 
 
-def _parse(description: bytes, path: str) -> dict[str, Any]:
+def parse_description(description: bytes, path: str) -> dict[str, Any]:
+    """Return what the JSON file of a model says, or refuse a damaged one.
+
+    Raises
+    ------
+    CheckpointError
+        With the file's path.
+    """
     try:
         fields: dict[str, Any] = json.loads(description)
         return {
