@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpu.ranks import rank_job
+from gpu.ranks import SPEC, rank_job
 
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.scaling import PackedScaling, Scaling
 from sparkwater.ml.reports.choices import resolve
@@ -31,9 +32,10 @@ def test_each_scaling_has_its_source():
         return [one["by"] for one in resolve(job, [replace(OUTCOMES[0], scaling=scaling)])["scaling"]]
 
     measured, ids = Scaling((60.0,), (30.0,)), Scaling((), ())
+    spec = PackedSpec([SPEC, SPEC, TensorSpec("int64", (5,))])
     assert sources(rank_job(6), measured) == ["training rows"]
     given = replace(rank_job(6), scalings=(measured, None, None))
-    assert sources(given, PackedScaling((measured, measured, ids))) == [
+    assert sources(given, PackedScaling(spec, (measured, measured, ids))) == [
         "inputMean and inputStd, or the model of warmStart",
         "training rows",
         "nothing: they are ids",
