@@ -23,7 +23,7 @@ import torch
 
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.gpu.collective.world import World
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import find_network
@@ -33,20 +33,6 @@ from sparkwater.gpu.tasks import ClassificationTask
 
 SPEC, CLASSES, MEBIBYTE = TensorSpec("uint8", (1, 28, 28)), 10, 2**20
 BATCH_ROWS = 2000
-
-
-class Alone:
-    """The only rank there is."""
-
-    world = World(0, ("here",))
-    threads = 1
-
-    def __init__(self) -> None:
-        self.gpu_addresses: list[str] = []
-
-    def all_gather(self, message: str) -> list[str]:
-        """Return the message: nobody else says anything."""
-        return [message]
 
 
 class Watch:
@@ -98,7 +84,7 @@ def measure(rows: int, epochs: int) -> dict[str, object]:
         find_network("lenet"), SPEC, ClassificationTask.numbered(CLASSES), rows, config, "error", "horovod", "cpu", 60,
         callbacks=(watch,),
     )  # fmt: skip
-    outcome = run_rank(batches(rows), job, Alone())
+    outcome = run_rank(batches(rows), job, SinglePeer())
     assert outcome.failure is None, outcome.failure
     return {
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -9,12 +9,77 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from conftest import ROOT
+from sources import imports, module_name, python_files
 
 import sparkwater
 from sparkwater import errors
+
+#: Folders and single modules of the package, from the ground up, and what each may import of the others. A module
+#: belongs to the longest of these names that it begins with. Each line names lines above it only, so imports go one
+#: way; those for type checkers alone count too. All may import errors.
+LAYERS = """
+sparkwater                     # the version
+_lazy
+errors
+program
+
+conversions.tensors
+conversions.files
+conversions.stages             conversions.tensors
+conversions.images             conversions.tensors conversions.files conversions.stages
+conversions.petastorm          conversions.tensors conversions.files conversions.stages
+conversions                    _lazy conversions.*
+
+gpu.seeding
+gpu.device
+gpu.build_horovod
+gpu.collective
+gpu.tasks                      conversions.tensors
+gpu.rows                       conversions.tensors conversions.petastorm gpu.seeding gpu.tasks
+                               gpu.collective  # ranks measure the scaling together
+gpu.networks.registry
+gpu.networks.initialization
+gpu.networks.zoo               gpu.networks.registry gpu.networks.initialization
+gpu.networks                   conversions.tensors gpu.tasks gpu.networks.*
+                               gpu.rows        # scaling: how a row's values become a network's input
+gpu.inspection                 conversions.tensors gpu.networks
+gpu.config                     gpu.rows
+gpu.records                    gpu.tasks
+gpu.callbacks                  gpu.collective gpu.records
+gpu.training                   conversions.files gpu.seeding gpu.collective gpu.tasks gpu.rows gpu.networks
+                               gpu.config gpu.records gpu.callbacks
+gpu.job                        conversions.tensors gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks
+gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.training
+gpu.rank                       sparkwater gpu.*
+gpu                            gpu.*
+
+ml.columns                     conversions.images conversions.stages conversions.tensors gpu.tasks gpu.rows
+ml.similarity                  conversions.stages conversions.tensors
+ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
+ml.launch                      gpu.collective gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
+ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
+                               gpu.networks ml.reports
+ml.params                      conversions.stages conversions.tensors gpu.device gpu.collective gpu.tasks
+                               gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
+                               ml.launch      # what runs on one machine only
+                               ml.reports     # trackers are told of a training
+                               ml.fitted      # warmStart is a model
+ml.scoring                     conversions.stages conversions.tensors gpu.networks ml.columns ml.fitted ml.params
+                               ml.launch      # the limits of Spark's Python workers
+ml                             _lazy conversions.* gpu.* ml.*
+
+stacking.row_keys              conversions.stages
+stacking.folds                 conversions.stages stacking.row_keys
+stacking.persistence           conversions.files
+stacking.level_one             conversions.files conversions.stages gpu.tasks
+                               gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
+                               stacking.row_keys stacking.folds stacking.persistence
+stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
+"""
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
 
@@ -32,7 +97,105 @@ EXCEPTIONS = {
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 }
+#: Folders, and a package that none of their modules names: not in functions, and not for type checkers.
+WITHOUT = {
+    "conversions.tensors": "pyspark",
+    "gpu": "pyspark",
+    "conversions": "horovod",
+    "ml": "horovod",
+    "stacking": "horovod",
+}
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
+
+
+def read_layers(table: str) -> dict[str, set[str]]:
+    """Return the lines of the table: each name, and the names above it that it may import."""
+    layers: dict[str, set[str]] = {}
+    for line in table.splitlines():
+        names = line.split("#")[0].split()
+        if names and not line.startswith(" "):
+            current, *names = names
+            layers[current] = set()
+        for name in names:
+            above = {other for other in layers if other.startswith(name[:-1])} if name.endswith(".*") else {name}
+            assert above <= layers.keys(), f"{current} may import {name}, which isn't above it"
+            layers[current] |= above - {current}
+    return layers
+
+
+def layer_of(module: str, layers: dict[str, set[str]]) -> str:
+    """Return the longest name in the table that a module of the package begins with."""
+    names = module.split(".")[1:]
+    starts = [".".join(names[:length]) for length in range(len(names), 0, -1)] or ["sparkwater"]
+    return next((start for start in starts if start in layers), f"{module}, which is in no line of the table")
+
+
+def own_imports() -> list[tuple[str, str, str]]:
+    """Return each import of the package's modules from one another: file and line, importer and imported."""
+    found = []
+    for path in python_files("sparkwater"):
+        for module, name, line in imports(path):
+            if module.split(".")[0] == "sparkwater":
+                target = f"{module}.{name}" if f"{module}.{name}" in MODULES else module
+                found.append((f"{path.relative_to(ROOT)}:{line}", module_name(path), target))
+    return found
+
+
+def test_folders_import_only_those_below_them():
+    layers, wrong = read_layers(LAYERS), []
+    for where, importer, imported in own_imports():
+        upper, lower = layer_of(importer, layers), layer_of(imported, layers)
+        allowed = {upper, "errors"} | layers.get(upper, set())
+        if not any(lower == name or lower.startswith(f"{name}.") for name in allowed):
+            wrong.append(f"{where}: {upper} may not import {lower} ({imported})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_each_line_of_the_table_is_a_module_or_folder():
+    names = {name.removeprefix("sparkwater.") for name in MODULES} | {"sparkwater"}
+    assert not read_layers(LAYERS).keys() - names
+
+
+def test_no_modules_import_each_other_even_roundabout():
+    graph: dict[str, set[str]] = {}
+    for _, importer, imported in own_imports():
+        graph.setdefault(importer, set()).add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+@pytest.mark.parametrize(("folder", "package"), [*WITHOUT.items()])
+def test_a_folder_never_names_a_package(folder, package):
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in python_files(f"sparkwater/{folder.replace('.', '/')}")
+        for module, _, line in imports(path)
+        if module.split(".")[0] == package
+    ]
+    assert not wrong, f"{package} in " + ", ".join(wrong)
+
+
+def test_no_module_imports_a_private_name():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name} of {module}"
+        for path in python_files("sparkwater", "tests", "jobs", "benchmarks", "scripts")
+        for module, name, line in imports(path)
+        if name.startswith("_") and not name.startswith("__")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_test_module_imports_another():
+    tests = {path.stem for path in python_files("tests") if path.stem.startswith("test_")}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in python_files("tests")
+        for module, name, line in imports(path)
+        if tests & {*module.split("."), name}
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def import_without(modules: list[str], blocked: list[str]) -> subprocess.CompletedProcess[str]:

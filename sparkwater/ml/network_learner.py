@@ -129,7 +129,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         sources = row_sources(
             training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol(), self.check_labels
         )
-        rows = rank_frame(sources, self, self.getSeed())
+        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
         for source in sources:
             source.check_schemes()
         labels = self.find_labels([(source.frame, source.columns) for source in sources])

@@ -189,8 +189,7 @@ def cross_fit(
     Parameters
     ----------
     learners : mapping of str to pyspark.ml.Estimator
-        The estimators, by the name of the column that each gives. All classify, with a
-        ``probability`` column, or all are regressors.
+        By the name of the column that each gives; all give a ``probability`` column, or all are regressors.
     frame : pyspark.sql.DataFrame
         The rows.
     folds : Folds or str
@@ -200,21 +199,14 @@ def cross_fit(
     weightCol : str, optional
         Weights of the rows in the metrics.
     idCol : str, optional
-        Column that identifies a row; without it the content of all columns does, and a running
-        number for duplicates.
+        Column that identifies a row. Default: the content of all columns, and a number for duplicates.
     parallelism : int, optional
         Fits at a time. Default: as many as the slots allow.
     keepModels : bool
         Whether to keep the fold models.
     checkpointDir : str, optional
-        Folder, on a filesystem that all executors reach, where the rows and every finished fit are
-        kept; a new call with the same rows, folds and learners goes on from there. Without it they
-        are in Spark's cache: free it with ``unpersist``.
-
-    Returns
-    -------
-    LevelOneFrame
-        Every row once, in ``frame``; beside it metrics, fits and models.
+        Folder that all executors reach, for the rows and every finished fit; a new call with the same rows, folds
+        and learners goes on from there. Default: Spark's cache, which ``unpersist`` frees.
 
     Raises
     ------
@@ -224,38 +216,52 @@ def cross_fit(
         If folds or labels can't be used, or a learner doesn't give each row a prediction.
     """
     check_parallelism(parallelism)
+    found = _find_unfitted(learners, frame, labelCol)
+    checkpoint = CheckpointFolder(frame.sparkSession, checkpointDir) if checkpointDir else None
+    store = checkpoint.keep_rows if checkpoint else None
+    with ExitStack() as undo:
+        if checkpoint:
+            undo.callback(checkpoint.discard)
+        prepared = prepare(frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        undo.callback(prepared.frame.unpersist)
+        prepared = checkpoint.settle(prepared) if checkpoint else prepared
+        level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
+        undo.pop_all()
+    return replace(level_one, checkpoint=checkpoint)
+
+
+def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, labelCol: str) -> list[Learner]:
+    """Return the learners with seeds of their own, or refuse those that have seen rows already."""
     found = find_learners(learners, frame.schema, labelCol)
     fitted = [learner.name for learner in found if learner.fitted]
     if fitted:
         raise ConfigurationError(
             f"learner {fitted[0]!r} is fitted already, so it may have seen any row; blend it instead"
         )
-    found = [set_apart(learner) for learner in found]
-    spark, slots = frame.sparkSession, count_slots(frame.sparkSession)
-    with ExitStack() as undo:
-        checkpoint = CheckpointFolder(spark, checkpointDir) if checkpointDir else None
-        if checkpoint:
-            undo.callback(checkpoint.discard)
-        prepared = prepare(
-            frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol,
-            store=checkpoint.keep_rows if checkpoint else None,
-        )  # fmt: skip
-        undo.callback(prepared.frame.unpersist)
-        if checkpoint:
-            prepared = checkpoint.settle(prepared)
-        plan = plan_fits(found, len(prepared.folds), slots, parallelism)
-        logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
+    return [set_apart(learner) for learner in found]
 
-        def fit(learner: Learner, number: int) -> Scored:
-            folder = checkpoint.fit_folder(learner, number) if checkpoint else None
-            scored = fit_fold(prepared, learner, prepared.folds[number], keepModels, folder)
-            undo.callback(scored.values.unpersist)
-            return scored
 
-        work = [partial(fit, learner, number) for learner in plan.learners for number in range(plan.fitsEach)]
-        level_one = collect_level_one(prepared, found, run_side_by_side(work, plan.parallelism))
-        undo.pop_all()
-    return replace(level_one, checkpoint=checkpoint)
+def _fit_folds(
+    prepared: Prepared,
+    learners: Sequence[Learner],
+    undo: ExitStack,
+    checkpoint: CheckpointFolder | None,
+    parallelism: int | None,
+    keep_models: bool,
+) -> LevelOneFrame:
+    """Fit every learner without each of the folds, side by side; `undo` frees their values if one fails."""
+    slots = count_slots(prepared.frame.sparkSession)
+    plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
+    logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
+
+    def fit(learner: Learner, number: int) -> Scored:
+        folder = checkpoint.fit_folder(learner, number) if checkpoint else None
+        scored = fit_fold(prepared, learner, prepared.folds[number], keep_models, folder)
+        undo.callback(scored.values.unpersist)
+        return scored
+
+    work = [partial(fit, learner, number) for learner in plan.learners for number in range(plan.fitsEach)]
+    return collect_level_one(prepared, learners, run_side_by_side(work, plan.parallelism))
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:

@@ -161,20 +161,17 @@ def assign_folds(
     foldAssignment : {"random", "modulo", "stratified"}
         ``random``: the hash decides, so folds have about equal sizes; starts no job. ``modulo``: rows
         are numbered in order of their hash and dealt out in turn, so sizes differ by one row at most.
-        ``stratified``: the same label after label, so that each label is spread evenly too.
-        Duplicates count as one row.
+        ``stratified``: the same, label after label. Duplicates count as one row.
     seed : int
         Seed of the folds.
     idCol : str, optional
-        Column that identifies a row. Without it the content of all columns does; exact duplicates
-        then share a fold.
+        Column that identifies a row. Default: the content of all columns; duplicates share a fold.
     labelCol : str, optional
         The label that ``stratified`` balances.
     groupCol : str, optional
         Rows with the same value share a fold; groups, not rows, are dealt out in turn.
     timeCol : str, optional
-        Numbers, dates or timestamps. Folds are consecutive spans of time with about equal numbers of
-        rows; rows of one time share a fold.
+        Numbers, dates or timestamps. Folds are spans of about equally many rows; rows of one time share a fold.
     foldCol : str
         Name of the int column to add, with values from 0 to ``numFolds - 1``.
 

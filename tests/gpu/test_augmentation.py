@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 from gpu import ranks
-from gpu.test_rank import Alone
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.augmentation import augment, parse_augmentation
 
@@ -157,7 +157,7 @@ def test_training_sees_changed_pictures_reproducibly() -> None:
     runs = []
     for augmentation, noise in ((steps, 1), (steps, 2), ((), 1)):
         torch.manual_seed(noise)
-        runs.append(run_rank(batches, ranks.rank_job(30, epochs=2, augmentation=augmentation), Alone()))
+        runs.append(run_rank(batches, ranks.rank_job(30, epochs=2, augmentation=augmentation), SinglePeer()))
     assert [run.failure for run in runs] == [None] * 3
     assert runs[0].weights == runs[1].weights
     assert runs[0].weights != runs[2].weights

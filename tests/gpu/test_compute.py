@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+import user_networks
 from gpu import ranks
-from gpu.test_layers import Winding
-from gpu.test_rank import Alone
 from torch import nn
 
 from sparkwater.gpu.collective.connections import COLLECTIVES
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import choose_layout
 from sparkwater.gpu.outcome import Outcome
@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 
 
 def trained(**settings: Any) -> Outcome:
-    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS, **settings), Alone())
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS, **settings), SinglePeer())
     assert outcome.failure is None, outcome.failure
     return outcome
 
@@ -53,7 +53,7 @@ def test_pictures_go_channels_last_and_the_trial_leaves_no_trace() -> None:
 @pytest.mark.parametrize(
     ("network", "inputs", "device", "precision"),
     [
-        (Winding().train(), torch.zeros(2, 1, 28, 28), CPU, "float32"),  # it views its tensors
+        (user_networks.Winding().train(), torch.zeros(2, 1, 28, 28), CPU, "float32"),  # it views its tensors
         (build_network(find_network("mlp"), (1, 28, 28), 10, 1), torch.zeros(2, 1, 28, 28), CPU, "float32"),
         (nn.Linear(3, 2), torch.zeros(2, 3), CPU, "float32"),
         (nn.Bilinear(3, 3, 2), (torch.zeros(2, 3), torch.zeros(2, 3)), CPU, "float32"),
@@ -94,7 +94,7 @@ def test_float16_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
     whole = trained(precision="float16")
     settings = {"precision": "float16", "checkpoint_dir": str(tmp_path), "checkpoint_interval": 3}
     job = ranks.rank_job(ROWS, fail_at=7, **settings)
-    assert run_rank(ranks.picture_batches(range(ROWS)), job, Alone()).failure is not None
+    assert run_rank(ranks.picture_batches(range(ROWS)), job, SinglePeer()).failure is not None
     again = trained(**settings)
     assert again.resumed_at == 6
     assert again.weights_digest == whole.weights_digest

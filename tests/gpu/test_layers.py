@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import user_networks
 from torch import nn
 
 from sparkwater.conversions.tensors.arrow import as_torch
@@ -21,27 +22,6 @@ from sparkwater.gpu.tasks import ClassificationTask
 
 SHAPE = (1, 28, 28)
 TASK = ClassificationTask.numbered(10)
-
-
-class Winding(nn.Module):
-    """A layer that is called twice and works in place, a join, one that gives a tuple, one that is never called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 2, 3, padding=1)
-        self.relu = nn.ReLU(inplace=True)
-        self.pair = nn.GRU(28, 3)
-        self.unused = nn.Linear(1, 1)
-        self.fc = nn.Linear(2 * 28 * 28, 3)
-        self.finished = 0
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        first = self.relu(self.conv(inputs))
-        second = self.relu(self.conv(inputs + 1) - 1)
-        self.pair(inputs[:, 0])
-        scores = self.fc((first + second).view(len(inputs), -1))
-        self.finished += 1
-        return scores
 
 
 class Still(nn.Module):
@@ -141,7 +121,7 @@ def test_pooling_is_over_space_and_leaves_flat_layers_alone():
 
 
 def test_work_in_place_later_on_leaves_the_values_alone():
-    scorer, tensors = trained(Winding()), pixels(8)
+    scorer, tensors = trained(user_networks.Winding()), pixels(8)
     conv, second = features(scorer, ["conv", "relu#2"], tensors)
     assert np.array_equal(conv, hooked(scorer, "conv", tensors))
     assert (conv < 0).any()
@@ -149,7 +129,7 @@ def test_work_in_place_later_on_leaves_the_values_alone():
 
 
 def test_forward_pass_ends_at_the_last_cut_and_leaves_no_hook():
-    network = Winding().eval()
+    network = user_networks.Winding().eval()
     read_cuts(network, [Cut("conv"), Cut("relu", 2)], "flatten", lambda: network(torch.rand(2, *SHAPE)))
     assert network.finished == 0
     network(torch.rand(2, *SHAPE))
@@ -158,7 +138,7 @@ def test_forward_pass_ends_at_the_last_cut_and_leaves_no_hook():
 
 
 def test_network_that_needs_row_major_tensors_is_scored_all_the_same():
-    scorer, tensors = trained(Winding()), pixels(8)
+    scorer, tensors = trained(user_networks.Winding()), pixels(8)
     columns_first = torch.zeros(8, 1, 28, 28).contiguous().as_strided((8, 1, 28, 28), (784, 1, 28, 1))
     with pytest.raises(RuntimeError, match="view"):
         ready_network(scorer).network(columns_first)
@@ -172,9 +152,9 @@ def test_network_that_needs_row_major_tensors_is_scored_all_the_same():
         ("lenet", 10, r"layer=10: there is no such position; .* 9 fc2 \(10\)"),
         ("lenet", "fc1#2", r"'fc1' isn't called 2 times"),
         ("lenet", "", "is no layer"),
-        (Winding(), "pair", "layer 'pair' gives a tuple; features need a single tensor"),
-        (Winding(), "unused", "layer 'unused' isn't called 1 times"),
-        (Winding(), "add", "'add', where layers join"),
+        (user_networks.Winding(), "pair", "layer 'pair' gives a tuple; features need a single tensor"),
+        (user_networks.Winding(), "unused", "layer 'unused' isn't called 1 times"),
+        (user_networks.Winding(), "add", "'add', where layers join"),
         (Still(), "total", "one entry a row"),
         (Still(), "penultimate", "no layer of the network has weights"),
     ],

@@ -9,10 +9,10 @@ import pytest
 import torch
 import user_networks
 from gpu import ranks
-from gpu.test_rank import Alone
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.networks import build_network, check_network, find_network
 from sparkwater.gpu.networks.inference import TrainedNetwork, portable_entry, predict_raw
 from sparkwater.gpu.networks.sources import ImportedFactory
@@ -100,13 +100,13 @@ def test_an_instance_is_trained_as_a_copy_from_its_weights_on() -> None:
     before = state_of(network)
     entry = find_network(network)
     still = replace(ranks.rank_job(30, learning_rate=1e-30), network=entry)
-    outcome = run_rank(ranks.picture_batches(range(30)), still, Alone())
+    outcome = run_rank(ranks.picture_batches(range(30)), still, SinglePeer())
     assert outcome.failure is None
     kept = user_networks.small((1, 16, 16), 3)
     load_weights(kept, outcome.weights)
     assert same(state_of(kept), before)
     moved = replace(ranks.rank_job(30), network=entry)
-    assert run_rank(ranks.picture_batches(range(30)), moved, Alone()).weights != outcome.weights
+    assert run_rank(ranks.picture_batches(range(30)), moved, SinglePeer()).weights != outcome.weights
     assert same(state_of(network), before)
     nn.init.zeros_(network[1].weight)
     assert same(state_of(build_network(entry, SHAPE, 3, 1)), before)
@@ -114,7 +114,7 @@ def test_an_instance_is_trained_as_a_copy_from_its_weights_on() -> None:
 
 def test_a_rank_where_the_module_is_missing_says_how_to_bring_it() -> None:
     entry = replace(find_network("user_networks:small"), factory=ImportedFactory("only_on_the_driver:small"))
-    outcome = run_rank(ranks.picture_batches(range(6)), replace(ranks.rank_job(6), network=entry), Alone())
+    outcome = run_rank(ranks.picture_batches(range(6)), replace(ranks.rank_job(6), network=entry), SinglePeer())
     assert outcome.failure is not None
     assert outcome.failure.error_type == "ConfigurationError"
     assert "given to spark-submit --py-files" in outcome.failure.message

@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 import user_networks
 from gpu import ranks
-from gpu.test_rank import Alone
 from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.heads import calls_of, head_of
@@ -48,7 +48,7 @@ def planned(name: Any, state: dict[str, torch.Tensor] | None, freeze: str = "non
 def trained(name: Any, state: dict[str, torch.Tensor] | None, freeze: str, **changes: Any) -> Outcome:
     entry, beginning = planned(name, state, freeze)
     job = replace(ranks.rank_job(30, **{"epochs": 2, **changes}), network=entry, beginning=beginning)
-    outcome = run_rank(ranks.picture_batches(range(30)), job, Alone())
+    outcome = run_rank(ranks.picture_batches(range(30)), job, SinglePeer())
     assert outcome.failure is None, outcome.failure
     return outcome
 
@@ -155,7 +155,7 @@ def test_no_epochs_leave_the_weights_as_they_begin() -> None:
     state = state_of(classes=3)
     entry, beginning = planned("convnet", state)
     job = replace(ranks.rank_job(30, epochs=0), network=entry, beginning=beginning)
-    outcome = run_rank(ranks.picture_batches(range(30)), job, Alone())
+    outcome = run_rank(ranks.picture_batches(range(30)), job, SinglePeer())
     assert (outcome.failure, outcome.history) == (None, [])
     assert all(torch.equal(value, state[name]) for name, value in safetensors.torch.load(outcome.weights).items())
 

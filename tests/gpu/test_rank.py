@@ -15,7 +15,7 @@ import torch
 from gpu import ranks
 
 from sparkwater.gpu.collective.connections import COLLECTIVES
-from sparkwater.gpu.collective.world import World
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.weight_bytes import digest, load_weights
@@ -27,19 +27,6 @@ from sparkwater.gpu.rows.held import load_rows
 ROWS = 60
 
 
-class Alone:
-    """The only rank there is."""
-
-    world = World(0, ("here",))
-    threads = 1
-
-    def __init__(self) -> None:
-        self.gpu_addresses: list[str] = []
-
-    def all_gather(self, message: str) -> list[str]:
-        return [message]
-
-
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -49,7 +36,7 @@ def threads() -> Iterator[None]:
 
 
 def train_alone(batches: list[pa.RecordBatch], job: RankJob | None = None, **changes: Any) -> Outcome:
-    return run_rank(batches, job or ranks.rank_job(ROWS, **changes), Alone())
+    return run_rank(batches, job or ranks.rank_job(ROWS, **changes), SinglePeer())
 
 
 def test_one_rank_learns_and_says_how_it_went() -> None:
@@ -57,7 +44,7 @@ def test_one_rank_learns_and_says_how_it_went() -> None:
     job = ranks.rank_job(ROWS, epochs=6, momentum=0.9, learning_rate=0.02)
     steps: list[StepRecord] = []
     observer = Observer(lambda record: seen.append((record, torch.get_num_threads())), steps.append)
-    outcome = run_rank(ranks.picture_batches(range(ROWS)), job, Alone(), observer)
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), job, SinglePeer(), observer)
     assert outcome.failure is None
     assert [record.epoch for record in outcome.history] == list(range(6))
     assert {record.rows for record in outcome.history} == {ROWS}
@@ -182,7 +169,7 @@ def test_an_error_between_epochs_is_reported_and_not_raised() -> None:
     def fail(record: EpochRecord) -> None:
         raise ZeroDivisionError(f"after epoch {record.epoch}")
 
-    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS), Alone(), Observer(on_epoch=fail))
+    outcome = run_rank(ranks.picture_batches(range(ROWS)), ranks.rank_job(ROWS), SinglePeer(), Observer(on_epoch=fail))
     assert outcome.failure is not None
     assert (outcome.failure.error_type, outcome.failure.message) == ("ZeroDivisionError", "after epoch 0")
     assert (outcome.failure.epoch, outcome.failure.step) == (0, None)

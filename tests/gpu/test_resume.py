@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 import torch
 from gpu import ranks
-from gpu.test_rank import Alone
 from torch import nn
 
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.networks import register_network, registry
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
@@ -53,7 +53,7 @@ def _network() -> Iterator[None]:
 
 def train(folder: Path, batches: list[pa.RecordBatch] | None = None, **changes: Any) -> Outcome:
     job = ranks.rank_job(ROWS, **{**SETTINGS, "checkpoint_dir": str(folder), **changes})
-    return run_rank(batches or ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, Alone())
+    return run_rank(batches or ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, SinglePeer())
 
 
 def without_times(outcome: Outcome) -> list[Any]:
@@ -167,7 +167,7 @@ def test_other_settings_rows_and_weights_are_other_trainings(tmp_path: Path) -> 
     for changes in ({"epochs": 2}, {"epochs": 1, "seed": 7}, {"epochs": 1, "network": "lenet"}):
         assert train(tmp_path, **changes).resumed_at == 0
     job = ranks.rank_job(ROWS, **{**SETTINGS, "epochs": 1, "checkpoint_dir": str(tmp_path)})
-    other = run_rank(ranks.picture_batches(range(1, ROWS + 1), held_out=HELD_OUT), job, Alone())
+    other = run_rank(ranks.picture_batches(range(1, ROWS + 1), held_out=HELD_OUT), job, SinglePeer())
     assert (other.failure, other.resumed_at) == (None, 0)
     assert len(list(tmp_path.iterdir())) == 5
 

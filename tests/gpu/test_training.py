@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 import torch
 from gpu import ranks
-from gpu.test_rank import Alone
 from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.collective.communicator import LocalCommunicator
+from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
@@ -39,7 +39,7 @@ FIXED = Scaling((80.0,), (50.0,))
 
 
 def trained(batches: list[pa.RecordBatch], rows: int = ROWS, **changes: Any) -> Outcome:
-    outcome = run_rank(batches, ranks.rank_job(rows, **changes), Alone())
+    outcome = run_rank(batches, ranks.rank_job(rows, **changes), SinglePeer())
     assert outcome.failure is None, outcome.failure
     return outcome
 
@@ -222,6 +222,6 @@ def test_no_epochs_give_the_network_as_it_begins() -> None:
     ],
 )
 def test_rows_that_are_all_of_one_kind_are_an_error(batches, changes, message) -> None:
-    outcome = run_rank(batches, ranks.rank_job(6, **changes), Alone())
+    outcome = run_rank(batches, ranks.rank_job(6, **changes), SinglePeer())
     assert outcome.failure is not None
     assert (outcome.failure.error_type, message in outcome.failure.message) == ("DataError", True)

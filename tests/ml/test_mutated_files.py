@@ -12,7 +12,7 @@ import torch
 
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.networks.state_files import read_state
-from sparkwater.ml.fitted.files import _parse
+from sparkwater.ml.fitted.files import parse_description
 
 MODEL = {
     "network": {"name": "lenet", "arguments": {}, "head": ""},
@@ -46,7 +46,7 @@ def weights(content: bytes) -> None:
 
 
 def description(content: bytes) -> None:
-    _parse(content, "model")
+    parse_description(content, "model")
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,10 @@ class HorovodCommunicator(Communicator):
 
         Horovod keeps their tensors in this table until somebody does, and no longer knows them by then.
         """
-        from horovod.torch.mpi_ops import _handle_map
+        from horovod.torch import mpi_ops
 
         for handle in self._open:
-            _handle_map.pop(handle, None)
+            mpi_ops._handle_map.pop(handle, None)
 
     def _finish(self, handle: int) -> None:
         import horovod.torch as hvd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from sparkwater.errors import PeerFailed
@@ -29,6 +30,29 @@ class Peers(Protocol):
 
     def all_gather(self, message: str) -> list[str]:
         """Return the messages of all ranks, in order of rank, once each has sent one."""
+
+
+@dataclass(frozen=True)
+class SinglePeer:
+    """The peers of a training's only rank: none but itself.
+
+    Attributes
+    ----------
+    world : World
+        A single rank and its host.
+    gpu_addresses : list of str
+        The GPUs that the rank may use; none by default.
+    threads : int
+        The cores that the rank may use.
+    """
+
+    world: World = field(default_factory=lambda: World(0, ("localhost",)))
+    gpu_addresses: list[str] = field(default_factory=list)
+    threads: int = 1
+
+    def all_gather(self, message: str) -> list[str]:
+        """Return the rank's own message."""
+        return [message]
 
 
 def exchange(peers: Peers, make: Callable[[], T], describe: Callable[[T], Any]) -> tuple[T, list[Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,9 +17,6 @@ from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR
 from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
 from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
-
-if TYPE_CHECKING:
-    from sparkwater.ml.params.learner import PredictorParams
 
 
 @dataclass(frozen=True)
@@ -95,22 +91,24 @@ def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) ->
         raise SchemaError(f"labelCol={label!r} is {given} there and {needed} in the others")
 
 
-def rank_frame(sources: Sequence[RowSource], params: PredictorParams, seed: int) -> DataFrame:
+def rank_frame(sources: Sequence[RowSource], label: str, identity: str | None, seed: int) -> DataFrame:
     """Return the ranks' columns: tensors, labels, names, a hash of each row's content, weights and roles.
 
     Parameters
     ----------
     sources : sequence of RowSource
         Sources of the rows.
-    params : PredictorParams
-        Names of columns.
+    label : str
+        The label column.
+    identity : str or None
+        The column that names a row.
     seed : int
         Seed of the hashes.
     """
-    return reduce(DataFrame.unionAll, (_rank_rows(source, params, seed) for source in sources))
+    return reduce(DataFrame.unionAll, (_rank_rows(source, label, identity, seed) for source in sources))
 
 
-def _rank_rows(source: RowSource, params: PredictorParams, seed: int) -> DataFrame:
+def _rank_rows(source: RowSource, label: str, identity: str | None, seed: int) -> DataFrame:
     frame, columns = source.frame, source.columns
     parts = {}
     if columns.weight is not None:
@@ -119,8 +117,8 @@ def _rank_rows(source: RowSource, params: PredictorParams, seed: int) -> DataFra
         parts[HELD_OUT] = columns.held_out_value()
     rows = frame.select(
         checked_features(frame, source.features).alias("checked"),
-        label_values(frame, params.getLabelCol()).alias(LABEL),
-        row_name(frame, source.features.field.name, params.getIdCol()).alias(NAME),
+        label_values(frame, label).alias(LABEL),
+        row_name(frame, source.features.field.name, identity).alias(NAME),
         columns.problem().alias("unfit"),
         *(value.alias(name) for name, value in parts.items()),
     )

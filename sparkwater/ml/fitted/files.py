@@ -44,7 +44,7 @@ def read_network(folder: SavedFolder) -> FittedNetwork:
         If the network is not registered here, or can't be imported.
     """
     weights, described = folder.read_bytes(WEIGHTS_FILE), folder.read_bytes(MODEL_FILE)
-    fields = _parse(described, folder.path)
+    fields = parse_description(described, folder.path)
     folder.check_network(fields["identity"].name)
     return _restore(fields, weights, folder.path)
 
@@ -61,7 +61,14 @@ def _describe(fitted: FittedNetwork) -> str:
     )
 
 
-def _parse(description: bytes, path: str) -> dict[str, Any]:
+def parse_description(description: bytes, path: str) -> dict[str, Any]:
+    """Return what the JSON file of a model says, or refuse a damaged one.
+
+    Raises
+    ------
+    CheckpointError
+        With the file's path.
+    """
     try:
         fields: dict[str, Any] = json.loads(description)
         return {

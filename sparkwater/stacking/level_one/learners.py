@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.param import Params
-from pyspark.ml.tuning import _ValidatorParams as ValidatorParams
+from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainValidationSplitModel
 from pyspark.sql import DataFrame
 from torch import nn
 
@@ -21,6 +21,9 @@ from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
+
+#: Stages around an estimator whose Params they try out.
+_VALIDATORS = (CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainValidationSplitModel)
 
 #: Between the seeds of an ensemble and of one in it.
 _APART = 1_000_003
@@ -107,7 +110,7 @@ def last_stage(stage: Any) -> Any:
         return last_stage(stage.getStages()[-1])
     if isinstance(stage, PipelineModel) and stage.stages:
         return last_stage(stage.stages[-1])
-    if isinstance(stage, ValidatorParams):
+    if isinstance(stage, _VALIDATORS):
         return last_stage(getattr(stage, "bestModel", None) or stage.getEstimator())
     return stage
 
