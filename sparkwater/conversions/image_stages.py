@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import check_schemes, checked_images, image_spec, image_structs
 from sparkwater.conversions.images.decoding import MAX_PIXELS, RESIZES
-from sparkwater.conversions.stages.accepts import at_least, one_of
+from sparkwater.conversions.stages.accepts import Accepts, one_of
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.params import HasImageShape
 from sparkwater.conversions.stages.saving import SavedStage
@@ -46,7 +46,7 @@ class ImageToTensor(ToTensor, HasImageShape):
         MAX_PIXELS,
         "encoded pictures with more pixels can't be used: against decompression bombs. The default is where Pillow "
         "draws the line",
-        accepts=at_least(1),
+        accepts=Accepts(lambda pixels: pixels >= 1, "1 or more"),
     )
     problemCol: Setting[str | None] = setting(
         None,
