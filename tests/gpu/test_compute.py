@@ -107,7 +107,7 @@ def test_the_scale_of_float16_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     whole = trained(**settings, checkpoint_dir=str(tmp_path / "whole"))
     settings["checkpoint_dir"] = str(tmp_path / "parts")
     job = ranks.rank_job(ROWS, fail_at=31, **settings)
-    assert run_rank(ranks.picture_batches(range(ROWS)), job, Alone()).failure is not None
+    assert run_rank(ranks.picture_batches(range(ROWS)), job, SinglePeer()).failure is not None
     assert scale_in(tmp_path / "parts")["scale"] < 65536
     again = trained(**settings)
     assert again.resumed_at == 30

@@ -7,7 +7,7 @@ import pytest
 from sparkwater import errors
 from sparkwater.errors import CheckpointError, DataError, RankFailure, SparkwaterError
 from sparkwater.gpu.outcome import Failure, Outcome
-from sparkwater.ml.launch.launcher import _first_cause
+from sparkwater.ml.launch.launcher import first_cause
 
 
 def outcome(rank: int, error_type: str, first: bool) -> Outcome:
@@ -27,7 +27,7 @@ def outcome(rank: int, error_type: str, first: bool) -> Outcome:
     ],
 )
 def test_only_what_the_user_can_mend_is_raised_as_it_was(error_type: str, kind: type[SparkwaterError]) -> None:
-    raised = _first_cause([outcome(0, "PeerFailed", False), outcome(1, error_type, True)])
+    raised = first_cause([outcome(0, "PeerFailed", False), outcome(1, error_type, True)])
     assert type(raised) is kind
     if isinstance(raised, RankFailure):
         assert (raised.rank, raised.epoch, raised.step, raised.error_type) == (1, 1, 2, error_type)
