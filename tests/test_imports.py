@@ -29,7 +29,7 @@ program
 
 conversions.tensors
 conversions.files
-conversions.stages             conversions.tensors
+conversions.stages             sparkwater conversions.tensors conversions.files
 conversions.images             conversions.tensors conversions.files conversions.stages
 conversions.petastorm          conversions.tensors conversions.files conversions.stages
 conversions                    _lazy conversions.*
@@ -60,7 +60,7 @@ gpu                            gpu.*
 ml.columns                     conversions.images conversions.stages conversions.tensors gpu.tasks gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
 ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
-ml.launch                      gpu.collective gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
+ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
                                gpu.networks ml.reports
 ml.params                      conversions.stages conversions.tensors gpu.device gpu.collective gpu.tasks
@@ -68,16 +68,15 @@ ml.params                      conversions.stages conversions.tensors gpu.device
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
                                ml.fitted      # warmStart is a model
-ml.scoring                     conversions.stages conversions.tensors gpu.networks ml.columns ml.fitted ml.params
+ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.row_keys              conversions.stages
 stacking.folds                 conversions.stages stacking.row_keys
-stacking.persistence           conversions.files
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
-                               stacking.row_keys stacking.folds stacking.persistence
+                               stacking.row_keys stacking.folds
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 """
 

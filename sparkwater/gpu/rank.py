@@ -177,14 +177,7 @@ def _train(
     data, device, clock = prepared.data, prepared.device, context.clock
     with clock.part("read"):
         scaling = measure_rows(data.blocks, job.spec, communicator, device, job.scalings)
-    network = build_network(
-        job.network,
-        network_shape(job.spec),
-        job.task.outputs,
-        derive_seed(job.config.seed, "weights"),
-        job.beginning.initialization,
-    )
-    job.beginning.apply(network)
+    network = _build(job)
     layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
     with clock.part("checkpoints"):
         checkpoints = _checkpoints(job, peers, reports, network, scaling)
@@ -208,6 +201,19 @@ def _train(
         weights = dump_weights(network)
     resumed_at = checkpoints.last.steps if checkpoints.last else 0
     return _Trained(data, layout, scaling, weights, resumed_at, state)
+
+
+def _build(job: RankJob) -> nn.Module:
+    """Return the network with the weights that the training begins with."""
+    network = build_network(
+        job.network,
+        network_shape(job.spec),
+        job.task.outputs,
+        derive_seed(job.config.seed, "weights"),
+        job.beginning.initialization,
+    )
+    job.beginning.apply(network)
+    return network
 
 
 def _outcome(prepared: _Prepared, trained: _Trained, world: World, clock: Stopwatch) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Transformer
 
@@ -24,18 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
-    from sparkwater.ml.fitted.network import FittedNetwork
+    from sparkwater.ml.fitted.network import FittedNetwork, HasFittedNetwork
 
 OUTPUT_TYPES = ("vector", "tensor")
-
-
-class HasFittedNetwork(Protocol):
-    """A model with a fitted network."""
-
-    fitted: FittedNetwork
-
-    def getFeaturesCols(self) -> list[str]:
-        """Return the features columns."""
 
 
 def _to_layers(value: Any) -> str | int | list[str | int]:

@@ -290,7 +290,7 @@ def test_damaged_model_is_refused(saved, tmp_path, damage):
 
 
 def test_missing_model_is_a_checkpoint_error(spark, tmp_path):
-    with pytest.raises(CheckpointError, match="no saved model"):
+    with pytest.raises(CheckpointError, match="no saved ImageClassifierModel"):
         ImageClassifierModel.load(str(tmp_path / "nothing"))
 
 

@@ -205,8 +205,8 @@ def test_columns_that_do_not_fit(spark):
         ImageClassifier(featuresCol="missing").fit(frame)
     with pytest.raises(SchemaError, match="there is no column 'missing'"):
         ImageClassifier(labelCol="missing").fit(frame)
-    with pytest.raises(SchemaError, match="labelCol='label' is array"):
-        ImageClassifier().fit(frame.withColumn("label", F.array("label")))
+    with pytest.raises(SchemaError, match="labelCol='label' is array<array<"):
+        ImageClassifier().fit(frame.withColumn("label", F.array(F.array("label"))))
     with pytest.raises(SchemaError, match="column 'when' is date"):
         ImageClassifier(featuresCol="when").fit(frame.withColumn("when", F.current_date()))
     with pytest.raises(ConfigurationError, match="set imageShape"):

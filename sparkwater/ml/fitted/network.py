@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import TrainedNetwork
@@ -26,3 +27,12 @@ class FittedNetwork:
     trained: TrainedNetwork
     spec: TensorSpec
     summary: TrainingSummary
+
+
+class HasFittedNetwork(Protocol):
+    """A model with a fitted network."""
+
+    fitted: FittedNetwork
+
+    def getFeaturesCols(self) -> list[str]:
+        """Return the features columns."""

@@ -17,7 +17,7 @@ from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
-    from sparkwater.ml.network_model import NetworkModel
+    from sparkwater.ml.fitted.network import HasFittedNetwork
 
 
 def _to_network(value: Any) -> str | nn.Module:
@@ -46,7 +46,7 @@ def _to_warm_start(value: Any) -> Any:
     if isinstance(getattr(value, "fitted", None), FittedNetwork):
         return value
     raise TypeError(
-        f"warmStart={value!r}; accepted: a model, such as the last of a PipelineModel's stages; the "
+        f"warmStart={value!r}; accepted: an ImageClassifierModel or other trained model, such as the last of a PipelineModel's stages; the "
         "path of a saved one; the folder of a training's checkpoints"
     )
 
@@ -78,11 +78,11 @@ class NetworkParams(HasNetwork):
 
     Attributes
     ----------
-    model_type : type of NetworkModel
+    model_type : type
         What a training gives, and another may go on from.
     """
 
-    model_type: ClassVar[type[NetworkModel]]
+    model_type: ClassVar[type[Any]]
 
     initialization: Setting[str] = setting(
         "paper",
@@ -96,7 +96,7 @@ class NetworkParams(HasNetwork):
         "the layer that gives the classes: one of another size is made anew",
         convert=location("weights"),
     )
-    warmStart: Setting[NetworkModel | str | None] = setting(
+    warmStart: Setting[HasFittedNetwork | str | None] = setting(
         None,
         "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of "
         "checkpoints that a training left behind. Its weights and input scaling are kept; the rate's schedule and the "
