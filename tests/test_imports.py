@@ -68,7 +68,8 @@ ml.params                      conversions.stages conversions.tensors gpu.device
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
                                ml.fitted      # warmStart is a model
-ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted ml.params
+ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted
+                               ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml                             _lazy conversions.* gpu.* ml.*
 

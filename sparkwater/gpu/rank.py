@@ -238,7 +238,7 @@ def _outcome(prepared: _Prepared, trained: _Trained, world: World, clock: Stopwa
         details={name: table.tolist() for name, table in state.details.items()} if state and world.rank == 0 else {},
         resolved={
             "maxMemoryInMB": round(prepared.max_memory_mb, 3),
-            "memory": data.place,
+            "memory": data.location,
             "memoryFormat": str(trained.layout).removeprefix("torch.").removesuffix("_format"),
         },
         began=clock.began,

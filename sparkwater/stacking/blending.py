@@ -17,7 +17,7 @@ from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
-from sparkwater.stacking.level_one.prepare import FOLD, Prepared, Task, prepare
+from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.values import VALUES, add_values
 from sparkwater.stacking.row_keys import ROW, hash_columns
 
@@ -88,7 +88,7 @@ def _check_apart(holdout: DataFrame, training: DataFrame, idCol: str | None) -> 
         raise DataError(f"{both} rows of the hold-out are among the training rows, so the learners have seen them")
 
 
-def _check_classes(learners: Sequence[Learner], task: Task) -> None:
+def _check_classes(learners: Sequence[Learner], task: LevelOneTask) -> None:
     for learner in learners:
         classes = getattr(last_stage(learner.stage), "numClasses", task.size) if learner.fitted else task.size
         if task.kind == CLASSIFICATION and classes != task.size:
@@ -116,5 +116,5 @@ def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> 
     return Scored(record, values, None), BaseModel(learner.name, learner.output, (model,))
 
 
-def _numbered(frame: DataFrame, task: Task, labelCol: str) -> DataFrame:
+def _numbered(frame: DataFrame, task: LevelOneTask, labelCol: str) -> DataFrame:
     return frame.withColumn(labelCol, task.label(labelCol)) if task.named else frame

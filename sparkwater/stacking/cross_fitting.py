@@ -14,12 +14,12 @@ from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.level_one.checkpoints import CheckpointFolder
+from sparkwater.stacking.level_one.checkpoints import FitStore
 from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, set_apart
-from sparkwater.stacking.level_one.metrics import Metrics, measure
-from sparkwater.stacking.level_one.prepare import Prepared, Task, prepare
+from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
+from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.values import VALUES, shown
 from sparkwater.stacking.row_keys import ROW, Fingerprint
 
@@ -45,9 +45,9 @@ class LevelOneFrame:
         Records of the fits.
     models : tuple of FoldModel
         The fold models, where they were kept.
-    metrics : Metrics
+    metrics : LearnerMetrics
         Metrics of each learner, by fold and over all rows.
-    checkpoint : CheckpointFolder or None
+    checkpoint : FitStore or None
         The folder of rows and fits, where one was given.
     """
 
@@ -56,8 +56,8 @@ class LevelOneFrame:
     values: DataFrame
     fits: tuple[FitRecord, ...]
     models: tuple[FoldModel, ...]
-    metrics: Metrics
-    checkpoint: CheckpointFolder | None = None
+    metrics: LearnerMetrics
+    checkpoint: FitStore | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class LevelOneFrame:
         return tuple(learner.name for learner in self.learners)
 
     @property
-    def task(self) -> Task:
+    def task(self) -> LevelOneTask:
         """The learning task."""
         return self.prepared.task
 
@@ -217,7 +217,7 @@ def cross_fit(
     """
     check_parallelism(parallelism)
     found = _find_unfitted(learners, frame, labelCol)
-    checkpoint = CheckpointFolder(frame.sparkSession, checkpointDir) if checkpointDir else None
+    checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
     store = checkpoint.keep_rows if checkpoint else None
     with ExitStack() as undo:
         if checkpoint:
@@ -245,7 +245,7 @@ def _fit_folds(
     prepared: Prepared,
     learners: Sequence[Learner],
     undo: ExitStack,
-    checkpoint: CheckpointFolder | None,
+    checkpoint: FitStore | None,
     parallelism: int | None,
     keep_models: bool,
 ) -> LevelOneFrame:

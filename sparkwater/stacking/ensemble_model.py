@@ -13,7 +13,7 @@ from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import CheckpointError, SchemaError, SparkwaterError
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
-from sparkwater.stacking.level_one.prepare import Task
+from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
 from sparkwater.stacking.summary import EnsembleSummary
@@ -201,5 +201,5 @@ def _base(folder: SavedFolder, place: int, base: Mapping[str, Any]) -> BaseModel
 
 
 def _reads(fields: Mapping[str, Any]) -> LevelOneInput:
-    task = Task(fields["task"]["kind"], tuple(fields["task"]["classes"]))
+    task = LevelOneTask(fields["task"]["kind"], tuple(fields["task"]["classes"]))
     return LevelOneInput(tuple(fields["learners"]), task, fields["transform"], tuple(fields["passthrough"]))

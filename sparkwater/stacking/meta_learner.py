@@ -27,7 +27,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, kind_of
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import Task
+    from sparkwater.stacking.level_one.prepare import LevelOneTask
 
 #: The column of vectors that the meta-learner reads.
 LEVEL_ONE = "__sparkwater_level_one"
@@ -44,7 +44,7 @@ _RIDGE = 1e-6
 _VARIANCE = {"none": 1.0, "logit": 0.01}
 
 
-def default_meta_learner(task: Task, columns: int, unbounded: int, rows: int, transform: str) -> Any:
+def default_meta_learner(task: LevelOneTask, columns: int, unbounded: int, rows: int, transform: str) -> Any:
     """Return the meta-learner of H2O's choice: a generalised linear model without standardisation.
 
     For two classes and regression no learner has a negative weight; for more classes the model is
@@ -53,7 +53,7 @@ def default_meta_learner(task: Task, columns: int, unbounded: int, rows: int, tr
 
     Parameters
     ----------
-    task : Task
+    task : LevelOneTask
         The learning task.
     columns : int
         Columns of the learners.
@@ -106,7 +106,7 @@ class LevelOneInput:
     ----------
     learners : tuple of str
         Columns of values, in this order.
-    task : Task
+    task : LevelOneTask
         The learning task.
     transform : {"none", "logit"}
         Transform of probabilities.
@@ -115,7 +115,7 @@ class LevelOneInput:
     """
 
     learners: tuple[str, ...]
-    task: Task
+    task: LevelOneTask
     transform: str = "none"
     passthrough: tuple[str, ...] = ()
 

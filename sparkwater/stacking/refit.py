@@ -14,7 +14,7 @@ from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_sid
 from sparkwater.stacking.level_one.learners import Learner, last_stage
 
 if TYPE_CHECKING:
-    from sparkwater.stacking.level_one.checkpoints import CheckpointFolder
+    from sparkwater.stacking.level_one.checkpoints import FitStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def refit(level_one: LevelOneFrame, how: str, parallelism: int | None) -> tuple[
 
 
 def _fit(learner: Learner, level_one: LevelOneFrame) -> Any:
-    checkpoint: CheckpointFolder | None = level_one.checkpoint
+    checkpoint: FitStore | None = level_one.checkpoint
     kept = checkpoint.find_model(learner) if checkpoint else None
     if kept is not None:
         logger.info("learner %r: fitted on all rows by an earlier call", learner.name)

@@ -12,7 +12,15 @@ from pyspark.sql import functions as F
 from sparkwater.errors import DataError
 from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
-from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, Losses, Metrics, collect_losses, compare, labelled
+from sparkwater.stacking.level_one.metrics import (
+    LABEL,
+    WEIGHT,
+    LearnerMetrics,
+    Losses,
+    collect_losses,
+    compare,
+    labelled,
+)
 from sparkwater.stacking.level_one.prepare import FOLD
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
@@ -37,7 +45,7 @@ class MetaFit:
         Trained on all of level one.
     weights : MetaWeights
         Its coefficients and importances.
-    metrics : Metrics
+    metrics : LearnerMetrics
         Metrics of the learners, and of the ensemble by its own cross-validation.
     difference : mapping of str to Losses
         The ensemble's first loss less each learner's.
@@ -45,7 +53,7 @@ class MetaFit:
 
     model: Any
     weights: MetaWeights
-    metrics: Metrics
+    metrics: LearnerMetrics
     difference: dict[str, Losses]
 
 
@@ -83,7 +91,7 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
             difference = compare(scored, prepared.task, ENSEMBLE, names)
         finally:
             scored.unpersist()
-        return MetaFit(model, MetaWeights.of(model), Metrics(prepared.task.kind, found), difference)
+        return MetaFit(model, MetaWeights.of(model), LearnerMetrics(prepared.task.kind, found), difference)
     finally:
         rows.unpersist()
 

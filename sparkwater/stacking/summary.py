@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import SparkSession
 
 from sparkwater.stacking.level_one.fits import FitRecord
-from sparkwater.stacking.level_one.metrics import Losses, Metrics
+from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -183,7 +183,9 @@ def _line(score: Score) -> list[str]:
     ]
 
 
-def rank_learners(metrics: Metrics, weights: dict[str, float | None], fits: Sequence[FitRecord]) -> tuple[Score, ...]:
+def rank_learners(
+    metrics: LearnerMetrics, weights: dict[str, float | None], fits: Sequence[FitRecord]
+) -> tuple[Score, ...]:
     """Return the leaderboard's lines, best first."""
     scores = []
     for name in metrics.byFold:

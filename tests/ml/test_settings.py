@@ -29,8 +29,8 @@ from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similar
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor, NonNegativeRegression, Similarity,
-    StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector, VectorToTensor,
+    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
+    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip
 LIMITED = [(stage, name) for stage in STAGES for name, one in stage._settings.items() if one.accepts]
 

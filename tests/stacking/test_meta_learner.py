@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 
 from sparkwater.errors import DataError
 from sparkwater.stacking import NonNegativeRegression
-from sparkwater.stacking.level_one.prepare import Task
+from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
 
 
@@ -70,7 +70,7 @@ def test_passthrough_columns_of_two_classes_may_have_a_negative_weight(spark: Sp
     label = (rng.normal(size=200) - 2 * learner - 2 * other > 0).astype(float)
     lines = [(Vectors.dense(row[:2]), row[2]) for row in np.column_stack([learner, other, label]).tolist()]
     frame = spark.createDataFrame(lines, ["features", "label"])
-    found = default_meta_learner(Task("classification", (0.0, 1.0)), 1, 1, 200, "none").fit(frame).coefficients
+    found = default_meta_learner(LevelOneTask("classification", (0.0, 1.0)), 1, 1, 200, "none").fit(frame).coefficients
     assert found[0] == 0
     assert found[1] < -1
 
@@ -84,6 +84,6 @@ def test_doubled_columns_are_solved() -> None:
 
 def test_logits_are_clipped(spark: SparkSession) -> None:
     frame = spark.createDataFrame([([0.0], [0.25], 7)], "a array<double>, b array<double>, c int")
-    reads = LevelOneInput(("a", "b"), Task("classification", (0.0, 1.0)), "logit", ("c",))
+    reads = LevelOneInput(("a", "b"), LevelOneTask("classification", (0.0, 1.0)), "logit", ("c",))
     vector = frame.select(reads.column(frame.schema)).first()[0]
     np.testing.assert_allclose(vector, [np.log(1e-9 / (1 - 1e-9)), np.log(1 / 3), 7.0])

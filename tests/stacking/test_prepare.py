@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.stacking import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepare import FOLD, Task, prepare
+from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, prepare
 from sparkwater.stacking.row_keys import ROW
 
 ROWS = 60
@@ -52,12 +52,12 @@ def test_a_learner_sees_the_rows_outside_of_a_fold_and_scores_those_in_it(prepar
 
 
 def test_strings_are_numbered_in_order_and_numbers_left_alone(frame, prepared):
-    assert prepared.task == Task(CLASSIFICATION, ("ape", "cat"))
+    assert prepared.task == LevelOneTask(CLASSIFICATION, ("ape", "cat"))
     labels = {(row.number, row.label) for row in prepared.all_rows().select("number", "label").collect()}
     assert labels == {(0.0, 0.0), (1.0, 1.0)}
     numeric = prepare(frame, "fold", CLASSIFICATION, "number")
     assert (numeric.task.classes, numeric.task.named) == ((0.0, 1.0), False)
-    assert prepare(frame, "fold", "regression", "number").task == Task("regression")
+    assert prepare(frame, "fold", "regression", "number").task == LevelOneTask("regression")
 
 
 def test_fingerprints_follow_rows_folds_and_labels_and_no_order(frame, prepared):
@@ -100,7 +100,7 @@ def test_rows_within_the_embargo_of_a_span_of_time_are_not_trained_on(frame):
     ],
 )
 def test_a_task_says_how_many_numbers_it_has(kind, classes, named, size, width):
-    task = Task(kind, classes)
+    task = LevelOneTask(kind, classes)
     assert (task.named, task.size, task.width) == (named, size, width)
 
 

@@ -102,7 +102,7 @@ class RankData(Protocol):
         """Digest of the rows; other rows have another one."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Storage of the features: ``memory``, ``mapped file``, a device's memory, or ``storage``."""
 
     def __len__(self) -> int: ...
@@ -160,7 +160,7 @@ class RankRows:
         return len(self.features if self.order is None else self.order)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Storage of the features."""
         if self.features.device.type != "cpu":
             return f"memory of {self.features.device}"

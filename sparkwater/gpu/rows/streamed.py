@@ -61,7 +61,7 @@ class StoredRows:
     skipped: SkippedRows = field(default_factory=SkippedRows)
     weightless = 0
     held_out = None
-    place = "storage"
+    location = "storage"
 
     @property
     def content(self) -> str:

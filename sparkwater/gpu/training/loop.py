@@ -33,7 +33,7 @@ from sparkwater.gpu.training.optimizers import make_optimizer
 from sparkwater.gpu.training.resume import Checkpoints, capture, restore
 from sparkwater.gpu.training.schedules import Length
 from sparkwater.gpu.training.state import CALLBACKS, EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
-from sparkwater.gpu.training.step import EXTRA, StepId, Steps
+from sparkwater.gpu.training.step import EXTRA, StepId, Stepper
 from sparkwater.gpu.training.stopping import Best, has_converged
 from sparkwater.gpu.training.timings import Stopwatch
 from sparkwater.gpu.training.validation import score_rows
@@ -139,10 +139,10 @@ def _begin(
     )
 
 
-def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, gradients: GradientSum) -> Steps:
+def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, gradients: GradientSum) -> Stepper:
     called = cast(nn.Module, torch.compile(compute.network)) if config.compiled else compute.network
     limited = config.max_runtime_secs and place.rank == 0
-    return Steps(
+    return Stepper(
         network=compute.network,
         compute=replace(compute, network=called),
         rank=place.rank,
@@ -158,7 +158,7 @@ def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, grad
 class _Loop:
     """The constant parts of a training."""
 
-    steps: Steps
+    steps: Stepper
     data: RankData
     place: Place
     config: TrainConfig

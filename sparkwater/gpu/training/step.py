@@ -36,7 +36,7 @@ class StepId(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Steps:
+class Stepper:
     """The steps of a training on one rank.
 
     Attributes

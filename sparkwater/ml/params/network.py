@@ -46,8 +46,8 @@ def _to_warm_start(value: Any) -> Any:
     if isinstance(getattr(value, "fitted", None), FittedNetwork):
         return value
     raise TypeError(
-        f"warmStart={value!r}; accepted: an ImageClassifierModel or other trained model, such as the last of a PipelineModel's stages; the "
-        "path of a saved one; the folder of a training's checkpoints"
+        f"warmStart={value!r}; accepted: an ImageClassifierModel or another trained model, such as the last of a "
+        "PipelineModel's stages; the path of a saved one; the folder of a training's checkpoints"
     )
 
 

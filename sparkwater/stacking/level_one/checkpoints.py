@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-class CheckpointFolder:
+class FitStore:
     """Rows and fits under one folder, keyed by content: other rows, folds or learners never meet.
 
     Parameters

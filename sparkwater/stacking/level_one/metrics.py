@@ -16,7 +16,7 @@ from sparkwater.stacking.row_keys import ROW
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import Prepared, Task
+    from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared
 
 #: As wide as 95 of 100 intervals that hold the true value.
 _TWO_SIDED = 1.959964
@@ -67,7 +67,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Metrics:
+class LearnerMetrics:
     """Losses of several learners.
 
     Attributes
@@ -86,13 +86,13 @@ class Metrics:
         """Names of the two metrics."""
         return ("logLoss", "error") if self.kind == CLASSIFICATION else ("rmse", "mae")
 
-    def select(self, learners: Sequence[str]) -> Metrics:
+    def select(self, learners: Sequence[str]) -> LearnerMetrics:
         """Return the metrics of some learners only."""
-        return Metrics(self.kind, {name: self.byFold[name] for name in learners})
+        return LearnerMetrics(self.kind, {name: self.byFold[name] for name in learners})
 
-    def join(self, other: Metrics) -> Metrics:
+    def join(self, other: LearnerMetrics) -> LearnerMetrics:
         """Return the metrics of both."""
-        return Metrics(self.kind, {**self.byFold, **other.byFold})
+        return LearnerMetrics(self.kind, {**self.byFold, **other.byFold})
 
     def pooled(self, learner: str) -> Losses:
         """Return a learner's losses over all rows."""
@@ -138,9 +138,9 @@ class Metrics:
         )
 
 
-def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> Metrics:
+def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> LearnerMetrics:
     """Measure the learners' values against the labels; one Spark job."""
-    return Metrics(prepared.task.kind, collect_losses(labelled(prepared, values), prepared.task, names))
+    return LearnerMetrics(prepared.task.kind, collect_losses(labelled(prepared, values), prepared.task, names))
 
 
 def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
@@ -156,7 +156,7 @@ def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
     return rows.join(values, ROW)
 
 
-def collect_losses(frame: DataFrame, task: Task, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
+def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
     """Sum the losses by fold."""
     weight, sums = F.col(WEIGHT), []
     for position, name in enumerate(names):
@@ -178,7 +178,7 @@ def collect_losses(frame: DataFrame, task: Task, names: Sequence[str]) -> dict[s
     }
 
 
-def losses(values: Column, task: Task) -> tuple[Column, Column]:
+def losses(values: Column, task: LevelOneTask) -> tuple[Column, Column]:
     """Return both losses of a row."""
     label = F.col(LABEL)
     if task.kind != CLASSIFICATION:
@@ -192,7 +192,7 @@ def losses(values: Column, task: Task) -> tuple[Column, Column]:
     return -F.log(F.greatest(right, F.lit(_SMALLEST))), wrong.cast("double")
 
 
-def compare(frame: DataFrame, task: Task, name: str, others: Sequence[str]) -> dict[str, Losses]:
+def compare(frame: DataFrame, task: LevelOneTask, name: str, others: Sequence[str]) -> dict[str, Losses]:
     """Sum the differences of one column's first loss to those of others, row by row; one Spark job."""
     weight, sums = F.col(WEIGHT), []
     own, _ = losses(F.col(f"`{name}`"), task)

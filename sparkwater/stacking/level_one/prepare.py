@@ -34,7 +34,7 @@ MAX_FOLDS = 1000
 
 
 @dataclass(frozen=True)
-class Task:
+class LevelOneTask:
     """The learning task: kind and classes.
 
     Attributes
@@ -93,7 +93,7 @@ class Prepared:
         The user's columns, the fold and the row's key.
     columns : tuple of str
         The user's columns.
-    task : Task
+    task : LevelOneTask
         The learning task.
     labelCol, foldCol, weightCol : str
         Columns of ``frame``; no weight is None.
@@ -107,7 +107,7 @@ class Prepared:
 
     frame: DataFrame
     columns: tuple[str, ...]
-    task: Task
+    task: LevelOneTask
     labelCol: str
     foldCol: str
     weightCol: str | None
@@ -194,7 +194,7 @@ def prepare(
     except BaseException:
         kept.unpersist()
         raise
-    task = Task(kind, _classes(found, labelCol) if kind == CLASSIFICATION else ())
+    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else ())
     return Prepared(
         kept,
         tuple(frame.columns),

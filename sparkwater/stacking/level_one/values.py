@@ -14,20 +14,20 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import Task
+    from sparkwater.stacking.level_one.prepare import LevelOneTask
 
 #: The column of a learner's numbers of a row: one for two classes and for regression, else one a class.
 VALUES = "__sparkwater_values"
 
 
-def add_values(frame: DataFrame, model: Any, learner: Learner, task: Task, column: str = VALUES) -> DataFrame:
+def add_values(frame: DataFrame, model: Any, learner: Learner, task: LevelOneTask, column: str = VALUES) -> DataFrame:
     """Return the rows with a model's values; the columns that the model adds are left out."""
     scored = model.transform(frame)
     kept = [F.col(f"`{name}`") for name in frame.columns]
     return scored.select(*kept, output_values(F.col(f"`{learner.output}`"), learner, task).alias(column))
 
 
-def output_values(output: Column, learner: Learner, task: Task) -> Column:
+def output_values(output: Column, learner: Learner, task: LevelOneTask) -> Column:
     """Return a model's output column as values; another number of classes fails the job with a data error."""
     if task.kind != CLASSIFICATION:
         return F.when(output.isNotNull(), F.array(output.cast("double")))
@@ -50,6 +50,6 @@ def mean_values(columns: Sequence[Column]) -> Column:
     return F.transform(total, lambda value: value / float(len(columns)))
 
 
-def shown(values: Column, task: Task) -> Column:
+def shown(values: Column, task: LevelOneTask) -> Column:
     """Return values as the user sees them: a number, or for more than two classes a vector."""
     return values[0] if task.width == 1 else array_to_vector(values)
