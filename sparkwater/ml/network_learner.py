@@ -91,36 +91,9 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             If a Param doesn't fit the labels.
         """
 
-    def write(self) -> Any:
-        """Return a writer.
-
-        Raises
-        ------
-        ConfigurationError
-            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
-            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
-        """
-        network = self.getNetwork()
-        if not isinstance(network, str):
-            raise ConfigurationError(
-                f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
-                "network='package.module:factory'"
-            )
-        if not isinstance(self.getWarmStart(), (str, type(None))):
-            raise ConfigurationError(
-                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
-                "warmStart to its path"
-            )
-        if self.getValidationDataFrame() is not None:
-            raise ConfigurationError(
-                "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
-                "estimator.clear(estimator.validationDataFrame), or mark such rows by validationIndicatorCol"
-            )
-        self.check_saved_without_callbacks()
-        return super().write()
-
-    def _load_more(self, folder: SavedFolder) -> None:
-        folder.check_network(self.getNetwork())  # fit would run its code
+    def weighs_rows(self) -> bool:
+        """Return whether rows weigh differently in the task."""
+        return False
 
     def _fit(self, dataset: DataFrame) -> M:
         started = time.monotonic()
@@ -135,43 +108,26 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
         return self._train(rows, choice, labels, started)
 
-    def fitPetastorm(self, url: str) -> M:
-        """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
-
-        Each worker reads its share from storage in every epoch, and shuffles it within windows of
-        about 128 MiB. Rows that can't be used are errors. `write_petastorm` writes such datasets.
-
-        Parameters
-        ----------
-        url : str
-            The dataset's folder, on a filesystem that both Spark and the workers reach.
-            ``featuresCol`` is a field of pictures, channels first; ``labelCol`` a scalar.
-
-        Raises
-        ------
-        ConfigurationError, DataError, SchemaError, RankFailure
-            As ``fit``.
-        """
-        started = time.monotonic()
-        if self.row_columns() != RowColumns() or self.weighs_rows():
-            raise ConfigurationError(
-                "rows that are streamed take no weightCol, classWeight, validationIndicatorCol or validationDataFrame"
-            )
-        spark = SparkSession.active()
-        if len(self.getFeaturesCols()) > 1:
-            raise ConfigurationError(
-                f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
-                "fit on its DataFrame for several (read_petastorm)"
-            )
-        columns = [*self.getFeaturesCols(), self.getLabelCol()]
-        frame = read_petastorm(spark, url, columns)
-        choice = self._refuse(frame)
-        if choice.features.kind != "tensor":
-            raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
-        labels = self.find_labels([(frame, self.row_columns())])
-        workers = self.getNumWorkers()
-        store = Store(describe_petastorm(url, columns), *columns)
-        return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
+    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+        """Refuse everything that can be known to be wrong before a Spark job runs."""
+        self.check_training_params()
+        self.check_network_params()
+        self.getHandleInvalid()
+        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
+        spec = choice.features.spec
+        if self.getAugmentation() and len(spec.shape) != 3:
+            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
+        self.check_labels(dataset.schema)
+        self.row_columns().check(dataset.schema)
+        check_cluster(
+            dataset.sparkSession,
+            self.getNumWorkers(),
+            self.choose_collective(dataset.sparkSession, self.getNumWorkers()),
+            self.getDevice(),
+            self.getStartTimeout(),
+            self.getAllowPlaintext(),
+        )
+        return choice
 
     def _train(
         self,
@@ -213,13 +169,11 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         )
         return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
 
-    def _model(self, fitted: FittedNetwork) -> M:
-        model: Any = self.model_type()
-        model.fitted = fitted
-        self._copyValues(model._resetUid(self.uid))
-        entry = fitted.trained.entry
-        given: M = model if entry.kind == "instance" else model._set(network=entry.name)
-        return given
+    def _check_stopping(self, task: Task) -> None:
+        """Refuse a metric that says nothing for the task."""
+        reason = task.unfit(self.getStoppingMetric())
+        if reason:
+            raise ConfigurationError(f"stoppingMetric={self.getStoppingMetric()!r}: {reason}")
 
     def _rank_job(self, choice: NetworkChoice, task: Task, rows: int, store: Store | None, collective: str) -> RankJob:
         """Return what each rank is to do."""
@@ -243,22 +197,58 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             allow_shared_gpu=self.getAllowSharedGpu(),
         )
 
-    def weighs_rows(self) -> bool:
-        """Return whether rows weigh differently in the task."""
-        return False
+    def _model(self, fitted: FittedNetwork) -> M:
+        model: Any = self.model_type()
+        model.fitted = fitted
+        self._copyValues(model._resetUid(self.uid))
+        entry = fitted.trained.entry
+        given: M = model if entry.kind == "instance" else model._set(network=entry.name)
+        return given
 
-    def _check_stopping(self, task: Task) -> None:
-        """Refuse a metric that says nothing for the task."""
-        reason = task.unfit(self.getStoppingMetric())
-        if reason:
-            raise ConfigurationError(f"stoppingMetric={self.getStoppingMetric()!r}: {reason}")
+    def fitPetastorm(self, url: str) -> M:
+        """Train on a petastorm dataset that the workers stream: for data larger than their memory and disks.
 
-    def _describe_network(self, outputs: int) -> NetworkDescription:
-        return describe_before_fit(self, self.getImageShape(), outputs)
+        Each worker reads its share from storage in every epoch, and shuffles it within windows of
+        about 128 MiB. Rows that can't be used are errors. `write_petastorm` writes such datasets.
+
+        Parameters
+        ----------
+        url : str
+            The dataset's folder, on a filesystem that both Spark and the workers reach.
+            ``featuresCol`` is a field of pictures, channels first; ``labelCol`` a scalar.
+
+        Raises
+        ------
+        ConfigurationError, DataError, SchemaError, RankFailure
+            As ``fit``.
+        """
+        started = time.monotonic()
+        if self.row_columns() != RowColumns() or self.weighs_rows():
+            raise ConfigurationError(
+                "rows that are streamed take no weightCol, classWeight, validationIndicatorCol or validationDataFrame"
+            )
+        spark = SparkSession.active()
+        if len(self.getFeaturesCols()) > 1:
+            raise ConfigurationError(
+                f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
+                "fit on its DataFrame for several (read_petastorm)"
+            )
+        columns = [*self.getFeaturesCols(), self.getLabelCol()]
+        frame = read_petastorm(spark, url, columns)
+        choice = self._refuse(frame)
+        if choice.features.kind != "tensor":
+            raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
+        labels = self.find_labels([(frame, self.row_columns())])
+        workers = self.getNumWorkers()
+        store = Store(describe_petastorm(url, columns), *columns)
+        return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
 
     @abstractmethod
     def describeNetwork(self) -> NetworkDescription:
         """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job."""
+
+    def _describe_network(self, outputs: int) -> NetworkDescription:
+        return describe_before_fit(self, self.getImageShape(), outputs)
 
     def _repr_html_(self) -> str:
         try:
@@ -266,23 +256,33 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         except ConfigurationError as error:
             return html.escape(f"{self!r}: {error}")
 
-    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
-        """Refuse everything that can be known to be wrong before a Spark job runs."""
-        self.check_training_params()
-        self.check_network_params()
-        self.getHandleInvalid()
-        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
-        spec = choice.features.spec
-        if self.getAugmentation() and len(spec.shape) != 3:
-            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
-        self.check_labels(dataset.schema)
-        self.row_columns().check(dataset.schema)
-        check_cluster(
-            dataset.sparkSession,
-            self.getNumWorkers(),
-            self.choose_collective(dataset.sparkSession, self.getNumWorkers()),
-            self.getDevice(),
-            self.getStartTimeout(),
-            self.getAllowPlaintext(),
-        )
-        return choice
+    def write(self) -> Any:
+        """Return a writer.
+
+        Raises
+        ------
+        ConfigurationError
+            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
+            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
+        """
+        network = self.getNetwork()
+        if not isinstance(network, str):
+            raise ConfigurationError(
+                f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
+                "network='package.module:factory'"
+            )
+        if not isinstance(self.getWarmStart(), (str, type(None))):
+            raise ConfigurationError(
+                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
+                "warmStart to its path"
+            )
+        if self.getValidationDataFrame() is not None:
+            raise ConfigurationError(
+                "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
+                "estimator.clear(estimator.validationDataFrame), or mark such rows by validationIndicatorCol"
+            )
+        self.check_saved_without_callbacks()
+        return super().write()
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        folder.check_network(self.getNetwork())  # fit would run its code

@@ -30,7 +30,8 @@ from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
     ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
-    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector, VectorToTensor,
+    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector,
+    VectorToTensor,
 ]  # fmt: skip
 LIMITED = [(stage, name) for stage in STAGES for name, one in stage._settings.items() if one.accepts]
 
