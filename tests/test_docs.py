@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.spark_types import DTYPE_OF
 from sparkwater.conversions.tensors.spec import DTYPES
+from sparkwater.gpu import tasks
 from sparkwater.gpu.networks import registry
 
 DOCS = ROOT / "docs"
@@ -21,10 +22,7 @@ PAGES = sorted([*TOP, *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
 #: Pages without examples in Python.
 PROSE = {
     *TOP[1:],
-    *(
-        f"docs/{name}.md"
-        for name in ("add_a_task", "gpu", "guarantees", "index", "install", "limits", "performance", "programs")
-    ),
+    *(f"docs/{name}.md" for name in ("gpu", "guarantees", "index", "install", "limits", "performance", "programs")),
 }
 
 #: A block of Python; what its first line says beside that is why it can't run here.
@@ -58,6 +56,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(
     spark: SparkSession, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))  # a page adds a network
+    monkeypatch.setattr(tasks, "TASKS", dict(tasks.TASKS))  # and another one a task
     blocks = BLOCK.findall(read(page))
     names: dict[str, object] = {"__name__": "__main__"}
     ran = 0

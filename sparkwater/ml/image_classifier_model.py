@@ -1,10 +1,11 @@
-"""``ImageClassifierModel``: a network that tells pictures apart, as a Spark ML model."""
+"""``ImageClassifierModel``: a trained picture classifier, as a Spark ML model."""
 
 from __future__ import annotations
 
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask
 from sparkwater.ml.network_model import NetworkModel
 from sparkwater.ml.params.classifier import ClassifierColumns
+from sparkwater.ml.scoring.prediction import PredictionColumns, class_columns, label_columns
 
 
 class ImageClassifierModel(ClassifierColumns, NetworkModel):
@@ -20,11 +21,20 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
     @property
     def classes(self) -> list[float] | list[str]:
         """The labels, sorted; the network's output ``i`` is for ``classes[i]``."""
-        task = self.fitted.trained.task
-        assert isinstance(task, (ClassificationTask, MultiLabelTask))  # no other task makes such a model
-        return list(task.classes)  # type: ignore[return-value]
+        return list(self._task.classes)  # type: ignore[return-value]
 
     @property
     def numClasses(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    def prediction_columns(self) -> PredictionColumns:
+        """Return columns of log-odds, probabilities, and the class or the labels of each row."""
+        task = self._task
+        return label_columns(task, self) if isinstance(task, MultiLabelTask) else class_columns(task, self)
+
+    @property
+    def _task(self) -> ClassificationTask | MultiLabelTask:
+        task = self.fitted.trained.task
+        assert isinstance(task, (ClassificationTask, MultiLabelTask))  # no other task makes such a model
+        return task

@@ -1,9 +1,11 @@
-"""``ImageRegressorModel``: a network that reads numbers from pictures, as a Spark ML model."""
+"""``ImageRegressorModel``: a trained regressor of pictures, as a Spark ML model."""
 
 from __future__ import annotations
 
 from sparkwater.conversions.stages.settings import Setting, setting
+from sparkwater.gpu.tasks import RegressionTask
 from sparkwater.ml.network_model import NetworkModel
+from sparkwater.ml.scoring.prediction import PredictionColumns, number_columns
 
 
 class ImageRegressorModel(NetworkModel):
@@ -16,3 +18,9 @@ class ImageRegressorModel(NetworkModel):
     kind = "regression"
 
     labelCol: Setting[str] = setting("label", "label column: numbers")
+
+    def prediction_columns(self) -> PredictionColumns:
+        """Return the column of predicted numbers."""
+        task = self.fitted.trained.task
+        assert isinstance(task, RegressionTask)  # no other task makes such a model
+        return number_columns(task, self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.ml import Model
@@ -16,7 +17,7 @@ from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.params.learner import PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
-from sparkwater.ml.scoring.prediction import add_predictions
+from sparkwater.ml.scoring.prediction import PredictionColumns, add_predictions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,7 +37,7 @@ class NetworkModel(Model, PredictorParams, SavedStage):
     Attributes
     ----------
     kind : str
-        Of the tasks that it learned: ``classification`` or ``regression``.
+        Kind of its predictions, for stacking: ``classification`` (probabilities) or ``regression`` (a number).
     fitted : FittedNetwork
         The network with all that scoring needs.
     """
@@ -49,14 +50,18 @@ class NetworkModel(Model, PredictorParams, SavedStage):
     def __init__(self) -> None:
         super().__init__()
 
+    @abstractmethod
+    def prediction_columns(self) -> PredictionColumns:
+        """Return the columns that ``transform`` adds, as `sparkwater.ml.scoring.prediction` makes them."""
+
     @property
     def hasSummary(self) -> bool:
-        """Whether there is a training summary: always."""
+        """True: every model has a training summary."""
         return True
 
     @property
     def summary(self) -> TrainingSummary:
-        """What the training did; saved and loaded with the model."""
+        """The training summary, which is saved and loaded with the model."""
         return self.fitted.summary
 
     @property
@@ -99,4 +104,4 @@ class NetworkModel(Model, PredictorParams, SavedStage):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
-        return add_predictions(dataset, features, self.fitted, self)
+        return add_predictions(dataset, features, self.fitted, self.prediction_columns(), self)

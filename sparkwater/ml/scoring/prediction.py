@@ -12,7 +12,7 @@ import torch
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import predict_raw
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask, Task
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
 from sparkwater.ml.columns.features import FeatureColumn
 from sparkwater.ml.columns.labels import vector_positions
 from sparkwater.ml.scoring.outputs import Output, Values, add_outputs
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from sparkwater.ml.fitted.network import FittedNetwork
-    from sparkwater.ml.params.learner import PredictorParams
+    from sparkwater.ml.params.learner import ScoringParams
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,7 +35,8 @@ class PredictionColumns:
     outputs : dict of str to Output
         The columns, by the Params that name them.
     compute : callable
-        From raw predictions ``(rows, task.outputs)`` to the values of each column, by the same Params.
+        From raw predictions, float64 ``(rows, task.outputs)``, to the values of each column, ``(rows, *spec.shape)``,
+        by the same Params. It runs on the executors, so it may refer to the task and not to the stage.
     """
 
     outputs: dict[str, Output]
@@ -43,7 +44,7 @@ class PredictionColumns:
 
 
 def add_predictions(
-    frame: DataFrame, features: FeatureColumn, fitted: FittedNetwork, params: PredictorParams
+    frame: DataFrame, features: FeatureColumn, fitted: FittedNetwork, columns: PredictionColumns, params: ScoringParams
 ) -> DataFrame:
     """Return the DataFrame with the prediction columns of the network's task.
 
@@ -52,13 +53,15 @@ def add_predictions(
     Parameters
     ----------
     frame : pyspark.sql.DataFrame
-        Has the features.
+        The rows, with the features columns.
     features : FeatureColumn
-        What they are.
+        The features columns.
     fitted : FittedNetwork
-        What scores.
-    params : PredictorParams
-        Names of columns.
+        The network to score with.
+    columns : PredictionColumns
+        The columns to add.
+    params : ScoringParams
+        Treatment and names of rows that can't be used.
 
     Raises
     ------
@@ -66,7 +69,6 @@ def add_predictions(
         If a prediction column is there already.
     """
     trained = fitted.trained
-    columns = prediction_columns(trained.task, params)
     wanted = {param: output for param, output in columns.outputs.items() if output.name}
     compute = columns.compute
 
@@ -77,12 +79,7 @@ def add_predictions(
     return add_outputs(frame, features, list(wanted.values()), predict, params)
 
 
-def prediction_columns(task: Task, params: PredictorParams) -> PredictionColumns:
-    """Return the columns that a task adds."""
-    return _BY_KIND[task.kind](task, params)
-
-
-def _class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
+def class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
     """Return columns of log-odds, probabilities, the most probable class and, for strings, its label."""
     positions = vector_positions(task.classes)
     size = max(positions) + 1
@@ -111,7 +108,7 @@ def _class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
     )
 
 
-def _label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
+def label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
     """Return columns of log-odds, probabilities, the labels above one half and, for strings, their names.
 
     ``prediction`` is an array of doubles, as Spark's MultilabelClassificationEvaluator takes it.
@@ -142,7 +139,7 @@ def _label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
     )
 
 
-def _number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
+def number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
     """Return the column of the predicted number."""
 
     def compute(raw: Numbers) -> dict[str, Values]:
@@ -150,13 +147,6 @@ def _number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
 
     number = TensorSpec("float64", ())
     return PredictionColumns({"predictionCol": Output(params.getPredictionCol(), "number", number)}, compute)
-
-
-_BY_KIND: dict[str, Callable[[Any, Any], PredictionColumns]] = {
-    ClassificationTask.kind: _class_columns,
-    MultiLabelTask.kind: _label_columns,
-    RegressionTask.kind: _number_columns,
-}
 
 
 def _strings(classes: tuple[Any, ...]) -> tuple[str, ...]:
