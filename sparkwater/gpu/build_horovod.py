@@ -28,6 +28,11 @@ logger = logging.getLogger(__name__)
 
 HOROVOD_VERSION = "0.28.1"
 CXX_STANDARD = "-std=gnu++20"
+#: Headers that Horovod's code takes for granted, though those of GCC 13 no longer include each other. No part of the
+#: key: a build that works without them gives the same wheel.
+MISSING_HEADERS = "-include string -include cstdint"
+#: What nvcc reads has been preprocessed by the wrapped compiler. Of several standards the last one counts.
+NVCC_STANDARD = "-std=c++20"
 BUILD_FLAGS: Mapping[str, str] = {
     "HOROVOD_WITH_PYTORCH": "1",
     "HOROVOD_WITHOUT_TENSORFLOW": "1",
@@ -36,7 +41,15 @@ BUILD_FLAGS: Mapping[str, str] = {
     "HOROVOD_WITH_GLOO": "1",
 }
 #: What a GPU build is configured with, from Horovod's installation guide.
-FORWARDED_VARIABLES = ("HOROVOD_GPU_OPERATIONS", "HOROVOD_CUDA_HOME", "HOROVOD_NCCL_HOME")
+FORWARDED_VARIABLES = (
+    "HOROVOD_GPU_OPERATIONS",
+    "HOROVOD_CUDA_HOME",
+    "HOROVOD_NCCL_HOME",
+    "HOROVOD_NCCL_LINK",
+    "HOROVOD_BUILD_CUDA_CC_LIST",
+)
+#: Lines of a failed command's output that are shown: its last ones, and the first errors before them.
+SHOWN_LINES, SHOWN_ERRORS = 40, 20
 BUILD_REQUIREMENTS = ("setuptools<80", "wheel", "packaging", "cloudpickle", "psutil", "pyyaml", "cffi")
 
 
@@ -82,6 +95,8 @@ def wheel_cache(parts: Mapping[str, object]) -> Path:
 
 def build_parts(compiler: str) -> dict[str, object]:
     """Return everything that a built wheel depends on."""
+    import torch  # may be missing, which `ensure_wheel` reports
+
     return {
         "horovod": HOROVOD_VERSION,
         "torch": version("torch"),
@@ -91,6 +106,8 @@ def build_parts(compiler: str) -> dict[str, object]:
         "compiler": compiler_version(compiler),
         "standard": CXX_STANDARD,
         "environment": build_environment(),
+        # Only a torch for GPUs has Horovod compiled by nvcc.
+        **({"nvcc": NVCC_STANDARD} if torch.version.cuda else {}),
     }
 
 
@@ -119,6 +136,8 @@ def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
             **os.environ,
             **build_environment(),
             "CXX": str(_compiler_wrapper(compiler, work)),
+            "CXXFLAGS": _with_flags("CXXFLAGS", MISSING_HEADERS),
+            "NVCC_APPEND_FLAGS": _with_flags("NVCC_APPEND_FLAGS", NVCC_STANDARD),
             "HOROVOD_CMAKE": _find_cmake(work),
             "MAKEFLAGS": os.environ.get("MAKEFLAGS", f"-j{os.cpu_count() or 1}"),
         }
@@ -130,6 +149,10 @@ def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
         beside = Path(shutil.copy(built, folder / f".{built.name}.{os.getpid()}"))
         (folder / "parts.json").write_text(json.dumps(parts, indent=2))
         return beside.rename(folder / built.name)
+
+
+def _with_flags(variable: str, flags: str) -> str:
+    return f"{os.environ.get(variable, '')} {flags}".strip()
 
 
 def _compiler_wrapper(compiler: str, folder: Path) -> Path:
@@ -155,8 +178,14 @@ def _pip(*arguments: str, env: Mapping[str, str] | None = None) -> None:
     command = [sys.executable, "-m", "pip", *arguments]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-40:])
-        raise ConfigurationError(f"pip {arguments[0]} failed while building Horovod:\n{tail}")
+        raise ConfigurationError(f"pip {arguments[0]} failed while building Horovod:\n{_excerpt(done.stdout)}")
+
+
+def _excerpt(output: str) -> str:
+    """Return the end of an output, after the compiler's errors, which setup scripts follow up by long traces."""
+    lines = output.splitlines()
+    errors = [line for line in lines[:-SHOWN_LINES] if "error:" in line]
+    return "\n".join([*errors[:SHOWN_ERRORS], *lines[-SHOWN_LINES:]])
 
 
 def _output(command: list[str]) -> str:

@@ -1,8 +1,10 @@
-"""Random seeds, derived from one seed by purpose."""
+"""Random seeds, derived from one seed by purpose, and computations that give the same bits."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -26,3 +28,14 @@ def seed_generators(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
+
+
+@contextmanager
+def same_bits() -> Iterator[None]:
+    """Let cuDNN take only algorithms that give the same bits each time, inside the ``with`` block."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

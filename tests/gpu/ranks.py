@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -237,6 +238,20 @@ def cycles(folder: Path, rank: int, size: int, collective: str) -> dict[str, Any
     return {"sums": sums, "copies": copies, "changed": changed, "threads": threads}
 
 
+def late_keys(folder: Path, rank: int, size: int) -> list[str]:
+    """Ask the store after the ranks connected, as NCCL does at its first sum; report what the others put there."""
+    with ExitStack() as stack:
+        meeting = meeting_of(stack, folder, rank, 20)
+        world = World(rank, ("here",) * size)
+        communicator = stack.enter_context(open_communicator("torch", world, meeting, torch.device("cpu")))
+        gc.collect()
+        store = torch.distributed.distributed_c10d._get_default_store()
+        store.set(f"late-{rank}", f"of rank {rank}")
+        found = [store.get(f"late-{other}").decode() for other in range(size)]
+        communicator.all_reduce_(torch.zeros(1))
+    return found
+
+
 def fault(folder: Path, rank: int, size: int, collective: str, kind: str, culprit: int, stall_timeout: int) -> Any:
     """One rank raises, dies or sleeps where the others wait for it; report how each of them ends, and when."""
     world = World(rank, ("here",) * size)
@@ -335,7 +350,9 @@ def trainings(folder: Path, rank: int, size: int, jobs: dict[str, dict[str, Any]
     return {name: training(folder / name, rank, size, **settings) for name, settings in jobs.items()}
 
 
-SCENARIOS: dict[str, Callable[..., Any]] = {"cycles": cycles, "fault": fault, "sums": sums, "trainings": trainings}
+SCENARIOS: dict[str, Callable[..., Any]] = {
+    scenario.__name__: scenario for scenario in (cycles, late_keys, fault, sums, trainings)
+}
 
 
 def main() -> None:

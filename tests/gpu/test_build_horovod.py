@@ -11,6 +11,7 @@ import torch
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.build_horovod import (
     FORWARDED_VARIABLES,
+    _pip,
     build_environment,
     build_parts,
     cache_key,
@@ -50,6 +51,35 @@ def test_a_variable_that_a_gpu_build_needs_is_forwarded_and_changes_the_key(
     monkeypatch.setenv(name, "NCCL")
     assert build_environment()[name] == "NCCL"
     assert cache_key(build_parts(find_compiler())) != before
+
+
+@needs_compiler
+def test_a_torch_without_gpus_has_the_key_that_it_had_before_nvcc_was_thought_of() -> None:
+    parts = build_parts(find_compiler())
+    assert ("nvcc" in parts) == (torch.version.cuda is not None)
+    assert parts["standard"] == "-std=gnu++20"
+
+
+@needs_compiler
+def test_a_failed_build_shows_the_compiler_s_error_before_the_end_of_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    (tmp_path / "faulty.cc").write_text("int main() { return nothing_of_this_name; }")
+    script = f"""
+import subprocess, sys
+failed = subprocess.run([{find_compiler()!r}, "-c", "faulty.cc"]).returncode
+print(*(f"frame {{number}} of a trace" for number in range(200)), sep="\\n", flush=True)
+sys.exit(failed)
+"""
+    (tmp_path / "setup.py").write_text(script)
+    with pytest.raises(ConfigurationError) as raised:
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path), str(tmp_path))
+    message = str(raised.value)
+    assert message.startswith("pip wheel failed while building Horovod:\n")
+    assert "error: 'nothing_of_this_name' was not declared" in message
+    assert message.index("nothing_of_this_name") < message.index("frame 199 of a trace")
+    assert len(message.splitlines()) < 100
 
 
 def test_a_missing_compiler_is_an_error_that_says_what_to_install(

@@ -28,6 +28,10 @@ def test_two_ranks_add_up_and_copy_through_several_connections_and_leave_nothing
     assert len(set(reports[1]["threads"])) == 1
 
 
+def test_the_store_of_torch_is_there_as_long_as_the_ranks_are_connected(tmp_path: Path) -> None:
+    assert ranks.launch("late_keys", tmp_path) == [["of rank 0", "of rank 1"]] * 2
+
+
 @pytest.mark.parametrize(
     ("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 0), ("memory", 0), ("memory", 1)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from gpu import ranks
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.collective.start_messages import SinglePeer
@@ -25,9 +27,10 @@ from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.rows.augmentation import parse_augmentation
-from sparkwater.gpu.rows.held import load_rows
+from sparkwater.gpu.rows.held import RankRows, load_rows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.tasks import MultiLabelTask, Task
 from sparkwater.gpu.training.loop import train
 from sparkwater.gpu.training.state import TrainingState
 
@@ -77,6 +80,59 @@ def passed_on(layer: nn.Module, rank: int, **changes: Any) -> list[bytes]:
     train_network(network, ranks.picture_batches([5] * 30), Place(rank, ((30, 0), (0, 30))[rank]), job)
     assert len(seen) == 6
     return seen
+
+
+class HostCopies(TorchDispatchMode):
+    """Counts operations for which a GPU's host waits: copies of its own numbers, and picks by a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        copies = func is torch.ops.aten.lift_fresh.default
+        self.count += copies or (func is torch.ops.aten.index.Tensor and args[1][0].dtype == torch.bool)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("task", [None, MultiLabelTask(("red", "blue"))])
+def test_a_step_copies_nothing_from_the_host_and_picks_nothing_by_a_mask(task: Task | None) -> None:
+    rows, counts = 40, []
+    pictures = torch.randint(0, 256, (rows, *ranks.SPEC.shape), dtype=torch.uint8)
+    FIXED.apply(pictures)  # its numbers are copied to a device once
+    for batch_size in (40, 4):
+        job = ranks.rank_job(0, batch_size=batch_size, epochs=1, task=task, **({} if task else {"top_k": 1}))
+        targets = torch.zeros((rows, *job.task.target.shape), dtype=getattr(torch, job.task.target.dtype))
+        network = build_network(job.network, job.spec.shape, job.task.outputs, 1)
+        compute = Compute(network, FIXED, torch.device("cpu"))
+        data = RankRows(pictures, targets)
+        with HostCopies() as copies:
+            train(compute, data, job.task, Place(0, (rows,)), job.config, LocalCommunicator())
+        counts.append(copies.count)
+    assert counts[0] == counts[1], "with one step and with ten"
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_cudnn_computes_the_same_bits_in_training_and_as_before_afterwards(
+    before: bool, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", before)
+    seen: list[bool] = []
+
+    def look(module: nn.Module, given: Any, output: Any) -> None:
+        del module, given, output
+        seen.append(torch.backends.cudnn.deterministic)
+        if fails:
+            raise ArithmeticError("this step is too much")
+
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
+    network.register_forward_hook(look)
+    job = ranks.rank_job(0, epochs=2)
+    with pytest.raises(ArithmeticError) if fails else nullcontext():
+        train_network(network, ranks.picture_batches(range(ROWS)), Place(0, (ROWS,)), job)
+    assert seen == [True] * (1 if fails else 6)
+    assert torch.backends.cudnn.deterministic == before
 
 
 def test_pictures_are_changed_otherwise_in_each_step_and_on_each_rank() -> None:

@@ -206,11 +206,13 @@ def _torch(world: World, meeting: Meeting, device: torch.device) -> Iterator[Com
         # A wait that takes too long raises; otherwise NCCL's watchdog ends the process.
         "TORCH_NCCL_BLOCKING_WAIT": "1",
     }
+    # Kept until the end: NCCL connects at the first sum, by this object, which torch itself doesn't keep alive.
+    store = RendezvousStore(meeting.endpoint, timeout)
     with environment(variables):
         with losing_peers(meeting.stall_timeout, time.monotonic()):
             torch.distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=RendezvousStore(meeting.endpoint, timeout),
+                store=store,
                 rank=world.rank,
                 world_size=world.size,
                 timeout=timeout,

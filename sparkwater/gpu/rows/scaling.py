@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 
@@ -37,13 +38,20 @@ class Scaling:
         if not self.mean:
             return batch.to(batch.dtype if batch.dtype == torch.bool else torch.int64, copy=True)
         shape = (1, -1, *(1,) * (batch.dim() - 2))[: batch.dim()]
-        mean = torch.tensor(self.mean, device=batch.device).view(shape)
-        factor = torch.tensor([1 / value for value in self.deviation], device=batch.device).view(shape)
+        mean, factor = _constants(self, batch.device)
         # A copy, also of float32: the batch may be a view of memory that belongs to Arrow. It is made for its
         # layout, which the strides of a single channel don't tell.
         kept = layout if batch.dim() == 4 else torch.contiguous_format
         scaled = torch.empty(batch.shape, dtype=torch.float32, device=batch.device, memory_format=kept)
-        return scaled.copy_(batch).sub_(mean).mul_(factor)
+        return scaled.copy_(batch).sub_(mean.view(shape)).mul_(factor.view(shape))
+
+
+@lru_cache(maxsize=16)
+def _constants(scaling: Scaling, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what a scaling subtracts and multiplies by, copied to a device once: its host waits for each copy."""
+    factors = [1 / value for value in scaling.deviation]
+    of_device = partial(torch.tensor, dtype=torch.float32, device=device)
+    return of_device(scaling.mean), of_device(factors)
 
 
 @dataclass(frozen=True)

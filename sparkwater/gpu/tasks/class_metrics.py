@@ -68,7 +68,9 @@ class ClassSums(Sums):
         if self.confusion is not None:
             self.confusion.view(-1).index_add_(0, labels * self._classes + predicted, counts)
         if self._top_k < self._classes:
-            self._far += counts[(outputs > own).sum(dim=1) >= self._top_k].sum()
+            far = (outputs > own).sum(dim=1) >= self._top_k
+            # To pick some of the counts, a GPU's host would have to wait until it knows how many there are.
+            self._far += far.sum() if weights is None else counts[far].sum()
         if self._classes == 2:
             self._scores.index_add_(0, labels * _BINS + _bins(outputs[:, 1] - outputs[:, 0]), counts)
 

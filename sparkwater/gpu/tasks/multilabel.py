@@ -126,7 +126,9 @@ class LabelSums(Sums):
         predicted = raw > 0
         self._weight += counts.sum()
         self._loss += (binary_cross_entropy(raw, targets).double() * counts).sum()
-        self._wrong += counts[(predicted != targets).any(dim=1)].sum()
+        wrong = (predicted != targets).any(dim=1)
+        # To pick some of the counts, a GPU's host would have to wait until it knows how many there are.
+        self._wrong += wrong.sum() if weights is None else counts[wrong].sum()
         cells = (targets & predicted, ~targets & predicted, targets & ~predicted, ~targets & ~predicted)
         self._counts += torch.stack([counts @ cell.double() for cell in cells], dim=1)
         if len(self._scores):

@@ -24,6 +24,7 @@ from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Progress, Step
 from sparkwater.gpu.rows.feeding import feed
 from sparkwater.gpu.rows.held import Batch, RankData
 from sparkwater.gpu.rows.plan import EpochPlan, plan_epoch
+from sparkwater.gpu.seeding import same_bits
 from sparkwater.gpu.tasks import Sums, Task
 from sparkwater.gpu.training.batch_statistics import average_buffers
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
@@ -119,7 +120,7 @@ def train(
     loop = _Loop(steps, data, place, config, communicator, context)
     if context.checkpoints.last is not None:
         restore(context.checkpoints.last, state, compute.network, place)
-    with context.clock.part("compute"), steps.gradients.overlapping():
+    with context.clock.part("compute"), steps.gradients.overlapping(), same_bits():
         loop.run(state)
     return state
 

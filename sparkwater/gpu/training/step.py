@@ -75,14 +75,16 @@ class Stepper:
         noise = derive_seed(self.config.seed, "noise", step.epoch, self.rank, step.step)
         seed_generators(noise, self.compute.device)
         flat.clear()
-        flat.extra[1] = len(batch)
+        # Filled: a number that is assigned is copied from the host, which waits then for all that a GPU has begun.
+        flat.extra[1].fill_(len(batch))
         if len(batch):
             with stored_statistics(self.network, len(batch) == 1):
                 loss = self._forward(state, batch, step)
-                flat.extra[0], flat.extra[2] = loss.detach(), self._is_late()
+                flat.extra[0] = loss.detach()
+                flat.extra[2].fill_(self._is_late())
                 state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         else:
-            flat.extra[2] = self._is_late()
+            flat.extra[2].fill_(self._is_late())
         self.gradients.send_rest()
 
     def finish(self, state: TrainingState, step: StepId) -> bool:
