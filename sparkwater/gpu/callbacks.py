@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def call_back(
         return False
     answer = torch.zeros(1, device=device)
     if rank == 0:
-        answer[0] = float(any([_is_true(callback(record)) for callback in callbacks]))  # noqa: C419 - calls each
+        answer[0] = float(any([_is_true(callback(deepcopy(record))) for callback in callbacks]))  # noqa: C419 - calls each
     communicator.broadcast_(answer)
     return bool(answer.item())
 

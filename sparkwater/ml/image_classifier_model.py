@@ -16,7 +16,10 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
     once.
     """
 
-    kind = "classification"
+    @property  # type: ignore[misc]
+    def kind(self) -> str:
+        """What ensembles stack: ``classification``; ``multilabel``, which they don't take, for several labels a row."""
+        return self._task.kind
 
     @property
     def classes(self) -> list[float] | list[str]:

@@ -20,6 +20,7 @@ class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
     """
 
     kind = "regression"
+    known_outputs = 1
     model_type = ImageRegressorModel
 
     def describeNetwork(self) -> NetworkDescription:
@@ -30,4 +31,4 @@ class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
         ConfigurationError
             If the shape of the pictures isn't known before ``fit``, or the network doesn't take it.
         """
-        return self._describe_network(1)
+        return self._describe_network(self.known_outputs)

@@ -67,7 +67,11 @@ class NetworkChoice:
 
 
 def choose_network(
-    frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
+    frame: DataFrame,
+    columns: Sequence[str],
+    image_shape: Sequence[int] | None,
+    params: NetworkParams,
+    outputs: int | None = None,
 ) -> NetworkChoice:
     """Return the network of a fit; it reads the schema and, where there are some, the files of weights.
 
@@ -81,7 +85,7 @@ def choose_network(
         If the columns hold no features.
     """
     if params.getWarmStart() is not None:
-        return _go_on(frame, columns, image_shape, params)
+        return _go_on(frame, columns, image_shape, params, outputs)
     arguments = params.getNetworkArguments()
     network = find_network(params.getNetwork(), arguments)
     features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
@@ -98,12 +102,16 @@ def choose_network(
         network, beginning = plan_beginning(
             network, shape, inputs, state, f"weights={source!r}", freeze, beginning.initialization
         )
-    check_network(network, shape, None, inputs)
+    check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, params.given_scalings(spec))
 
 
 def _go_on(
-    frame: DataFrame, columns: Sequence[str], image_shape: Sequence[int] | None, params: NetworkParams
+    frame: DataFrame,
+    columns: Sequence[str],
+    image_shape: Sequence[int] | None,
+    params: NetworkParams,
+    outputs: int | None = None,
 ) -> NetworkChoice:
     """Return the network of a fit that goes on from another one."""
     start = warm_start_of(frame.sparkSession, params)
@@ -112,7 +120,7 @@ def _go_on(
     features, shape, inputs = trained_features(frame.schema, columns, spec), network_shape(spec), zero_inputs(spec)
     network, source = warm_network(start, params), f"the weights of {start.source}"
     network, beginning = plan_beginning(network, shape, inputs, start.state, source, params.getFreeze(), "paper")
-    check_network(network, shape, None, inputs)
+    check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, start.identity.scalings, start)
 
 

@@ -55,9 +55,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
     ----------
     kind : str
         Of the tasks that it learns: ``classification`` or ``regression``.
+    known_outputs : int or None
+        Outputs of the network; None where they follow from the labels.
     """
 
     kind: ClassVar[str]
+    known_outputs: ClassVar[int | None] = None
 
     @abstractmethod
     def check_labels(self, schema: StructType) -> None:
@@ -70,6 +73,10 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         ConfigurationError
             If a Param doesn't go with it.
         """
+
+    @abstractmethod
+    def task_type(self, schema: StructType) -> type[Task]:
+        """Return the type of the task, as far as the schema tells."""
 
     @abstractmethod
     def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> LabelColumn:
@@ -113,11 +120,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self)
+        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.known_outputs)
         spec = choice.features.spec
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
         self.check_labels(dataset.schema)
+        self._check_task_type(self.task_type(dataset.schema), choice)
         self.row_columns().check(dataset.schema)
         check_cluster(
             dataset.sparkSession,
@@ -168,6 +176,21 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             weights_digest=first.weights_digest,
         )
         return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
+
+    def _check_task_type(self, task: type[Task], choice: NetworkChoice) -> None:
+        """Refuse metrics that the task doesn't have, and a warm start from another one."""
+        label = f"labelCol={self.getLabelCol()!r}"
+        if self.getStoppingMetric() not in task.METRICS:
+            raise ConfigurationError(
+                f"stoppingMetric={self.getStoppingMetric()!r}; accepted for {label} ({task.kind}): "
+                f"{', '.join(task.METRICS)}"
+            )
+        start = choice.warm_start
+        if start is not None and start.identity.task.kind != task.kind:
+            raise ConfigurationError(
+                f"{start.source} learned {start.identity.task.kind}, and {label} is for {task.kind}; a warm start "
+                "keeps what the outputs mean: train anew with weights=... and another head"
+            )
 
     def _check_stopping(self, task: Task) -> None:
         """Refuse a metric that says nothing for the task."""

@@ -21,7 +21,6 @@ from sparkwater.ml.scoring.prediction import PredictionColumns, add_predictions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from typing_extensions import Self
 
     from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
     from sparkwater.gpu.inspection.describe import NetworkDescription
@@ -88,12 +87,6 @@ class NetworkModel(Model, PredictorParams, SavedStage):
             Its other Params, such as ``outputCol`` and ``pooling``.
         """
         return DeepFeatures(model=self, layer=layer, **params)
-
-    def copy(self, extra: dict | None = None) -> Self:  # type: ignore[type-arg]
-        """Return a copy with other Params; the network is shared."""
-        copied: Self = super().copy(extra)
-        copied.fitted = self.fitted
-        return copied
 
     def _save_more(self, folder: NewFolder) -> None:
         write_network(folder, self.fitted)

@@ -126,6 +126,15 @@ class Settings(Params):
                 getattr(self, _method("set", name))(given[name])
         self._set(**{name: value for name, value in given.items() if name in params})
 
+    def setParams(self, **given: Any) -> Any:
+        """Set Params by the names of the constructor's arguments, as Spark ML's estimators do."""
+        for name in given:
+            if name not in type(self)._settings:
+                raise TypeError(_unknown(type(self), name))
+        for name, value in given.items():
+            getattr(self, _method("set", name))(value)
+        return self
+
     if TYPE_CHECKING:
         # The getters and setters, made from the declarations.
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
@@ -193,9 +202,10 @@ def _declare(cls: type[Settings], one: Declaration) -> None:
     for verb, make in (("get", _getter), ("set", _setter)):
         name = _method(verb, one.name)
         present = getattr(cls, name, None)
-        # Spark's own getters raise for a Param without a value.
-        if present is None or present.__module__.startswith("pyspark."):
-            method = make(one)
+        # Spark's own getters raise for a Param without a value; made ones document the setting of a base.
+        if present is None or present.__module__.startswith("pyspark.") or hasattr(present, "_made"):
+            method: Any = make(one)
+            method._made = True
             method.__name__, method.__qualname__ = name, f"{cls.__qualname__}.{name}"
             setattr(cls, name, method)
 

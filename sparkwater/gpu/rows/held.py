@@ -7,7 +7,6 @@ DataFrame nor the order in which batches arrive can be seen in anything that fol
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
@@ -181,7 +180,10 @@ class RankRows:
 
     def on(self, device: torch.device) -> RankRows:
         """Return the rows on a device where half its free memory takes them, else where they are."""
-        if device.type != "cuda" or 2 * self.features.nbytes > torch.cuda.mem_get_info(device)[0]:
+        if (
+            device.type != "cuda"
+            or 2 * (self.features.nbytes + self.targets.nbytes) > torch.cuda.mem_get_info(device)[0]
+        ):
             return self
         names = ("features", "targets", "order", "weights", "held_out_order")
         tensors = {name: getattr(self, name) for name in names}
@@ -276,9 +278,11 @@ class _Buffers:
     """The columns of usable rows, which grow batch by batch."""
 
     def __init__(self, spec: TensorSpec, task: Task, memory_limit: int | None) -> None:
-        self.features = TensorBuffer(spec, memory_limit)
+        total = spec.nbytes + task.target.nbytes
+        limits = [memory_limit and memory_limit * part.nbytes // total for part in (spec, task.target)]
+        self.features, self._targets = TensorBuffer(spec, limits[0]), TensorBuffer(task.target, limits[1])
         self.weightless = 0
-        self._targets, self._keys = TensorBuffer(task.target), TensorBuffer(_KEY)
+        self._keys = TensorBuffer(_KEY)
         self._weights, self._held_out = TensorBuffer(_WEIGHT), TensorBuffer(_FLAG)
 
     def append(self, usable: _Usable) -> None:
@@ -316,10 +320,13 @@ class _Columns:
         return np.asarray(self.flags if len(self.flags) else np.zeros(len(self.keys)), bool)
 
     def order(self) -> npt.NDArray[np.int64]:
-        """Return the canonical order: by keys, then targets and weights, so that equal rows have one order too."""
-        targets = self.targets.reshape(len(self.targets), math.prod(self.targets.shape[1:]))
+        """Return the canonical order: by keys, then targets, weights and roles, so that equal rows have one order too.
+
+        Targets of several numbers are left to the keys, which are hashes of the labels, too.
+        """
+        targets = [self.targets] if self.targets.ndim == 1 else []
         weights = [self.weights] if len(self.weights) else []
-        return np.lexsort((*weights, *targets.T[::-1], self.keys))
+        return np.lexsort((self.flagged, *weights, *targets, self.keys))
 
     def digest(self, order: npt.NDArray[np.int64]) -> str:
         """Return a digest of the rows in their canonical order."""

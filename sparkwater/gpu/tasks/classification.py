@@ -54,7 +54,10 @@ class ClassificationTask(Task):
     top_k: int = 5
 
     def __post_init__(self) -> None:
-        check_classes(self.classes)
+        object.__setattr__(self, "classes", checked_classes(self.classes))
+        check_share(self.label_smoothing)
+        if not isinstance(self.top_k, int) or self.top_k < 1:
+            raise ValueError(f"top_k {self.top_k!r} is no number of classes")
         if self.class_weights and len(self.class_weights) != len(self.classes):
             raise ValueError(f"{len(self.class_weights)} weights for {len(self.classes)} classes")
         if not all(isinstance(weight, (int, float)) and weight > 0 for weight in self.class_weights):
@@ -106,6 +109,11 @@ class ClassificationTask(Task):
         """Return log-odds that fit the rows as they are, without class weights."""
         return outputs - prior_shift(self.class_weights, outputs.device) if self.class_weights else outputs
 
+    def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return probabilities."""
+        exponents = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
     def sums(self, device: torch.device) -> Sums:
         """Return empty sums."""
         return ClassSums(len(self.classes), self.top_k, device)
@@ -124,22 +132,37 @@ class ClassificationTask(Task):
         return {"classWeight": dict(zip(self.names, self.class_weights, strict=False)) or "none"}
 
 
-def check_classes(classes: Sequence[Any]) -> None:
-    """Refuse a list of classes that is empty, or mixes strings and numbers.
+def checked_classes(classes: Sequence[Any]) -> Classes:
+    """Return a list of classes, numbers as floats.
 
     Raises
     ------
     ValueError
-        With the classes.
+        If it is empty, mixes strings and numbers, or names one twice.
     """
-    kinds = {isinstance(label, str) for label in classes}
-    numbers = all(isinstance(label, (str, float, int)) and not isinstance(label, bool) for label in classes)
-    if not isinstance(classes, tuple) or len(kinds) != 1 or not numbers:
+    strings = all(isinstance(label, str) for label in classes)
+    numbers = all(isinstance(label, (float, int)) and not isinstance(label, bool) for label in classes)
+    if not isinstance(classes, tuple) or not classes or not (strings or numbers) or len(set(classes)) < len(classes):
         raise ValueError(f"{classes!r} is no list of classes")
+    return classes if strings else tuple(map(float, classes))
+
+
+def check_share(label_smoothing: float) -> None:
+    """Refuse label smoothing that isn't in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        With the value.
+    """
+    if not isinstance(label_smoothing, (float, int)) or not 0 <= label_smoothing < 1:
+        raise ValueError(f"label smoothing {label_smoothing!r} is not in [0, 1)")
 
 
 def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the position of each label in the list of classes, -1 where it isn't there."""
+    if pa.types.is_floating(labels.type):
+        labels = pc.add(labels, 0.0)  # Arrow tells -0.0 from 0.0
     found = pc.index_in(labels, value_set=pa.array(classes, type=labels.type))
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
+from scipy.special import expit
 
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.gpu.tasks.classification import Classes, check_classes, class_positions, label_name
+from sparkwater.gpu.tasks.classification import Classes, check_share, checked_classes, class_positions, label_name
 from sparkwater.gpu.tasks.losses import binary_cross_entropy
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 
@@ -46,7 +48,8 @@ class MultiLabelTask(Task):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_classes(self.classes)
+        object.__setattr__(self, "classes", checked_classes(self.classes))
+        check_share(self.label_smoothing)
 
     @property
     def outputs(self) -> int:
@@ -82,12 +85,16 @@ class MultiLabelTask(Task):
             return "the label is null"
         if any(one is None for one in label):
             return "one of the labels is null"
-        unknown = next(one for one in label if one not in self.classes)
+        unknown = next((one for one in label if one not in self.classes), label)
         return f"the label {unknown!r} is not one of the labels"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the binary cross entropy of each row, the mean over its labels, in nats."""
         return binary_cross_entropy(outputs, targets, self.label_smoothing)
+
+    def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return probabilities, each of its own."""
+        return np.asarray(expit(raw))
 
     def sums(self, device: torch.device) -> Sums:
         """Return empty sums."""
@@ -132,7 +139,7 @@ class LabelSums(Sums):
         cells = (targets & predicted, ~targets & predicted, targets & ~predicted, ~targets & ~predicted)
         self._counts += torch.stack([counts @ cell.double() for cell in cells], dim=1)
         if len(self._scores):
-            bins = ((raw.double() + _REACH) * _STEPS).long().clamp(0, _BINS - 1)
+            bins = ((raw.double() + _REACH) * _STEPS).clamp(0, _BINS - 1).long()
             first = (torch.arange(self._labels, device=raw.device) * 2 + targets.long()) * _BINS
             self._scores.index_add_(0, (first + bins).reshape(-1), counts.repeat_interleave(self._labels))
 

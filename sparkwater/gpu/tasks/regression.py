@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -15,6 +16,9 @@ import torch
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.losses import half_poisson_deviance, half_squared, huber, pinball
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
+
+#: Share of a sum of squares that its rounding may be.
+_NOISE = 1e-12
 
 #: Distributions of labels around what is predicted, with H2O's names.
 DISTRIBUTIONS = ("gaussian", "laplace", "huber", "poisson", "quantile")
@@ -72,7 +76,17 @@ class RegressionTask(Task):
     @property
     def least(self) -> float:
         """The lowest label that the distribution admits."""
-        return 0.0 if self.distribution == "poisson" else -math.inf
+        return 0.0 if self.is_logarithmic else -math.inf
+
+    @property
+    def accepted(self) -> str:
+        """The labels that the distribution admits, in words."""
+        return f"numbers from 0 up, for distribution={self.distribution!r}" if self.is_logarithmic else "finite numbers"
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether raw predictions are logarithms."""
+        return self.distribution == "poisson"
 
     def encode(self, labels: pa.Array) -> Targets:
         """Return labels as float64; nulls, NaN, infinities and labels below `least` are invalid."""
@@ -81,13 +95,12 @@ class RegressionTask(Task):
 
     def refusal(self, label: Any) -> str:
         """Return why a label isn't valid."""
-        accepted = f"numbers from 0 up, for distribution={self.distribution!r}" if self.least == 0 else "finite numbers"
-        return f"the label is {'null' if label is None else label}; accepted: {accepted}"
+        return f"the label is {'null' if label is None else label}; accepted: {self.accepted}"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each row, in units of the labels' deviation or, for poisson, of their mean."""
         output = outputs[:, 0]
-        if self.distribution == "poisson":
+        if self.is_logarithmic:
             return half_poisson_deviance(output, (targets / math.exp(self.center)).to(output.dtype))
         residuals = ((targets - self.center) / self.scale).to(output.dtype) - output
         if self.distribution == "gaussian":
@@ -100,15 +113,23 @@ class RegressionTask(Task):
         """Return predictions on the scale of the link: of labels, or of their logarithms for ``poisson``."""
         return outputs.double() * self.scale + self.center
 
-    def respond(self, raw: torch.Tensor) -> torch.Tensor:
-        """Return predictions, ``(rows, 1)``, from raw ones, as `adjust` gives them."""
-        return raw.exp() if self.distribution == "poisson" else raw
+    def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return predicted labels."""
+        return np.exp(raw) if self.is_logarithmic else raw
 
-    def deviances(self, predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the unit deviance of each row, in units of the labels, as H2O defines it."""
-        residuals = targets - predictions
-        if self.distribution == "poisson":
-            return 2 * half_poisson_deviance(predictions.log(), targets)
+    def deviances(self, raw: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the unit deviance of each row, in units of the labels, as H2O defines it.
+
+        Parameters
+        ----------
+        raw : torch.Tensor
+            Raw predictions ``(rows,)``, as `adjust` gives them.
+        targets : torch.Tensor
+            Labels.
+        """
+        if self.is_logarithmic:
+            return 2 * half_poisson_deviance(raw, targets)
+        residuals = targets - raw
         if self.distribution == "huber":
             return 2 * huber(residuals, self.delta * self.scale)
         if self.distribution == "gaussian":
@@ -142,8 +163,8 @@ class NumberSums(Sums):
     def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
         """Add rows."""
         task, counts = self._task, row_counts(targets, weights)
-        predictions = task.respond(raw.double())[:, 0]
-        residuals = targets - predictions
+        links = raw[:, 0].double()
+        residuals = targets - (links.exp() if task.is_logarithmic else links)
         # Around the center: sums of squares of labels far from 0 would lose their digits.
         apart = targets - task.center
         parts = (
@@ -152,7 +173,7 @@ class NumberSums(Sums):
             apart**2,
             residuals**2,
             residuals.abs(),
-            task.deviances(predictions, targets),
+            task.deviances(links, targets),
         )
         self.values += torch.stack(parts) @ counts
 
@@ -163,6 +184,7 @@ class NumberSums(Sums):
         return Metrics(
             rmse=math.sqrt(errors / weight),
             mae=sizes / weight,
-            r2=1 - errors / spread if spread > 0 else None,
+            # What is left of equal labels is their rounding.
+            r2=1 - errors / spread if spread > _NOISE * squares else None,
             meanDeviance=deviances / weight,
         )

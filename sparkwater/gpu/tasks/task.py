@@ -150,6 +150,16 @@ class Task(ABC):
         return outputs
 
     @abstractmethod
+    def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return predictions from raw ones, by the inverse of the link.
+
+        Parameters
+        ----------
+        raw : numpy.ndarray of float64
+            ``(rows, outputs)``, as `adjust` gives them.
+        """
+
+    @abstractmethod
     def sums(self, device: torch.device) -> Sums:
         """Return empty sums."""
 
@@ -174,7 +184,7 @@ class Task(ABC):
         ValueError, TypeError, KeyError
             If the values are no such thing.
         """
-        given = {field.name: values[field.name] for field in fields(cls)}
+        given = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 

@@ -301,7 +301,7 @@ class _Loop:
         config, metrics = self.config, self.steps.task.METRICS
         name = config.stopping_metric or next(iter(metrics))
         values: list[Any] = [record.judged[name] for record in state.history]
-        if (config.keep_best or config.stopping_rounds) and not isinstance(values[-1], float):
+        if (config.keep_best or config.stopping_rounds) and (values[-1] is None or math.isnan(values[-1])):
             raise DataError(f"stoppingMetric={name!r} is undefined for the labels of the rows it is measured on")
         larger = metrics[name]
         better = state.best is None or state.best.beaten_by(values[-1], larger)

@@ -158,8 +158,8 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
     try:
         state.flat.values.data.copy_(tensors[_WEIGHTS])
         _set_moments(state.optimizer, _without(tensors, _OPTIMIZER))
-        _set_own(state, network, tensors[_OWN][place.rank])
         state.progress.epoch, state.progress.step = fields["epoch"], fields["step"]
+        _set_own(state, network, tensors[_OWN][place.rank])
         state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
         state.details = {name: table.to(device) for name, table in _without(tensors, _DETAIL).items()}
         state.scaler.load_state_dict(fields["scaler"])
@@ -203,7 +203,7 @@ def _others(network: nn.Module, places: dict[str, Any]) -> dict[str, torch.Tenso
 def _own(state: TrainingState, network: nn.Module) -> torch.Tensor:
     """Return this rank's own state, as bytes."""
     parts = [part.detach().reshape(-1).view(torch.uint8) for part in _own_parts(state, network)]
-    return torch.cat(parts)
+    return torch.cat([state.sums.values.new_empty(0, dtype=torch.uint8), *parts])
 
 
 def _set_own(state: TrainingState, network: nn.Module, numbers: torch.Tensor) -> None:
@@ -215,7 +215,8 @@ def _set_own(state: TrainingState, network: nn.Module, numbers: torch.Tensor) ->
 
 
 def _own_parts(state: TrainingState, network: nn.Module) -> Iterable[torch.Tensor]:
-    return [*network.buffers(), state.sums.values]
+    # Between epochs the sums are of no use: the next one begins with zeros.
+    return [*network.buffers(), *([] if state.progress.step is None else [state.sums.values])]
 
 
 def _gather(own: torch.Tensor, place: Place, communicator: Communicator) -> torch.Tensor:

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 #: More different labels than this are an identifier, not classes. ImageNet-21k has 21,841.
 MAX_CLASSES = 100_000
 
-#: Digits that units of labels keep. Sums differ in their last bits by partitioning, and models must not.
-_DIGITS = 6
+#: Different labels of arrays: each takes a byte a row on the workers.
+MAX_LABELS = 10_000
+
+#: Digits that units of labels, and totals of classes, keep. Sums differ in their last bits by partitioning, and models
+#: must not.
+_DIGITS, _TOTAL_DIGITS = 6, 12
 
 _LABEL_TYPES = (T.NumericType, T.StringType, T.BooleanType)
 
@@ -120,12 +124,11 @@ class NumberColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> NumberColumn:
         """Return the labels in the network's units."""
-        logarithmic = [isinstance(before, RegressionTask) and before.distribution == "poisson"]
-        if not isinstance(before, RegressionTask) or logarithmic != [self.distribution == "poisson"]:
-            what = before.distribution if isinstance(before, RegressionTask) else before.kind
+        assert isinstance(before, RegressionTask)  # the learner has compared the kinds
+        if before.is_logarithmic != RegressionTask(self.distribution).is_logarithmic:
             raise ConfigurationError(
-                f"{source} learned {what}, and the label is to be learned with distribution={self.distribution!r}; a "
-                "warm start keeps what its outputs mean: train anew with weights=... and another head"
+                f"{source} learned distribution={before.distribution!r}, and now it is {self.distribution!r}; a warm "
+                "start keeps whether outputs are logarithms: train anew with weights=..."
             )
         return replace(self, center=before.center, scale=before.scale)
 
@@ -190,9 +193,11 @@ def check_number_type(schema: T.StructType, name: str) -> None:
 def label_values(frame: DataFrame, name: str) -> Column:
     """Return the label column as the ranks read it: strings or doubles, or arrays of these."""
     column, kind = F.col(f"`{name}`"), frame.schema[name].dataType
+    # Adding makes -0.0 the 0.0 that Spark counts it as.
     if isinstance(kind, T.ArrayType):
-        return column if isinstance(kind.elementType, T.StringType) else column.cast("array<double>")
-    return column if isinstance(kind, T.StringType) else column.cast("double")
+        strings = isinstance(kind.elementType, T.StringType)
+        return column if strings else F.transform(column.cast("array<double>"), lambda label: label + F.lit(0.0))
+    return column if isinstance(kind, T.StringType) else column.cast("double") + F.lit(0.0)
 
 
 def find_classes(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> ClassColumn:
@@ -218,7 +223,7 @@ def find_classes(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> Cl
     found = counted.limit(MAX_CLASSES + 2).collect()
     rows = sum(row["count"] for row in found)
     classes = _classes([row["label"] for row in found], rows, name)
-    totals = {row["label"]: float(row["total"]) for row in found}
+    totals = {row["label"]: _rounded(row["total"], _TOTAL_DIGITS) for row in found}
     return ClassColumn(rows=rows, classes=classes, totals=tuple(totals[label] for label in classes))
 
 
@@ -227,13 +232,13 @@ def find_label_sets(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) ->
     # The first label of a row, or the null that stands for none, counts the row.
     exploded = _labelled(parts, name).select(F.posexplode_outer("label").alias("position", "label"))
     counted = exploded.groupBy("label").agg(F.count_if(F.coalesce("position", F.lit(0)) == 0).alias("count"))
-    found = counted.limit(MAX_CLASSES + 2).collect()
+    found = counted.limit(MAX_LABELS + 2).collect()
     rows = sum(row["count"] for row in found)
-    return LabelSetColumn(rows=rows, classes=_classes([row["label"] for row in found], rows, name))
+    return LabelSetColumn(rows=rows, classes=_classes([row["label"] for row in found], rows, name, MAX_LABELS))
 
 
 def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distribution: str) -> NumberColumn:
-    """Measure numeric labels of the training rows; one Spark job, as `find_classes`, and a look at one row.
+    """Measure numeric labels of the training rows; a Spark job, as `find_classes`, after a look at one row.
 
     Parameters
     ----------
@@ -249,9 +254,8 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
     DataError
         If there are no rows, or no label that the distribution admits.
     """
-    label, least = F.col("label"), RegressionTask(distribution).least
-    rows = _labelled(parts, name)
-    valid = ~F.isnan(label) & (F.abs(label) < math.inf) & (label >= least) & (F.col("weight") > 0)
+    task, rows, label = RegressionTask(distribution), _labelled(parts, name), F.col("label")
+    valid = ~F.isnan(label) & (F.abs(label) < math.inf) & (label >= task.least) & (F.col("weight") > 0)
     one = rows.where(valid).select("label").first()
     # Around any label: sums of squares of labels far from 0 would lose their digits.
     origin = one["label"] if one else 0.0
@@ -266,18 +270,31 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
     if not found["rows"]:
         raise DataError("the DataFrame has no rows to train on")
     if not found["weight"]:
-        accepted = "finite numbers" if least else "numbers from 0 up"
         raise DataError(
-            f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {accepted}"
+            f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {task.accepted}"
         )
     shift = found["first"] / found["weight"]
     mean, variance = origin + shift, found["second"] / found["weight"] - shift**2
-    if distribution == "poisson":
+    center, scale = _units(mean, variance, task, name)
+    return NumberColumn(rows=found["rows"], distribution=distribution, center=center, scale=scale)
+
+
+def _units(mean: float, variance: float, task: RegressionTask, name: str) -> tuple[float, float]:
+    """Return center and scale of a task."""
+    if not math.isfinite(mean) or not math.isfinite(variance):
+        raise DataError(f"labelCol={name!r}: the labels' squares are beyond doubles; divide the labels")
+    if task.is_logarithmic:
         if mean <= 0:
-            raise DataError(f"labelCol={name!r}: all labels are 0; distribution='poisson' needs one above 0")
-        return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(math.log(mean)), scale=1.0)
-    scale = _rounded(math.sqrt(variance)) if variance > 0 else 1.0
-    return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(mean), scale=scale or 1.0)
+            raise DataError(
+                f"labelCol={name!r}: all labels are 0; distribution={task.distribution!r} needs one above 0"
+            )
+        return _rounded(math.log(mean)), 1.0
+    scale = _rounded(math.sqrt(variance)) if variance > 0 else 0.0
+    if not scale:
+        return mean, 1.0
+    # In steps of the scale, however far from 0 the labels are.
+    step = scale * 10.0 ** (1 - _DIGITS)
+    return round(mean / step) * step, scale
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
@@ -298,15 +315,15 @@ def _labelled(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> DataF
     return reduce(DataFrame.unionAll, labelled)
 
 
-def _classes(found: Sequence[Any], rows: int, name: str) -> Classes:
+def _classes(found: Sequence[Any], rows: int, name: str, most: int = MAX_CLASSES) -> Classes:
     if not rows:
         raise DataError("the DataFrame has no rows to train on")
     # NaN is no label, as null isn't; the ranks treat both by handleInvalid.
     labels = [label for label in found if label is not None and label == label]
     if not labels:
         raise DataError(f"labelCol={name!r}: all {rows} labels are null")
-    if len(labels) > MAX_CLASSES:
-        raise DataError(f"labelCol={name!r} has more than {MAX_CLASSES} different values; it can't be a class")
+    if len(labels) > most:
+        raise DataError(f"labelCol={name!r} has more than {most} different values; it can't be a class")
     if not isinstance(labels[0], str):
         _check_numbers(labels, name)
     return tuple(sorted(labels))
@@ -325,8 +342,8 @@ def _check_numbers(labels: Sequence[float], name: str) -> None:
         )
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _rounded(value: float, digits: int = _DIGITS) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def _listed(classes: tuple[Any, ...]) -> str:

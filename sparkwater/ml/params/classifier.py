@@ -69,6 +69,9 @@ def _are_class_weights(value: Any) -> bool:
 
 
 def _to_class_weight(value: Any) -> Any:
+    if isinstance(value, dict):
+        # A boolean label is 0.0 or 1.0, and JSON's keys are strings.
+        return {float(label) if isinstance(label, bool) else label: weight for label, weight in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -120,18 +123,15 @@ class ClassifierParams(TrainingParams):
         """
         name = self.getLabelCol()
         check_label_type(schema, name, sets=True)
-        sets = is_label_set(schema, name)
-        if sets and self.weighs_rows():
+        if is_label_set(schema, name) and self.weighs_rows():
             raise ConfigurationError(
                 f"classWeight={self.getClassWeight()!r} is for one class a row; labelCol={name!r} is an array: set "
                 "classWeight='none', and weightCol for weights of rows"
             )
-        metrics = (MultiLabelTask if sets else ClassificationTask).METRICS
-        if self.getStoppingMetric() not in metrics:
-            raise ConfigurationError(
-                f"stoppingMetric={self.getStoppingMetric()!r}; accepted for labelCol={name!r}, which is "
-                f"{schema[name].dataType.simpleString()}: {', '.join(metrics)}"
-            )
+
+    def task_type(self, schema: StructType) -> type[Task]:
+        """Return the type of the task: by the type of the label column."""
+        return MultiLabelTask if is_label_set(schema, self.getLabelCol()) else ClassificationTask
 
     def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> ClassColumn | LabelSetColumn:
         """Return the classes of the label column; a Spark job."""

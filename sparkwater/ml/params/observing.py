@@ -29,7 +29,7 @@ class ObservingParams(Settings):
         "0, on its executor; one that returns True ends the training there. They travel as Spark's own closures do, so "
         "what they change stays on the executor. What one raises fails the fit, and so does one that takes longer than "
         "stallTimeout, where there are other workers. For checkpointDir, a training that one of them ended is done. "
-        "For example callbacks=[lambda record: record.accuracy > 0.99]",
+        "For example callbacks=[lambda record: record.training.error < 0.01]",
         convert=_to_callbacks,
     )
     trackers: Setting[list[str] | None] = setting(

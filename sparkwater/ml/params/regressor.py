@@ -60,6 +60,11 @@ class RegressorParams(TrainingParams):
         """
         check_number_type(schema, self.getLabelCol())
 
+    def task_type(self, schema: StructType) -> type[Task]:
+        """Return the type of the task."""
+        del schema
+        return RegressionTask
+
     def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> NumberColumn:
         """Return the mean and deviation of the labels; a Spark job."""
         return find_numbers(parts, self.getLabelCol(), self.getDistribution())

@@ -151,7 +151,10 @@ class TrainingSummary:
         `sparkwater.gpu.records.EpochRecord`.
         """
         schema = ", ".join(["epoch int", "rows long", *(f"{name} double" for name in epoch_columns(self.metricNames))])
-        rows = [(record.epoch, record.rows, *epoch_values(record).values()) for record in self.records]
+        rows = [
+            (record.epoch, record.rows, *(values[name] for name in epoch_columns(self.metricNames)))
+            for record, values in ((record, epoch_values(record)) for record in self.records)
+        ]
         return _session().createDataFrame(rows, schema)
 
     @property
@@ -277,7 +280,7 @@ def _losses(summary: TrainingSummary) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = f"{value:.0f}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
 
 

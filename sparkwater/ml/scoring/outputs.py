@@ -20,7 +20,7 @@ from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
 from sparkwater.conversions.stages.spark_types import array_type
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow, usable_tensors
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.errors import SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml.columns.features import FeatureColumn, checked_features
 from sparkwater.ml.launch.python_worker import exempt_modules
 
@@ -122,7 +122,13 @@ def add_outputs(
     ------
     SchemaError
         If there is a column of an output's name already.
+    ConfigurationError
+        If two outputs have one name.
     """
+    names = [output.name for output in outputs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigurationError(f"two output columns are named {twice[0]!r}; accepted: a name of its own for each")
     taken = [output.name for output in outputs if output.name in frame.columns]
     if taken:
         raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import predict_raw
@@ -87,12 +86,11 @@ def class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
     labels = _strings(task.classes)
 
     def compute(scores: Numbers) -> dict[str, Values]:
-        raw = np.full((len(scores), size), -np.inf)
-        raw[:, positions] = scores
+        raw = _spread(scores, positions, size, -np.inf)
         prediction = raw.argmax(axis=1).astype(np.float64)
         return {
             "rawPredictionCol": raw,
-            "probabilityCol": _softmax(raw),
+            "probabilityCol": _spread(task.respond(scores), positions, size, 0.0),
             "predictionCol": prediction,
             "predictedLabelCol": prediction,
         }
@@ -119,11 +117,10 @@ def label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
     labels = _strings(task.classes)
 
     def compute(scores: Numbers) -> dict[str, Values]:
-        raw = np.full((len(scores), size), -np.inf)
-        raw[:, positions] = scores
+        raw = _spread(scores, positions, size, -np.inf)
         return {
             "rawPredictionCol": raw,
-            "probabilityCol": 1 / (1 + np.exp(-raw)),
+            "probabilityCol": _spread(task.respond(scores), positions, size, 0.0),
             "predictionCol": raw > 0,
             "predictedLabelCol": raw > 0,
         }
@@ -143,7 +140,7 @@ def number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
     """Return the column of the predicted number."""
 
     def compute(raw: Numbers) -> dict[str, Values]:
-        return {"predictionCol": task.respond(torch.from_numpy(raw)).numpy()[:, 0]}
+        return {"predictionCol": task.respond(raw)[:, 0]}
 
     number = TensorSpec("float64", ())
     return PredictionColumns({"predictionCol": Output(params.getPredictionCol(), "number", number)}, compute)
@@ -153,6 +150,8 @@ def _strings(classes: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(label for label in classes if isinstance(label, str))
 
 
-def _softmax(raw: Numbers) -> Numbers:
-    exponents = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+def _spread(values: Numbers, positions: Sequence[int], size: int, absent: float) -> Numbers:
+    """Return values at their positions in vectors, with another value where there is no class."""
+    vectors = np.full((len(values), size), absent)
+    vectors[:, positions] = values
+    return vectors
