@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,10 +57,13 @@ class ClassificationTask(Task):
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
-        if self.class_weights and len(self.class_weights) != len(self.classes):
-            raise ValueError(f"{len(self.class_weights)} weights for {len(self.classes)} classes")
-        if not all(isinstance(weight, (int, float)) and weight > 0 for weight in self.class_weights):
+        check_smoothing(self.label_smoothing)
+        if not isinstance(self.class_weights, tuple) or len(self.class_weights) not in (0, len(self.classes)):
+            raise ValueError(f"class weights {self.class_weights!r} for {len(self.classes)} classes")
+        if not all(isinstance(weight, (int, float)) and 0 < weight < math.inf for weight in self.class_weights):
             raise ValueError(f"class weights {self.class_weights!r} are not above 0")
+        if not isinstance(self.top_k, int) or self.top_k < 1:
+            raise ValueError(f"top_k {self.top_k!r} is no number of classes")
 
     @classmethod
     def numbered(cls, count: int) -> Self:
@@ -125,7 +130,7 @@ class ClassificationTask(Task):
 
 
 def check_classes(classes: Sequence[Any]) -> None:
-    """Refuse a list of classes that is empty, or mixes strings and numbers.
+    """Refuse a list of classes that is empty, mixes strings and numbers, isn't sorted, or has one twice.
 
     Raises
     ------
@@ -136,6 +141,20 @@ def check_classes(classes: Sequence[Any]) -> None:
     numbers = all(isinstance(label, (str, float, int)) and not isinstance(label, bool) for label in classes)
     if not isinstance(classes, tuple) or len(kinds) != 1 or not numbers:
         raise ValueError(f"{classes!r} is no list of classes")
+    if not all(first < second for first, second in pairwise(classes)) or classes[0] != classes[0]:
+        raise ValueError(f"{classes!r} is no list of classes: they are sorted, and each is there once")
+
+
+def check_smoothing(share: Any) -> None:
+    """Refuse a label smoothing that is no share.
+
+    Raises
+    ------
+    ValueError
+        With the value.
+    """
+    if not isinstance(share, (int, float)) or not 0 <= share < 1:
+        raise ValueError(f"label smoothing {share!r} is not in [0, 1)")
 
 
 def class_positions(labels: pa.Array, classes: Sequence[float] | Sequence[str]) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.gpu.tasks.classification import Classes, check_classes, class_positions, label_name
+from sparkwater.gpu.tasks.classification import Classes, check_classes, check_smoothing, class_positions, label_name
 from sparkwater.gpu.tasks.losses import binary_cross_entropy
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 
@@ -47,6 +47,7 @@ class MultiLabelTask(Task):
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
+        check_smoothing(self.label_smoothing)
 
     @property
     def outputs(self) -> int:

@@ -19,6 +19,9 @@ from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 #: Distributions of labels around what is predicted, with H2O's names.
 DISTRIBUTIONS = ("gaussian", "laplace", "huber", "poisson", "quantile")
 
+#: Share of the squares around the center that rounding leaves as a variance where all labels are equal.
+_NOISE = 1e-12
+
 
 @dataclass(frozen=True)
 class RegressionTask(Task):
@@ -163,6 +166,6 @@ class NumberSums(Sums):
         return Metrics(
             rmse=math.sqrt(errors / weight),
             mae=sizes / weight,
-            r2=1 - errors / spread if spread > 0 else None,
+            r2=1 - errors / spread if spread > _NOISE * squares else None,
             meanDeviance=deviances / weight,
         )

@@ -15,7 +15,8 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.gpu.tasks.classification import Classes
+from sparkwater.gpu.tasks.classification import Classes, ClassificationTask
+from sparkwater.gpu.tasks.multilabel import MultiLabelTask
 from sparkwater.gpu.tasks.regression import RegressionTask
 from sparkwater.ml.columns.roles import RowColumns
 
@@ -80,7 +81,7 @@ class ClassColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> ClassColumn:
         """Return the labels with the network's classes, of which the rows may lack some."""
-        classes = _kept_classes(self.classes, before, source)
+        classes = _kept_classes(self.classes, ClassificationTask.kind, before, source)
         totals = dict(zip(self.classes, self.totals, strict=True))
         return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
 
@@ -99,7 +100,7 @@ class LabelSetColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> LabelSetColumn:
         """Return the labels with the network's, of which the rows may lack some."""
-        return replace(self, classes=_kept_classes(self.classes, before, source))
+        return replace(self, classes=_kept_classes(self.classes, MultiLabelTask.kind, before, source))
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,12 @@ class NumberColumn(LabelColumn):
         return replace(self, center=before.center, scale=before.scale)
 
 
-def _kept_classes(found: Classes, before: Task, source: str) -> Classes:
+def _kept_classes(found: Classes, kind: str, before: Task, source: str) -> Classes:
+    if before.kind != kind:
+        raise ConfigurationError(
+            f"{source} learned {before.kind}, and the label is to be learned as {kind}; a warm start keeps what its "
+            "outputs mean: train anew with weights=... and another head"
+        )
     classes: Classes = getattr(before, "classes", ())
     other = [label for label in found if label not in classes]
     if other:
@@ -271,13 +277,16 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
             f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {accepted}"
         )
     shift = found["first"] / found["weight"]
-    mean, variance = origin + shift, found["second"] / found["weight"] - shift**2
+    mean, variance = origin + shift, found["second"] / found["weight"] - shift * shift
     if distribution == "poisson":
         if mean <= 0:
             raise DataError(f"labelCol={name!r}: all labels are 0; distribution='poisson' needs one above 0")
         return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(math.log(mean)), scale=1.0)
-    scale = _rounded(math.sqrt(variance)) if variance > 0 else 1.0
-    return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded(mean), scale=scale or 1.0)
+    deviation = math.sqrt(max(variance, 0.0))
+    if not (math.isfinite(mean) and math.isfinite(deviation)):
+        raise DataError(f"labelCol={name!r}: labels up to {abs(origin):.3g} are too large to be squared; scale them")
+    scale = _rounded(deviation) or 1.0
+    return NumberColumn(rows=found["rows"], distribution=distribution, center=_rounded_in(mean, scale), scale=scale)
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
@@ -327,6 +336,11 @@ def _check_numbers(labels: Sequence[float], name: str) -> None:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
+
+
+def _rounded_in(value: float, unit: float) -> float:
+    """Return a value rounded in proportion to a unit: one far from 0 keeps the digits that the unit tells apart."""
+    return round(value, _DIGITS - 1 - math.floor(math.log10(unit)))
 
 
 def _listed(classes: tuple[Any, ...]) -> str:

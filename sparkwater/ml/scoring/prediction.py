@@ -126,7 +126,7 @@ def _label_columns(task: MultiLabelTask, params: Any) -> PredictionColumns:
         raw[:, positions] = scores
         return {
             "rawPredictionCol": raw,
-            "probabilityCol": 1 / (1 + np.exp(-raw)),
+            "probabilityCol": np.exp(-np.logaddexp(0, -raw)),  # as 1 / (1 + exp(-raw)), which overflows
             "predictionCol": raw > 0,
             "predictedLabelCol": raw > 0,
         }
