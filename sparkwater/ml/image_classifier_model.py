@@ -16,8 +16,8 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
     once.
     """
 
-    @property  # type: ignore[misc]
-    def kind(self) -> str:
+    @property
+    def kind(self) -> str:  # type: ignore[override]
         """What ensembles stack: ``classification``; ``multilabel``, which they don't take, for several labels a row."""
         return self._task.kind
 

@@ -72,7 +72,7 @@ def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
     if _is_saved_model(spark, given):
         model = params.model_type.read().allowing(*consent).load(given)
         return _of_model(model.fitted, f"warmStart={given!r}")
-    return _of_checkpoint(spark, given, consent)
+    return _of_checkpoint(spark, given, consent, params.model_type.__name__)
 
 
 def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
@@ -89,11 +89,11 @@ def _is_saved_model(spark: SparkSession, path: str) -> bool:
         return False
 
 
-def _of_checkpoint(spark: SparkSession, path: str, consent: list[str]) -> WarmStart:
+def _of_checkpoint(spark: SparkSession, path: str, consent: list[str], kind: str) -> WarmStart:
     trainings = CheckpointFolder(path).trainings()
     if not trainings:
         raise CheckpointError(
-            f"warmStart={path!r} holds neither a saved ImageClassifierModel nor a finished checkpoint; of a saved "
+            f"warmStart={path!r} holds neither a saved {kind} nor a finished checkpoint; of a saved "
             "pipeline name the folder of the stage, of a checkpointDir the folder or one of those in it"
         )
     if len(trainings) > 1:

@@ -13,6 +13,7 @@ import torch
 
 from sparkwater.conversions.petastorm.rows import PetastormRows
 from sparkwater.conversions.petastorm.stream import rank_rows, stream
+from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch, SkippedRows
 from sparkwater.gpu.rows.plan import EpochPlan
@@ -109,4 +110,4 @@ class StoredRows:
         if not targets.valid.all():
             label = labels[np.flatnonzero(~targets.valid)[0]]
             raise DataError(f"{self.store.dataset.url!r}: {self.task.refusal(label)}")
-        return torch.from_numpy(targets.values)
+        return as_torch(targets.values)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,12 +58,12 @@ class ClassificationTask(Task):
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", checked_classes(self.classes))
         check_share(self.label_smoothing)
+        if not isinstance(self.class_weights, tuple) or len(self.class_weights) not in (0, len(self.classes)):
+            raise ValueError(f"class weights {self.class_weights!r} for {len(self.classes)} classes")
+        if not all(isinstance(weight, (int, float)) and 0 < weight < math.inf for weight in self.class_weights):
+            raise ValueError(f"class weights {self.class_weights!r} are not above 0")
         if not isinstance(self.top_k, int) or self.top_k < 1:
             raise ValueError(f"top_k {self.top_k!r} is no number of classes")
-        if self.class_weights and len(self.class_weights) != len(self.classes):
-            raise ValueError(f"{len(self.class_weights)} weights for {len(self.classes)} classes")
-        if not all(isinstance(weight, (int, float)) and weight > 0 for weight in self.class_weights):
-            raise ValueError(f"class weights {self.class_weights!r} are not above 0")
 
     @classmethod
     def numbered(cls, count: int) -> Self:
@@ -138,12 +140,14 @@ def checked_classes(classes: Sequence[Any]) -> Classes:
     Raises
     ------
     ValueError
-        If it is empty, mixes strings and numbers, or names one twice.
+        If it is empty, mixes strings and numbers, isn't sorted, or names one twice.
     """
     strings = all(isinstance(label, str) for label in classes)
     numbers = all(isinstance(label, (float, int)) and not isinstance(label, bool) for label in classes)
-    if not isinstance(classes, tuple) or not classes or not (strings or numbers) or len(set(classes)) < len(classes):
+    if not isinstance(classes, tuple) or not classes or not (strings or numbers):
         raise ValueError(f"{classes!r} is no list of classes")
+    if not all(first < second for first, second in pairwise(classes)) or classes[0] != classes[0]:
+        raise ValueError(f"{classes!r} is no list of classes: they are sorted, and each is there once")
     return classes if strings else tuple(map(float, classes))
 
 

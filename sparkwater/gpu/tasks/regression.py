@@ -17,11 +17,11 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.losses import half_poisson_deviance, half_squared, huber, pinball
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 
-#: Share of a sum of squares that its rounding may be.
-_NOISE = 1e-12
-
 #: Distributions of labels around what is predicted, with H2O's names.
 DISTRIBUTIONS = ("gaussian", "laplace", "huber", "poisson", "quantile")
+
+#: Share of the squares around the center that rounding leaves as a variance where all labels are equal.
+_NOISE = 1e-12
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.gpu.tasks.classification import Classes
+from sparkwater.gpu.tasks.classification import Classes, ClassificationTask
+from sparkwater.gpu.tasks.multilabel import MultiLabelTask
 from sparkwater.gpu.tasks.regression import RegressionTask
 from sparkwater.ml.columns.roles import RowColumns
 
@@ -84,7 +85,7 @@ class ClassColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> ClassColumn:
         """Return the labels with the network's classes, of which the rows may lack some."""
-        classes = _kept_classes(self.classes, before, source)
+        classes = _kept_classes(self.classes, ClassificationTask.kind, before, source)
         totals = dict(zip(self.classes, self.totals, strict=True))
         return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
 
@@ -103,7 +104,7 @@ class LabelSetColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> LabelSetColumn:
         """Return the labels with the network's, of which the rows may lack some."""
-        return replace(self, classes=_kept_classes(self.classes, before, source))
+        return replace(self, classes=_kept_classes(self.classes, MultiLabelTask.kind, before, source))
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,12 @@ class NumberColumn(LabelColumn):
         return replace(self, center=before.center, scale=before.scale)
 
 
-def _kept_classes(found: Classes, before: Task, source: str) -> Classes:
+def _kept_classes(found: Classes, kind: str, before: Task, source: str) -> Classes:
+    if before.kind != kind:
+        raise ConfigurationError(
+            f"{source} learned {before.kind}, and the label is to be learned as {kind}; a warm start keeps what its "
+            "outputs mean: train anew with weights=... and another head"
+        )
     classes: Classes = getattr(before, "classes", ())
     other = [label for label in found if label not in classes]
     if other:
@@ -289,12 +295,8 @@ def _units(mean: float, variance: float, task: RegressionTask, name: str) -> tup
                 f"labelCol={name!r}: all labels are 0; distribution={task.distribution!r} needs one above 0"
             )
         return _rounded(math.log(mean)), 1.0
-    scale = _rounded(math.sqrt(variance)) if variance > 0 else 0.0
-    if not scale:
-        return mean, 1.0
-    # In steps of the scale, however far from 0 the labels are.
-    step = scale * 10.0 ** (1 - _DIGITS)
-    return round(mean / step) * step, scale
+    scale = _rounded(math.sqrt(max(variance, 0.0))) or 1.0
+    return _rounded_in(mean, scale), scale
 
 
 def vector_positions(classes: Classes) -> Sequence[int]:
@@ -344,6 +346,11 @@ def _check_numbers(labels: Sequence[float], name: str) -> None:
 
 def _rounded(value: float, digits: int = _DIGITS) -> float:
     return float(f"{value:.{digits}g}")
+
+
+def _rounded_in(value: float, unit: float) -> float:
+    """Return a value rounded in proportion to a unit: one far from 0 keeps the digits that the unit tells apart."""
+    return round(value, _DIGITS - 1 - math.floor(math.log10(unit)))
 
 
 def _listed(classes: tuple[Any, ...]) -> str:
