@@ -1,4 +1,4 @@
-"""Params of the end of a training, and of the network that it gives."""
+"""Params of early stopping, time limits, and the choice of the best epoch."""
 
 from __future__ import annotations
 
