@@ -277,7 +277,7 @@ def _losses(summary: TrainingSummary) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = f"{value:.0f}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
 
 
