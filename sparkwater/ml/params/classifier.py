@@ -102,8 +102,7 @@ class ClassifierParams(TrainingParams):
     )
     topK: Setting[int] = setting(
         5,
-        "a row's label counts as found among so many most probable classes, for topKError: the share of rows where it "
-        "isn't",
+        "number of most probable classes for topKError: the share of rows whose class isn't among them",
         accepts=at_least(1),
         field="top_k",
     )
