@@ -1,4 +1,4 @@
-"""What the benchmarks begin with: a Spark session on this machine, and the folder of digits."""
+"""Setup of the benchmarks: a Spark session on this machine, and the folder of digits."""
 
 from __future__ import annotations
 

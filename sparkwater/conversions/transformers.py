@@ -90,7 +90,7 @@ class ArrayToTensor(_NumbersToTensor):
 
 
 class _FromTensor(Transformer, HasInputCol, HasOutputCol, SavedStage):
-    """What the Transformers from tensors have in common."""
+    """Base class of the Transformers from tensors."""
 
 
 class TensorToVector(_FromTensor):

@@ -31,7 +31,7 @@ class ImageClassifier(ClassifierColumns, ClassifierParams, NetworkLearner[ImageC
     model_type = ImageClassifierModel
 
     def check_labels(self, schema: StructType) -> None:
-        """Refuse labels that are no classes, and output columns of one name; see `ClassifierParams.check_labels`."""
+        """Refuse labels that aren't classes, and two output columns of one name; see `ClassifierParams`."""
         self.check_output_columns()
         super().check_labels(schema)
 

@@ -1,4 +1,4 @@
-"""``ImageRegressor``: a network that reads numbers from pictures, trained inside Spark."""
+"""``ImageRegressor``: a regressor of pictures, trained inside Spark."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
     """Train a network to give a number for each picture, on ``numWorkers`` Spark tasks at once.
 
-    Everything about pictures, networks, workers and checkpoints is as for `ImageClassifier`. Outputs are in units
-    of the labels' deviation around their mean, so that learning rates mean the same for labels of any size.
+    Pictures, networks, workers and checkpoints are those of `ImageClassifier`. The network learns in units of the
+    labels' standard deviation around their mean, so that learning rates mean the same for labels of any size.
+    docs/image_regressor.md has the losses and metrics of each distribution.
     """
 
     kind = "regression"

@@ -42,7 +42,7 @@ class NetworkChoice:
     beginning : Beginning
         The initial weights.
     scalings : tuple of Scaling or None
-        One an input: the given scaling; None to measure it. Empty where none was given.
+        The given scaling of each input, None to measure it; empty where none was given.
     warm_start : WarmStart or None
         The trained network to go on from.
     """
@@ -59,7 +59,7 @@ class NetworkChoice:
         Raises
         ------
         ConfigurationError
-            If what it goes on from learned something else.
+            If the network of the warm start learned another task.
         """
         if self.warm_start is None:
             return found

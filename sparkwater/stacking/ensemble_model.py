@@ -95,7 +95,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
 
     @property
     def kind(self) -> str:
-        """What it gives: classification or regression."""
+        """The kind of its predictions: classification or regression."""
         return self.fitted.reads.task.kind
 
     @property

@@ -102,7 +102,7 @@ def test_the_scaling_of_packed_rows_survives_json() -> None:
 
 
 def test_a_scaling_that_is_given_is_its_own_tensors() -> None:
-    rows = load_rows([batch_of(tensors(50))], SPEC, (0.0, 1.0), "error")
+    rows = load_rows([batch_of(tensors(50))], SPEC, ClassificationTask.numbered(2), "error")
     measured = measure_rows(rows.blocks, SPEC, LocalCommunicator(), CPU)
     assert isinstance(measured, PackedScaling)
     picture, numbers = Scaling((7.0,), (3.0,)), Scaling((1.0, 2.0), (4.0, 5.0))

@@ -79,6 +79,8 @@ def test_the_summary_reads_as_text(fitted):
     )
     for line in ("by class: left out", "restarts: 1, went on from step 7", "skipped: row 3: it is no picture"):
         assert line in str(troubled)
+    units = replace(fitted.summary, resolved={**fitted.summary.resolved, "labelScale": 0.288675})
+    assert "  labelScale: 0.288675\n" in str(units)
 
 
 def test_training_rows_are_judged_by_their_weights_where_none_are_held_out(spark):

@@ -1,4 +1,4 @@
-"""Accepted values of Params: tests with the words that messages and documentation say them in."""
+"""Accepted values of Params: tests, with their descriptions for messages and documentation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparkwater.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Accepts:
-    """A test of values.
+    """A test of values, with its description.
 
     Parameters
     ----------
@@ -33,24 +33,24 @@ class Accepts:
 
 
 def at_least(lowest: float) -> Accepts:
-    """Return the finite numbers from a lowest one up."""
+    """Accept finite numbers from a lowest one up."""
     return Accepts(lambda value: lowest <= value < math.inf, f"numbers from {lowest} up")
 
 
 def above(lowest: float, up_to: float = math.inf) -> Accepts:
-    """Return the finite numbers above a bound, up to a highest one."""
+    """Accept finite numbers above a bound, up to and including a highest one."""
     if up_to == math.inf:
         return Accepts(lambda value: lowest < value < math.inf, f"numbers above {lowest}")
     return Accepts(lambda value: lowest < value <= up_to, f"numbers above {lowest}, up to {up_to}")
 
 
 def between(lowest: float, highest: float) -> Accepts:
-    """Return the numbers from a lowest one up to, not including, a highest one."""
+    """Accept numbers from a lowest one up to, but not including, a highest one."""
     return Accepts(lambda value: lowest <= value < highest, f"numbers from {lowest} up to, not including, {highest}")
 
 
 def one_of(*names: str) -> Accepts:
-    """Return some names."""
+    """Accept these names."""
     return Accepts(names.__contains__, ", ".join(names), names)
 
 

@@ -25,7 +25,7 @@ _GIVEN: ContextVar[tuple[str, ...]] = ContextVar("sparkwater_consent", default=(
 
 @dataclass(frozen=True)
 class Consent:
-    """Names whose code may run while a stage is loaded, or used.
+    """Names of packages and networks whose code may run while a stage is loaded or used.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Consent:
         return cls(_GIVEN.get())
 
     def extended(self, *names: str) -> Consent:
-        """Return consent to these names as well."""
+        """Return this consent with more names."""
         return Consent((*self.allowed, *names))
 
     @contextmanager
@@ -55,21 +55,21 @@ class Consent:
             _GIVEN.reset(before)
 
     def check_network(self, spark: SparkSession, network: Any, path: str) -> None:
-        """Refuse an import path that nobody allowed; nothing has been imported yet.
+        """Refuse a network's import path without consent; nothing has been imported yet.
 
         Parameters
         ----------
         spark : pyspark.sql.SparkSession
             Its configuration ``spark.sparkwater.allowedNetworks`` counts as well.
         network : Any
-            A name. What is no import path needs no consent.
+            The network's name. Registered names and instances need no consent.
         path : str
             The file or folder that names it.
 
         Raises
         ------
         UnsafeLoadError
-            With what to write where the code is trusted.
+            With the call that allows it.
         """
         if not isinstance(network, str) or ":" not in network:
             return
@@ -83,12 +83,12 @@ class Consent:
             )
 
     def check_class(self, name: str, path: str) -> None:
-        """Refuse a stage's class of a package that nobody allowed; nothing has been imported yet.
+        """Refuse a stage's class of a package without consent; nothing has been imported yet.
 
         Raises
         ------
         UnsafeLoadError
-            With what to write where the package is trusted.
+            With the call that allows it.
         """
         module = name.rpartition(".")[0]
         if not any(_holds(entry, module) for entry in (*_TRUSTED, *self.allowed)):

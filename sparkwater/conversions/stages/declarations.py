@@ -27,18 +27,18 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Declaration:
-    """What one line of a class body declares.
+    """One declared setting: its type, default, documentation and accepted values.
 
     Attributes
     ----------
     default : object
-        None where the setting needs no value.
+        The default; None where the setting needs no value.
     doc : str
         The explanation; its first sentence is the short one.
     accepts : Accepts, optional
         The accepted values, where the type doesn't say them.
     convert : callable, optional
-        From a given value to the Param's; by default as the annotation says.
+        Converter of given values to the Param's; by default the annotation's.
     field : str, optional
         The dataclass field that takes the value.
     is_param : bool
@@ -65,7 +65,7 @@ class Declaration:
 
     @property
     def accepted(self) -> str:
-        """The accepted values in words; empty where the type says them."""
+        """The accepted values in words; empty where the type alone says them."""
         words = self.accepts.words if self.accepts else ""
         return words.replace("numbers", "integers", 1) if self.alternatives == ["int"] else words
 
@@ -80,7 +80,7 @@ class Declaration:
         Raises
         ------
         TypeError
-            If the annotation says no converter, and none is given.
+            If the annotation is of a type without a converter, and none is given.
         """
         convert = self.convert or _CONVERTERS.get(" | ".join(self.alternatives))
         if convert is None:

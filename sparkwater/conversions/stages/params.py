@@ -15,7 +15,7 @@ class HasHandleInvalid(Settings):
 
     handleInvalid: Setting[str] = setting(
         "error",
-        "what to do with a row that can't be used (null, corrupt, wrong length, NaN): 'error' fails and names it; "
+        "treatment of a row that can't be used (null, corrupt, wrong length, NaN): 'error' fails and names it; "
         "'skip' drops it (counted in a training summary); 'keep' keeps it with null results, and trains without it",
         accepts=one_of(*HANDLE_INVALID),
     )

@@ -1,4 +1,4 @@
-"""Stages as folders: one format for all of them, written beside the target, and checked before it is read."""
+"""Saved stages: one format of folders for all, replaced as a whole when written and checked when read."""
 
 from __future__ import annotations
 
@@ -18,20 +18,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from typing_extensions import Self
 
-#: The format that is written and read: what files a stage's folder holds, and what is in them.
+#: Number of the format that is written and read: the files of a stage's folder and their content.
 FORMAT = 1
 
-#: Where the metadata says the format, and the version of sparkwater that wrote it.
+#: Key of the metadata that holds the format, and the version of sparkwater that wrote it.
 _KEY = "sparkwater"
 
 
 class SavedStage(MLReadable[Any], MLWritable):
-    """Mixin: ``save``, ``write``, ``load`` and ``read`` of a stage's Params, and of what else it holds.
+    """Mixin for stages that are saved and loaded: their Params and, by `_save_more` and `_load_more`, other content."""
 
-    A stage that holds more than Params has its own `_save_more` and `_load_more`.
-    """
-
-    #: Params that the metadata leaves out: JSON can't hold their values, or another file says them.
+    #: Params that the metadata leaves out: JSON can't hold their values, or another file does.
     _unsaved_params: ClassVar[tuple[str, ...]] = ()
 
     def write(self) -> StageWriter:
@@ -50,19 +47,19 @@ class SavedStage(MLReadable[Any], MLWritable):
         return stage
 
     def _save_more(self, folder: NewFolder) -> None:
-        """Write what the stage holds beside its Params."""
+        """Write the stage's content other than Params."""
 
     def _load_more(self, folder: SavedFolder) -> None:
-        """Read what `_save_more` wrote, and check what the loaded Params need consent for."""
+        """Read the content that `_save_more` wrote, and check the loaded Params that need consent."""
 
 
 class StageWriter(MLWriter):
-    """Writes a stage beside its target and swaps it in: a save that fails leaves the old one.
+    """Writer of a stage: beside its target, then swapped in, so that a failed save leaves the old one.
 
     Parameters
     ----------
     stage : SavedStage
-        What to write.
+        The stage to write.
     """
 
     def __init__(self, stage: Any) -> None:
@@ -75,7 +72,7 @@ class StageWriter(MLWriter):
         Raises
         ------
         ConfigurationError
-            If something is at the path and may not be overwritten, or the stage holds what no file may hold.
+            If something is at the path and may not be overwritten, or the stage holds values that can't be saved.
         """
         stage, spark = self._stage, self.sparkSession
         params = {
@@ -88,12 +85,12 @@ class StageWriter(MLWriter):
 
 
 class StageReader(MLReader[Any]):
-    """Reads what `StageWriter` wrote, held to one class: Spark's own imports whatever the metadata names.
+    """Reader of stages of one class; Spark's own readers import any class that the metadata names.
 
     Parameters
     ----------
     stage : type of SavedStage
-        What to read.
+        The class to load.
     """
 
     def __init__(self, stage: type[Any]) -> None:
@@ -147,7 +144,7 @@ def _check_class(metadata: dict[str, Any], stage: type[Any], path: str) -> None:
 
 
 def _check_format(metadata: dict[str, Any], stage: type[Any], path: str) -> None:
-    """Refuse another format. One of before there was a number is that of today where there are only Params."""
+    """Refuse other formats. Stages of Params only were written alike before there was a format number."""
     own = metadata.get(_KEY)
     if own is None:
         if stage._save_more is SavedStage._save_more:

@@ -25,13 +25,13 @@ T = TypeVar("T")
 if TYPE_CHECKING:
 
     class Setting(Param[T]):
-        """A Param to those who read it; a value of its type in the constructor."""
+        """For type checkers: a Param when read, a value of its type in the constructor."""
 
         def __get__(self, stage: object, owner: Any) -> Param[T]: ...
         def __set__(self, stage: object, value: T) -> None: ...
 
     class Argument(Generic[T]):
-        """An argument of the constructor that is no attribute."""
+        """For type checkers: an argument of the constructor that is no attribute."""
 
         def __get__(self, stage: object, owner: Any) -> NoReturn: ...
         def __set__(self, stage: object, value: T) -> None: ...
@@ -58,22 +58,22 @@ def setting(
     Parameters
     ----------
     default : object
-        Its default; None where it needs no value: its getter then gives None, and setting None clears it.
+        The default; None where the Param needs no value: its getter then gives None, and setting None clears it.
     doc : str
         The explanation, without a period at its end; the first sentence is the short one.
     accepts : Accepts, optional
         The accepted values, checked by ``check_settings``.
     convert : callable, optional
-        From a given value to the Param's; it raises TypeError for others. Needed where the annotation is none of
-        float, int, bool, str, or a list of one of them.
+        Converter of given values to the Param's; it raises TypeError for others. Needed where the annotation is none
+        of float, int, bool, str, or a list of float, int or str.
     field : str, optional
-        The dataclass field that `fields_of` gives its value as.
+        The dataclass field that takes the value in `fields_of`.
     """
     return cast("Setting[T]", Declaration(default, doc, accepts, convert, field))
 
 
 def argument(doc: str) -> Argument[Any]:
-    """Declare an argument of the constructor that is no Param; ``setX`` of the class takes it.
+    """Declare an argument of the constructor that is no Param; the class's own ``setX`` receives it.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Settings(Params):
 
     @classmethod
     def declared(cls, name: str) -> Declaration:
-        """Return what a line of this class, or of a base, declared."""
+        """Return the declaration of a setting of this class or a base."""
         return cls._settings[name]
 
     def check_settings(self) -> None:
@@ -184,7 +184,7 @@ class Settings(Params):
 
 
 def fields_of(stage: Settings, kind: type[Any]) -> dict[str, Any]:
-    """Return the values of a stage's Params as the fields of a dataclass, those that ``field=`` names."""
+    """Return a stage's values for the fields of a dataclass: of the Params whose ``field=`` is one of them."""
     names = {field.name for field in fields(kind)}
     return {
         one.field: stage.accepted_value(name)
@@ -227,7 +227,7 @@ def _setter(one: Declaration) -> Callable[[Any, Any], Any]:
 
 
 def _all_settings(cls: type[Settings]) -> dict[str, Declaration]:
-    """Return the settings of a class: those of its bases first, and of a name the one that counts."""
+    """Return all settings of a class, those of its bases first; a name declared twice counts as in the class's MRO."""
     names: dict[str, None] = {}
     for base in cls.__bases__:
         names.update(dict.fromkeys(getattr(base, "_settings", ())))

@@ -28,7 +28,7 @@ class NewFolder:
     spark : pyspark.sql.SparkSession
         The session.
     path : str
-        Where to write; not yet the place that the stage is saved to.
+        A folder beside the stage's target, which is swapped in when all is written.
     """
 
     spark: SparkSession
@@ -56,9 +56,9 @@ class SavedFolder:
     spark : pyspark.sql.SparkSession
         The session.
     path : str
-        Where it is.
+        The folder.
     consent : Consent
-        What the user allowed.
+        Names that the user allowed.
     """
 
     spark: SparkSession
@@ -94,7 +94,7 @@ class SavedFolder:
         return load_stage(self.spark, f"{self.path}/{name}", self.consent)
 
     def check_network(self, network: Any) -> None:
-        """Refuse a network that nobody allowed, as `Consent.check_network` does."""
+        """Refuse a network without consent, as `Consent.check_network` does."""
         self.consent.check_network(self.spark, network, self.path)
 
 
@@ -104,7 +104,7 @@ def save_stage(stage: Any, path: str) -> None:
     Raises
     ------
     ConfigurationError
-        If it has none.
+        If the stage has no writer.
     """
     if not isinstance(stage, MLWritable):
         raise ConfigurationError(f"{type(stage).__name__} can't be saved: it isn't MLWritable")
@@ -112,21 +112,21 @@ def save_stage(stage: Any, path: str) -> None:
 
 
 def load_stage(spark: SparkSession, path: str, consent: Consent) -> Any:
-    """Read a stage after a look at the classes that it, and everything in it, names.
+    """Read a stage, after checking the class names in its metadata and in that of the stages inside.
 
     Parameters
     ----------
     spark : pyspark.sql.SparkSession
         The session.
     path : str
-        Where it was saved.
+        The folder of the saved stage.
     consent : Consent
-        Packages besides Spark ML and sparkwater whose classes may be loaded, and networks, in whatever stage of it.
+        Packages besides Spark ML and sparkwater whose classes may be loaded, and networks, also of the stages inside.
 
     Raises
     ------
     UnsafeLoadError
-        If it names a class or a network that nobody allowed.
+        If it names a class or a network without consent.
     CheckpointError
         If the folder is missing or damaged.
     """
@@ -147,7 +147,7 @@ def first_line(error: Exception) -> str:
 
 
 def _metadata_files(spark: SparkSession, path: str) -> Iterator[str]:
-    """Return what Spark may read as a stage's metadata: whatever isn't hidden, not only the part that it wrote."""
+    """Return all files that Spark reads as a stage's metadata: every file there that isn't hidden."""
     filesystem, folder = resolve(spark, path)
     root = len(filesystem.makeQualified(folder).toString())
     files = filesystem.listFiles(folder, True)

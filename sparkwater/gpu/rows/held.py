@@ -316,7 +316,7 @@ class _Columns:
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
-        """Whether each row is to validate on."""
+        """The rows to validate on, as booleans."""
         return np.asarray(self.flags if len(self.flags) else np.zeros(len(self.keys)), bool)
 
     def order(self) -> npt.NDArray[np.int64]:

@@ -34,5 +34,5 @@ def weights_on(class_weights: tuple[float, ...], device: torch.device) -> torch.
 
 
 def prior_shift(class_weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """Return what log-odds lose so that they fit the rows as they are."""
+    """Return the logarithms of the class weights, which corrected log-odds lose."""
     return weights_on(class_weights, device).log()

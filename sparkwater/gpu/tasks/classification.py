@@ -27,7 +27,7 @@ Classes = tuple[float, ...] | tuple[str, ...]
 
 @dataclass(frozen=True)
 class ClassificationTask(Task):
-    """Classes of rows; the network gives log-odds, one a class.
+    """One class a row; the network gives log-odds, one a class.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class ClassificationTask(Task):
     label_smoothing : float
         See `sparkwater.gpu.tasks.losses.cross_entropy`.
     top_k : int
-        Of the metric ``topKError``.
+        Number of most probable classes for the metric ``topKError``.
     """
 
     kind: ClassVar[str] = "classification"
@@ -72,7 +72,7 @@ class ClassificationTask(Task):
 
     @property
     def outputs(self) -> int:
-        """One a class."""
+        """Number of classes."""
         return len(self.classes)
 
     @property
@@ -91,16 +91,16 @@ class ClassificationTask(Task):
         return Targets(positions, positions >= 0)
 
     def refusal(self, label: Any) -> str:
-        """Return why a label isn't valid."""
+        """Return the reason why a label isn't valid."""
         return f"the label {label!r} is not one of the classes"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the cross entropy of each row, in nats; class weights excepted."""
+        """Return the cross entropy of each row, in nats, without class weights."""
         return cross_entropy(outputs, targets, self.label_smoothing)
 
     @property
     def weighs(self) -> bool:
-        """Whether there are class weights."""
+        """True where there are class weights."""
         return bool(self.class_weights)
 
     def row_weights(self, targets: torch.Tensor) -> torch.Tensor | None:
@@ -121,7 +121,7 @@ class ClassificationTask(Task):
         return ClassSums(len(self.classes), self.top_k, device)
 
     def unfit(self, metric: str) -> str | None:
-        """Return why a metric says nothing about so many classes, or None where it does."""
+        """Return the reason why a metric is undefined for these classes, or None where it is defined."""
         classes = len(self.classes)
         if metric == "auc" and classes != 2:
             return f"auc is defined for 2 classes; there are {classes}"

@@ -54,7 +54,7 @@ def huber(residuals: torch.Tensor, delta: float) -> torch.Tensor:
 
 
 def pinball(residuals: torch.Tensor, quantile: float) -> torch.Tensor:
-    """Return the loss that a quantile makes small (Koenker and Bassett 1978).
+    """Return the pinball loss, whose minimum is a quantile (Koenker and Bassett 1978).
 
     Parameters
     ----------

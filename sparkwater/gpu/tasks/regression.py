@@ -65,12 +65,12 @@ class RegressionTask(Task):
 
     @property
     def outputs(self) -> int:
-        """One."""
+        """1: one number a row."""
         return 1
 
     @property
     def target(self) -> TensorSpec:
-        """The label as it came."""
+        """The label, in its own unit."""
         return TensorSpec("float64", ())
 
     @property
@@ -94,7 +94,7 @@ class RegressionTask(Task):
         return Targets(values, np.isfinite(values) & (values >= self.least))
 
     def refusal(self, label: Any) -> str:
-        """Return why a label isn't valid."""
+        """Return the reason why a label isn't valid."""
         return f"the label is {'null' if label is None else label}; accepted: {self.accepted}"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

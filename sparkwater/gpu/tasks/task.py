@@ -20,7 +20,7 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 
 
 class Metrics(dict[str, float | None]):
-    """Metrics by name, which are attributes as well; None where one is undefined."""
+    """Mapping of metrics by name, which are attributes as well; a metric is None where it is undefined."""
 
     def __getattr__(self, name: str) -> float | None:
         try:
@@ -31,12 +31,12 @@ class Metrics(dict[str, float | None]):
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels as the training takes them.
+    """Encoded labels of some rows.
 
     Attributes
     ----------
     values : numpy.ndarray
-        ``(rows, *task.target.shape)``, of the target's dtype. What invalid rows hold means nothing.
+        ``(rows, *task.target.shape)``, of the target's dtype. Values of invalid rows have no meaning.
     valid : numpy.ndarray of bool
         Rows whose label can be used.
     """
@@ -46,12 +46,12 @@ class Targets:
 
 
 class Sums(ABC):
-    """Sums over scored rows that ranks add up, and from which metrics follow.
+    """Sums over scored rows, from which metrics follow; they are summed over all ranks first.
 
     Attributes
     ----------
     values : torch.Tensor
-        All sums, one float64 vector.
+        All sums, one float64 vector. The collective sums it in place, so it stays the same tensor.
     """
 
     values: torch.Tensor
@@ -81,12 +81,12 @@ class Sums(ABC):
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What a network learns: a frozen value that JSON holds, the same on all ranks and with the model.
+    """Kind of target that a network learns: a frozen value, equal on all ranks, and saved with the model as JSON.
 
     Attributes
     ----------
     kind : str
-        Its name in saved models, such as ``classification``.
+        Name of the kind in saved models, such as ``classification``.
     METRICS : mapping of str to bool
         Metrics by name, and whether larger values are better.
     """
@@ -121,7 +121,7 @@ class Task(ABC):
 
     @abstractmethod
     def refusal(self, label: Any) -> str:
-        """Return why a label isn't valid."""
+        """Return the reason why a label isn't valid."""
 
     @abstractmethod
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -137,16 +137,16 @@ class Task(ABC):
 
     @property
     def weighs(self) -> bool:
-        """Whether `row_weights` gives weights."""
+        """True where `row_weights` gives weights."""
         return False
 
     def row_weights(self, targets: torch.Tensor) -> torch.Tensor | None:
-        """Return what rows weigh in the loss for their targets, float32; None where all weigh 1."""
+        """Return weights of rows in the loss by their targets, float32 ``(rows,)``; None where all are 1."""
         del targets
         return None
 
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return the raw predictions that the network's outputs stand for, on the scale of the link."""
+        """Return raw predictions, on the scale of the link, from the network's outputs; ``(rows, outputs)`` both."""
         return outputs
 
     @abstractmethod
@@ -164,15 +164,15 @@ class Task(ABC):
         """Return empty sums."""
 
     def unfit(self, metric: str) -> str | None:
-        """Return why a metric says nothing for this task, or None where it does."""
+        """Return the reason why a metric is undefined for this task, or None where it is defined."""
         return None if metric in self.METRICS else f"{self.kind} has the metrics {', '.join(self.METRICS)}"
 
     def choices(self) -> dict[str, Any]:
-        """Return what follows from the training rows or was left open, by name, for the training summary."""
+        """Return values that follow from the training rows, by name, for the training summary."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the task as JSON takes it."""
+        """Return the task as plain values for JSON."""
         return {"kind": self.kind, **asdict(self)}
 
     @classmethod
@@ -182,14 +182,14 @@ class Task(ABC):
         Raises
         ------
         ValueError, TypeError, KeyError
-            If the values are no such thing.
+            If the values are no task's.
         """
         given = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
 def row_counts(rows: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Return what rows count in metrics, float64: their weights, or 1 each."""
+    """Return the counts of rows in metrics, float64: their weights, or 1 each."""
     if weights is None:
         return torch.ones(len(rows), dtype=torch.float64, device=rows.device)
     return weights.double()

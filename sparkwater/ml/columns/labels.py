@@ -1,4 +1,4 @@
-"""Label columns: their types, and what a task needs to know of all labels, found once by a Spark job."""
+"""Label columns: their types, and the classes or units of all labels, found by one Spark job."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LABEL_TYPES = (T.NumericType, T.StringType, T.BooleanType)
 
 @dataclass(frozen=True)
 class LabelColumn(ABC):
-    """Labels of a fit.
+    """Findings on all labels of a fit, from which a task is made.
 
     Attributes
     ----------
@@ -52,25 +52,25 @@ class LabelColumn(ABC):
 
     @abstractmethod
     def kept(self, before: Task, source: str) -> LabelColumn:
-        """Return the labels as a network that learned a task before takes them.
+        """Return the findings for a warm start: with the classes or units that the network has.
 
         Parameters
         ----------
         before : Task
-            What the network learned.
+            The network's task.
         source : str
-            Where it comes from, for messages.
+            The origin of the network, for messages.
 
         Raises
         ------
         ConfigurationError
-            If it learned something else.
+            If the labels don't fit the network's task.
         """
 
 
 @dataclass(frozen=True)
 class ClassColumn(LabelColumn):
-    """Classes, one a row.
+    """Classes of a column with one a row.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class ClassColumn(LabelColumn):
     totals: tuple[float, ...]
 
     def kept(self, before: Task, source: str) -> ClassColumn:
-        """Return the labels with the network's classes, of which the rows may lack some."""
+        """Return the findings with all of the network's classes, of which the rows may lack some."""
         classes = _kept_classes(self.classes, ClassificationTask.kind, before, source)
         totals = dict(zip(self.classes, self.totals, strict=True))
         return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
@@ -92,7 +92,7 @@ class ClassColumn(LabelColumn):
 
 @dataclass(frozen=True)
 class LabelSetColumn(LabelColumn):
-    """Labels, any number of them a row.
+    """Labels of a column with any number of them a row.
 
     Attributes
     ----------
@@ -103,13 +103,13 @@ class LabelSetColumn(LabelColumn):
     classes: Classes
 
     def kept(self, before: Task, source: str) -> LabelSetColumn:
-        """Return the labels with the network's, of which the rows may lack some."""
+        """Return the findings with all of the network's labels, of which the rows may lack some."""
         return replace(self, classes=_kept_classes(self.classes, MultiLabelTask.kind, before, source))
 
 
 @dataclass(frozen=True)
 class NumberColumn(LabelColumn):
-    """Numbers.
+    """Units of a column of numbers.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class NumberColumn(LabelColumn):
     scale: float
 
     def kept(self, before: Task, source: str) -> NumberColumn:
-        """Return the labels in the network's units."""
+        """Return the findings with the network's units."""
         assert isinstance(before, RegressionTask)  # the learner has compared the kinds
         if before.is_logarithmic != RegressionTask(self.distribution).is_logarithmic:
             raise ConfigurationError(
@@ -156,7 +156,7 @@ def is_label_set(schema: T.StructType, name: str) -> bool:
 
 
 def check_label_type(schema: T.StructType, name: str, sets: bool = False) -> None:
-    """Refuse a label column that holds no classes.
+    """Refuse a label column of a type that isn't classes.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def check_label_type(schema: T.StructType, name: str, sets: bool = False) -> Non
 
 
 def check_number_type(schema: T.StructType, name: str) -> None:
-    """Refuse a label column that holds no numbers.
+    """Refuse a label column of a type that isn't numbers.
 
     Raises
     ------

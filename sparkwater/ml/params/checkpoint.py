@@ -28,9 +28,9 @@ class CheckpointParams(Settings):
     )
     maxRestarts: Setting[int] = setting(
         0,
-        "how often a training starts again when an executor or a worker is lost or stands still; it goes on from the "
-        "last checkpoint, or from the beginning without checkpointDir. Errors of the network or the rows are not tried "
-        "again",
+        "number of times that a training starts again when an executor or a worker is lost or stands still; it goes "
+        "on from the last checkpoint, or from the beginning without checkpointDir. Errors of the network or the rows "
+        "are not tried again",
         accepts=at_least(0),
     )
 

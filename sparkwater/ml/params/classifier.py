@@ -1,4 +1,4 @@
-"""Params of classification: what becomes of classes in the loss, in metrics and in the output columns."""
+"""Params of classification: class weights, smoothing, metrics, and output columns."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ClassifierParams(TrainingParams):
 
     classWeight: Setting[str | dict[Any, float] | list[float]] = setting(
         "none",
-        "what rows of a class count in the loss, beside their own weights; probabilities are corrected for it. "
+        "weights of classes in the loss, times the rows' own weights; probabilities are corrected for them. "
         "balanced lets all classes weigh the same; a dict has weights by label, 1 where it has none; a list has them "
         "in the order of model.classes. Probabilities are divided by these weights, so that they fit the rows as they "
         "are; metrics and prediction follow from the corrected ones",
@@ -98,21 +98,20 @@ class ClassifierParams(TrainingParams):
     )
     stoppingMetric: Setting[str] = setting(
         "logloss",
-        "what decides on stopping and on the best epoch: of the validation rows where there are any, else of the "
-        "training rows",
+        "metric that decides on stopping and on the best epoch: of the validation rows where there are any, else of "
+        "the training rows",
         accepts=one_of(*{**ClassificationTask.METRICS, **MultiLabelTask.METRICS}),
         field="stopping_metric",
     )
     topK: Setting[int] = setting(
         5,
-        "a row's label counts as found among so many most probable classes, for topKError: the share of rows where it "
-        "isn't",
+        "number of most probable classes for topKError: the share of rows whose class isn't among them",
         accepts=at_least(1),
         field="top_k",
     )
 
     def check_labels(self, schema: StructType) -> None:
-        """Refuse labels that are no classes, and Params that don't go with arrays of labels.
+        """Refuse labels that aren't classes, and Params that don't go with arrays of labels.
 
         Raises
         ------

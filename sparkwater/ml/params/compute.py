@@ -24,13 +24,15 @@ class ComputeParams(Settings):
     """Params of devices, numbers and messages."""
 
     device: Setting[str] = setting(
-        "auto", "what the workers compute on; auto takes a GPU where each has one to itself", accepts=one_of(*DEVICES)
+        "auto",
+        "device that the workers compute on; auto takes a GPU where each has one to itself",
+        accepts=one_of(*DEVICES),
     )
     precision: Setting[str] = setting(
         "float32",
-        "what the layers that gain from it, convolutions and matrix products, compute in while training; weights and "
-        "sums stay float32, and the model scores in float32. bfloat16 gains on GPUs and on processors that have it; "
-        "float16 keeps small gradients by scaling the loss, and is for GPUs: on processors it works and is slow",
+        "dtype in which convolutions and matrix products compute while training; weights and sums stay float32, and "
+        "the model scores in float32. bfloat16 gains on GPUs and on processors that have it; float16 keeps small "
+        "gradients by scaling the loss, and is for GPUs: on processors it works and is slow",
         accepts=one_of(*PRECISIONS),
         field="precision",
     )
@@ -42,15 +44,15 @@ class ComputeParams(Settings):
     )
     collective: Setting[str] = setting(
         "auto",
-        "what adds up gradients between workers: Horovod, torch.distributed, or the memory of a machine that all of "
-        "them share, which is the fastest for CPUs and needs no Horovod; a single worker needs none. auto is memory on "
-        "a local master (local[N], local-cluster) without GPUs, and horovod elsewhere. With three workers and more the "
-        "last bits of sums depend on it. The summary's collective tells what it became",
+        "collective that sums gradients over the workers: Horovod, torch.distributed, or the memory of a machine that "
+        "all of them share, which is the fastest for CPUs and needs no Horovod; a single worker needs none. auto is "
+        "memory on a local master (local[N], local-cluster) without GPUs, and horovod elsewhere. With three workers "
+        "and more the last bits of sums depend on it. The summary's collective is the one that was used",
         accepts=one_of("auto", *COLLECTIVES),
     )
     gradientCompression: Setting[str] = setting(
         "none",
-        "what gradients are rounded to on their way between workers: half the bytes, at the price of exact sums. "
+        "dtype that gradients are rounded to on their way between workers: half the bytes, at the price of exact sums. "
         "Horovod doesn't take bfloat16",
         accepts=one_of(*COMPRESSIONS),
         field="gradient_compression",

@@ -34,7 +34,7 @@ class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
     )
     handleInvalid: Setting[str] = setting(
         "error",
-        "what to do with rows that can't be used (null, corrupt, wrong length, NaN): 'error' names the first, "
+        "treatment of rows that can't be used (null, corrupt, wrong length, NaN): 'error' names the first, "
         "'skip' drops them, 'keep' gives them nulls. A fit skips and counts them under 'skip' and 'keep'",
         accepts=HasHandleInvalid.declared("handleInvalid").accepts,
     )
@@ -75,7 +75,7 @@ class TrainingParams(
     )
     seed: Setting[int] = setting(
         42,
-        "what initial weights, order and everything else random follow from",
+        "seed of initial weights, order of rows, and all else that is random",
         accepts=Accepts(lambda value: -(2**63) <= value < 2**63, "integers of 64 bits"),
         field="seed",
     )

@@ -1,4 +1,4 @@
-"""Params of callbacks and trackers."""
+"""Params of callbacks and experiment trackers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ObservingParams(Settings):
     )
     trackers: Setting[list[str] | None] = setting(
         None,
-        "what keeps the metrics of each epoch while the fit runs, and its summary, on the driver: 'mlflow', "
+        "trackers that get each epoch's metrics while the fit runs, and its summary, on the driver: 'mlflow', "
         "'tensorboard:FOLDER'. mlflow logs to the MLflow run that is active, or to one of its own; tensorboard:FOLDER "
         "writes to a folder within FOLDER that has the estimator's uid and the time as its name",
     )

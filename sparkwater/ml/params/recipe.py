@@ -58,7 +58,7 @@ class RecipeParams(Settings):
     )
     decayFactor: Setting[float] = setting(
         0.1,
-        "of the schedule step: what each fall multiplies the rate by",
+        "of the schedule step: factor of each fall of the rate",
         accepts=above(0, up_to=1),
         field="decay_factor",
     )
@@ -83,7 +83,7 @@ class RecipeParams(Settings):
     )
     l1: Setting[float] = setting(
         0.0,
-        "L1 penalty: times the sum of the weights' absolute values, biases excepted",
+        "L1 penalty: factor of the sum of the weights' absolute values, without biases",
         accepts=at_least(0),
         field="l1",
     )

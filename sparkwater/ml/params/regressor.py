@@ -1,4 +1,4 @@
-"""Params of regression: the distribution that the loss assumes, and what metrics decide."""
+"""Params of regression: the distribution that the loss assumes, and the metric that decides on stopping."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class RegressorParams(TrainingParams):
     )
     stoppingMetric: Setting[str] = setting(
         "meanDeviance",
-        "what decides on stopping and on the best epoch: of the validation rows where there are any, else of the "
-        "training rows. meanDeviance is that of the distribution",
+        "metric that decides on stopping and on the best epoch: of the validation rows where there are any, else of "
+        "the training rows. meanDeviance is that of the distribution",
         accepts=one_of(*RegressionTask.METRICS),
         field="stopping_metric",
     )

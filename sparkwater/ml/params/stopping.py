@@ -1,4 +1,4 @@
-"""Params of the end of a training, and of the network that it gives."""
+"""Params of early stopping, time limits, and the choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class StoppingParams(Settings):
     )
     overwriteWithBestModel: Setting[bool | None] = setting(
         None,
-        "give the network as it was after its best epoch by stoppingMetric; without a value where there are validation "
-        "rows or stoppingRounds",
+        "give the network of the best epoch by stoppingMetric; where it isn't set, this is done if there are "
+        "validation rows or stoppingRounds",
     )
     maxRuntimeSecs: Setting[float] = setting(
         0.0,

@@ -1,4 +1,4 @@
-"""Values chosen by a fit where the user left them open."""
+"""Values that a fit chose for settings that the user left open."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How well one label was predicted, where rows have any number of them.
+    """Precision, recall, F1 and AUC of one label, where rows have any number of labels.
 
     Attributes
     ----------

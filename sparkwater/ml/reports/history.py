@@ -17,7 +17,7 @@ def epoch_columns(metrics: Sequence[str]) -> tuple[str, ...]:
     Parameters
     ----------
     metrics : sequence of str
-        Of the task.
+        Names of the task's metrics.
     """
     rates = ("accuracy",) if "error" in metrics else ()
     return ("loss", *rates, "seconds", "rowsPerSecond", "learningRate", *metrics, *map(_validation, metrics))

@@ -41,7 +41,7 @@ class Output:
     Attributes
     ----------
     name : str
-        Of the column.
+        Name of the column.
     kind : {"vector", "tensor", "number", "label", "members"}
         An ML vector, tensor bytes, a double, the string at a position, or an array of the positions that are true:
         doubles, or the strings at them.
@@ -82,7 +82,7 @@ class Output:
         return nested_arrow(values.reshape(-1), valid, TensorSpec(self.spec.dtype, shape))
 
     def column(self, computed: Column) -> Column:
-        """Return the column, from what left Python."""
+        """Return the column, from the values that left Python."""
         if self.kind == "vector":
             return F.when(computed.isNotNull(), array_to_vector(computed.cast("array<double>")))
         if self.kind == "label":
@@ -114,7 +114,8 @@ def add_outputs(
     outputs : sequence of Output
         The columns to add.
     compute : callable
-        From the tensors of some rows, at least one, to the values of each output; it runs on the executors.
+        Function of the tensors of some rows, at least one, that gives the values of each output; it runs on the
+        executors.
     params : ScoringParams
         Treatment and names of rows that can't be used.
 
