@@ -128,7 +128,7 @@ def ensure_wheel() -> Path:
 
 
 def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
-    _pip("install", *BUILD_REQUIREMENTS)
+    run_pip("install", *BUILD_REQUIREMENTS)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sparkwater-horovod-") as name:
         work = Path(name)
@@ -142,7 +142,7 @@ def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
             "MAKEFLAGS": os.environ.get("MAKEFLAGS", f"-j{os.cpu_count() or 1}"),
         }
         requirement = f"horovod=={HOROVOD_VERSION}"
-        _pip("wheel", "--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--no-cache-dir",
+        run_pip("wheel", "--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--no-cache-dir",
              "--wheel-dir", str(work / "wheel"), requirement, env=environment)  # fmt: skip
         built = next((work / "wheel").glob("horovod-*.whl"))
         # Beside the target first: a build that is stopped half-way must not leave half a wheel.
@@ -170,11 +170,18 @@ def _find_cmake(folder: Path) -> str:
         major, minor = (int(part) for part in release.split(".")[:2])
         if (3, 13) <= (major, minor) < (4, 0):
             return path
-    _pip("install", "--target", str(folder / "cmake"), "cmake>=3.13,<4")
+    run_pip("install", "--target", str(folder / "cmake"), "cmake>=3.13,<4")
     return str(folder / "cmake" / "cmake" / "data" / "bin" / "cmake")
 
 
-def _pip(*arguments: str, env: Mapping[str, str] | None = None) -> None:
+def run_pip(*arguments: str, env: Mapping[str, str] | None = None) -> None:
+    """Run pip of this Python.
+
+    Raises
+    ------
+    ConfigurationError
+        If it fails, with the errors in its output.
+    """
     command = [sys.executable, "-m", "pip", *arguments]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
@@ -197,7 +204,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         wheel = ensure_wheel()
-        _pip("install", str(wheel))
+        run_pip("install", str(wheel))
     except ConfigurationError as error:
         logger.error("%s", error)
         return 1

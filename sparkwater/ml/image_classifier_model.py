@@ -18,7 +18,7 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """What ensembles stack: ``classification``; ``multilabel``, which they don't take, for several labels a row."""
+        """``classification``, or ``multilabel`` for several labels a row, which ensembles don't take."""
         return self._task.kind
 
     @property

@@ -21,7 +21,7 @@ from sparkwater.gpu.networks import check_network
 from sparkwater.gpu.networks.inference import TrainedNetwork
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.rows.streamed import Store
-from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.columns.labels import LabelColumn, check_kind
 from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.fitted.network import FittedNetwork
@@ -185,12 +185,8 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
                 f"stoppingMetric={self.getStoppingMetric()!r}; accepted for {label} ({task.kind}): "
                 f"{', '.join(task.METRICS)}"
             )
-        start = choice.warm_start
-        if start is not None and start.identity.task.kind != task.kind:
-            raise ConfigurationError(
-                f"{start.source} learned {start.identity.task.kind}, and {label} is for {task.kind}; a warm start "
-                "keeps what the outputs mean: train anew with weights=... and another head"
-            )
+        if choice.warm_start is not None:
+            check_kind(choice.warm_start.identity.task, task.kind, choice.warm_start.source)
 
     def _check_stopping(self, task: Task) -> None:
         """Refuse a metric that says nothing for the task."""

@@ -11,12 +11,12 @@ import torch
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.build_horovod import (
     FORWARDED_VARIABLES,
-    _pip,
     build_environment,
     build_parts,
     cache_key,
     ensure_wheel,
     find_compiler,
+    run_pip,
     wheel_cache,
 )
 
@@ -74,7 +74,7 @@ sys.exit(failed)
 """
     (tmp_path / "setup.py").write_text(script)
     with pytest.raises(ConfigurationError) as raised:
-        _pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path), str(tmp_path))
+        run_pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path), str(tmp_path))
     message = str(raised.value)
     assert message.startswith("pip wheel failed while building Horovod:\n")
     assert "error: 'nothing_of_this_name' was not declared" in message

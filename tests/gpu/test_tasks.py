@@ -85,8 +85,12 @@ def test_a_task_survives_json(task: Task) -> None:
 def test_a_damaged_task_is_refused(task: Task) -> None:
     whole = json.loads(json.dumps(task.to_dict()))
     for name in whole:
-        with pytest.raises((ValueError, TypeError, KeyError)):
-            task_from_dict({key: value for key, value in whole.items() if key != name})
+        without = {key: value for key, value in whole.items() if key != name}
+        if name in ("kind", "classes", "distribution"):
+            with pytest.raises((ValueError, TypeError, KeyError)):
+                task_from_dict(without)
+        else:
+            task_from_dict(without)  # a field that a later version adds has its default
         damages: list[Any] = [{}, None, "damaged", [[]], [None], math.nan, math.inf]
         for damaged in damages if name == "center" else [*damages, -1.0]:
             with pytest.raises((ValueError, TypeError, KeyError, CheckpointError)):
@@ -106,7 +110,9 @@ def test_classes_that_are_not_sorted_and_different_are_refused(kind: str, classe
 
 
 def test_a_task_of_another_version_is_named() -> None:
-    with pytest.raises(CheckpointError, match=r"learned the task 'ranking'; .* knows classification, multilabel, reg"):
+    with pytest.raises(
+        CheckpointError, match=r"learned the task 'ranking'; known here: classification, multilabel, reg"
+    ):
         task_from_dict({"kind": "ranking", "weights": [1]})
 
 

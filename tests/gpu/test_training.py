@@ -95,7 +95,7 @@ class HostCopies(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("task", [None, MultiLabelTask(("red", "blue"))])
+@pytest.mark.parametrize("task", [None, MultiLabelTask(("blue", "red"))])
 def test_a_step_copies_nothing_from_the_host_and_picks_nothing_by_a_mask(task: Task | None) -> None:
     rows, counts = 40, []
     pictures = torch.randint(0, 256, (rows, *ranks.SPEC.shape), dtype=torch.uint8)

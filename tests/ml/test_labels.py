@@ -171,9 +171,9 @@ def test_a_network_keeps_what_its_outputs_mean():
     assert classes.kept(one, "it").classes == sets.kept(many, "it").classes == ("a", "b")
     assert numbers.kept(RegressionTask("poisson", 0.25), "it").center == 0.25
     for labels, before, message in (
-        (numbers, one, "it learned classification, and the label is to be learned with distribution='poisson'"),
-        (numbers, RegressionTask("gaussian"), "it learned gaussian"),
-        (NumberColumn(4, "gaussian", 0.5, 1.0), RegressionTask("poisson"), "it learned poisson"),
+        (numbers, one, "it learned classification, and the label is to be learned as regression"),
+        (numbers, RegressionTask("gaussian"), "it learned distribution='gaussian'"),
+        (NumberColumn(4, "gaussian", 0.5, 1.0), RegressionTask("poisson"), "it learned distribution='poisson'"),
         (classes, many, "it learned multilabel, and the label is to be learned as classification"),
         (sets, one, "it learned classification, and the label is to be learned as multilabel"),
         (

@@ -85,7 +85,7 @@ class RegressionTask(Task):
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether raw predictions are logarithms."""
+        """True where raw predictions are logarithms."""
         return self.distribution == "poisson"
 
     def encode(self, labels: pa.Array) -> Targets:

@@ -125,7 +125,8 @@ class NumberColumn(LabelColumn):
 
     def kept(self, before: Task, source: str) -> NumberColumn:
         """Return the findings with the network's units."""
-        assert isinstance(before, RegressionTask)  # the learner has compared the kinds
+        check_kind(before, RegressionTask.kind, source)
+        assert isinstance(before, RegressionTask)  # of that kind
         if before.is_logarithmic != RegressionTask(self.distribution).is_logarithmic:
             raise ConfigurationError(
                 f"{source} learned distribution={before.distribution!r}, and now it is {self.distribution!r}; a warm "
@@ -134,12 +135,32 @@ class NumberColumn(LabelColumn):
         return replace(self, center=before.center, scale=before.scale)
 
 
-def _kept_classes(found: Classes, kind: str, before: Task, source: str) -> Classes:
+def check_kind(before: Task, kind: str, source: str) -> None:
+    """Refuse to go on from a network that learned another kind of task.
+
+    Parameters
+    ----------
+    before : Task
+        The task that the network learned.
+    kind : str
+        The kind of the task to learn.
+    source : str
+        The origin of the network, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        With both kinds.
+    """
     if before.kind != kind:
         raise ConfigurationError(
             f"{source} learned {before.kind}, and the label is to be learned as {kind}; a warm start keeps what its "
             "outputs mean: train anew with weights=... and another head"
         )
+
+
+def _kept_classes(found: Classes, kind: str, before: Task, source: str) -> Classes:
+    check_kind(before, kind, source)
     classes: Classes = getattr(before, "classes", ())
     other = [label for label in found if label not in classes]
     if other:
@@ -280,7 +301,7 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
             f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {task.accepted}"
         )
     shift = found["first"] / found["weight"]
-    mean, variance = origin + shift, found["second"] / found["weight"] - shift**2
+    mean, variance = origin + shift, found["second"] / found["weight"] - shift * shift
     center, scale = _units(mean, variance, task, name)
     return NumberColumn(rows=found["rows"], distribution=distribution, center=center, scale=scale)
 
@@ -288,7 +309,7 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
 def _units(mean: float, variance: float, task: RegressionTask, name: str) -> tuple[float, float]:
     """Return center and scale of a task."""
     if not math.isfinite(mean) or not math.isfinite(variance):
-        raise DataError(f"labelCol={name!r}: the labels' squares are beyond doubles; divide the labels")
+        raise DataError(f"labelCol={name!r}: the labels are too large to be squared; scale them")
     if task.is_logarithmic:
         if mean <= 0:
             raise DataError(
