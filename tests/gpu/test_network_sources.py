@@ -52,7 +52,7 @@ def trained(network: str | nn.Module, **arguments: Any) -> TrainedNetwork:
 )
 def test_a_factory_gets_what_it_asks_for(path: str, arguments: dict[str, Any], outputs: int) -> None:
     entry = find_network(path, arguments)
-    assert entry.takes_classes == (outputs == 5)
+    assert entry.takes_outputs == (outputs == 5)
     first, second = (build_network(entry, SHAPE, 5, 3) for _ in range(2))
     assert same(state_of(first), state_of(second))
     assert first(torch.zeros(2, *SHAPE)).shape == (2, outputs)

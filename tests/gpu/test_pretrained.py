@@ -129,7 +129,7 @@ def test_a_head_of_another_size_is_made_anew_and_the_rest_is_kept() -> None:
 def test_a_network_with_outputs_of_its_own_gets_a_head_for_the_classes(network: Any) -> None:
     state = user_networks.fixed().state_dict()
     entry, _ = planned(network, state)
-    assert (entry.head, entry.takes_classes) == ("1", True)
+    assert (entry.head, entry.takes_outputs) == ("1", True)
     first, second = (build_network(entry, SHAPE, 3, 4) for _ in range(2))
     assert first(ZEROS).shape == (2, 3)
     assert torch.equal(first[1].weight, second[1].weight)

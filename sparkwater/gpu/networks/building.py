@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def build_network(
-    entry: NetworkEntry, shape: tuple[Any, ...], classes: int, seed: int, initialization: str = "paper"
+    entry: NetworkEntry, shape: tuple[Any, ...], outputs: int, seed: int, initialization: str = "paper"
 ) -> nn.Module:
     """Build a network with the initial weights that follow from a seed; torch's own generator is left as it was.
 
@@ -28,7 +28,7 @@ def build_network(
         The entry to build.
     shape : tuple of int
         Shape of one input, ``(channels, height, width)`` for pictures; for several inputs a tuple of their shapes.
-    classes : int
+    outputs : int
         Number of outputs.
     seed : int
         Seed of the initial weights; the same seed gives the same weights, bit for bit.
@@ -44,14 +44,14 @@ def build_network(
     check_initialization(initialization)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = entry.factory(shape, classes)
+        network = entry.factory(shape, outputs)
         return network if initialization == "paper" else initialize(network, initialization)
 
 
 def check_network(
-    entry: NetworkEntry, shape: tuple[Any, ...], classes: int | None, inputs: Inputs | None = None
+    entry: NetworkEntry, shape: tuple[Any, ...], outputs: int | None, inputs: Inputs | None = None
 ) -> None:
-    """Refuse an input shape that a network can't take, and outputs that are no classes.
+    """Refuse an input shape that a network can't take, and another number of outputs.
 
     Registered networks are tried without computing anything; the user's own on two rows of zeros.
 
@@ -61,8 +61,8 @@ def check_network(
         The entry to try.
     shape : tuple of int
         Shape of one input; for several inputs a tuple of their shapes.
-    classes : int or None
-        Number of classes; None while it isn't known.
+    outputs : int or None
+        Number of outputs; None while it isn't known.
     inputs : torch.Tensor or tuple of torch.Tensor, optional
         Two rows as the network gets them; zeros of float32 by default.
 
@@ -77,14 +77,14 @@ def check_network(
             f"network={entry.name!r} needs pictures of at least {entry.smallest} x {entry.smallest} pixels; "
             f"{_given(shape)}"
         )
-    tried = 2 if classes is None else classes
+    tried = 2 if outputs is None else outputs
     network = build_to_try(entry, shape, tried)
     output = try_network(
         entry, shape, lambda: try_forward(network, torch.zeros((2, *shape)) if inputs is None else inputs)
     )
     if not isinstance(output, torch.Tensor):
         raise ConfigurationError(f"network={entry.name!r} gives a {type(output).__name__}; it must give one tensor")
-    unknown = classes is None and not entry.takes_classes
+    unknown = outputs is None and not entry.takes_outputs
     if len(output.shape) != 2 or len(output) != 2 or not (unknown or output.shape[1] == tried):
         wanted = "a value for each class" if unknown else str([tried])
         raise ConfigurationError(
@@ -92,7 +92,7 @@ def check_network(
         )
 
 
-def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Module:
+def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], outputs: int) -> nn.Module:
     """Return a network for one forward pass: a registered one without values, the user's own in evaluation mode.
 
     Raises
@@ -100,14 +100,14 @@ def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> n
     ConfigurationError
         If it can't be built.
     """
-    return try_network(entry, shape, lambda: _built(entry, shape, classes))
+    return try_network(entry, shape, lambda: _built(entry, shape, outputs))
 
 
-def _built(entry: NetworkEntry, shape: tuple[Any, ...], classes: int) -> nn.Module:
+def _built(entry: NetworkEntry, shape: tuple[Any, ...], outputs: int) -> nn.Module:
     if entry.kind == "registered":
         with torch.device("meta"):
-            return entry.factory(shape, classes)
-    network = build_network(entry, shape, classes, 0)
+            return entry.factory(shape, outputs)
+    network = build_network(entry, shape, outputs, 0)
     if any(is_lazy(parameter) for parameter in network.parameters()):
         raise ConfigurationError(f"network={entry.name!r} has lazy layers, which have no weights yet; give their sizes")
     return network.eval()

@@ -16,7 +16,7 @@ from sparkwater.gpu.networks.registry import NetworkEntry
 
 @dataclass(frozen=True)
 class HeadReplaced:
-    """A factory that replaces a network's head by one for the classes, where its size differs.
+    """A factory that replaces a network's head by one for the outputs, where its size differs.
 
     Attributes
     ----------
@@ -29,29 +29,29 @@ class HeadReplaced:
     factory: Callable[..., nn.Module]
     head: str
 
-    def __call__(self, shape: tuple[Any, ...], classes: int) -> nn.Module:
+    def __call__(self, shape: tuple[Any, ...], outputs: int) -> nn.Module:
         """Build the network."""
-        network = self.factory(shape, classes)
+        network = self.factory(shape, outputs)
         layer = network.get_submodule(self.head)
         if isinstance(layer, nn.Linear):
-            if layer.out_features != classes:
-                network.set_submodule(self.head, nn.Linear(layer.in_features, classes, layer.bias is not None))
+            if layer.out_features != outputs:
+                network.set_submodule(self.head, nn.Linear(layer.in_features, outputs, layer.bias is not None))
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            if layer.out_channels != classes:
-                network.set_submodule(self.head, nn.Conv2d(layer.in_channels, classes, 1, bias=layer.bias is not None))
+            if layer.out_channels != outputs:
+                network.set_submodule(self.head, nn.Conv2d(layer.in_channels, outputs, 1, bias=layer.bias is not None))
         else:
             raise ConfigurationError(
-                f"the layer {self.head!r} that gives the classes is a {type(layer).__name__}; only a Linear or a 1 x 1 "
-                "Conv2d is replaced by one for other classes"
+                f"the layer {self.head!r} that gives the outputs is a {type(layer).__name__}; only a Linear or a 1 x 1 "
+                "Conv2d is replaced by one for other outputs"
             )
         return network
 
 
 def with_head(entry: NetworkEntry, head: str) -> NetworkEntry:
-    """Return an entry whose head is made for the classes; unchanged where no head is named."""
+    """Return an entry whose head is made for the outputs; unchanged where no head is named."""
     if not head:
         return entry
-    return replace(entry, factory=HeadReplaced(entry.factory, head), head=head, takes_classes=True)
+    return replace(entry, factory=HeadReplaced(entry.factory, head), head=head, takes_outputs=True)
 
 
 def calls_of(network: nn.Module, inputs: Inputs) -> list[str]:

@@ -15,7 +15,7 @@ from sparkwater.gpu.tasks import Task, task_from_dict
 
 @dataclass(frozen=True)
 class NetworkIdentity:
-    """A network's name and arguments, the spec and scaling of its rows, and the classes of its outputs.
+    """A network's name and arguments, the spec and scaling of its rows, and its task.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class NetworkIdentity:
     arguments : mapping of str to Any
         Keyword arguments of its factory.
     head : str
-        The layer replaced for the classes, if any.
+        The layer replaced for the outputs, if any.
     instance : bool
         Whether it is an instance of the user's, which a name doesn't build.
     spec : TensorSpec

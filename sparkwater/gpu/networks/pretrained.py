@@ -30,7 +30,7 @@ class Beginning:
     weights : bytes
         Safetensors that replace drawn weights; those of the head may be of another size, and are left out then.
     head : str
-        The layer that gives the classes.
+        The layer that gives the outputs.
     frozen : tuple of str
         Parameters that stay as they are.
     held : tuple of str
@@ -69,7 +69,7 @@ def plan_beginning(
     freeze: str,
     initialization: str,
 ) -> tuple[NetworkEntry, Beginning]:
-    """Return the initial weights of a training; and the entry, with a head for the user's classes.
+    """Return the initial weights of a training; and the entry, with a head for the user's outputs.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def plan_beginning(
     weights = b""
     if state is not None:
         weights = safetensors.torch.save(fit_state(state, network, head, source))
-        if not entry.takes_classes:
+        if not entry.takes_outputs:
             entry = with_head(entry, head)
     frozen, held = _frozen(network, calls, head, freeze)
     return entry, Beginning(initialization, weights, head, frozen, held)

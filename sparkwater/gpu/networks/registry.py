@@ -35,10 +35,10 @@ class NetworkEntry:
         Further keyword arguments of the factory.
     kind : {"registered", "imported", "instance"}
         Origin of the network.
-    takes_classes : bool
-        Whether its factory makes as many outputs as there are classes; otherwise their number is its own.
+    takes_outputs : bool
+        Whether its factory makes as many outputs as are asked for; otherwise their number is its own.
     head : str
-        The layer to replace for the classes, where the factory's is of another size.
+        The layer to replace for the outputs, where the factory's is of another size.
     identity : str
         Key that tells two instances of the same class apart.
     """
@@ -49,7 +49,7 @@ class NetworkEntry:
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "registered"
-    takes_classes: bool = True
+    takes_outputs: bool = True
     head: str = ""
     identity: str = ""
 

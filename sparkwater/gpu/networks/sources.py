@@ -89,9 +89,9 @@ def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None =
         return _instance(network, arguments)
     if is_import_path(network):
         asked = _parameters(import_factory(network))
-        takes_classes = any(name in asked and name not in arguments for name in CLASSES_NAMES)
+        takes_outputs = any(name in asked and name not in arguments for name in CLASSES_NAMES)
         factory: Callable[..., nn.Module] = ImportedFactory(network)
-        entry = NetworkEntry(factory, None, 1, network, kind="imported", takes_classes=takes_classes)
+        entry = NetworkEntry(factory, None, 1, network, kind="imported", takes_outputs=takes_outputs)
     else:
         entry = find_registered(network)
     if not arguments:
@@ -155,7 +155,7 @@ def _instance(network: nn.Module, arguments: Mapping[str, Any]) -> NetworkEntry:
         name,
         arguments,
         kind="instance",
-        takes_classes=False,
+        takes_outputs=False,
         identity=uuid.uuid4().hex,
     )
 

@@ -1,4 +1,4 @@
-"""The result of a fit: a trained network, its classes, and the training's summary."""
+"""The result of a fit: a trained network, its inputs, and the training's summary."""
 
 from __future__ import annotations
 

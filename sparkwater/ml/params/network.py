@@ -93,20 +93,20 @@ class NetworkParams(HasNetwork):
         None,
         "file of weights to begin with, on any filesystem that Spark reaches: safetensors, or torch.save's state dict. "
         "All names and shapes must be the network's (prefixes of wrappers, such as 'module.', are dropped), but for "
-        "the layer that gives the classes: one of another size is made anew",
+        "the layer that gives the outputs: one of another size is made anew",
         convert=location("weights"),
     )
     warmStart: Setting[HasFittedNetwork | str | None] = setting(
         None,
-        "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of "
-        "checkpoints that a training left behind. Its weights and input scaling are kept; the rate's schedule and the "
-        "optimizer begin anew. Network, shape and classes stay; docs/warm_start.md says what may change. A path is "
-        "saved with the estimator, a model isn't",
+        "network to go on from with epochs more: a trained model such as an ImageClassifierModel, the path of a saved "
+        "one, or the folder of checkpoints that a training left behind. Its weights and input scaling are kept; the "
+        "rate's schedule and the optimizer begin anew. Network, shape and the meaning of outputs stay; "
+        "docs/warm_start.md says what may change. A path is saved with the estimator, a model isn't",
         convert=_to_warm_start,
     )
     freeze: Setting[str] = setting(
         "none",
-        "what stays as it is: 'none', 'backbone' for all but the layer that gives the classes, or the name of a layer, "
+        "what stays as it is: 'none', 'backbone' for all but the layer that gives the outputs, or the name of a layer, "
         "for all up to it and it. Frozen batch normalisation keeps its statistics",
     )
     headLearningRateMultiplier: Setting[float] = setting(
