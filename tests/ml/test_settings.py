@@ -24,12 +24,14 @@ from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, Settings, fields_of, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.ml import DeepFeatures, ImageClassifier, Similarity
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
+from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similarity
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageToTensor, NonNegativeRegression, Similarity,
-    StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector, VectorToTensor,
+    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
+    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
+    TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip
 LIMITED = [(stage, name) for stage in STAGES for name, one in stage._settings.items() if one.accepts]
 
@@ -102,8 +104,13 @@ def _refused(test: Any, value: Any) -> bool:
         return False
 
 
-def test_the_fields_that_settings_name_are_there() -> None:
-    named = [one.field for one in ImageClassifier._settings.values() if one.field]
+@pytest.mark.parametrize(
+    ("stage", "tasks"), [(ImageClassifier, [ClassificationTask, MultiLabelTask]), (ImageRegressor, [RegressionTask])]
+)
+def test_the_fields_that_settings_name_are_there(stage: type[Any], tasks: list[type[Any]]) -> None:
+    named = [one.field for one in stage._settings.values() if one.field]
     assert len(named) == len(set(named))
-    assert set(named) <= {field.name for field in fields(TrainConfig)}
-    assert set(fields_of(ImageClassifier(), TrainConfig)) == set(named)
+    of_tasks = {field.name for task in tasks for field in fields(task)}
+    assert set(named) <= {field.name for field in fields(TrainConfig)} | of_tasks
+    assert set(fields_of(stage(), TrainConfig)) == set(named) - of_tasks
+    assert {name for task in tasks for name in fields_of(stage(), task)} == set(named) & of_tasks
