@@ -36,10 +36,17 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.augmentation import parse_augmentation
-from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)
+
+#: Tasks by kind, and what `relabelled` makes of the labels 0, 1 and 2 for them.
+TASKS: dict[str, tuple[Task, list[Any]]] = {
+    "classification": (ClassificationTask(CLASSES), [0.0, 1.0, 2.0]),
+    "regression": (RegressionTask("huber", center=1003.0, scale=6.0), [997.5, 1001.0, 1012.0]),
+    "multilabel": (MultiLabelTask(CLASSES), [[1.0], [], [2.0, 0.0, 0.0]]),
+}
 
 
 def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
@@ -145,6 +152,18 @@ def misleading_batches(rows: int, held_out: Sequence[int]) -> list[pa.RecordBatc
     table = pa.Table.from_batches(picture_batches(range(rows), held_out=held_out))
     labels = pa.array([float((row + (row in held_out)) % 3) for row in range(rows)])
     return table.set_column(table.column_names.index("label"), "label", labels).to_batches()
+
+
+def relabelled(batches: list[pa.RecordBatch], kind: str) -> list[pa.RecordBatch]:
+    """Return rows of classes with the labels of another kind of task."""
+    _, labels = TASKS[kind]
+    made = []
+    for batch in batches:
+        chosen = [labels[int(label)] for label in batch.column(batch.schema.names.index("label")).to_pylist()]
+        table = pa.Table.from_batches([batch])
+        column = pa.array(chosen, pa.array(labels).type)
+        made += table.set_column(table.column_names.index("label"), "label", column).to_batches()
+    return made
 
 
 def _picture(row: int) -> np.ndarray:
@@ -339,7 +358,12 @@ def training(
     rows = range(starts[rank], starts[rank + 1])
     batches = picture_batches(rows, corrupt == rank, weights, changes.pop("held_out", ()))
     steps = parse_augmentation(changes.pop("augmentation", []))
-    changes = {**changes, "augmentation": steps, "class_weights": tuple(changes.get("class_weights", ()))}
+    kind = changes.pop("kind", "classification")
+    if kind == "classification":
+        changes["class_weights"] = tuple(changes.get("class_weights", ()))
+    else:
+        changes["task"], batches = TASKS[kind][0], relabelled(batches, kind)
+    changes = {**changes, "augmentation": steps}
     expected = changes.pop("expected_rows", starts[-1])
     outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
     return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}

@@ -189,6 +189,10 @@ WEIGHTED: dict[str, Any] = {
     "keep_best": True,
 }
 
+#: Tasks other than classification, as two ranks learn them: with weights, and rows to validate on.
+OTHERS = ("regression", "multilabel")
+OF_A_TASK: dict[str, Any] = {name: WEIGHTED[name] for name in ("weights", "weighted", "held_out", "validation")}
+
 Reports = dict[str, list[dict[str, Any]]]
 
 
@@ -206,6 +210,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         "empty": {"starts": [0, 0, ROWS], "collective": "memory", "epochs": 2},
         "corrupt": {**halves, "collective": "torch", "corrupt": 1},
         "weighted": {**halves, "collective": "torch", "batch_size": 100, **WEIGHTED},
+        **{kind: {**halves, "collective": "memory", "batch_size": 100, "kind": kind, **OF_A_TASK} for kind in OTHERS},
         "augmented": {**tenth, "collective": "horovod", "epochs": 2, "augmentation": [{"name": "shift", "pixels": 2}]},
         "timed": {**tenth, "collective": "horovod", "max_runtime_secs": 1e-9},
         "timed without rows": {"starts": [0, 0, ROWS], "collective": "memory", "max_runtime_secs": 1e-9},
@@ -290,6 +295,23 @@ def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(reports: Rep
     assert [failure["error_type"] for failure in failures] == ["DataError", "DataError"]
     assert len({(failure["epoch"], failure["step"]) for failure in failures}) == 1
     assert failures[0]["step"] is not None
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_two_ranks_learn_another_task_as_one_does(reports: Reports, tmp_path: Path, kind: str) -> None:
+    alone = ranks.training(tmp_path, 0, 1, [0, ROWS], batch_size=100, kind=kind, **OF_A_TASK)
+    assert len({half["weights_digest"] for half in reports[kind]}) == 1
+    for half in reports[kind]:
+        assert half["failure"] is None
+        assert half["history"][-1]["loss"] < half["history"][0]["loss"]
+        for ours, single in zip(half["history"], alone["history"], strict=True):
+            assert ours["loss"] == pytest.approx(single["loss"], rel=1e-4)
+            for part in ("training", "validation"):
+                assert ours[part] == pytest.approx(single[part], rel=1e-4)
+    # Rank 0 alone reports tables.
+    assert [half["details"].keys() for half in reports[kind]] == [alone["details"].keys(), set()]
+    for name, table in alone["details"].items():
+        np.testing.assert_allclose(reports[kind][0]["details"][name], table, rtol=1e-3)
 
 
 def test_two_ranks_weigh_and_validate_as_one_does(reports: Reports, tmp_path: Path) -> None:

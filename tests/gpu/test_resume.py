@@ -81,6 +81,24 @@ def test_a_training_that_broke_off_gives_the_same_bits(
     assert again.details == undisturbed.details
 
 
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_a_training_of_another_task_that_broke_off_gives_the_same_bits(tmp_path: Path, kind: str) -> None:
+    metric = {"regression": "r2", "multilabel": "hammingLoss"}[kind]
+    settings: dict[str, Any] = {"task": ranks.TASKS[kind][0], "stopping_metric": metric}
+    batches = ranks.relabelled(ranks.picture_batches(range(ROWS), held_out=HELD_OUT), kind)
+    whole = train(tmp_path / "whole", batches, **settings)
+    assert whole.failure is None
+    assert train(tmp_path / "parts", batches, **settings, fail_at=8).failure is not None
+    again = train(tmp_path / "parts", batches, **settings)
+    assert (again.resumed_at, again.best_epoch, again.weights) == (6, whole.best_epoch, whole.weights)
+    assert without_times(again) == without_times(whole)
+    assert again.details == whole.details
+    # Another task of the same rows is another training.
+    other = {"regression": {"center": 0.0}, "multilabel": {"label_smoothing": 0.1}}[kind]
+    task = replace(ranks.TASKS[kind][0], **other)
+    assert train(tmp_path / "parts", batches, **{**settings, "task": task}).resumed_at == 0
+
+
 def test_a_training_that_is_done_is_not_repeated(tmp_path: Path, undisturbed: Outcome) -> None:
     train(tmp_path)
     again = train(tmp_path, fail_at=1)

@@ -41,16 +41,24 @@ HELD_OUT = list(range(30, 40))
 FIXED = Scaling((80.0,), (50.0,))
 
 
-def trained(batches: list[pa.RecordBatch], rows: int = ROWS, **changes: Any) -> Outcome:
+EACH_KIND = pytest.mark.parametrize("kind", ranks.TASKS)
+
+
+def trained(batches: list[pa.RecordBatch], rows: int = ROWS, kind: str = "classification", **changes: Any) -> Outcome:
+    if kind != "classification":
+        batches, changes = ranks.relabelled(batches, kind), {**changes, "task": ranks.TASKS[kind][0]}
     outcome = run_rank(batches, ranks.rank_job(rows, **changes), SinglePeer())
     assert outcome.failure is None, outcome.failure
     return outcome
 
 
-def train_rows(batches: list[pa.RecordBatch], **changes: Any) -> torch.Tensor:
+def train_rows(batches: list[pa.RecordBatch], kind: str, **changes: Any) -> torch.Tensor:
     """Return the weights after a training with a scaling that doesn't depend on the rows."""
-    job = ranks.rank_job(0, batch_size=100, **changes)
-    network = build_network(job.network, job.spec.shape, 3, 1)
+    job, batches = (
+        ranks.rank_job(0, batch_size=100, task=ranks.TASKS[kind][0], **changes),
+        ranks.relabelled(batches, kind),
+    )
+    network = build_network(job.network, job.spec.shape, job.task.outputs, 1)
     return train_network(network, batches, Place(0, (count_rows(batches),)), job).flat.values.data
 
 
@@ -149,24 +157,27 @@ def test_a_network_draws_other_numbers_in_each_step_and_on_each_rank() -> None:
     assert passed_on(nn.Dropout(0.5), 1) == seen[6:]
 
 
-def test_a_row_of_weight_2_is_that_row_twice() -> None:
+@EACH_KIND
+def test_a_row_of_weight_2_is_that_row_twice(kind: str) -> None:
     batches = ranks.picture_batches([*range(12), 5, 5, 8])
     weighted = ranks.picture_batches(range(12), weights={5: 3.0, 8: 2.0})
     twice, heavy, plain = (
-        train_rows(batches, learning_rate=0.02),
-        train_rows(weighted, weighted=True, learning_rate=0.02),
-        train_rows(ranks.picture_batches(range(12)), learning_rate=0.02),
+        train_rows(batches, kind, learning_rate=0.02),
+        train_rows(weighted, kind, weighted=True, learning_rate=0.02),
+        train_rows(ranks.picture_batches(range(12)), kind, learning_rate=0.02),
     )
     torch.testing.assert_close(heavy, twice, rtol=1e-4, atol=1e-6)
     assert (plain - twice).abs().max() > 1e-4
 
 
-def test_a_row_of_weight_0_is_as_good_as_absent() -> None:
-    absent = trained(ranks.picture_batches([row for row in range(ROWS) if row % 7]), ROWS - 6, epochs=2)
+@EACH_KIND
+def test_a_row_of_weight_0_is_as_good_as_absent(kind: str) -> None:
+    absent = trained(ranks.picture_batches([row for row in range(ROWS) if row % 7]), ROWS - 6, kind, epochs=2)
     weights = dict.fromkeys(range(0, ROWS, 7), 0.0)
-    light = trained(ranks.picture_batches(range(ROWS), weights=weights), epochs=2, weighted=True)
+    light = trained(ranks.picture_batches(range(ROWS), weights=weights), kind=kind, epochs=2, weighted=True)
     assert light.weights == absent.weights
     assert light.scaling == absent.scaling
+    assert [record.training for record in light.history] == [record.training for record in absent.history]
     assert (light.rows, light.weightless) == (ROWS - 6, 6)
 
 
@@ -209,9 +220,10 @@ def test_weights_of_classes_are_weights_of_their_rows_and_are_corrected_in_score
     np.testing.assert_allclose(corrected, predict_raw(plain, pictures) - np.log(class_weights), rtol=1e-6)
 
 
-def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> None:
+@EACH_KIND
+def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are(kind: str) -> None:
     steps = parse_augmentation([{"name": "shift", "pixels": 3}, {"name": "rotation", "degrees": 30}, {"name": "flip"}])
-    recipe: dict[str, Any] = {"epochs": 2, "augmentation": steps, "learning_rate": 0.02, "momentum": 0.9}
+    recipe: dict[str, Any] = {"epochs": 2, "augmentation": steps, "learning_rate": 0.02, "momentum": 0.9, "kind": kind}
     without = trained(ranks.picture_batches(range(30)), 30, **recipe)
     validated = trained(ranks.picture_batches(range(ROWS), held_out=HELD_OUT), **recipe, validation=True)
     assert validated.weights == without.weights
@@ -219,8 +231,8 @@ def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> 
     assert (validated.rows, validated.held_out) == (30, 10)
     assert without.history[-1].validation is None
     assert [record.training for record in validated.history] == [record.training for record in without.history]
-    job = ranks.rank_job(0)
-    rows = load_rows(ranks.picture_batches(HELD_OUT), job.spec, job.task, "error")
+    job = ranks.rank_job(0, task=ranks.TASKS[kind][0])
+    rows = load_rows(ranks.relabelled(ranks.picture_batches(HELD_OUT), kind), job.spec, job.task, "error")
     assert validated.scaling is not None
     network = TrainedNetwork(
         job.network, job.spec.shape, job.task, validated.scaling, validated.weights, validated.weights_digest
@@ -228,6 +240,11 @@ def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are() -> 
     logits = torch.from_numpy(predict_raw(network, rows.features.numpy()))
     found = validated.history[-1].validation
     assert found is not None
+    sums = job.task.sums(torch.device("cpu"))
+    sums.add(logits, rows.targets, None)
+    assert found == pytest.approx(sums.metrics(), rel=1e-5)
+    if kind != "classification":
+        return
     assert found.logloss == pytest.approx(float(functional.cross_entropy(logits, rows.targets)), rel=1e-5)
     assert found.error == pytest.approx(float((logits.argmax(dim=1) != rows.targets).double().mean()))
 
@@ -261,10 +278,23 @@ def test_a_fraction_of_an_epoch_is_that_share_of_its_steps() -> None:
     assert half.history[-1].learning_rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 5 / 6)) / 2)
 
 
-def test_no_epochs_give_the_network_as_it_begins() -> None:
-    outcome = trained(ranks.picture_batches(range(ROWS)), epochs=0)
-    job = ranks.rank_job(0)
-    fresh = build_network(job.network, job.spec.shape, 3, derive_seed(42, "weights"))
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_the_best_epoch_of_other_tasks_is_kept_too(kind: str) -> None:
+    batches = ranks.misleading_batches(ROWS, HELD_OUT)
+    task, _ = ranks.TASKS[kind]
+    for metric, larger in task.METRICS.items():
+        recipe: dict[str, Any] = {"kind": kind, "validation": True, "learning_rate": 0.02, "momentum": 0.5}
+        kept = trained(batches, **recipe, epochs=4, keep_best=True, stopping_metric=metric)
+        values = [record.judged[metric] for record in kept.history]
+        assert kept.best_epoch == int(np.argmax(values) if larger else np.argmin(values)), (metric, values)
+        assert kept.weights == trained(batches, **recipe, epochs=kept.best_epoch + 1).weights
+
+
+@EACH_KIND
+def test_no_epochs_give_the_network_as_it_begins(kind: str) -> None:
+    outcome = trained(ranks.picture_batches(range(ROWS)), kind=kind, epochs=0)
+    job = ranks.rank_job(0, task=ranks.TASKS[kind][0])
+    fresh = build_network(job.network, job.spec.shape, job.task.outputs, derive_seed(42, "weights"))
     assert outcome.weights == dump_weights(fresh)
     assert (outcome.history, outcome.stopped_by) == ([], "epochs")
 

@@ -10,7 +10,7 @@ from digits import tensor_frame
 from pyspark.sql import functions as F
 
 from sparkwater.gpu.job import RankJob
-from sparkwater.ml import ImageClassifier
+from sparkwater.ml import ImageClassifier, ImageRegressor
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
@@ -75,6 +75,23 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "weightDecay": (0.2, {}),
 }
 
+#: Those that only a regressor has, or that take other values there.
+SET_BY_REGRESSORS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "distribution": ("laplace", {}),
+    "huberDelta": (0.5, {"distribution": "huber"}),
+    "quantileAlpha": (0.9, {"distribution": "quantile"}),
+    "stoppingMetric": ("r2", {}),
+}
+
+#: Params that only a classifier has.
+OF_CLASSES = {"classWeight", "labelSmoothing", "predictedLabelCol", "probabilityCol", "rawPredictionCol", "topK"}
+
+#: By estimator: what to set.
+ESTIMATORS: dict[type[Any], dict[str, tuple[Any, dict[str, Any]]]] = {
+    ImageClassifier: SET,
+    ImageRegressor: {name: case for name, case in SET.items() if name not in OF_CLASSES} | SET_BY_REGRESSORS,
+}
+
 
 @pytest.fixture(scope="module")
 def frame():
@@ -83,8 +100,12 @@ def frame():
     return tensor_frame(spark, 6).withColumn("odd", F.col("id") % 2 == 1).cache()
 
 
-def job_of(frame, **params: Any) -> RankJob:
-    estimator = ImageClassifier(**params)
+def _id(value: Any) -> str:
+    return value if isinstance(value, str) else value.__name__
+
+
+def job_of(kind: type[Any], frame, **params: Any) -> RankJob:
+    estimator = kind(**params)
     labels = estimator.find_labels([(frame, estimator.row_columns())])
     collective = estimator.choose_collective(frame.sparkSession, estimator.getNumWorkers())
     return estimator._rank_job(estimator._refuse(frame), estimator.make_task(labels), labels.rows, None, collective)
@@ -93,13 +114,17 @@ def job_of(frame, **params: Any) -> RankJob:
 def test_each_param_is_in_one_of_the_lists() -> None:
     names = sorted(param.name for param in ImageClassifier().params)
     assert sorted([*DRIVERS, *ELSEWHERE, *SET]) == names
+    others = sorted(param.name for param in ImageRegressor().params)
+    assert sorted([*DRIVERS - OF_CLASSES, *ELSEWHERE, *ESTIMATORS[ImageRegressor]]) == others
 
 
-@pytest.mark.parametrize("name", SET)
-def test_a_param_reaches_the_ranks(frame, name: str) -> None:
-    value, others = SET[name]
-    assert job_of(frame, **_beside(name, others)) == job_of(frame, **_beside(name, others))
-    assert job_of(frame, **{name: value}, **others) != job_of(frame, **_beside(name, others))
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, cases in ESTIMATORS.items() for name in cases], ids=_id
+)
+def test_a_param_reaches_the_ranks(frame, kind: type[Any], name: str) -> None:
+    value, others = ESTIMATORS[kind][name]
+    assert job_of(kind, frame, **_beside(name, others)) == job_of(kind, frame, **_beside(name, others))
+    assert job_of(kind, frame, **{name: value}, **others) != job_of(kind, frame, **_beside(name, others))
 
 
 def _beside(name: str, others: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
-from sparkwater.ml import ImageClassifier
+from sparkwater.ml import ImageClassifier, ImageRegressor
 from sparkwater.ml.launch.preflight import check_spark_version, promised_slots
 
 
@@ -135,30 +135,67 @@ BAD = {
         ("s3a://key:secret@bucket/x", "weights has a password in its URL"),
     ],
 }
+#: What a regressor alone has, or refuses in another way.
+BAD_FOR_REGRESSORS = {
+    "distribution": [
+        ("gamma", "distribution='gamma'; accepted: gaussian, laplace, huber, poisson, quantile"),
+        ("Gaussian", "distribution='Gaussian'; accepted: gaussian"),
+    ],
+    "huberDelta": [(0.0, "huberDelta=0.0; accepted: numbers above 0"), (float("inf"), "huberDelta=inf; accepted")],
+    "network": [
+        ("lenett", "network='lenett' is not registered; did you mean lenet"),
+        ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
+    ],
+    "predictionCol": [],
+    "quantileAlpha": [
+        (0.0, "quantileAlpha=0.0; accepted: numbers above 0 and below 1"),
+        (1.0, "quantileAlpha=1.0; accepted: numbers above 0 and below 1"),
+        (float("nan"), "quantileAlpha=nan; accepted"),
+    ],
+    "stoppingMetric": [
+        ("logloss", "stoppingMetric='logloss'; accepted: rmse, mae, r2, meanDeviance"),
+        ("error", "stoppingMetric='error'; accepted: rmse, mae, r2, meanDeviance"),
+    ],
+    "warmStart": [
+        ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved ImageRegressorModel nor"),
+    ],
+}
+OF_CLASSES = {"classWeight", "labelSmoothing", "predictedLabelCol", "probabilityCol", "rawPredictionCol", "topK"}
+TABLES = {
+    ImageClassifier: BAD,
+    ImageRegressor: {name: cases for name, cases in BAD.items() if name not in OF_CLASSES} | BAD_FOR_REGRESSORS,
+}
 REFUSED = (ConfigurationError, SchemaError, CheckpointError, TypeError)
 
 
 def test_each_param_is_in_the_table():
-    assert sorted(BAD) == sorted(param.name for param in ImageClassifier().params)
+    for kind, table in TABLES.items():
+        assert sorted(table) == sorted(param.name for param in kind().params)
+
+
+def _id(value):
+    return value.__name__ if isinstance(value, type) else str(value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"), [(name, *case) for name, cases in BAD.items() for case in cases], ids=str
+    ("kind", "name", "value", "message"),
+    [(kind, name, *case) for kind, table in TABLES.items() for name, cases in table.items() for case in cases],
+    ids=_id,
 )
 @pytest.mark.usefixtures("no_jobs")
-def test_param_out_of_range(spark, name, value, message):
+def test_param_out_of_range(spark, kind, name, value, message):
     with pytest.raises(REFUSED, match=message) as caught:
-        ImageClassifier(**{name: value}).fit(tensor_frame(spark, 4))
+        kind(**{name: value}).fit(tensor_frame(spark, 4))
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, table in TABLES.items() for name in table], ids=_id)
 @pytest.mark.usefixtures("no_jobs")
-def test_param_of_another_type_or_without_a_value(spark, name):
+def test_param_of_another_type_or_without_a_value(spark, kind, name):
     other = {1: object()}
     with pytest.raises(REFUSED, match=f"{name}={{1: <object .*; accepted: "):
-        ImageClassifier(**{name: other}).fit(tensor_frame(spark, 4))
-    estimator = ImageClassifier()
+        kind(**{name: other}).fit(tensor_frame(spark, 4))
+    estimator = kind()
     if estimator.hasDefault(name):
         with pytest.raises(TypeError, match=f"{name}=None; accepted: "):
             estimator._set(**{name: None})
@@ -205,7 +242,7 @@ def test_columns_that_do_not_fit(spark):
         ImageClassifier(featuresCol="missing").fit(frame)
     with pytest.raises(SchemaError, match="there is no column 'missing'"):
         ImageClassifier(labelCol="missing").fit(frame)
-    with pytest.raises(SchemaError, match="labelCol='label' is array<array<"):
+    with pytest.raises(SchemaError, match="labelCol='label' is array"):
         ImageClassifier().fit(frame.withColumn("label", F.array(F.array("label"))))
     with pytest.raises(SchemaError, match="column 'when' is date"):
         ImageClassifier(featuresCol="when").fit(frame.withColumn("when", F.current_date()))
@@ -213,6 +250,39 @@ def test_columns_that_do_not_fit(spark):
         ImageClassifier(featuresCol="numbers").fit(frame.withColumn("numbers", F.array(F.lit(1.0))))
     with pytest.raises(SchemaError, match="is another shape"):
         ImageClassifier(imageShape=[28, 28, 1]).fit(frame)
+
+
+@pytest.mark.parametrize("kind", ["string", "boolean", "date", "array<double>"])
+@pytest.mark.usefixtures("no_jobs")
+def test_labels_that_are_no_numbers(spark, kind):
+    frame = tensor_frame(spark, 4).withColumn("label", F.lit(None).cast(kind))
+    with pytest.raises(SchemaError, match=rf"labelCol='label' is {kind}; accepted: numbers; cast it, or use a class"):
+        ImageRegressor().fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"classWeight": "balanced"}, "classWeight='balanced' is for one class a row; labelCol='label' is an array"),
+        ({"classWeight": {0: 2.0}}, r"classWeight={0: 2.0} is for one class a row; .* set classWeight='none'"),
+        (
+            {"stoppingMetric": "error"},
+            "stoppingMetric='error'; accepted for labelCol='label', which is array<int>: logloss, subsetError",
+        ),
+        ({"stoppingMetric": "topKError"}, "stoppingMetric='topKError'; accepted for labelCol='label'"),
+    ],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_params_that_do_not_go_with_several_labels_a_row(spark, params, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ImageClassifier(**params).fit(tensor_frame(spark, 4).withColumn("label", F.array("label")))
+
+
+@pytest.mark.parametrize("metric", ["subsetError", "hammingLoss"])
+@pytest.mark.usefixtures("no_jobs")
+def test_metrics_that_do_not_go_with_one_label_a_row(spark, metric):
+    with pytest.raises(ConfigurationError, match=rf"stoppingMetric='{metric}'; accepted for labelCol='label', .* int:"):
+        ImageClassifier(stoppingMetric=metric).fit(tensor_frame(spark, 4))
 
 
 @pytest.mark.usefixtures("no_jobs")

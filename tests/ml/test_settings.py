@@ -24,14 +24,14 @@ from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, Settings, fields_of, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.tasks import ClassificationTask, RegressionTask
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
 from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similarity
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
     ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
-    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray, TensorToImage, TensorToVector,
-    VectorToTensor,
+    NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
+    TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip
 LIMITED = [(stage, name) for stage in STAGES for name, one in stage._settings.items() if one.accepts]
 
@@ -104,9 +104,13 @@ def _refused(test: Any, value: Any) -> bool:
         return False
 
 
-@pytest.mark.parametrize(("stage", "task"), [(ImageClassifier, ClassificationTask), (ImageRegressor, RegressionTask)])
-def test_the_fields_that_settings_name_are_there(stage: type[Any], task: type[Any]) -> None:
+@pytest.mark.parametrize(
+    ("stage", "tasks"), [(ImageClassifier, [ClassificationTask, MultiLabelTask]), (ImageRegressor, [RegressionTask])]
+)
+def test_the_fields_that_settings_name_are_there(stage: type[Any], tasks: list[type[Any]]) -> None:
     named = [one.field for one in stage._settings.values() if one.field]
     assert len(named) == len(set(named))
-    assert set(named) <= {field.name for kind in (TrainConfig, task) for field in fields(kind)}
-    assert {**fields_of(stage(), TrainConfig), **fields_of(stage(), task)}.keys() == set(named)
+    of_tasks = {field.name for task in tasks for field in fields(task)}
+    assert set(named) <= {field.name for field in fields(TrainConfig)} | of_tasks
+    assert set(fields_of(stage(), TrainConfig)) == set(named) - of_tasks
+    assert {name for task in tasks for name in fields_of(stage(), task)} == set(named) & of_tasks
