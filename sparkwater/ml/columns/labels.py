@@ -79,7 +79,7 @@ class ClassColumn(LabelColumn):
     totals: tuple[float, ...]
 
     def kept(self, before: Task, source: str) -> ClassColumn:
-        """Return the findings with all of the network's classes, of which the rows may lack some."""
+        """Return the labels with the network's classes, of which the rows may lack some."""
         classes = _kept_classes(self.classes, before, source)
         totals = dict(zip(self.classes, self.totals, strict=True))
         return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
@@ -98,7 +98,7 @@ class LabelSetColumn(LabelColumn):
     classes: Classes
 
     def kept(self, before: Task, source: str) -> LabelSetColumn:
-        """Return the findings with all of the network's labels, of which the rows may lack some."""
+        """Return the labels with the network's, of which the rows may lack some."""
         return replace(self, classes=_kept_classes(self.classes, before, source))
 
 
