@@ -20,7 +20,9 @@ class GammaTask(RegressionTask):
 
 def test_a_registered_task_comes_back_from_its_dict() -> None:
     saved = GammaTask("gaussian", center=2.0).to_dict()
-    with pytest.raises(CheckpointError, match=r"the task 'gamma'; known here: .*Import the module that registers it"):
+    with pytest.raises(
+        CheckpointError, match=r"the task 'gamma'; this process knows .*Import the module that registers it"
+    ):
         task_from_dict(saved)
     assert register_task(GammaTask) is GammaTask
     assert task_from_dict(saved) == GammaTask("gaussian", center=2.0)

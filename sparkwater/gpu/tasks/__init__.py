@@ -60,7 +60,7 @@ def task_from_dict(values: Mapping[str, Any]) -> Task:
     kind = values["kind"]
     if kind not in TASKS:
         raise CheckpointError(
-            f"the saved network learned the task {kind!r}; known here: {', '.join(TASKS)}. Import the module that "
-            "registers it, load with the version of sparkwater that saved it, or train again"
+            f"the saved network learned the task {kind!r}; this process knows {', '.join(TASKS)}. Import the module "
+            "that registers it, load with the version of sparkwater that saved it, or train again"
         )
     return TASKS[kind].from_dict(values)

@@ -84,7 +84,7 @@ class ClassColumn(LabelColumn):
     totals: tuple[float, ...]
 
     def kept(self, before: Task, source: str) -> ClassColumn:
-        """Return the findings with all of the network's classes, of which the rows may lack some."""
+        """Return the labels with the network's classes, of which the rows may lack some."""
         classes = _kept_classes(self.classes, ClassificationTask.kind, before, source)
         totals = dict(zip(self.classes, self.totals, strict=True))
         return replace(self, classes=classes, totals=tuple(totals.get(label, 0.0) for label in classes))
@@ -103,7 +103,7 @@ class LabelSetColumn(LabelColumn):
     classes: Classes
 
     def kept(self, before: Task, source: str) -> LabelSetColumn:
-        """Return the findings with all of the network's labels, of which the rows may lack some."""
+        """Return the labels with the network's, of which the rows may lack some."""
         return replace(self, classes=_kept_classes(self.classes, MultiLabelTask.kind, before, source))
 
 
@@ -124,7 +124,7 @@ class NumberColumn(LabelColumn):
     scale: float
 
     def kept(self, before: Task, source: str) -> NumberColumn:
-        """Return the findings with the network's units."""
+        """Return the labels in the network's units."""
         check_kind(before, RegressionTask.kind, source)
         assert isinstance(before, RegressionTask)  # of that kind
         if before.is_logarithmic != RegressionTask(self.distribution).is_logarithmic:
