@@ -98,7 +98,7 @@ class NetworkParams(HasNetwork):
     )
     warmStart: Setting[NetworkModel | str | None] = setting(
         None,
-        "what to go on from with epochs more: an ImageClassifierModel, the path of a saved one, or the folder of "
+        "what to go on from with epochs more: a model of the same kind, the path of a saved one, or the folder of "
         "checkpoints that a training left behind. Its weights and input scaling are kept; the rate's schedule and the "
         "optimizer begin anew. Network, shape and classes stay; docs/warm_start.md says what may change. A path is "
         "saved with the estimator, a model isn't",
