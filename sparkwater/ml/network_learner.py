@@ -125,7 +125,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
         self.check_labels(dataset.schema)
-        self._check_task_type(self.task_type(dataset.schema), choice)
+        self._check_task_type(dataset.schema, choice)
         self.row_columns().check(dataset.schema)
         check_cluster(
             dataset.sparkSession,
@@ -177,13 +177,13 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         )
         return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
 
-    def _check_task_type(self, task: type[Task], choice: NetworkChoice) -> None:
+    def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         """Refuse metrics that the task doesn't have, and a warm start from another one."""
-        label = f"labelCol={self.getLabelCol()!r}"
+        task, name = self.task_type(schema), self.getLabelCol()
         if self.getStoppingMetric() not in task.METRICS:
             raise ConfigurationError(
-                f"stoppingMetric={self.getStoppingMetric()!r}; accepted for {label} ({task.kind}): "
-                f"{', '.join(task.METRICS)}"
+                f"stoppingMetric={self.getStoppingMetric()!r}; accepted for labelCol={name!r}, which is "
+                f"{schema[name].dataType.simpleString()}: {', '.join(task.METRICS)}"
             )
         if choice.warm_start is not None:
             check_kind(choice.warm_start.identity.task, task.kind, choice.warm_start.source)

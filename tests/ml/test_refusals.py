@@ -144,7 +144,7 @@ BAD_FOR_REGRESSORS = {
     "huberDelta": [(0.0, "huberDelta=0.0; accepted: numbers above 0"), (float("inf"), "huberDelta=inf; accepted")],
     "network": [
         ("lenett", "network='lenett' is not registered; did you mean lenet"),
-        ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
+        ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be \[1\]"),
     ],
     "predictionCol": [],
     "quantileAlpha": [

@@ -132,7 +132,7 @@ def test_folders_that_leave_open_what_to_go_on_from_are_refused(spark, first, tm
         quick(warmStart=str(tmp_path / "several")).fit(frame)
     with pytest.raises(CheckpointError, match="holds neither a saved ImageClassifierModel nor a finished checkpoint"):
         quick(warmStart=str(tmp_path / "nothing")).fit(frame)
-    with pytest.raises(TypeError, match="warmStart=3; accepted: a model"):
+    with pytest.raises(TypeError, match="warmStart=3; accepted: an ImageClassifierModel"):
         quick(warmStart=3)
     newest, before = sorted(Path(tmp_path / "several" / "one").iterdir(), reverse=True)
     (newest / "tensors.safetensors").write_bytes(b"damaged")
