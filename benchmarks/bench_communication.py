@@ -115,7 +115,16 @@ def one_rank(rank: int, ranks: int, rows: int, widening: int, endpoints: Any, re
     held = rows // ranks
     pictures = torch.randint(0, 256, (held, *SHAPE), dtype=torch.uint8, generator=generator)
     data = RankRows(pictures, torch.randint(0, CLASSES, (held,), generator=generator), SkippedRows())
-    config = TrainConfig(EPOCHS, BATCH, "sgd", 0.01, 0.9, 0.0, "constant", 42)
+    config = TrainConfig(
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=42,
+    )
     network = build_network(find_network("lenet", {"widening": widening}), SHAPE, CLASSES, 42)
     with ExitStack() as stack:
         if rank == 0:

@@ -79,11 +79,28 @@ def in_process(rows: int, epochs: int) -> dict[str, object]:
 def measure(rows: int, epochs: int) -> dict[str, object]:
     torch.set_num_threads(1)
     watch = Watch()
-    config = TrainConfig(epochs, 256, "sgd", 0.01, 0.9, 0.0, "constant", 42)
+    config = TrainConfig(
+        epochs=epochs,
+        batch_size=256,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=42,
+    )
     job = RankJob(
-        find_network("lenet"), SPEC, ClassificationTask.numbered(CLASSES), rows, config, "error", "horovod", "cpu", 60,
+        network=find_network("lenet"),
+        spec=SPEC,
+        task=ClassificationTask.numbered(CLASSES),
+        expected_rows=rows,
+        config=config,
+        handle_invalid="error",
+        collective="horovod",
+        device="cpu",
+        stall_timeout=60,
         callbacks=(watch,),
-    )  # fmt: skip
+    )
     outcome = run_rank(batches(rows), job, SinglePeer())
     assert outcome.failure is None, outcome.failure
     return {

@@ -98,7 +98,16 @@ def rank_rows(rank: int, rows: int) -> RankRows:
 def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
     torch.set_num_threads(1)
     data, world, device = rank_rows(rank, rows), World(rank, ("here",) * RANKS), torch.device("cpu")
-    config = TrainConfig(EPOCHS, RANKS * batch, "sgd", 0.01, 0.9, 0.0, "constant", 42)
+    config = TrainConfig(
+        epochs=EPOCHS,
+        batch_size=RANKS * batch,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=42,
+    )
     with kept_heap(), ExitStack() as stack:
         if rank == 0:
             server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))

@@ -35,7 +35,16 @@ def striped_rows() -> RankRows:
 def trained(name: str, epochs: int) -> tuple[list[EpochRecord], TrainedNetwork]:
     rows, scaling = striped_rows(), Scaling((80.0,), (50.0,))
     network = build_network(find_network(name), SHAPE, CLASSES, 1)
-    config = TrainConfig(epochs, 9, "sgd", 0.02, 0.9, 0.0005, "cosine", 1)
+    config = TrainConfig(
+        epochs=epochs,
+        batch_size=9,
+        optimizer="sgd",
+        learning_rate=0.02,
+        momentum=0.9,
+        weight_decay=0.0005,
+        schedule="cosine",
+        seed=1,
+    )
     compute = Compute(network, scaling, torch.device("cpu"))
     history = train(compute, rows, TASK, Place(0, (ROWS,)), config, LocalCommunicator()).history
     weights = dump_weights(network)

@@ -179,7 +179,17 @@ def test_the_head_is_the_layer_that_is_called_last_not_the_one_that_is_defined_l
 
 
 def config(**changes: Any) -> TrainConfig:
-    return TrainConfig(1, 8, "sgd", 0.1, 0.9, 0.0, "constant", 1, **changes)
+    return TrainConfig(
+        epochs=1,
+        batch_size=8,
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=1,
+        **changes,
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
