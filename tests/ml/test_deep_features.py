@@ -28,7 +28,7 @@ def hooked(model, module, images):
     """Return a layer's output by plain PyTorch, in the layout that scoring chose."""
     found = []
     trained = model.fitted.trained
-    network = build_network(trained.entry, trained.shape, trained.classes, 0)
+    network = build_network(trained.entry, trained.shape, trained.task.outputs, 0)
     scorer = ready_network(trained)
     network.load_state_dict(scorer.network.state_dict())
     network.eval().to(memory_format=scorer.layout).get_submodule(module).register_forward_hook(
