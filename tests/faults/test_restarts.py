@@ -12,7 +12,7 @@ from digits import tensor_frame
 from processes import await_during, begun, is_clean, python_workers, running_executors, traces
 
 from sparkwater.errors import ConfigurationError, RankFailure
-from sparkwater.ml import ImageClassifier, ImageClassifierModel
+from sparkwater.ml import ImageClassifier, ImageRegressor
 
 EPOCHS = 12
 
@@ -38,12 +38,12 @@ def fit_while_an_executor_is_killed(estimator, frame, caplog):
     return ended, seconds
 
 
-def estimator(**params):
+def estimator(kind=ImageClassifier, **params):
     settings = {"numWorkers": 2, "epochs": EPOCHS, "batchSize": 8, "stallTimeout": 15, "collective": "horovod"}
-    return ImageClassifier(**settings, **params)
+    return kind(**settings, **params)
 
 
-def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_path, caplog):
+def test_checkpoints_of_a_fit_that_lost_an_executor_are_gone_on_from_bit_for_bit(cluster, tmp_path, caplog):
     frame = tensor_frame(cluster, 400).cache()
     undisturbed = estimator().fit(frame)
     # Without restarts: a failure that says so, and checkpoints that a later fit goes on from.
@@ -58,11 +58,16 @@ def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_
     assert later.summary.resumedAt >= 2 * 50
     assert later.weights == undisturbed.weights
 
+
+@pytest.mark.parametrize("kind", [ImageClassifier, ImageRegressor])
+def test_killed_executor_costs_an_epoch_at_most_and_changes_no_bit(cluster, tmp_path, caplog, kind):
+    frame = tensor_frame(cluster, 400).cache()
+    undisturbed = estimator(kind).fit(frame)
     caplog.clear()
     model, _ = fit_while_an_executor_is_killed(
-        estimator(checkpointDir=str(tmp_path / "b"), maxRestarts=1), frame, caplog
+        estimator(kind, checkpointDir=str(tmp_path / "b"), maxRestarts=1), frame, caplog
     )
-    assert isinstance(model, ImageClassifierModel), model
+    assert isinstance(model, kind.model_type), model
     assert model.summary.restarts == 1
     assert model.summary.resumedAt >= 2 * 50
     assert model.weights == undisturbed.weights

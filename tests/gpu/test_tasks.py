@@ -111,7 +111,7 @@ def test_classes_that_are_not_sorted_and_different_are_refused(kind: str, classe
 
 def test_a_task_of_another_version_is_named() -> None:
     with pytest.raises(
-        CheckpointError, match=r"learned the task 'ranking'; known here: classification, multilabel, reg"
+        CheckpointError, match=r"learned the task 'ranking'; this process knows classification, multilabel, reg"
     ):
         task_from_dict({"kind": "ranking", "weights": [1]})
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
 from sparkwater.ml.columns.features import resolve_features
+from sparkwater.ml.columns.labels import check_label_type
 from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
 from sparkwater.ml.columns.roles import RowColumns
 
@@ -48,10 +49,14 @@ def test_weights_and_rows_to_validate_on_travel_beside_and_their_problems_with_t
     assert [row[PROBLEM] for row in rows] == ["the weight is -1.0", None, None, None]
 
 
+def check_labels(schema):
+    check_label_type(schema, "label")
+
+
 def test_a_frame_to_validate_on_follows_the_others_and_is_held_out(frame):
     training = source(frame, RowColumns("weight", False))
-    assert row_sources(training, None, ["features"], "label") == [training]
-    sources = row_sources(training, frame.where("id > 1"), ["features"], "label")
+    assert row_sources(training, None, ["features"], "label", check_labels) == [training]
+    sources = row_sources(training, frame.where("id > 1"), ["features"], "label", check_labels)
     assert sources[0] is training
     assert sources[1].columns == replace(training.columns, held_out=True)
     rows = rank_frame(sources, "label", "id", 1).collect()
@@ -76,4 +81,4 @@ def test_a_frame_to_validate_on_follows_the_others_and_is_held_out(frame):
 def test_a_frame_to_validate_on_with_other_columns_is_refused(frame, change, message):
     training = source(frame, RowColumns("weight", False))
     with pytest.raises(SchemaError, match=f"validationDataFrame doesn't fit the rows to train on: .*{message}"):
-        row_sources(training, change(frame), ["features"], "label")
+        row_sources(training, change(frame), ["features"], "label", check_labels)
