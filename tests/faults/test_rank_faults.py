@@ -16,8 +16,7 @@ from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
 from sparkwater.gpu.collective.connections import COLLECTIVES
-from sparkwater.gpu.networks import register_network, registry
-from sparkwater.gpu.networks.zoo import lenet
+from sparkwater.gpu.networks import lenet, register_network, registry
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.ml import ImageClassifier, confusion_matrix
 from sparkwater.ml.launch.launcher import first_cause

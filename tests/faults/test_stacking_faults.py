@@ -13,8 +13,7 @@ from digits import tensor_frame
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
-from sparkwater.gpu.networks import register_network, registry
-from sparkwater.gpu.networks.zoo import lenet
+from sparkwater.gpu.networks import lenet, register_network, registry
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import StackedEnsemble
 
