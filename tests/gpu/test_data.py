@@ -316,3 +316,17 @@ def test_rows_of_weight_0_are_counted_apart_from_those_that_cannot_be_used() -> 
     rows = load_rows([batch], SPEC, TASK, "skip")
     assert (len(rows), rows.skipped.count, rows.weightless) == (2, 2, 1)
     assert sorted(ids_of(rows)) == [3, 4]
+
+
+def test_minus_zero_is_the_class_zero() -> None:
+    labels = pa.array([-0.0, 1.0, 2.0])
+    assert load_rows([batch_of([0, 1, 2], label=labels)], SPEC, TASK, "error").targets.tolist() == [0, 1, 2]
+
+
+def test_equal_rows_of_different_roles_have_one_digest() -> None:
+    contents = set()
+    for held_out in ([True, False, False], [False, False, True]):
+        same_rows = {"key": pa.array([7] * 3, pa.int64()), "label": pa.array([1.0] * 3)}
+        batch = batch_of([3, 3, 3], **same_rows, held_out=pa.array(held_out))
+        contents.add(load_rows([batch], SPEC, TASK, "error").content)
+    assert len(contents) == 1

@@ -199,3 +199,9 @@ def test_predictions_of_labels_far_from_zero_keep_their_digits() -> None:
     labels = 1e9 + LABELS / 4
     predictions = trained_predictions(RegressionTask("gaussian", center=1e9 + 1.0, scale=2.7), labels)
     assert predictions[0] - 1e9 == pytest.approx(LABELS.mean() / 4, abs=0.02)
+
+
+def test_the_deviance_of_a_count_of_zero_is_defined_however_small_its_mean() -> None:
+    task = RegressionTask("poisson")
+    raw = torch.tensor([-800.0, -1e5], dtype=torch.float64)
+    assert task.deviances(raw, torch.zeros(2, dtype=torch.float64)).tolist() == [0.0, 0.0]
