@@ -10,6 +10,7 @@ import pytest
 from pyspark.ml.param.shared import HasSeed as SparkHasSeed
 from pyspark.ml.param.shared import HasWeightCol as SparkHasWeightCol
 
+from sparkwater.conversions import VectorToTensor
 from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Argument, Setting, Settings, argument, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
@@ -173,3 +174,10 @@ def test_a_type_without_a_converter_is_an_error_of_the_class() -> None:
 
         class Unmarked(Settings):
             when: float = setting(1.0, "times")
+
+
+def test_params_are_set_together_by_the_names_of_the_constructor():
+    stage = VectorToTensor().setParams(inputCol="given", outputCol="made")
+    assert (stage.getInputCol(), stage.getOutputCol()) == ("given", "made")
+    with pytest.raises(TypeError, match=r"VectorToTensor has no Param 'outputcol'; did you mean outputCol\?"):
+        stage.setParams(outputcol="made")

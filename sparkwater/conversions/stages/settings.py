@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
@@ -115,10 +115,8 @@ class Settings(Params):
 
     def __init__(self, **given: Any) -> None:
         super().__init__()
+        _refuse_unknown(type(self), given)
         declared = type(self)._settings
-        for name in given:
-            if name not in declared:
-                raise TypeError(_unknown(type(self), name))
         params = {name: one for name, one in declared.items() if one.is_param}
         self._setDefault(**{name: one.default for name, one in params.items() if one.default is not None})
         for name in declared.keys() - params.keys():
@@ -128,9 +126,7 @@ class Settings(Params):
 
     def setParams(self, **given: Any) -> Any:
         """Set Params by the names of the constructor's arguments, as Spark ML's estimators do."""
-        for name in given:
-            if name not in type(self)._settings:
-                raise TypeError(_unknown(type(self), name))
+        _refuse_unknown(type(self), given)
         for name, value in given.items():
             getattr(self, _method("set", name))(value)
         return self
@@ -240,10 +236,13 @@ def _method(verb: str, name: str) -> str:
     return f"{verb}{name[0].upper()}{name[1:]}"
 
 
-def _unknown(cls: type[Settings], name: str) -> str:
-    near = difflib.get_close_matches(name, cls._settings, n=1)
-    advice = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(cls._settings)}"
-    return f"{cls.__name__} has no Param {name!r}; {advice}"
+def _refuse_unknown(cls: type[Settings], given: Iterable[str]) -> None:
+    """Refuse names that aren't declared, with the nearest one."""
+    for name in given:
+        if name not in cls._settings:
+            near = difflib.get_close_matches(name, cls._settings, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"accepted: {', '.join(cls._settings)}"
+            raise TypeError(f"{cls.__name__} has no Param {name!r}; {advice}")
 
 
 def _check_type(param: Param[Any], one: Declaration | None, value: Any) -> None:

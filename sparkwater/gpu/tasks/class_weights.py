@@ -33,6 +33,8 @@ def weights_on(class_weights: tuple[float, ...], device: torch.device) -> torch.
         return torch.tensor(class_weights, device=device)
 
 
+@lru_cache(maxsize=8)
 def prior_shift(class_weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """Return the logarithms of the class weights, which corrected log-odds lose."""
-    return weights_on(class_weights, device).log()
+    """Return the logarithms of the class weights, which corrected log-odds lose; computed once."""
+    with torch.inference_mode(False):
+        return weights_on(class_weights, device).log()
