@@ -32,6 +32,9 @@ conversions.files
 conversions.stages             sparkwater conversions.tensors conversions.files
 conversions.images             conversions.tensors conversions.files conversions.stages
 conversions.petastorm          conversions.tensors conversions.files conversions.stages
+conversions.tables.encoding    conversions.tensors
+conversions.tables.statistics  conversions.tensors conversions.tables.encoding
+conversions.tables             conversions.tensors conversions.stages conversions.tables.*
 conversions                    _lazy conversions.*
 
 gpu.seeding
@@ -87,7 +90,15 @@ MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, 
 WITHOUT_PYSPARK = [
     name
     for name in MODULES
-    if name.startswith(("sparkwater.gpu", "sparkwater.conversions.tensors", "sparkwater.conversions.petastorm."))
+    if name.startswith(
+        (
+            "sparkwater.gpu",
+            "sparkwater.conversions.tensors",
+            "sparkwater.conversions.petastorm.",
+            "sparkwater.conversions.tables.encoding",
+            "sparkwater.conversions.tables.statistics",
+        )
+    )
     and name != "sparkwater.conversions.petastorm.frames"
 ] + [f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")]
 #: Names of classes that are exceptions: Python's and the package's.
@@ -100,6 +111,8 @@ EXCEPTIONS = {
 #: Folders, and a package that none of their modules names: not in functions, and not for type checkers.
 WITHOUT = {
     "conversions.tensors": "pyspark",
+    "conversions.tables.encoding": "pyspark",
+    "conversions.tables.statistics": "pyspark",
     "gpu": "pyspark",
     "conversions": "horovod",
     "ml": "horovod",
