@@ -149,7 +149,8 @@ def test_vectors_are_scaled_entry_by_entry() -> None:
     assert list(problems) == [1, 2, 3, 4]
     assert problems[1] == "column 'v': the value is null"
     assert "has 1 values where float64[3] has 3" in problems[2]
-    assert problems[3] == problems[4] and "NaN or an infinity" in problems[3]
+    assert problems[3] == problems[4]
+    assert "NaN or an infinity" in problems[3]
     fields = [("type", pa.int8()), ("size", pa.int32()), ("indices", pa.list_(pa.int32()))]
     sparse = pa.array(
         [{"type": 0, "size": 3, "indices": [1], "values": [7.0]}],

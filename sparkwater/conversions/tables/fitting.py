@@ -32,7 +32,7 @@ from sparkwater.conversions.tables.statistics.parts import (
     sketch_part,
     spread_part,
 )
-from sparkwater.conversions.tables.statistics.report import ColumnReport, TableReport
+from sparkwater.conversions.tables.statistics.report import TableReport
 from sparkwater.conversions.tables.statistics.settings import TableSettings
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
@@ -84,7 +84,7 @@ def fit_table(
     report = TableReport(sketches[ROWS].finite, tuple(facts for _, facts in fitted))
     kept = tuple(column for column, _ in fitted if column is not None)
     if not kept:
-        raise DataError(f"every column is left out: {_reasons(report.columns)}")
+        raise DataError(f"every column is left out: {report.reasons()}")
     return TableEncoder(kept), report
 
 
@@ -170,8 +170,3 @@ def _fit(
     if column.role == "number":
         return fit_number(column, found[0], settings)
     return fit_time(column, found, settings) if column.role == "time" else fit_vector(column, found, settings)
-
-
-def _reasons(columns: Sequence[ColumnReport]) -> str:
-    shown = "; ".join(f"{column.name}: {column.reason}" for column in columns[:10])
-    return f"{shown}; and {len(columns) - 10} more" if len(columns) > 10 else shown

@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.stages.accepts import Accepts, one_of
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
 from sparkwater.conversions.stages.saving import SavedStage
-from sparkwater.conversions.stages.settings import Setting, setting, fields_of
+from sparkwater.conversions.stages.settings import Setting, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasInputCols, HasOutputCol
 from sparkwater.conversions.stages.tensor_stages import MakesTensors, free_output
 from sparkwater.conversions.tables.checked import checked_rows
@@ -117,9 +117,8 @@ class TableToTensor(
         encoder, report = fit_table(dataset, columns, TableSettings(**fields_of(self, TableSettings)))
         model = TableToTensorModel()
         model.encoder, model.report = encoder, TableReport(report.rows, (*report.columns, *others))
-        for column in model.report.columns:
-            if column.reason:
-                logger.warning("column %r is left out: %s", column.name, column.reason)
+        if model.report.left_out:
+            logger.warning("columns are left out: %s", model.report.reasons())
         self._copyValues(model._resetUid(self.uid))
         return model
 
@@ -153,11 +152,14 @@ class TableToTensorModel(Model, HasTableOutputCol, MakesTensors):
     encoder : TableEncoder
         The fitted columns: a value without Spark.
     report : TableReport
-        What became of each column of the training rows.
+        What became of each column of the training rows; ``print`` shows it as a table of text.
     """
 
     encoder: TableEncoder
     report: TableReport
+
+    def __init__(self) -> None:
+        super().__init__()
 
     @property
     def layout(self) -> TableLayout:
@@ -189,10 +191,6 @@ class TableToTensorModel(Model, HasTableOutputCol, MakesTensors):
         """Return what became of each column: a row for each, with the fields of `ColumnReport`."""
         rows = [tuple(asdict(column).values()) for column in self.report.columns]
         return SparkSession.active().createDataFrame(rows, _REPORT)
-
-    def summary(self) -> str:
-        """Return what became of each column as text."""
-        return str(self.report)
 
     def _save_more(self, folder: NewFolder) -> None:
         folder.write_json("encoder.json", self.encoder.to_dict())

@@ -47,7 +47,7 @@ class NumberStatistics:
 
     @property
     def varies(self) -> bool:
-        """Whether two finite numbers differ."""
+        """True where two finite numbers differ."""
         return self.sketch.low < self.sketch.high
 
     def fill(self, imputation: str) -> float:

@@ -43,7 +43,7 @@ class InputColumn:
 
     @property
     def may_identify(self) -> bool:
-        """Whether the column may be an identifier: strings and whole numbers."""
+        """True for strings and whole numbers, unless the user said what they are."""
         return self.form in ("string", "whole") and not self.asked
 
     def numbers(self, array: pa.Array) -> Floats:

@@ -103,8 +103,9 @@ def read_sketches(found: pa.Table, columns: Sequence[InputColumn]) -> tuple[Sket
     for batch in found.to_batches():
         for (column, entry), content in _statistics(batch):
             if column >= 0 and columns[column].role == "category":
-                totals = np.frombuffer(content, np.int64).tolist()
-                levels[column] = FrequentLevels.of(*totals, counts.filter(pc.equal(counts["column"], column)))
+                present, missing, different = np.frombuffer(content, np.int64).tolist()
+                kept = counts.filter(pc.equal(counts["column"], column))
+                levels[column] = FrequentLevels.of(present, missing, different, kept)
             else:
                 sketches[column, entry] = NumberSketch.from_bytes(content)
     return sketches, levels

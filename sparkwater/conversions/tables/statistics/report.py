@@ -76,6 +76,17 @@ class TableReport:
     rows: int
     columns: tuple[ColumnReport, ...]
 
+    @property
+    def left_out(self) -> tuple[ColumnReport, ...]:
+        """The columns that are left out."""
+        return tuple(column for column in self.columns if column.reason)
+
+    def reasons(self) -> str:
+        """Return the names of the columns that are left out, with the reasons; of many the first ten."""
+        found = self.left_out
+        shown = "; ".join(f"{column.name!r}: {column.reason}" for column in found[:10])
+        return f"{shown}; and {len(found) - 10} more" if len(found) > 10 else shown
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON's types."""
         return {"rows": self.rows, "columns": [asdict(column) for column in self.columns]}

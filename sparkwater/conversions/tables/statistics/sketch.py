@@ -55,12 +55,12 @@ class NumberSketch:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the sample may lack no value."""
+        """True where the sample lacks no value."""
         return len(self.values) < self.size
 
     @property
     def all_differ(self) -> bool:
-        """Whether no value of the sample is that of two rows."""
+        """True where no value of the sample is that of two rows."""
         return bool((self.counts == 1).all())
 
     def plus(self, numbers: Floats) -> NumberSketch:
@@ -103,8 +103,14 @@ class NumberSketch:
         """Return the sketch that `to_bytes` wrote."""
         rest = content[_HEADER.size :]
         half = len(rest) // 2
+        size, finite, missing, infinite, low, high = _HEADER.unpack(content[: _HEADER.size])
         return cls(
-            *_HEADER.unpack(content[: _HEADER.size]),
+            size=size,
+            finite=finite,
+            missing=missing,
+            infinite=infinite,
+            low=low,
+            high=high,
             values=np.frombuffer(rest[:half], np.float64),
             counts=np.frombuffer(rest[half:], np.int64),
         )

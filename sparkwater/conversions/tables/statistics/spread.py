@@ -88,12 +88,12 @@ class NumberSpread:
 
     @property
     def skew(self) -> float:
-        """Third standardised moment, to 3 digits; 0 for a constant."""
+        """Third standardised moment, to 3 decimals; 0 for a constant."""
         first, second, third = self.powers / self.rows
         variance = second - first * first
         if variance <= 0 or not self.deviation:
             return 0.0
-        return _rounded(float((third - 3 * first * second + 2 * first**3) / variance**1.5), 3)
+        return round(float((third - 3 * first * second + 2 * first**3) / variance**1.5), 3)
 
     def quantiles(self, shares: Floats) -> Floats:
         """Return quantiles, linear between ranks as ``numpy.quantile``.
@@ -120,8 +120,8 @@ def _cells_and_powers(content: bytes) -> tuple[Counts, Floats]:
     return np.frombuffer(content[:split], np.int64), np.frombuffer(content[split:], np.float64)
 
 
-def _rounded(value: float, digits: int = DIGITS) -> float:
-    return float(f"{value:.{digits}g}")
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _rounded_in(value: float, unit: float) -> float:
