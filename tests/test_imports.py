@@ -38,6 +38,7 @@ conversions.tables             conversions.tensors conversions.stages conversion
 conversions                    _lazy conversions.*
 
 gpu.seeding
+gpu.curves
 gpu.device
 gpu.build_horovod
 gpu.collective
@@ -46,14 +47,16 @@ gpu.rows                       conversions.tensors conversions.petastorm gpu.see
                                gpu.collective  # ranks measure the scaling together
 gpu.networks.registry
 gpu.networks.initialization
+gpu.networks.treatment
 gpu.networks.zoo               gpu.networks.registry gpu.networks.initialization
+gpu.networks.tables            gpu.curves gpu.networks.registry gpu.networks.treatment
 gpu.networks                   conversions.tensors gpu.tasks gpu.networks.*
                                gpu.rows        # scaling: how a row's values become a network's input
 gpu.inspection                 conversions.tensors gpu.networks
 gpu.config                     gpu.rows
 gpu.records                    gpu.tasks
 gpu.callbacks                  gpu.collective gpu.records
-gpu.training                   conversions.files gpu.seeding gpu.collective gpu.tasks gpu.rows gpu.networks
+gpu.training                   conversions.files gpu.seeding gpu.curves gpu.collective gpu.tasks gpu.rows gpu.networks
                                gpu.config gpu.records gpu.callbacks
 gpu.job                        conversions.tensors gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks
 gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.training
@@ -66,7 +69,7 @@ ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.j
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
                                gpu.networks ml.reports
-ml.params                      conversions.stages conversions.tensors gpu.device gpu.collective gpu.tasks
+ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
                                gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
