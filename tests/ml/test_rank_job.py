@@ -70,7 +70,9 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "stoppingTolerance": (0.1, {}),
     "topK": (2, {}),
     "validationIndicatorCol": ("odd", {}),
+    "virtualAdversarialRadius": (2.0, {}),
     "warmupEpochs": (0.5, {}),
+    "weightAveraging": (0.9, {}),
     "weightCol": ("id", {}),
     "weightDecay": (0.2, {}),
 }
