@@ -228,13 +228,13 @@ def test_divergences_are_torchs_and_those_of_two_classes() -> None:
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_16_bits_learn_nearly_the_same(precision: str) -> None:
-    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 0.02, "virtual_adversarial_radius": 1.0}
+    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 0.05, "virtual_adversarial_radius": 4.0}
     batches = ranks.picture_batches(range(40))
     exact, mixed = (trained(batches, **settings, precision=kind) for kind in ("float32", precision))
     without = trained(batches, **{**settings, "virtual_adversarial_radius": 0.0})
-    losses = [[record.loss for record in outcome.history] for outcome in (exact, mixed, without)]
-    assert losses[1] == pytest.approx(losses[0], abs=0.03)
-    assert min(with_it - without_it for with_it, without_it in zip(losses[0], losses[2], strict=True)) > 0.05
+    losses = [outcome.history[-1].loss for outcome in (exact, mixed, without)]
+    assert losses[1] == pytest.approx(losses[0], abs=0.01)
+    assert losses[0] - losses[2] > 0.03
 
 
 def test_ranks_with_rows_and_without_learn_the_same(tmp_path: Path) -> None:
