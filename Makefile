@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
 .PHONY: help demo demo-stack test-quick test test-faults test-latest wheel lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make lint type    check style and types; make format mends style"
+	@echo "make record MNIST=folder  MNIST by a plain network: the mean test error of three seeds"
 	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory, messages and their compression"
 
 demo: $(PINNED) build/mnist_png
@@ -62,6 +63,13 @@ bench-train: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_memory.py
 	.venv/bin/python benchmarks/bench_communication.py
 	.venv/bin/python benchmarks/bench_compression.py
+
+bench-small-rows: $(PINNED)
+	.venv/bin/python benchmarks/bench_small_rows.py
+
+# MNIST's four idx files, as they are published; the repository ships a part of them only.
+record: $(PINNED)
+	.venv/bin/python benchmarks/mnist_record.py --data $(or $(MNIST),$(error make record MNIST=folder with MNIST's idx files))
 
 bench-horovod: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_horovod_estimator.py

@@ -31,6 +31,10 @@ class TrainConfig:
         See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, l2, max_norm, clip_norm, clip_value : float
         See `sparkwater.gpu.training.regularization`; 0 for none.
+    virtual_adversarial_radius : float
+        See `sparkwater.gpu.training.adversarial`; 0 for none.
+    weight_averaging : float
+        Decay of `sparkwater.gpu.training.weight_average.WeightAverage`; 0 for none.
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
@@ -82,6 +86,8 @@ class TrainConfig:
     max_norm: float = 0.0
     clip_norm: float = 0.0
     clip_value: float = 0.0
+    virtual_adversarial_radius: float = 0.0
+    weight_averaging: float = 0.0
     augmentation: tuple[Step, ...] = ()
     head_multiplier: float = 1.0
     layer_decay: float = 1.0

@@ -186,7 +186,8 @@ def _train(
         network.to(device)
         with clock.part("data"):
             data = data.on(device)
-        compute = Compute(network, scaling, device, layout, job.config.precision)
+        numbers = job.network.arguments.get("numbers")  # a table's layout
+        compute = Compute(network, scaling, device, layout, job.config.precision, numbers)
         state = train(
             compute,
             data,

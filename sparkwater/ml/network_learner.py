@@ -124,6 +124,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         spec = choice.features.spec
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
+        self.check_moves(spec, choice.network.arguments)
         self.check_labels(dataset.schema)
         self._check_task_type(dataset.schema, choice)
         self.row_columns().check(dataset.schema)

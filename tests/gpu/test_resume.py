@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import safetensors.torch
 import torch
 from gpu import ranks
 from torch import nn
@@ -20,6 +21,7 @@ from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.training import step
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
+from sparkwater.gpu.training.resume import weights_of
 
 ROWS, HELD_OUT = 60, tuple(range(50, 60))
 
@@ -183,6 +185,41 @@ def test_nothing_that_a_checkpoint_holds_is_dispensable(
     again = train(tmp_path)
     assert again.resumed_at == 6
     assert again.weights != undisturbed.weights
+
+
+#: Of each step's three passes, the first of the step in the middle of the second epoch.
+AVERAGED: dict[str, Any] = {"weight_averaging": 0.9, "virtual_adversarial_radius": 1.0}
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_averages_and_adversaries_go_on_exactly(tmp_path: Path, keep_best: bool) -> None:
+    settings = {**AVERAGED, "keep_best": keep_best}
+    whole = train(tmp_path / "whole", **settings)
+    assert whole.failure is None
+    assert train(tmp_path / "parts", **settings, fail_at=20).failure is not None
+    again = train(tmp_path / "parts", **settings)
+    assert (again.resumed_at, again.weights) == (6, whole.weights)
+    assert without_times(again) == without_times(whole)
+    # A training that begins with a checkpoint's weights gets those that the training itself gives.
+    (folder,) = (CheckpointFolder(str(path)) for path in (tmp_path / "whole").iterdir())
+    last = folder.latest()
+    assert last is not None
+    given = safetensors.torch.load(whole.weights)
+    assert all(torch.equal(value, given[name]) for name, value in weights_of(last).items())
+
+
+@pytest.mark.parametrize("lost", ["average.weights", "own"])
+def test_no_average_that_a_checkpoint_holds_is_dispensable(tmp_path: Path, lost: str) -> None:
+    settings = {**AVERAGED, "keep_best": False}
+    whole = train(tmp_path / "whole", **settings)
+    train(tmp_path / "parts", **settings, fail_at=20)
+    (folder,) = (CheckpointFolder(str(path)) for path in (tmp_path / "parts").iterdir())
+    last = folder.latest()
+    assert last is not None
+    folder.write(replace(last, tensors={**last.tensors, lost: torch.ones_like(last.tensors[lost])}))
+    again = train(tmp_path / "parts", **settings)
+    assert again.resumed_at == 6
+    assert again.weights != whole.weights
 
 
 def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:

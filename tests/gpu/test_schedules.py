@@ -38,6 +38,7 @@ def torchs(make: Callable[[torch.optim.Optimizer], Scheduler]) -> list[float]:
         ("constant", lambda o: lr_scheduler.ConstantLR(o, 1.0)),
         ("step", lambda o: lr_scheduler.StepLR(o, step_size=14, gamma=0.5)),
         ("cosine", lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=42)),
+        ("linear", lambda o: lr_scheduler.LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=42)),
         ("oneCycle", lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.4, total_steps=42, cycle_momentum=False)),
     ],
 )

@@ -126,11 +126,13 @@ BAD = {
         ("missing", "there is no column 'missing'"),
         ("label", "validationIndicatorCol='label' is int; accepted: booleans"),
     ],
+    "virtualAdversarialRadius": [(-1.0, "virtualAdversarialRadius=-1.0; accepted: numbers from 0 up")],
     "warmStart": [
         ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved ImageClassifierModel nor"),
         ("https://me:secret@host/model", "warmStart has a password in its URL"),
     ],
     "warmupEpochs": [(-1.0, "warmupEpochs=-1.0; accepted")],
+    "weightAveraging": [(1.0, "weightAveraging=1.0; accepted: numbers from 0 up to, not including, 1")],
     "weightCol": [
         ("missing", "there is no column 'missing'"),
         ("features", "weightCol='features' is binary; accepted"),

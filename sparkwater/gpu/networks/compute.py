@@ -31,6 +31,9 @@ class Compute:
         Memory layout of the inputs.
     precision : str
         One of `PRECISIONS`.
+    numbers : int, optional
+        The first so many entries of a row are numbers, and the others ids, where a table's row is one vector; None
+        where all are numbers.
     """
 
     network: nn.Module
@@ -38,12 +41,17 @@ class Compute:
     device: torch.device
     layout: torch.memory_format = torch.contiguous_format
     precision: str = "float32"
+    numbers: int | None = None
 
     def outputs(self, features: torch.Tensor) -> torch.Tensor:
         """Return the network's outputs for features as they came, or augmented, in float32."""
+        return self.outputs_of(self.inputs(features))
+
+    def outputs_of(self, inputs: Inputs) -> torch.Tensor:
+        """Return the network's outputs for its inputs, in float32."""
         kind = PRECISIONS[self.precision]
         with torch.autocast(self.device.type, kind, enabled=kind != torch.float32):
-            outputs: torch.Tensor = forward(self.network, self.inputs(features))
+            outputs: torch.Tensor = forward(self.network, inputs)
         return outputs.float()
 
     def inputs(self, features: torch.Tensor) -> Inputs:

@@ -18,6 +18,7 @@ from typing_extensions import Self
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.class_metrics import ClassSums
 from sparkwater.gpu.tasks.class_weights import prior_shift, weights_on
+from sparkwater.gpu.tasks.divergences import softmax_divergence
 from sparkwater.gpu.tasks.losses import cross_entropy
 from sparkwater.gpu.tasks.task import Sums, Targets, Task
 
@@ -97,6 +98,10 @@ class ClassificationTask(Task):
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the cross entropy of each row, in nats, without class weights."""
         return cross_entropy(outputs, targets, self.label_smoothing)
+
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return the Kullback-Leibler divergence of each row's probabilities from the other ones."""
+        return softmax_divergence(outputs, others)
 
     @property
     def weighs(self) -> bool:

@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.classification import Classes, check_share, checked_classes, class_positions, label_name
+from sparkwater.gpu.tasks.divergences import sigmoid_divergence
 from sparkwater.gpu.tasks.losses import binary_cross_entropy
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 
@@ -91,6 +92,10 @@ class MultiLabelTask(Task):
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the binary cross entropy of each row, the mean over its labels, in nats."""
         return binary_cross_entropy(outputs, targets, self.label_smoothing)
+
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return the Kullback-Leibler divergence of each row's probabilities from the other ones, a label's mean."""
+        return sigmoid_divergence(outputs, others)
 
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return probabilities, each of its own."""

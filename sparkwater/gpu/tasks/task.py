@@ -135,6 +135,19 @@ class Task(ABC):
             As `Targets.values`.
         """
 
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return the distance of each row's prediction from another one, ``(rows,)``, from 0 up.
+
+        Half the mean square of the difference of the outputs: for one output the divergence of normal
+        distributions of deviation 1 around both. Tasks whose outputs are no means have their own.
+
+        Parameters
+        ----------
+        outputs, others : torch.Tensor
+            Of the network, ``(rows, outputs)``.
+        """
+        return (outputs - others).square().mean(dim=1) / 2
+
     @property
     def weighs(self) -> bool:
         """True where `row_weights` gives weights."""

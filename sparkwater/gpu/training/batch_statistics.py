@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -27,21 +27,53 @@ def average_buffers(network: nn.Module, rows: int, communicator: Communicator) -
     communicator : Communicator
         Open; every rank calls this at the same time.
     """
-    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-    if buffers:
-        weight = torch.ones(1, dtype=torch.float64, device=buffers[0].device)
-        message = torch.cat([*(buffer.reshape(-1).double() for buffer in buffers), weight])
-        # Not times 0: masks hold infinities.
-        message = message * rows if rows else torch.zeros_like(message)
-        communicator.all_reduce_(message)
-        means = torch.split(message[:-1] / message[-1], [buffer.numel() for buffer in buffers])
-        for buffer, mean in zip(buffers, means, strict=True):
-            buffer.copy_(mean.view_as(buffer))
+    average_tensors([buffer for buffer in network.buffers() if buffer.is_floating_point()], rows, communicator)
     for buffer in network.buffers():
         if not buffer.is_floating_point():
             numbers = buffer.to(torch.int64)  # masks are bool, which not every collective takes
             communicator.broadcast_(numbers)
             buffer.copy_(numbers)
+
+
+def average_tensors(tensors: Sequence[torch.Tensor], rows: int, communicator: Communicator) -> None:
+    """Replace tensors of floating point by their means over the ranks, each weighted by its rows.
+
+    Parameters
+    ----------
+    tensors : sequence of torch.Tensor
+        The same shapes on all ranks; they are changed in place.
+    rows : int
+        The rows of this rank.
+    communicator : Communicator
+        Open; every rank calls this at the same time.
+    """
+    if not tensors:
+        return
+    weight = torch.ones(1, dtype=torch.float64, device=tensors[0].device)
+    message = torch.cat([*(tensor.reshape(-1).double() for tensor in tensors), weight])
+    # Not times 0: masks hold infinities.
+    message = message * rows if rows else torch.zeros_like(message)
+    communicator.all_reduce_(message)
+    means = torch.split(message[:-1] / message[-1], [tensor.numel() for tensor in tensors])
+    for tensor, mean in zip(tensors, means, strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+@contextmanager
+def copied_buffers(network: nn.Module) -> Iterator[None]:
+    """Let the network change copies of its buffers inside the ``with`` block, and have its own ones back after it.
+
+    Not the values but the tensors are exchanged: a backward pass that is still to come may need them unchanged.
+    """
+    own = [(module, name, buffer) for module in network.modules() for name, buffer in module._buffers.items()]
+    copies = {id(buffer): buffer.clone() for _, _, buffer in own if buffer is not None}
+    for module, name, buffer in own:
+        module._buffers[name] = copies.get(id(buffer))
+    try:
+        yield
+    finally:
+        for module, name, buffer in own:
+            module._buffers[name] = buffer
 
 
 @contextmanager

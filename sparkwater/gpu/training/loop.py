@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
@@ -27,7 +27,7 @@ from sparkwater.gpu.rows.held import Batch, RankData
 from sparkwater.gpu.rows.plan import EpochPlan, plan_epoch
 from sparkwater.gpu.seeding import same_bits
 from sparkwater.gpu.tasks import Sums, Task
-from sparkwater.gpu.training.batch_statistics import average_buffers
+from sparkwater.gpu.training.batch_statistics import average_buffers, average_tensors
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.gradients import GradientSum
@@ -39,6 +39,7 @@ from sparkwater.gpu.training.step import EXTRA, StepId, Stepper
 from sparkwater.gpu.training.stopping import Best, has_converged
 from sparkwater.gpu.training.timings import Stopwatch
 from sparkwater.gpu.training.validation import score_rows
+from sparkwater.gpu.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 
@@ -132,12 +133,14 @@ def _begin(
     """Return a training before its first step, with rank 0's weights."""
     flat = FlatParameters(compute.network, EXTRA, head)
     communicator.broadcast_(flat.values.data)
+    decay = config.weight_averaging
     return TrainingState(
         flat=flat,
         optimizer=make_optimizer(config, flat.groups(config.head_multiplier, config.layer_decay)),
         scaler=loss_scaler(config.precision, compute.device),
         sums=task.sums(compute.device),
         progress=progress,
+        average=WeightAverage(compute.network, flat.values.data, decay) if decay else None,
     )
 
 
@@ -203,6 +206,8 @@ class _Loop:
                 self._save(state)
         if state.best is not None:
             state.best.restore(self.network, state.flat.values.data)
+        elif state.average is not None:
+            state.average.restore(self.network, state.flat.values.data)
 
     def _epoch(self, state: TrainingState, epoch: int) -> tuple[EpochRecord, dict[str, torch.Tensor]]:
         plan = plan_epoch(self.place.rows, self.config.batch_size, self.config.seed, epoch)
@@ -214,9 +219,13 @@ class _Loop:
         expected = int(sizes[:done].sum())
         if state.rows != expected:
             raise LedgerError(f"epoch {epoch} trained {state.rows} rows where there are {expected}")
-        average_buffers(self.network, self.place.rows[self.place.rank], self.communicator)
+        own_rows = self.place.rows[self.place.rank]
+        average_buffers(self.network, own_rows, self.communicator)
+        if state.average is not None:
+            average_tensors([*state.average.buffers.values()], own_rows, self.communicator)
         self.communicator.all_reduce_(state.sums.values)
-        held_out = self._validate()
+        with self._averaged(state):
+            held_out = self._validate()
         record = EpochRecord(
             epoch=epoch,
             loss=state.loss / float(weights[:done].sum()),
@@ -288,6 +297,12 @@ class _Loop:
                 logger.warning("%s; the training goes on without it", error)
                 state.lost_checkpoints.append(str(error))
 
+    def _averaged(self, state: TrainingState) -> AbstractContextManager[None]:
+        """Return a context in which the network has its averaged weights, where they are wanted."""
+        if state.average is None:
+            return nullcontext()
+        return state.average.applied(self.network, state.flat.values.data)
+
     def _validate(self) -> Sums | None:
         held_out = self.data.held_out
         if not self.config.validation or held_out is None:
@@ -308,7 +323,8 @@ class _Loop:
         larger = metrics[name]
         better = state.best is None or state.best.beaten_by(values[-1], larger)
         if config.keep_best and better:
-            state.best = Best.of(self.network, state.flat.values.data, len(values) - 1, values[-1])
+            with self._averaged(state):
+                state.best = Best.of(self.network, state.flat.values.data, len(values) - 1, values[-1])
         if not config.keep_best or better:
             state.details = {table: values.clone() for table, values in details.items()}
         converged = has_converged(values, config.stopping_rounds, config.stopping_tolerance, larger)

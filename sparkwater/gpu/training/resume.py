@@ -1,8 +1,8 @@
 """Capture of a training between two steps as a checkpoint, and its exact resumption.
 
 Weights, moments and everything in the history are the same on all ranks. A rank's own are the
-network's buffers and the scores of the running epoch: those travel to rank 0 as they are, byte by
-byte. Rates and random numbers follow from the position.
+network's buffers, their averages, and the scores of the running epoch: those travel to rank 0 as they are,
+byte by byte. Rates and random numbers follow from the position.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _WEIGHTS, _OPTIMIZER, _BEST, _BEST_BUFFER, _OWN = "weights", "optimizer.", "best.weights", "best.buffer.", "own"
 _DETAIL = "detail."
 _UNTRAINED = "untrained."
+_AVERAGE, _AVERAGE_BUFFER = "average.weights", "average.buffer."
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def capture(
     tensors.update({_DETAIL + name: table for name, table in state.details.items()})
     places = state.flat.places(network)
     tensors.update({_UNTRAINED + name: value for name, value in _others(network, places).items()})
+    if state.average is not None:
+        tensors[_AVERAGE] = state.average.weights
+        tensors.update({_AVERAGE_BUFFER + name: buffer for name, buffer in state.average.buffers.items()})
     if best is not None:
         tensors[_BEST] = best.weights
         tensors.update({_BEST_BUFFER + name: buffer for name, buffer in best.buffers.items()})
@@ -157,6 +161,8 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
     device = state.flat.values.device
     try:
         state.flat.values.data.copy_(tensors[_WEIGHTS])
+        if state.average is not None:
+            state.average.weights.copy_(tensors[_AVERAGE])
         _set_moments(state.optimizer, _without(tensors, _OPTIMIZER))
         state.progress.epoch, state.progress.step = fields["epoch"], fields["step"]
         _set_own(state, network, tensors[_OWN][place.rank])
@@ -174,7 +180,8 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
 def weights_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     """Return the weights and statistics that a training gives if it ends at a checkpoint, by their names.
 
-    Those of its best epoch where they are kept. Statistics of an epoch that isn't done are rank 0's.
+    Those of its best epoch where they are kept, or else the averaged ones. Statistics of an epoch that isn't done are
+    rank 0's.
 
     Raises
     ------
@@ -183,16 +190,16 @@ def weights_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     """
     tensors = checkpoint.tensors
     try:
-        values = tensors[_BEST if _BEST in tensors else _WEIGHTS]
+        values = tensors[next(name for name in (_BEST, _AVERAGE, _WEIGHTS) if name in tensors)]
         trained = {
             name: values.as_strided(shape, stride, values.storage_offset() + offset).contiguous()
             for name, (shape, stride, offset) in checkpoint.state["places"].items()
         }
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         raise CheckpointError(f"the checkpoint after {checkpoint.steps} steps holds no weights: {error!r}") from error
     untrained = _without(tensors, _UNTRAINED)
-    best = {name: value for name, value in _without(tensors, _BEST_BUFFER).items() if name in untrained}
-    return {**untrained, **best, **trained}
+    kept = _without(tensors, _BEST_BUFFER if _BEST in tensors else _AVERAGE_BUFFER)
+    return {**untrained, **{name: value for name, value in kept.items() if name in untrained}, **trained}
 
 
 def _others(network: nn.Module, places: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -215,8 +222,9 @@ def _set_own(state: TrainingState, network: nn.Module, numbers: torch.Tensor) ->
 
 
 def _own_parts(state: TrainingState, network: nn.Module) -> Iterable[torch.Tensor]:
+    averages = [] if state.average is None else state.average.buffers.values()
     # Between epochs the sums are of no use: the next one begins with zeros.
-    return [*network.buffers(), *([] if state.progress.step is None else [state.sums.values])]
+    return [*network.buffers(), *averages, *([] if state.progress.step is None else [state.sums.values])]
 
 
 def _gather(own: torch.Tensor, place: Place, communicator: Communicator) -> torch.Tensor:

@@ -65,6 +65,10 @@ def _cosine(config: TrainConfig, length: Length, step: int) -> float:  # noqa: A
     return (1 + math.cos(math.pi * step / length.steps)) / 2
 
 
+def _linear(config: TrainConfig, length: Length, step: int) -> float:  # noqa: ARG001
+    return 1 - step / length.steps
+
+
 def _one_cycle(config: TrainConfig, length: Length, step: int) -> float:  # noqa: ARG001
     first = 1 / _BELOW_FIRST
     last = first / _BELOW_LAST
@@ -96,6 +100,7 @@ _FACTORS: dict[str, Callable[[TrainConfig, Length, int], float]] = {
     "constant": _constant,
     "step": _stairs,
     "cosine": _cosine,
+    "linear": _linear,
     "oneCycle": _one_cycle,
     "annealing": _annealing,
     "fourCycles": _four_cycles,
@@ -118,6 +123,7 @@ def learning_rate(config: TrainConfig, length: Length, step: int) -> float:
     - ``constant``: the same rate.
     - ``step``: times ``decay_factor`` after every ``decay_epochs``.
     - ``cosine``: along half a cosine to zero (Loshchilov and Hutter, SGDR, 2017, without restarts).
+    - ``linear``: in equal steps to zero, which the step after the last one would have.
     - ``oneCycle``: from a 25th of the rate up to it in 30 % of the steps, then down to nearly nothing
       (Smith and Topin, Super-Convergence, 2018), as torch's OneCycleLR.
     - ``annealing``: rate / (1 + annealing * rows visited), as H2O.

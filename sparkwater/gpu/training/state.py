@@ -10,6 +10,7 @@ from sparkwater.gpu.records import EpochRecord, Progress
 from sparkwater.gpu.tasks import Sums
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.stopping import Best
+from sparkwater.gpu.training.weight_average import WeightAverage
 
 #: What ended a training: all epochs were done, or the Param of this name said so.
 EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME, CALLBACKS = "epochs", "stoppingRounds", "maxRuntimeSecs", "callbacks"
@@ -34,6 +35,8 @@ class TrainingState:
         Of this rank's training rows in this epoch so far.
     progress : Progress
         Epoch and step.
+    average : WeightAverage or None
+        The averaged weights, where they are wanted.
     loss : float
         Sum of the losses over the rows of all ranks in this epoch so far.
     rows : int
@@ -57,6 +60,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     sums: Sums
     progress: Progress
+    average: WeightAverage | None = None
     loss: float = 0.0
     rows: int = 0
     history: list[EpochRecord] = field(default_factory=list)

@@ -14,12 +14,14 @@ from torch import nn
 from sparkwater.errors import DataError
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.treatment import Progressing
 from sparkwater.gpu.rows.augmentation import augment
 from sparkwater.gpu.rows.held import Batch
 from sparkwater.gpu.seeding import derive_seed, seed_generators
 from sparkwater.gpu.tasks import Task
-from sparkwater.gpu.training.batch_statistics import stored_statistics
+from sparkwater.gpu.training.adversarial import Adversary
+from sparkwater.gpu.training.batch_statistics import copied_buffers, stored_statistics
 from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.members import mean_of_members, member_losses
 from sparkwater.gpu.training.optimizers import set_step
@@ -77,9 +79,7 @@ class Stepper:
     def begin(self, state: TrainingState, batch: Batch, step: StepId, global_weight: float) -> None:
         """Compute the gradients of this rank's share of a step, which are on their way to the others then."""
         flat = state.flat
-        # By the step: there is no generator whose state a checkpoint would have to hold.
-        noise = derive_seed(self.config.seed, "noise", step.epoch, self.rank, step.step)
-        seed_generators(noise, self.compute.device)
+        self._seed_noise(step)
         for module in self.progressing:
             module.set_progress(self._done(step) / self.length.steps)
         flat.clear()
@@ -118,6 +118,8 @@ class Stepper:
         state.scaler.step(state.optimizer)
         state.scaler.update()
         limit_norms(flat, config)
+        if state.average is not None:
+            state.average.add(self.network, flat.values.data, done + 1)
         return overtime > 0
 
     def _done(self, step: StepId) -> int:
@@ -128,8 +130,11 @@ class Stepper:
 
     def _forward(self, state: TrainingState, batch: Batch, step: StepId) -> torch.Tensor:
         """Return the sum of this rank's losses, and add its scores."""
-        outputs = self.compute.outputs(self._augmented(batch.features, step))
+        inputs = self.compute.inputs(self._augmented(batch.features, step))
+        outputs = self.compute.outputs_of(inputs)
         losses = member_losses(self.task, outputs, batch.targets)
+        if self.config.virtual_adversarial_radius:
+            losses = losses + self._adversarial_losses(state, inputs, outputs, step)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
         in_task = self.task.row_weights(batch.targets)
@@ -138,6 +143,25 @@ class Stepper:
         with torch.no_grad():
             state.sums.add(self.task.adjust(mean_of_members(outputs)), batch.targets, batch.weights)
         return losses.sum()
+
+    def _adversarial_losses(
+        self, state: TrainingState, inputs: Inputs, outputs: torch.Tensor, step: StepId
+    ) -> torch.Tensor:
+        def predict(moved: Inputs) -> torch.Tensor:
+            self._seed_noise(step)  # the same units are dropped as at the row itself
+            return mean_of_members(self.compute.outputs_of(moved))
+
+        seed = derive_seed(self.config.seed, "adversary", step.epoch, self.rank, step.step)
+        generator = torch.Generator(self.compute.device).manual_seed(seed)
+        radius, numbers = self.config.virtual_adversarial_radius, self.compute.numbers
+        with copied_buffers(self.network):
+            adversary = Adversary(predict, self.task.divergences, radius, numbers)
+            return adversary.losses(inputs, mean_of_members(outputs), generator, state.scaler.scale)
+
+    def _seed_noise(self, step: StepId) -> None:
+        # By the step: there is no generator whose state a checkpoint would have to hold.
+        noise = derive_seed(self.config.seed, "noise", step.epoch, self.rank, step.step)
+        seed_generators(noise, self.compute.device)
 
     def _augmented(self, features: torch.Tensor, step: StepId) -> torch.Tensor:
         if not self.config.augmentation:

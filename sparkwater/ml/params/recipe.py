@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
+from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.curves import CURVES
 from sparkwater.gpu.rows.augmentation import parse_augmentation
+from sparkwater.gpu.rows.scaling import is_scaled
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
 
@@ -138,6 +141,21 @@ class RecipeParams(Settings):
     clipValue: Setting[float] = setting(
         0.0, "largest absolute value of a gradient; 0 for no limit", accepts=at_least(0), field="clip_value"
     )
+    virtualAdversarialRadius: Setting[float] = setting(
+        0.0,
+        "virtual adversarial training (Miyato, Maeda, Koyama and Ishii 2018): predictions are kept from changing "
+        "within this Euclidean distance of each row, in units of the scaled inputs; 0 for none. A step takes about "
+        "three times as long. See sparkwater.gpu.training.adversarial",
+        accepts=at_least(0),
+        field="virtual_adversarial_radius",
+    )
+    weightAveraging: Setting[float] = setting(
+        0.0,
+        "decay of a moving average of the weights from step to step, such as 0.998; 0 for none. The averaged network "
+        "is the one that is validated and kept. See sparkwater.gpu.training.weight_average",
+        accepts=between(0, 1),
+        field="weight_averaging",
+    )
     augmentation: Setting[list[dict[str, Any]] | str] = setting(
         [],
         "random changes of the training pictures, never of others: a list of steps, or its JSON, such as "
@@ -156,3 +174,24 @@ class RecipeParams(Settings):
             With the step and what is accepted.
         """
         parse_augmentation(self.getAugmentation())
+
+    def check_moves(self, spec: TensorSpec, arguments: Mapping[str, Any]) -> None:
+        """Refuse virtual adversarial training of a network whose inputs are all ids.
+
+        Parameters
+        ----------
+        spec : TensorSpec
+            Tensor of a row.
+        arguments : mapping of str to Any
+            Of the network's factory.
+
+        Raises
+        ------
+        ConfigurationError
+            With the inputs.
+        """
+        radius = self.getVirtualAdversarialRadius()
+        if radius and (arguments.get("numbers") == 0 or not any(map(is_scaled, parts_of(spec)))):
+            raise ConfigurationError(
+                f"virtualAdversarialRadius={radius} moves inputs that are numbers; the features, {spec}, are ids only"
+            )

@@ -13,6 +13,14 @@ from sparkwater.gpu.networks.registry import register_network
 from sparkwater.gpu.networks.zoo.blocks import named
 
 
+class _CenteredNorm(nn.BatchNorm1d):
+    """Batch normalisation with a learned shift and without a scale, which a rectified unit passes on anyway."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__(units)
+        self.register_parameter("weight", None)
+
+
 @register_network("mlp", image_shape=(28, 28, 1))
 def mlp(
     shape: tuple[int, ...],
@@ -20,6 +28,7 @@ def mlp(
     hidden: Sequence[int] = (200, 200),
     dropout: float = 0.0,
     input_dropout: float = 0.0,
+    batch_norm: bool = False,
 ) -> nn.Module:
     """Two hidden layers of 200 rectified units; 199,210 weights for 28 x 28 grey pictures and ten classes.
 
@@ -27,14 +36,19 @@ def mlp(
     with the initial weights that it calls uniform adaptive: Glorot and Bengio's. It takes inputs of
     any shape, which needn't be pictures. ``hidden`` gives the layers other sizes, or another number; in
     training a share of ``dropout`` of each hidden layer's units, and of ``input_dropout`` of the inputs, is
-    left out: H2O's ``hidden_dropout_ratios`` and ``input_dropout_ratio``.
+    left out: H2O's ``hidden_dropout_ratios`` and ``input_dropout_ratio``. With ``batch_norm`` the sums of each
+    hidden layer's units are normalised by the batch before they are rectified (Ioffe and Szegedy, Batch
+    Normalization, 2015), and get a learned shift in place of the layer's bias, as in the perceptrons of Rasmus,
+    Valpola, Honkala, Berglund and Raiko, Semi-Supervised Learning with Ladder Networks, 2015.
     """
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     if input_dropout:
         layers["input_dropout"] = nn.Dropout(input_dropout)
     sizes = [math.prod(shape), *hidden]
     for place, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-        layers[f"fc{place}"] = nn.Linear(inputs, outputs)
+        layers[f"fc{place}"] = nn.Linear(inputs, outputs, bias=not batch_norm)
+        if batch_norm:
+            layers[f"norm{place}"] = _CenteredNorm(outputs)
         layers[f"relu{place}"] = nn.ReLU()
         if dropout:
             layers[f"dropout{place}"] = nn.Dropout(dropout)

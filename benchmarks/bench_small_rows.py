@@ -1,0 +1,151 @@
+"""Training of small rows: the package's two ranks against plain PyTorch on two threads.
+
+The network is 784-1024-1024-2048-10 with dropout, as H2O's Deep Learning was measured. Two processes of one thread
+each train it with the package's loop and the collective `memory`; one process of two threads trains it as PyTorch's
+tutorials do, with the same optimizer and the same global batch. In turns, in one run: the machine's noise cancels in
+the ratios.
+
+    python benchmarks/bench_small_rows.py [--batch 128 512] [--precision float32 bfloat16] [--rows 12800]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from sparkwater.gpu.collective.addresses import LOOPBACK
+from sparkwater.gpu.collective.communicator import Meeting
+from sparkwater.gpu.collective.connections import open_communicator
+from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.world import Place, World
+from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.networks import build_network, find_network
+from sparkwater.gpu.networks.compute import PRECISIONS, Compute
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.training.kept_memory import kept_heap
+from sparkwater.gpu.training.loop import TrainingContext, train
+from sparkwater.gpu.training.timings import Stopwatch, TimedCommunicator
+
+INPUTS, CLASSES, RANKS, EPOCHS = 784, 10, 2, 2
+NETWORK = {"hidden": [1024, 1024, 2048], "dropout": 0.5, "input_dropout": 0.2}
+SCALING = Scaling((127.5,), (73.9,))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, nargs="+", default=[128, 512], help="rows of a global batch")
+    parser.add_argument("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"])
+    parser.add_argument("--rows", type=int, default=12_800, help="rows an epoch, of both ranks (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    for precision in arguments.precision:
+        for batch in arguments.batch:
+            compare(arguments.rows, batch, precision, arguments.rounds)
+
+
+def compare(rows: int, batch: int, precision: str, rounds: int) -> None:
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(rate(package_rank, RANKS, rows, batch, precision))
+        theirs.append(rate(plain_process, 1, rows, batch, precision))
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    print(
+        f"batch {batch}, {precision}: two ranks {statistics.median(ours):,.0f} rows/s, plain PyTorch on two threads "
+        f"{statistics.median(theirs):,.0f} rows/s, ratio {statistics.median(ratios):.3f} (rounds: "
+        f"{', '.join(f'{ratio:.3f}' for ratio in ratios)})",
+        flush=True,
+    )
+
+
+def rate(target: Any, processes: int, rows: int, batch: int, precision: str) -> float:
+    """Return rows/s of some processes together, the first epoch (warm-up) not counted."""
+    context = multiprocessing.get_context("spawn")
+    results, endpoints, barrier = context.Queue(), context.Queue(), context.Barrier(processes)
+    started = [
+        context.Process(target=target, args=(rank, rows, batch, precision, endpoints, results, barrier))
+        for rank in range(processes)
+    ]
+    for process in started:
+        process.start()
+    seconds = [results.get() for _ in started]
+    for process in started:
+        process.join()
+    return rows / max(seconds)
+
+
+def some_rows(rows: int, seed: int) -> RankRows:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randint(0, 256, (rows, INPUTS), dtype=torch.uint8, generator=generator)
+    return RankRows(features, torch.randint(0, CLASSES, (rows,), generator=generator))
+
+
+def network() -> torch.nn.Module:
+    return build_network(find_network("mlp", NETWORK), (INPUTS,), CLASSES, 42)
+
+
+def package_rank(rank: int, rows: int, batch: int, precision: str, endpoints: Any, results: Any, barrier: Any) -> None:
+    torch.set_num_threads(1)
+    data, world, device = some_rows(rows // RANKS, rank), World(rank, ("here",) * RANKS), torch.device("cpu")
+    config = TrainConfig(
+        epochs=EPOCHS,
+        batch_size=batch,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        seed=42,
+        precision=precision,
+    )
+    with kept_heap(), ExitStack() as stack:
+        if rank == 0:
+            server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
+            for _ in range(RANKS):
+                endpoints.put(server.endpoint)
+        meeting = Meeting(endpoints.get(), LOOPBACK, 60)
+        with open_communicator("memory", world, meeting, device) as communicator:
+            compute = Compute(network(), SCALING, device, precision=precision)
+            clock = Stopwatch("compute")
+            barrier.wait()
+            state = train(
+                compute,
+                data,
+                ClassificationTask.numbered(CLASSES),
+                Place(rank, (rows // RANKS,) * RANKS),
+                config,
+                TimedCommunicator(communicator, clock),
+                TrainingContext(clock=clock),
+            )
+    results.put(state.history[-1].seconds)
+
+
+def plain_process(rank: int, rows: int, batch: int, precision: str, endpoints: Any, results: Any, barrier: Any) -> None:
+    torch.set_num_threads(RANKS)
+    data, trained, kind = some_rows(rows, rank), network(), PRECISIONS[precision]
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.01, momentum=0.9)
+    barrier.wait()
+    seconds = 0.0
+    for _ in range(EPOCHS):
+        started = time.perf_counter()
+        for taken in torch.randperm(rows).split(batch):
+            inputs = data.features[taken].float().sub_(127.5).div_(73.9)
+            optimizer.zero_grad()
+            with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+                loss = functional.cross_entropy(trained(inputs), data.targets[taken])
+            loss.backward()
+            optimizer.step()
+        seconds = time.perf_counter() - started
+    results.put(seconds)
+
+
+if __name__ == "__main__":
+    main()
