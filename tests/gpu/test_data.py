@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
-from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, RankRows, load_rows
+from sparkwater.gpu.rows.held import BLOCK_ROWS, RankRows, load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
+from sparkwater.gpu.rows.reading import MAX_LISTED
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.tasks.classification import Classes
 

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, StringType, StructType
 from sparkwater.conversions.images.columns import check_schemes
 from sparkwater.conversions.stages.invalid import row_name
 from sparkwater.errors import SchemaError
-from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
+from sparkwater.gpu.rows.reading import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
 from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
 from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
