@@ -14,7 +14,7 @@ from sparkwater.ml import ImageClassifier, ImageRegressor
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
-    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers",
+    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers", "offsetCol",
     "predictedLabelCol", "predictionCol", "probabilityCol", "rawPredictionCol", "startTimeout", "trackers",
     "validationDataFrame",
 }  # fmt: skip

@@ -98,6 +98,10 @@ BAD = {
         ({"width": (1, 2)}, r"networkArguments={'width': \(1, 2\)}; accepted: a dict of names"),
     ],
     "numWorkers": [(0, "numWorkers=0; accepted: integers from 1 up")],
+    "offsetCol": [
+        ("missing", "there is no column 'missing'"),
+        ("features", "offsetCol='features' is binary; accepted: numbers"),
+    ],
     "optimizer": [("lbfgs", "optimizer='lbfgs'; accepted: sgd, adam, adamw, adadelta, rmsprop")],
     "overwriteWithBestModel": [],
     "precision": [("float64", "precision='float64'; accepted: float32, bfloat16, float16")],
@@ -270,6 +274,7 @@ def test_labels_that_are_no_numbers(spark, kind):
             "stoppingMetric='error'; accepted for labelCol='label', which is array<int>: logloss, subsetError",
         ),
         ({"stoppingMetric": "topKError"}, "stoppingMetric='topKError'; accepted for labelCol='label'"),
+        ({"offsetCol": "id"}, "offsetCol='id' is for one class a row; labelCol='label' is an array"),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")

@@ -40,11 +40,14 @@ class Batch:
         ``(rows, *task.target.shape)``; see `sparkwater.gpu.tasks.Task.encode`.
     weights : torch.Tensor or None
         float64; None where all are 1.
+    offsets : torch.Tensor or None
+        float64, on the scale of the link; None where there are none.
     """
 
     features: torch.Tensor
     targets: torch.Tensor
     weights: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -109,6 +112,8 @@ class RankRows:
         int64: where each row is, in canonical order; by default they came in that order.
     weights : torch.Tensor, optional
         float64, above 0; by default all are 1.
+    offsets : torch.Tensor, optional
+        float64, on the scale of the link; by default there are none.
     held_out_order : torch.Tensor, optional
         int64: where each row to validate on is, in canonical order.
     weightless : int
@@ -124,6 +129,7 @@ class RankRows:
     skipped: SkippedRows = field(default_factory=SkippedRows)
     order: torch.Tensor | None = None
     weights: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
     held_out_order: torch.Tensor | None = None
     weightless: int = 0
     content: str = ""
@@ -149,8 +155,12 @@ class RankRows:
     def take(self, rows: torch.Tensor) -> Batch:
         """Return rows by their numbers in canonical order; a copy."""
         stored = rows if self.order is None else self.order[rows]
-        weights = None if self.weights is None else self.weights[stored]
-        return Batch(features=self.features[stored], targets=self.targets[stored], weights=weights)
+        return Batch(
+            features=self.features[stored],
+            targets=self.targets[stored],
+            weights=None if self.weights is None else self.weights[stored],
+            offsets=None if self.offsets is None else self.offsets[stored],
+        )
 
     def on(self, device: torch.device) -> RankRows:
         """Return the rows on a device where half its free memory takes them, else where they are."""
@@ -159,7 +169,7 @@ class RankRows:
             or 2 * (self.features.nbytes + self.targets.nbytes) > torch.cuda.mem_get_info(device)[0]
         ):
             return self
-        names = ("features", "targets", "order", "weights", "held_out_order")
+        names = ("features", "targets", "order", "weights", "offsets", "held_out_order")
         tensors = {name: getattr(self, name) for name in names}
         return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
 
@@ -208,8 +218,8 @@ def load_rows(
     batches : iterable of pyarrow.RecordBatch
         Columns `TENSOR` (binary), `PROBLEM` (string: why a row has no tensor), `LABEL` (as the
         task takes it), `NAME` (string, for messages) and `KEY` (long, hash of the content).
-        Also, in all batches or in none, `WEIGHT` (double, from 0 up) and `HELD_OUT` (boolean, whether a row is to
-        validate on).
+        Also, each in all batches or in none, `WEIGHT` (double, from 0 up), `OFFSET` (double, finite) and `HELD_OUT`
+        (boolean, whether a row is to validate on).
     spec : TensorSpec
         What each tensor is.
     task : Task
@@ -222,7 +232,7 @@ def load_rows(
     Returns
     -------
     RankRows
-        Without the rows of weight 0. Beside its tensors and targets, peak memory is one batch and 16 to 25 bytes a row.
+        Without the rows of weight 0. Beside its tensors and targets, peak memory is one batch and 16 to 33 bytes a row.
 
     Raises
     ------
@@ -237,6 +247,7 @@ def load_rows(
         skipped=read.skipped,
         order=torch.from_numpy(order[~flagged[order]]),
         weights=as_torch(read.weights) if len(read.weights) else None,
+        offsets=as_torch(read.offsets) if len(read.offsets) else None,
         held_out_order=torch.from_numpy(order[flagged[order]]),
         weightless=read.weightless,
         content=read.digest(order),

@@ -18,13 +18,16 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
 from sparkwater.gpu.tasks import Task
 
-#: Columns of the record batches that ranks read; the last two need not be there.
-TENSOR, PROBLEM, LABEL, NAME, KEY, WEIGHT, HELD_OUT = "tensor", "problem", "label", "name", "key", "weight", "held_out"
+#: Columns of the record batches that ranks read.
+TENSOR, PROBLEM, LABEL, NAME, KEY = "tensor", "problem", "label", "name", "key"
+
+#: Columns that need not be there.
+WEIGHT, OFFSET, HELD_OUT = "weight", "offset", "held_out"
 
 #: Skipped rows that are listed one by one; all are counted.
 MAX_LISTED = 20
 
-_KEY, _WEIGHT, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
+_KEY, _NUMBER, _FLAG = TensorSpec("int64", ()), TensorSpec("float64", ()), TensorSpec("bool", ())
 
 
 @dataclass
@@ -55,6 +58,8 @@ class ReadRows:
         Hashes of the rows' content.
     weights : numpy.ndarray of float64
         Empty where all are 1.
+    offsets : numpy.ndarray of float64
+        Empty where there are none.
     flags : numpy.ndarray of bool
         True for rows to validate on; empty where there can't be any.
     skipped : SkippedRows
@@ -69,6 +74,7 @@ class ReadRows:
     targets: npt.NDArray[Any]
     keys: npt.NDArray[Any]
     weights: npt.NDArray[Any]
+    offsets: npt.NDArray[Any]
     flags: npt.NDArray[Any]
     skipped: SkippedRows
     weightless: int
@@ -80,18 +86,18 @@ class ReadRows:
         return np.asarray(self.flags if len(self.flags) else np.zeros(len(self.keys)), bool)
 
     def order(self) -> npt.NDArray[np.int64]:
-        """Return the canonical order: by keys, then targets, weights and roles, so that equal rows have one order too.
+        """Return the canonical order: by keys, then targets, weights, offsets and roles: equal rows have one order too.
 
         Targets of several numbers are left to the keys, which are hashes of the labels, too.
         """
         targets = [self.targets] if self.targets.ndim == 1 else []
-        weights = [self.weights] if len(self.weights) else []
-        return np.lexsort((self.flagged, *weights, *targets, self.keys))
+        numbers = [column for column in (self.offsets, self.weights) if len(column)]
+        return np.lexsort((self.flagged, *numbers, *targets, self.keys))
 
     def digest(self, order: npt.NDArray[np.int64]) -> str:
         """Return a digest of the rows in their canonical order."""
         content = hashlib.sha256()
-        for column in (self.keys, self.targets, self.weights, self.flagged):
+        for column in (self.keys, self.targets, self.weights, self.flagged, self.offsets):
             content.update(column[order].tobytes() if len(column) else b"")
         return content.hexdigest()
 
@@ -115,7 +121,8 @@ class _Buffers:
         self._features, self._targets = TensorBuffer(spec, limits[0]), TensorBuffer(task.target, limits[1])
         self._weightless = 0
         self._keys = TensorBuffer(_KEY)
-        self._weights, self._held_out = TensorBuffer(_WEIGHT), TensorBuffer(_FLAG)
+        self._weights, self._offsets = TensorBuffer(_NUMBER), TensorBuffer(_NUMBER)
+        self._held_out = TensorBuffer(_FLAG)
 
     def append(self, usable: _Usable) -> None:
         self._features.append(usable.tensors)
@@ -123,6 +130,8 @@ class _Buffers:
         self._keys.append(usable.keys)
         if usable.weights is not None:
             self._weights.append(usable.weights)
+        if usable.offsets is not None:
+            self._offsets.append(usable.offsets)
         if usable.held_out is not None:
             self._held_out.append(usable.held_out)
         self._weightless += usable.weightless
@@ -135,6 +144,7 @@ class _Buffers:
             targets=self._targets.tensors(),
             keys=self._keys.tensors(),
             weights=self._weights.tensors(),
+            offsets=self._offsets.tensors(),
             flags=self._held_out.tensors(),
             skipped=skipped,
             weightless=self._weightless,
@@ -150,6 +160,7 @@ class _Usable:
     targets: npt.NDArray[Any]
     keys: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64] | None
+    offsets: npt.NDArray[np.float64] | None
     held_out: npt.NDArray[np.bool_] | None
     weightless: int
 
@@ -165,7 +176,7 @@ def _read_batch(
         if handle_invalid == "error":
             raise DataError(f"row {name}: {reason}; handleInvalid='skip' trains without such rows")
         skipped.add(name, reason)
-    weights, held_out = _optional(batch, WEIGHT), _optional(batch, HELD_OUT)
+    weights, offsets, held_out = (_optional(batch, name) for name in (WEIGHT, OFFSET, HELD_OUT))
     used = usable if weights is None else usable & (weights != 0)
     kept = used[tensors.valid]
     return _Usable(
@@ -173,6 +184,7 @@ def _read_batch(
         targets=targets.values[used],
         keys=np.asarray(batch.column(KEY).to_numpy())[used],
         weights=None if weights is None else weights[used],
+        offsets=None if offsets is None else offsets[used],
         held_out=None if held_out is None else held_out[used],
         weightless=int(usable.sum() - used.sum()),
     )

@@ -117,6 +117,8 @@ class Stepper:
     def _forward(self, state: TrainingState, batch: Batch, step: StepId) -> torch.Tensor:
         """Return the sum of this rank's losses, and add its scores."""
         outputs = self.compute.outputs(self._augmented(batch.features, step))
+        if batch.offsets is not None:
+            outputs = self.task.add_offsets(outputs, batch.offsets)
         losses = self.task.losses(outputs, batch.targets)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
