@@ -245,8 +245,8 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         started = time.monotonic()
         if self.row_columns() != RowColumns() or self.weighs_rows():
             raise ConfigurationError(
-                "rows that are streamed take no weightCol, offsetCol, classWeight, validationIndicatorCol or "
-                "validationDataFrame"
+                "rows that are streamed take no weightCol, offsetCol, classWeight, validationIndicatorCol, "
+                "validationDataFrame or validationFraction"
             )
         spark = SparkSession.active()
         if len(self.getFeaturesCols()) > 1:

@@ -141,7 +141,7 @@ def test_offsets_of_0_are_none_and_those_of_a_frame_to_validate_on_are_its_own(f
     apart = ImageRegressor(**settings, offsetCol="exposure", validationDataFrame=validation).fit(training)
     assert apart.weights == marked.weights
     assert apart.summary.records[0].validation == marked.summary.records[0].validation
-    with pytest.raises(SchemaError, match="validationDataFrame doesn't fit .*: there is no column 'exposure'"):
+    with pytest.raises(SchemaError, match=r"validationDataFrame doesn't fit .*: there is no column 'exposure'"):
         ImageRegressor(offsetCol="exposure", validationDataFrame=validation.drop("exposure")).fit(training)
 
 

@@ -69,6 +69,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "stoppingRounds": (2, {}),
     "stoppingTolerance": (0.1, {}),
     "topK": (2, {}),
+    "validationFraction": (0.5, {}),
     "validationIndicatorCol": ("odd", {}),
     "warmupEpochs": (0.5, {}),
     "weightCol": ("id", {}),

@@ -120,6 +120,11 @@ BAD = {
     "topK": [(0, "topK=0; accepted: integers from 1 up")],
     "trackers": [(["nothing"], "trackers.*'nothing'")],
     "validationDataFrame": [("rows", r"validationDataFrame='rows'; accepted: a pyspark\.sql\.DataFrame")],
+    "validationFraction": [
+        (1.0, "validationFraction=1.0; accepted: numbers from 0 up to, not including, 1"),
+        (-0.1, "validationFraction=-0.1; accepted"),
+        (float("nan"), "validationFraction=nan; accepted"),
+    ],
     "validationIndicatorCol": [
         ("missing", "there is no column 'missing'"),
         ("label", "validationIndicatorCol='label' is int; accepted: booleans"),

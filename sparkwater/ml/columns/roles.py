@@ -15,6 +15,35 @@ from sparkwater.errors import SchemaError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+#: Digits of a hash by which a share is chosen: as many as a double holds.
+_BITS = 53
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of the rows by a hash of their content: the same rows on any partitioning, and equal rows together.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns that are hashed.
+    fraction : float
+        In (0, 1).
+    seed : int
+        Another one gives other rows.
+    """
+
+    columns: tuple[str, ...]
+    fraction: float
+    seed: int
+
+    def chosen(self) -> Column:
+        """Return whether a row is one of them."""
+        content = [F.col(f"`{name}`") for name in self.columns]
+        # A hash of its own: those of folds and of workers leave only some values to their rows.
+        number = F.xxhash64(F.lit("validationFraction"), F.lit(self.seed), *content)
+        return F.shiftrightunsigned(number, 64 - _BITS) < F.lit(round(self.fraction * 2**_BITS))
+
 
 @dataclass(frozen=True)
 class RowColumns:
@@ -24,14 +53,15 @@ class RowColumns:
     ----------
     weight : str or None
         The column of weights; None where all weigh 1.
-    held_out : str, bool or None
-        The column that is true for rows to validate on, or one value for all rows; None without such rows.
+    held_out : str, Share, bool or None
+        The column that is true for rows to validate on, a share of the rows, or one value for all rows; None without
+        such rows.
     offset : str or None
         The column of offsets, on the scale of the link; None where all are 0.
     """
 
     weight: str | None = None
-    held_out: str | bool | None = None
+    held_out: str | Share | bool | None = None
     offset: str | None = None
 
     def check(self, schema: T.StructType) -> None:
@@ -63,6 +93,8 @@ class RowColumns:
 
     def held_out_value(self) -> Column:
         """Return whether a row is to validate on."""
+        if isinstance(self.held_out, Share):
+            return self.held_out.chosen()
         return F.col(f"`{self.held_out}`") if isinstance(self.held_out, str) else F.lit(self.held_out or False)
 
     def training_weight(self) -> Column:

@@ -124,7 +124,7 @@ class ClassifierParams(TrainingParams):
         check_label_type(schema, name, sets=True)
         if is_label_set(schema, name) and self.getOffsetCol() is not None:
             raise ConfigurationError(
-                f"offsetCol={self.getOffsetCol()!r} is for one class a row; labelCol={name!r} is an array: clear offsetCol"
+                f"offsetCol={self.getOffsetCol()!r} is for one class a row; labelCol={name!r} is an array: unset it"
             )
         if is_label_set(schema, name) and self.weighs_rows():
             raise ConfigurationError(

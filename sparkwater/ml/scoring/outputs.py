@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -130,17 +130,11 @@ def add_outputs(
     ConfigurationError
         If two outputs have one name.
     """
-    names = [output.name for output in outputs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ConfigurationError(f"two output columns are named {twice[0]!r}; accepted: a name of its own for each")
-    taken = [output.name for output in outputs if output.name in frame.columns]
-    if taken:
-        raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
+    _check_names(frame, [output.name for output in outputs])
     name = row_name(frame, features.field.name, params.getIdCol())
     scored = frame.withColumn(_CHECKED, checked_features(frame, features))
     tensor, problem = F.col(_CHECKED)["tensor"], F.col(_CHECKED)["problem"]
-    given, takes = tensor, pd.Series
+    given, takes = tensor, cast(type[Any], pd.Series)
     if roles is not None and roles.offset is not None:
         unfit = roles.problem()
         given = F.struct(F.when(unfit.isNull(), tensor).alias("tensor"), roles.offset_value().alias("offset"))
@@ -153,6 +147,15 @@ def add_outputs(
     }
     scored = scored.withColumns({**results, _PROBLEM: F.coalesce(problem, scores["problem"])}).drop(_SCORES, _CHECKED)
     return resolve_invalid(scored, list(results), _PROBLEM, name, params.getHandleInvalid())
+
+
+def _check_names(frame: DataFrame, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigurationError(f"two output columns are named {twice[0]!r}; accepted: a name of its own for each")
+    taken = [name for name in names if name in frame.columns]
+    if taken:
+        raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
 
 
 def _field(position: int) -> str:
