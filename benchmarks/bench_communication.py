@@ -28,7 +28,8 @@ from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute
-from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.loop import train

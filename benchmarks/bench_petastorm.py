@@ -34,7 +34,7 @@ from sessions import check_digits, start_spark
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.conversions.images.idx import read_idx_pair
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
-from sparkwater.gpu.rows.held import KEY, LABEL, NAME, PROBLEM, TENSOR
+from sparkwater.gpu.rows.reading import KEY, LABEL, NAME, PROBLEM, TENSOR
 
 SPEC = TensorSpec("uint8", (1, 28, 28))
 SAMPLE = Path(__file__).parents[1] / "build" / "mnist_png"

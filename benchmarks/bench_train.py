@@ -29,7 +29,8 @@ from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute, choose_layout
-from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.rows.scaling import measure_scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.kept_memory import kept_heap

@@ -45,6 +45,8 @@ class TrainConfig:
         Whether rows have weights.
     validation : bool
         Whether rows are held out to validate on.
+    validation_fraction : float
+        Share of the rows that were chosen for it; 0 where others were.
     stopping_metric, stopping_rounds, stopping_tolerance : str, int, float
         See `sparkwater.gpu.training.stopping.has_converged`; an empty metric is the task's first.
     keep_best : bool
@@ -93,6 +95,7 @@ class TrainConfig:
     layer_decay: float = 1.0
     weighted: bool = False
     validation: bool = False
+    validation_fraction: float = 0.0
     stopping_metric: str = ""
     stopping_rounds: int = 0
     stopping_tolerance: float = 0.0

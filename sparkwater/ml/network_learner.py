@@ -148,6 +148,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
     ) -> M:
         network, spec, task = choice.network, choice.features.spec, self.make_task(choice.labels(labels))
         self._check_stopping(task)
+        self.check_offsets(task)
         check_network(network, network_shape(spec), task.outputs, zero_inputs(spec))
         collective = self.choose_collective(frame.sparkSession, self.getNumWorkers())
         job = self._rank_job(choice, task, labels.rows, store, collective)
@@ -245,7 +246,8 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         started = time.monotonic()
         if self.row_columns() != RowColumns() or self.weighs_rows():
             raise ConfigurationError(
-                "rows that are streamed take no weightCol, classWeight, validationIndicatorCol or validationDataFrame"
+                "rows that are streamed take no weightCol, offsetCol, classWeight, validationIndicatorCol, "
+                "validationDataFrame or validationFraction"
             )
         spark = SparkSession.active()
         if len(self.getFeaturesCols()) > 1:

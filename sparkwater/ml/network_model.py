@@ -12,6 +12,7 @@ from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.ml.columns.features import trained_features
+from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import FittedNetwork
@@ -97,4 +98,7 @@ class NetworkModel(Model, PredictorParams, SavedStage):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
-        return add_predictions(dataset, features, self.fitted, self.prediction_columns(), self)
+        columns = RowColumns(offset=self.getOffsetCol())
+        columns.check(dataset.schema)
+        self.check_offsets(self.fitted.trained.task)
+        return add_predictions(dataset, features, self.fitted, self.prediction_columns(), self, columns)

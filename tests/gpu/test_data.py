@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import DataError
-from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, RankRows, load_rows
+from sparkwater.gpu.rows.held import BLOCK_ROWS, RankRows, load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
+from sparkwater.gpu.rows.reading import MAX_LISTED
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.tasks.classification import Classes
 
@@ -240,10 +241,10 @@ def test_blocks_are_all_rows_once() -> None:
     assert torch.equal(torch.cat(list(rows.blocks())), canonical(rows)[0])
 
 
-def test_weights_and_flags_stay_with_their_rows() -> None:
+def test_weights_offsets_and_flags_stay_with_their_rows() -> None:
     ids = list(range(40))
-    weights = pa.array([row % 5 / 2 for row in ids])
-    batch = batch_of(ids, weight=weights, held_out=pa.array([row % 4 == 3 for row in ids]))
+    weights, offsets = pa.array([row % 5 / 2 for row in ids]), pa.array([row * 1.5 for row in ids])
+    batch = batch_of(ids, weight=weights, offset=offsets, held_out=pa.array([row % 4 == 3 for row in ids]))
     parts = pa.Table.from_batches([batch]).to_batches(max_chunksize=7)
     for rows in (load_rows(parts, SPEC, TASK, "error"), load_rows(parts[::-1], SPEC, TASK, "error")):
         held_out = rows.held_out
@@ -255,6 +256,8 @@ def test_weights_and_flags_stay_with_their_rows() -> None:
             taken = part.take(torch.arange(len(part)))
             assert taken.weights is not None
             assert taken.weights.tolist() == [row % 5 / 2 for row in ids_of(part)]
+            assert taken.offsets is not None
+            assert taken.offsets.tolist() == [row * 1.5 for row in ids_of(part)]
             assert sum(len(batch.targets) for batch in part.scan(3)) == len(part)
     plan = plan_epoch([len(rows)], 10, 3, 0)
     steps = [batch.weights.sum() for batch in rows.batches(plan, 0) if batch.weights is not None]
@@ -264,13 +267,15 @@ def test_weights_and_flags_stay_with_their_rows() -> None:
     assert rows.step_weights(plan, 0, replace(TASK, class_weights=weights)).tolist() == torch.stack(by_class).tolist()
 
 
-def test_equal_rows_of_different_weights_have_one_order() -> None:
+@pytest.mark.parametrize("name", ["weight", "offset"])
+def test_equal_rows_of_different_weights_and_offsets_have_one_order(name: str) -> None:
     equal = {"key": pa.array([7, 7, 7], pa.int64()), "tensor": tensors_to_arrow(pictures([3, 3, 3]))}
     label = pa.array([1.0, 1.0, 1.0])
     taken = []
-    for weights in ([2.0, 1.0, 3.0], [3.0, 2.0, 1.0]):
-        batch = batch_of([0, 1, 2], **equal, label=label, weight=pa.array(weights))
-        taken.append(load_rows([batch], SPEC, TASK, "error").take(torch.arange(3)).weights)
+    for values in ([2.0, 1.0, 3.0], [3.0, 2.0, 1.0]):
+        batch = batch_of([0, 1, 2], **equal, label=label, **{name: pa.array(values)})
+        rows = load_rows([batch], SPEC, TASK, "error").take(torch.arange(3))
+        taken.append(getattr(rows, f"{name}s"))
     assert taken[0].tolist() == taken[1].tolist() == [1.0, 2.0, 3.0]
 
 
@@ -280,12 +285,14 @@ def test_a_row_with_a_given_problem_is_not_used_though_its_tensor_is_there() -> 
     assert (len(rows), rows.skipped.listed) == (1, [("row-2", "the weight is -1.0")])
 
 
-def test_other_weights_labels_and_roles_of_the_same_rows_are_other_contents() -> None:
+def test_other_weights_offsets_labels_and_roles_of_the_same_rows_are_other_contents() -> None:
     ids = list(range(6))
     usual: dict[str, Any] = {"weight": pa.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0]), "held_out": pa.array([False] * 6)}
     others: list[dict[str, Any]] = [
         {},
         {"weight": pa.array([1.0, 3.0, 1.0, 1.0, 1.0, 1.0])},
+        {"offset": pa.array([0.0] * 6)},
+        {"offset": pa.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0])},
         {"held_out": pa.array([True] + [False] * 5)},
         {"label": pa.array([CLASSES[(row + 1) % 4] for row in ids])},
         {"key": pa.array([key_of(row + 1) for row in ids], pa.int64())},

@@ -13,7 +13,8 @@ from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.rows.held import RankRows, SkippedRows
+from sparkwater.gpu.rows.held import RankRows
+from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.loop import train

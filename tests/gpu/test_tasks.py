@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.tasks import TASKS, ClassificationTask, MultiLabelTask, RegressionTask, Task, task_from_dict
@@ -177,6 +178,30 @@ def test_row_weights_are_there_where_the_task_says_so(task: Task) -> None:
         assert weights.dtype == torch.float32
         expected = [task.class_weights[target] for target in rows.targets]  # type: ignore[attr-defined]
         assert weights.tolist() == expected
+
+
+@EACH
+def test_offsets_are_added_on_the_scale_of_the_link_or_refused(task: Task) -> None:
+    rows, offsets = scored(task, 20), torch.linspace(-4, 5, 20, dtype=torch.float64)
+    if task.unfit_offsets():
+        with pytest.raises(RuntimeError):
+            task.add_offsets(rows.outputs, offsets)
+        return
+    beside = task.add_offsets(rows.outputs, offsets)
+    plain, raw = (task.adjust(outputs).double() for outputs in (rows.outputs, beside))
+    losses = task.losses(beside, rows.targets).double()
+    if isinstance(task, ClassificationTask):
+        torch.testing.assert_close(raw.diff(dim=1)[:, 0], plain.diff(dim=1)[:, 0] + offsets, rtol=0, atol=1e-5)
+        expected = functional.binary_cross_entropy_with_logits(
+            rows.outputs.diff(dim=1)[:, 0].double() + offsets, rows.targets.double(), reduction="none"
+        )
+    else:
+        assert isinstance(task, RegressionTask)
+        torch.testing.assert_close(raw[:, 0], plain[:, 0] + offsets)
+        shift = offsets.exp() if task.is_logarithmic else torch.ones(20, dtype=torch.float64)
+        less = rows.targets / shift if task.is_logarithmic else rows.targets - offsets
+        expected = shift * task.losses(rows.outputs.double(), less)
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
 
 
 #: Labels, and which of them can be used.

@@ -88,6 +88,22 @@ def test_numbers_are_measured_on_the_rows_that_are_trained(spark):
     assert (counts.center, counts.scale) == (pytest.approx(math.log(2), rel=1e-5), 1.0)
 
 
+def test_numbers_are_measured_without_their_offsets(spark):
+    rows = [(12.0, 1.0, 10.0), (-92.0, 3.0, -100.0), (5.0, 1.0, None), (7.0, 1.0, math.inf)]
+    frame = spark.createDataFrame(rows, "label double, weight double, offset double")
+    columns = RowColumns("weight", offset="offset")
+    found = find_numbers([(frame, columns)], "label", "gaussian")
+    assert (found.rows, found.center, found.scale) == (4, 6.5, pytest.approx(math.sqrt(6.75), rel=1e-5))
+    # The best mean of counts beside exposures: all counts by all exposures.
+    counts = [(3.0, 1.0, math.log(10.0)), (1.0, 2.0, math.log(0.5)), (0.0, 4.0, math.log(7.0))]
+    frame = spark.createDataFrame(counts, "label double, weight double, offset double")
+    found = find_numbers([(frame, columns)], "label", "poisson")
+    assert (found.center, found.scale) == (pytest.approx(math.log(5 / (10 + 1 + 28)), rel=1e-5), 1.0)
+    exposures = frame.withColumn("offset", frame["offset"] + 1000)
+    with pytest.raises(DataError, match="offsets are too large: with a logarithmic link an offset is the logarithm"):
+        find_numbers([(exposures, columns)], "label", "poisson")
+
+
 @pytest.mark.parametrize("far", [0.0, 1e9, -1234567890.0, 1e15])
 def test_units_keep_the_digits_of_labels_far_from_zero(spark, far):
     found = find_numbers([(labelled(spark, [far - 1, far + 1, far + 3]), RowColumns())], "label", "gaussian")

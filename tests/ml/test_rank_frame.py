@@ -7,7 +7,7 @@ from digits import tensor_frame
 from pyspark.sql import functions as F
 
 from sparkwater.errors import SchemaError
-from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
+from sparkwater.gpu.rows.reading import HELD_OUT, KEY, LABEL, NAME, OFFSET, PROBLEM, TENSOR, WEIGHT
 from sparkwater.ml.columns.features import resolve_features
 from sparkwater.ml.columns.labels import check_label_type
 from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
@@ -42,11 +42,14 @@ def test_keys_follow_from_content_label_and_seed_alone(frame):
     assert not set(keys(frame.withColumn("label", F.col("label") + 1))) & set(keys(frame))
 
 
-def test_weights_and_rows_to_validate_on_travel_beside_and_their_problems_with_them(frame):
-    rows = rank_frame([source(frame, RowColumns("weight", "held_out"))], "label", "id", 1).orderBy(NAME).collect()
+def test_weights_offsets_and_rows_to_validate_on_travel_beside_and_their_problems_with_them(frame):
+    frame = frame.withColumn("offset", F.when(F.col("id") != 3, F.col("id") * 2))
+    columns = RowColumns("weight", "held_out", "offset")
+    rows = rank_frame([source(frame, columns)], "label", "id", 1).orderBy(NAME).collect()
+    assert [row[OFFSET] for row in rows] == [0.0, 2.0, 4.0, None]
     assert [row[WEIGHT] for row in rows] == [-1.0, 0.0, 1.0, 2.0]
     assert [row[HELD_OUT] for row in rows] == [False, False, True, False]
-    assert [row[PROBLEM] for row in rows] == ["the weight is -1.0", None, None, None]
+    assert [row[PROBLEM] for row in rows] == ["the weight is -1.0", None, None, "the offset is null"]
 
 
 def check_labels(schema):

@@ -14,7 +14,7 @@ from sparkwater.ml import ImageClassifier, ImageRegressor
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
-    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers",
+    "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers", "offsetCol",
     "predictedLabelCol", "predictionCol", "probabilityCol", "rawPredictionCol", "startTimeout", "trackers",
     "validationDataFrame",
 }  # fmt: skip
@@ -75,6 +75,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "stoppingRounds": (2, {}),
     "stoppingTolerance": (0.1, {}),
     "topK": (2, {}),
+    "validationFraction": (0.5, {}),
     "validationIndicatorCol": ("odd", {}),
     "virtualAdversarialRadius": (2.0, {}),
     "warmupEpochs": (0.5, {}),

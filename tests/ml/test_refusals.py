@@ -103,6 +103,10 @@ BAD = {
         ({"width": (1, 2)}, r"networkArguments={'width': \(1, 2\)}; accepted: a dict of names"),
     ],
     "numWorkers": [(0, "numWorkers=0; accepted: integers from 1 up")],
+    "offsetCol": [
+        ("missing", "there is no column 'missing'"),
+        ("features", "offsetCol='features' is binary; accepted: numbers"),
+    ],
     "optimizer": [("lbfgs", "optimizer='lbfgs'; accepted: sgd, adam, adamw, adadelta, rmsprop")],
     "overwriteWithBestModel": [],
     "precision": [("float64", "precision='float64'; accepted: float32, bfloat16, float16")],
@@ -122,6 +126,11 @@ BAD = {
     "topK": [(0, "topK=0; accepted: integers from 1 up")],
     "trackers": [(["nothing"], "trackers.*'nothing'")],
     "validationDataFrame": [("rows", r"validationDataFrame='rows'; accepted: a pyspark\.sql\.DataFrame")],
+    "validationFraction": [
+        (1.0, "validationFraction=1.0; accepted: numbers from 0 up to, not including, 1"),
+        (-0.1, "validationFraction=-0.1; accepted"),
+        (float("nan"), "validationFraction=nan; accepted"),
+    ],
     "validationIndicatorCol": [
         ("missing", "there is no column 'missing'"),
         ("label", "validationIndicatorCol='label' is int; accepted: booleans"),
@@ -279,6 +288,7 @@ def test_labels_that_are_no_numbers(spark, kind):
             "stoppingMetric='error'; accepted for labelCol='label', which is array<int>: logloss, subsetError",
         ),
         ({"stoppingMetric": "topKError"}, "stoppingMetric='topKError'; accepted for labelCol='label'"),
+        ({"offsetCol": "id"}, "offsetCol='id' is for one class a row; labelCol='label' is an array"),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")

@@ -46,11 +46,24 @@ def test_unfit_rows_have_a_reason(frame):
     ]
 
 
+def test_offsets_are_doubles_and_those_that_are_none_have_a_reason(spark):
+    offsets = [1.5, -0.0, None, math.nan, math.inf, -math.inf]
+    frame = spark.createDataFrame([(i, offset) for i, offset in enumerate(offsets)], "id int, offset double")
+    columns = RowColumns(offset="offset")
+    assert str(values(frame, columns.offset_value())) == "[1.5, 0.0, None, nan, inf, -inf]"
+    reasons = ["the offset is null", "the offset is NaN", "the offset is Infinity", "the offset is -Infinity"]
+    assert values(frame, columns.problem()) == [None, None, *reasons]
+    assert values(frame, columns.training_weight()) == [1.0, 1.0, *[None] * 4]
+    whole = spark.createDataFrame([(0, 3)], "id int, offset int")
+    assert values(whole, columns.offset_value()) == [3.0]
+
+
 @pytest.mark.parametrize(("held_out", "weight"), [(None, 1.0), (False, 1.0), (True, None)])
 def test_without_columns_all_rows_take_part_alike(frame, held_out, weight):
     columns = RowColumns(None, held_out)
     assert values(frame, columns.training_weight()) == [weight] * len(ROWS)
     assert values(frame, columns.held_out_value()) == [bool(held_out)] * len(ROWS)
+    assert values(frame, columns.offset_value()) == [0.0] * len(ROWS)
     assert values(frame, columns.problem()) == [None] * len(ROWS)
 
 
@@ -59,6 +72,8 @@ def test_without_columns_all_rows_take_part_alike(frame, held_out, weight):
     [
         (RowColumns("held_out"), "weightCol='held_out' is boolean; accepted: numbers from 0 up"),
         (RowColumns("weight", "weight"), "validationIndicatorCol='weight' is double; accepted: booleans"),
+        (RowColumns(offset="held_out"), "offsetCol='held_out' is boolean; accepted: numbers"),
+        (RowColumns(offset="absent"), "no column 'absent'"),
         (RowColumns("absent"), "no column 'absent'"),
     ],
 )

@@ -108,7 +108,7 @@ def count_rows(reports: Sequence[Report], expected: int, validation: bool) -> li
     if validation and not held_out:
         raise DataError(
             f"there are no rows to validate on beside the {sum(rows)} to train on: validationIndicatorCol is false in "
-            "all rows, or validationDataFrame has none"
+            "all rows, validationDataFrame has none, or validationFraction is too small for so few rows"
         )
     return rows
 

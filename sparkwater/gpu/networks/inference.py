@@ -138,7 +138,9 @@ def _random_rows(trained: TrainedNetwork) -> Inputs:
     return rows if packed else rows[0]
 
 
-def predict_raw(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> npt.NDArray[np.floating[Any]]:
+def predict_raw(
+    trained: TrainedNetwork, tensors: npt.NDArray[np.generic], offsets: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.floating[Any]]:
     """Return raw predictions of rows.
 
     Parameters
@@ -147,6 +149,8 @@ def predict_raw(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> np
         The network to score with.
     tensors : numpy.ndarray
         Rows as they came: ``(rows, *trained.shape)``, or packed.
+    offsets : numpy.ndarray of float64, optional
+        Of the rows, on the scale of the link; without it there are none.
 
     Returns
     -------
@@ -157,6 +161,8 @@ def predict_raw(trained: TrainedNetwork, tensors: npt.NDArray[np.generic]) -> np
     if not len(tensors):
         return np.empty((0, trained.task.outputs), np.float32)
     with torch.inference_mode():
-        outputs = [compute.outputs(block) for block in torch.split(as_torch(tensors), BATCH_ROWS)]
-        raw = trained.task.adjust(torch.cat(outputs))
+        outputs = torch.cat([compute.outputs(block) for block in torch.split(as_torch(tensors), BATCH_ROWS)])
+        if offsets is not None:
+            outputs = trained.task.add_offsets(outputs, torch.from_numpy(offsets))
+        raw = trained.task.adjust(outputs)
     return np.asarray(raw.numpy())

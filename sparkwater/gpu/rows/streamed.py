@@ -15,8 +15,9 @@ from sparkwater.conversions.petastorm.rows import PetastormRows
 from sparkwater.conversions.petastorm.stream import rank_rows, stream
 from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch, SkippedRows
+from sparkwater.gpu.rows.held import BLOCK_ROWS, Batch
 from sparkwater.gpu.rows.plan import EpochPlan
+from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.tasks import Task
 
 

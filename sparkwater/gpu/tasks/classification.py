@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from torch.nn import functional
 from typing_extensions import Self
 
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -115,6 +116,15 @@ class ClassificationTask(Task):
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return log-odds that fit the rows as they are, without class weights."""
         return outputs - prior_shift(self.class_weights, outputs.device) if self.class_weights else outputs
+
+    def unfit_offsets(self) -> str | None:
+        """Return the reason why rows can't have offsets: they are added to the log-odds of two classes."""
+        classes = len(self.classes)
+        return None if classes == 2 else f"offsets are added to the log-odds of 2 classes; there are {classes}"
+
+    def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """Return outputs with offsets added to the log-odds of the second class over the first."""
+        return outputs + functional.pad(offsets[:, None], (1, 0)).to(outputs.dtype)
 
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return probabilities."""

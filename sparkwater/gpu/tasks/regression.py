@@ -109,6 +109,14 @@ class RegressionTask(Task):
             return huber(residuals, self.delta)
         return pinball(residuals, self.quantile) if self.distribution == "quantile" else residuals.abs()
 
+    def unfit_offsets(self) -> str | None:
+        """Return None: rows can have offsets."""
+        return None
+
+    def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """Return outputs with offsets added, in double precision: it keeps the digits of labels near large offsets."""
+        return outputs.double() + (offsets / self.scale)[:, None]
+
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return predictions on the scale of the link: of labels, or of their logarithms for ``poisson``."""
         return outputs.double() * self.scale + self.center

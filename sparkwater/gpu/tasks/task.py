@@ -162,6 +162,22 @@ class Task(ABC):
         """Return raw predictions, on the scale of the link, from the network's outputs; ``(rows, outputs)`` both."""
         return outputs
 
+    def unfit_offsets(self) -> str | None:
+        """Return the reason why rows can't have offsets, or None where they can."""
+        return f"{self.kind} takes no offsets"
+
+    def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """Return outputs with the rows' offsets added: `adjust` gives raw predictions larger by as much.
+
+        Parameters
+        ----------
+        outputs : torch.Tensor
+            Of the network, ``(rows, outputs)``.
+        offsets : torch.Tensor
+            float64 ``(rows,)``, on the scale of the link.
+        """
+        raise NotImplementedError(self.unfit_offsets())
+
     @abstractmethod
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return predictions from raw ones, by the inverse of the link.

@@ -29,6 +29,24 @@ def member_losses(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> t
     return losses.view(rows, members).mean(dim=1)
 
 
+def with_offsets(task: Task, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """Return outputs with the rows' offsets added, to each member's.
+
+    Parameters
+    ----------
+    task : Task
+        What the network learns.
+    outputs : torch.Tensor
+        ``(rows, outputs)``, or ``(rows, members, outputs)``.
+    offsets : torch.Tensor
+        float64 ``(rows,)``, on the scale of the link.
+    """
+    if outputs.dim() == 2:
+        return task.add_offsets(outputs, offsets)
+    shifted = task.add_offsets(outputs.flatten(0, 1), offsets.repeat_interleave(outputs.shape[1]))
+    return shifted.view(outputs.shape)
+
+
 def mean_of_members(outputs: torch.Tensor) -> torch.Tensor:
     """Return outputs of rows, ``(rows, outputs)``: where the network has members, the mean of theirs."""
     return outputs if outputs.dim() == 2 else outputs.mean(dim=1)

@@ -23,7 +23,7 @@ from sparkwater.gpu.tasks import Task
 from sparkwater.gpu.training.adversarial import Adversary
 from sparkwater.gpu.training.batch_statistics import copied_buffers, stored_statistics
 from sparkwater.gpu.training.gradients import GradientSum
-from sparkwater.gpu.training.members import mean_of_members, member_losses
+from sparkwater.gpu.training.members import mean_of_members, member_losses, with_offsets
 from sparkwater.gpu.training.optimizers import set_step
 from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.training.schedules import Length, learning_rate, momentum, weight_decay
@@ -132,7 +132,8 @@ class Stepper:
         """Return the sum of this rank's losses, and add its scores."""
         inputs = self.compute.inputs(self._augmented(batch.features, step))
         outputs = self.compute.outputs_of(inputs)
-        losses = member_losses(self.task, outputs, batch.targets)
+        shifted = outputs if batch.offsets is None else with_offsets(self.task, outputs, batch.offsets)
+        losses = member_losses(self.task, shifted, batch.targets)
         if self.config.virtual_adversarial_radius:
             losses = losses + self._adversarial_losses(state, inputs, outputs, step)
         if batch.weights is not None:
@@ -141,7 +142,7 @@ class Stepper:
         if in_task is not None:
             losses = losses * in_task
         with torch.no_grad():
-            state.sums.add(self.task.adjust(mean_of_members(outputs)), batch.targets, batch.weights)
+            state.sums.add(self.task.adjust(mean_of_members(shifted)), batch.targets, batch.weights)
         return losses.sum()
 
     def _adversarial_losses(

@@ -38,7 +38,10 @@ def score_rows(
     """
     with _evaluating(network), torch.no_grad():
         for batch in feed(rows.scan(), compute.device):
-            sums.add(task.adjust(compute.outputs(batch.features)), batch.targets, batch.weights)
+            outputs = compute.outputs(batch.features)
+            if batch.offsets is not None:
+                outputs = task.add_offsets(outputs, batch.offsets)
+            sums.add(task.adjust(outputs), batch.targets, batch.weights)
 
 
 @contextmanager

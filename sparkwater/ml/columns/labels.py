@@ -18,7 +18,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.tasks.classification import Classes, ClassificationTask
 from sparkwater.gpu.tasks.multilabel import MultiLabelTask
 from sparkwater.gpu.tasks.regression import RegressionTask
-from sparkwater.ml.columns.roles import RowColumns
+from sparkwater.ml.columns.roles import RowColumns, less_offsets
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -281,7 +281,8 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
     DataError
         If there are no rows, or no label that the distribution admits.
     """
-    task, rows, label = RegressionTask(distribution), _labelled(parts, name), F.col("label")
+    task, label = RegressionTask(distribution), F.col("label")
+    rows = less_offsets(_labelled(parts, name), task.is_logarithmic)
     valid = ~F.isnan(label) & (F.abs(label) < math.inf) & (label >= task.least) & (F.col("weight") > 0)
     one = rows.where(valid).select("label").first()
     # Around any label: sums of squares of labels far from 0 would lose their digits.
@@ -300,6 +301,8 @@ def find_numbers(parts: Sequence[tuple[DataFrame, RowColumns]], name: str, distr
         raise DataError(
             f"labelCol={name!r}: none of {found['rows']} rows has a label to train on; accepted: {task.accepted}"
         )
+    if not math.isfinite(found["weight"]):
+        raise DataError("offsets are too large: with a logarithmic link an offset is the logarithm of an exposure")
     shift = found["first"] / found["weight"]
     mean, variance = origin + shift, found["second"] / found["weight"] - shift * shift
     center, scale = _units(mean, variance, task, name)
@@ -330,9 +333,13 @@ def vector_positions(classes: Classes) -> Sequence[int]:
 
 
 def _labelled(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> DataFrame:
-    """Return the labels of all rows, with the weights of those to train on."""
+    """Return the labels and offsets of all rows, with the weights of those to train on."""
     labelled = (
-        frame.select(label_values(frame, name).alias("label"), columns.training_weight().alias("weight"))
+        frame.select(
+            label_values(frame, name).alias("label"),
+            columns.training_weight().alias("weight"),
+            columns.offset_value().alias("offset"),
+        )
         for frame, columns in parts
     )
     return reduce(DataFrame.unionAll, labelled)

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, StringType, StructType
 from sparkwater.conversions.images.columns import check_schemes
 from sparkwater.conversions.stages.invalid import row_name
 from sparkwater.errors import SchemaError
-from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
+from sparkwater.gpu.rows.reading import HELD_OUT, KEY, LABEL, NAME, OFFSET, PROBLEM, TENSOR, WEIGHT
 from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
 from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
@@ -30,7 +30,7 @@ class RowSource:
     features : FeatureColumn
         Its features columns.
     columns : RowColumns
-        Its columns of weights and validation flags.
+        Its columns of weights, offsets and validation flags.
     """
 
     frame: DataFrame
@@ -92,7 +92,7 @@ def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) ->
 
 
 def rank_frame(sources: Sequence[RowSource], label: str, identity: str | None, seed: int) -> DataFrame:
-    """Return the ranks' columns: tensors, labels, names, a hash of each row's content, weights and roles.
+    """Return the ranks' columns: tensors, labels, names, a hash of each row's content, weights, offsets and roles.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def _rank_rows(source: RowSource, label: str, identity: str | None, seed: int) -
     parts = {}
     if columns.weight is not None:
         parts[WEIGHT] = columns.weight_value()
+    if columns.offset is not None:
+        parts[OFFSET] = columns.offset_value()
     if columns.held_out is not None:
         parts[HELD_OUT] = columns.held_out_value()
     rows = frame.select(

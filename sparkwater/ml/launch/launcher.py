@@ -23,7 +23,7 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import NOBODY, Observer
-from sparkwater.gpu.rows.held import KEY
+from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.display import both, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering

@@ -122,6 +122,10 @@ class ClassifierParams(TrainingParams):
         """
         name = self.getLabelCol()
         check_label_type(schema, name, sets=True)
+        if is_label_set(schema, name) and self.getOffsetCol() is not None:
+            raise ConfigurationError(
+                f"offsetCol={self.getOffsetCol()!r} is for one class a row; labelCol={name!r} is an array: unset it"
+            )
         if is_label_set(schema, name) and self.weighs_rows():
             raise ConfigurationError(
                 f"classWeight={self.getClassWeight()!r} is for one class a row; labelCol={name!r} is an array: set "

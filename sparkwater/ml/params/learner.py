@@ -13,7 +13,7 @@ from sparkwater.ml.params.compute import ComputeParams
 from sparkwater.ml.params.network import HasNetwork
 from sparkwater.ml.params.observing import ObservingParams
 from sparkwater.ml.params.recipe import RecipeParams
-from sparkwater.ml.params.row_roles import RowParams
+from sparkwater.ml.params.row_roles import HasOffsetCol, RowParams
 from sparkwater.ml.params.stopping import StoppingParams
 
 
@@ -45,7 +45,7 @@ class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
         return several or [self.getFeaturesCol()]
 
 
-class PredictorParams(ScoringParams, HasLabelCol, HasPredictionCol, HasImageShape, HasNetwork):
+class PredictorParams(ScoringParams, HasLabelCol, HasPredictionCol, HasOffsetCol, HasImageShape, HasNetwork):
     """Params that an estimator and its model share."""
 
     labelCol: Setting[str] = setting("label", "label column: strings, booleans, or the numbers 0, 1, 2 and so on")

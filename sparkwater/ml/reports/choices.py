@@ -31,6 +31,7 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "network": job.network.name,
         "collective": job.collective,
         "overwriteWithBestModel": job.config.keep_best,
+        **({"validationFraction": job.config.validation_fraction} if job.config.validation_fraction else {}),
         **job.task.choices(),
         "scaling": [
             {

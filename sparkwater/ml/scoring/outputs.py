@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from sparkwater.conversions.tensors.arrow import tensors_to_arrow, usable_tensor
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml.columns.features import FeatureColumn, checked_features
+from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.launch.python_worker import exempt_modules
 
 if TYPE_CHECKING:
@@ -100,8 +101,9 @@ def add_outputs(
     frame: DataFrame,
     features: FeatureColumn,
     outputs: Sequence[Output],
-    compute: Callable[[Values], Sequence[Values]],
+    compute: Callable[..., Sequence[Values]],
     params: ScoringParams,
+    roles: RowColumns | None = None,
 ) -> DataFrame:
     """Return the DataFrame with columns that are computed from its features; rows, their order and columns stay.
 
@@ -114,10 +116,12 @@ def add_outputs(
     outputs : sequence of Output
         The columns to add.
     compute : callable
-        Function of the tensors of some rows, at least one, that gives the values of each output; it runs on the
-        executors.
+        Function of the tensors of some rows, at least one, and of their offsets where there are some, that gives the
+        values of each output; it runs on the executors.
     params : ScoringParams
         Treatment and names of rows that can't be used.
+    roles : RowColumns, optional
+        The column of offsets, where there is one.
 
     Raises
     ------
@@ -126,24 +130,32 @@ def add_outputs(
     ConfigurationError
         If two outputs have one name.
     """
-    names = [output.name for output in outputs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ConfigurationError(f"two output columns are named {twice[0]!r}; accepted: a name of its own for each")
-    taken = [output.name for output in outputs if output.name in frame.columns]
-    if taken:
-        raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
+    _check_names(frame, [output.name for output in outputs])
     name = row_name(frame, features.field.name, params.getIdCol())
     scored = frame.withColumn(_CHECKED, checked_features(frame, features))
-    scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, compute)(F.col(_CHECKED)["tensor"]))
+    tensor, problem = F.col(_CHECKED)["tensor"], F.col(_CHECKED)["problem"]
+    given, takes = tensor, cast(type[Any], pd.Series)
+    if roles is not None and roles.offset is not None:
+        unfit = roles.problem()
+        given = F.struct(F.when(unfit.isNull(), tensor).alias("tensor"), roles.offset_value().alias("offset"))
+        problem, takes = F.coalesce(problem, unfit), pd.DataFrame
+    scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, compute, takes)(given))
     scores = F.col(_SCORES)
     results = {
         output.name: output.column(scores[_field(position)]).alias(output.name, metadata=output.metadata)
         for position, output in enumerate(outputs)
     }
-    problem = F.coalesce(F.col(_CHECKED)["problem"], scores["problem"])
-    scored = scored.withColumns({**results, _PROBLEM: problem}).drop(_SCORES, _CHECKED)
+    scored = scored.withColumns({**results, _PROBLEM: F.coalesce(problem, scores["problem"])}).drop(_SCORES, _CHECKED)
     return resolve_invalid(scored, list(results), _PROBLEM, name, params.getHandleInvalid())
+
+
+def _check_names(frame: DataFrame, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigurationError(f"two output columns are named {twice[0]!r}; accepted: a name of its own for each")
+    taken = [name for name in names if name in frame.columns]
+    if taken:
+        raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
 
 
 def _field(position: int) -> str:
@@ -151,16 +163,21 @@ def _field(position: int) -> str:
 
 
 def _scorer(
-    spec: TensorSpec, outputs: Sequence[Output], compute: Callable[[Values], Sequence[Values]]
+    spec: TensorSpec, outputs: Sequence[Output], compute: Callable[..., Sequence[Values]], takes: type[Any]
 ) -> Callable[[Column], Column]:
-    """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker."""
+    """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker.
+
+    It takes a Series of tensors, or a DataFrame of tensors and offsets.
+    """
     fields = [T.StructField(_field(position), output.computed_type) for position, output in enumerate(outputs)]
     returns = T.StructType([*fields, T.StructField("problem", T.StringType())])
 
-    def score(batch: pd.Series[Any]) -> pd.DataFrame:
-        tensors = usable_tensors(pa.array(batch, type=pa.binary(), from_pandas=True), spec)
+    def score(batch: Any) -> pd.DataFrame:
+        given = batch if takes is pd.Series else batch["tensor"]
+        tensors = usable_tensors(pa.array(given, type=pa.binary(), from_pandas=True), spec)
         if len(tensors.values):
-            values = compute(tensors.values)
+            offsets = () if takes is pd.Series else (batch["offset"].to_numpy(np.float64)[tensors.valid],)
+            values = compute(tensors.values, *offsets)
             exempt_modules()  # which the first call has loaded
         else:
             values = [_nothing(output.spec) for output in outputs]
@@ -172,7 +189,7 @@ def _scorer(
 
     # As ML vectors hold them, whatever the dtype: a batch passes the JVM as well.
     row_bytes = sum(8 * output.spec.size for output in outputs)
-    return executor_function(score, returns, row_bytes=row_bytes)
+    return executor_function(score, returns, takes, row_bytes)
 
 
 def _members(values: Values, valid: npt.NDArray[np.bool_]) -> pa.Array:

@@ -14,6 +14,7 @@ from sparkwater.gpu.networks.inference import predict_raw
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
 from sparkwater.ml.columns.features import FeatureColumn
 from sparkwater.ml.columns.labels import vector_positions
+from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.scoring.outputs import Output, Values, add_outputs
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ class PredictionColumns:
 
 
 def add_predictions(
-    frame: DataFrame, features: FeatureColumn, fitted: FittedNetwork, columns: PredictionColumns, params: ScoringParams
+    frame: DataFrame,
+    features: FeatureColumn,
+    fitted: FittedNetwork,
+    columns: PredictionColumns,
+    params: ScoringParams,
+    roles: RowColumns,
 ) -> DataFrame:
     """Return the DataFrame with the prediction columns of the network's task.
 
@@ -61,6 +67,8 @@ def add_predictions(
         The columns to add.
     params : ScoringParams
         Treatment and names of rows that can't be used.
+    roles : RowColumns
+        The column of offsets, where there is one.
 
     Raises
     ------
@@ -71,11 +79,11 @@ def add_predictions(
     wanted = {param: output for param, output in columns.outputs.items() if output.name}
     compute = columns.compute
 
-    def predict(tensors: Values) -> list[Values]:
-        values = compute(predict_raw(trained, tensors).astype(np.float64))
+    def predict(tensors: Values, offsets: Numbers | None = None) -> list[Values]:
+        values = compute(predict_raw(trained, tensors, offsets).astype(np.float64))
         return [values[param] for param in wanted]
 
-    return add_outputs(frame, features, list(wanted.values()), predict, params)
+    return add_outputs(frame, features, list(wanted.values()), predict, params, roles)
 
 
 def class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
