@@ -61,7 +61,13 @@ def test_what_is_learned_beside_offsets_is_what_is_learned_of_labels_less_offset
 
 
 def test_two_ranks_of_which_one_may_have_no_rows_learn_what_one_rank_learns(tmp_path: Path) -> None:
-    usual: dict[str, Any] = {"kind": "regression", "held_out": HELD_OUT, "collective": "memory", **SETTINGS, "batch_size": 100}
+    usual: dict[str, Any] = {
+        "kind": "regression",
+        "held_out": HELD_OUT,
+        "collective": "memory",
+        **SETTINGS,
+        "batch_size": 100,
+    }
     jobs = {
         "halves": {**usual, "starts": [0, 30, ROWS], "offsets": True},
         "nothing on one": {**usual, "starts": [0, ROWS, ROWS], "offsets": True},
