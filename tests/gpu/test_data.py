@@ -17,7 +17,7 @@ from sparkwater.errors import DataError
 from sparkwater.gpu.rows.held import BLOCK_ROWS, MAX_LISTED, RankRows, load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.tasks import ClassificationTask
-from sparkwater.gpu.tasks.classification import Classes
+from sparkwater.gpu.tasks.classes import Classes
 
 SPEC = TensorSpec("uint8", (1, 4, 5))
 CLASSES = (0.0, 1.0, 2.0, 5.0)

@@ -70,8 +70,8 @@ def test_predictions_are_what_sparks_evaluators_take_and_metrics_are_theirs(firs
 def test_the_summary_has_the_metrics_of_numbers(first) -> None:
     summary = first[0].summary
     history = summary.history
-    metrics = ["rmse", "mae", "r2", "meanDeviance"]
-    validation = ["validationRmse", "validationMae", "validationR2", "validationMeanDeviance"]
+    metrics = ["rmse", "mae", "r2", "meanDeviance", "rmsle"]
+    validation = ["validationRmse", "validationMae", "validationR2", "validationMeanDeviance", "validationRmsle"]
     assert history.columns == [
         "epoch", "rows", "loss", "seconds", "rowsPerSecond", "learningRate", *metrics, *validation
     ]  # fmt: skip

@@ -6,18 +6,16 @@ import pytest
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
-from sparkwater.ml.columns.labels import (
+from sparkwater.ml.columns.classes import (
     MAX_CLASSES,
     ClassColumn,
     LabelSetColumn,
-    NumberColumn,
     check_label_type,
-    check_number_type,
     find_classes,
     find_label_sets,
-    find_numbers,
     vector_positions,
 )
+from sparkwater.ml.columns.numbers import NumberColumn, check_number_type, find_numbers
 from sparkwater.ml.columns.roles import RowColumns
 
 
