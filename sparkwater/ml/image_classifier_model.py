@@ -23,7 +23,7 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
 
     @property
     def classes(self) -> list[float] | list[str]:
-        """The labels, sorted or in the order of ``ordinal``; probability ``i`` of a row with string labels is that of ``classes[i]``."""
+        """The labels, sorted, or in the order of ``ordinal``; strings have their probabilities in this order."""
         return list(self._task.classes)  # type: ignore[return-value]
 
     @property

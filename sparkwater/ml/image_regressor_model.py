@@ -13,7 +13,8 @@ class ImageRegressorModel(RegressorColumns, NetworkModel):
     """A trained `ImageRegressor`.
 
     ``transform`` keeps every row, its order within a partition and all its columns, and adds ``prediction``, a
-    double, and ``quantiles``, a vector, where several are predicted. It scores Arrow batches on the executors; a Python worker builds the network once.
+    double, and, where several quantiles are predicted, ``quantiles``, a vector. It scores Arrow batches on the
+    executors; a Python worker builds the network once.
     """
 
     kind = "regression"

@@ -102,7 +102,7 @@ def test_a_network_begins_at_the_shares_of_the_classes() -> None:
 def test_strings_stand_in_their_own_order_and_numbers_in_theirs() -> None:
     assert OrdinalTask(("low", "high")).names == ("low", "high")
     for classes in ((1.0, 0.0), ("low", "low"), ("low",), (0.0,)):
-        with pytest.raises(ValueError, match="order|sorted"):
+        with pytest.raises(ValueError, match=r"order|sorted"):
             OrdinalTask(classes)  # type: ignore[arg-type]
 
 

@@ -88,7 +88,7 @@ class Curves:
     def thresholds(self) -> torch.Tensor:
         """Return the table by threshold, ``(rows, len(THRESHOLD_COLUMNS))``: the best one, and shares of the rows."""
         shares = torch.arange(1, MAX_THRESHOLDS, dtype=torch.float64) / (MAX_THRESHOLDS - 1)
-        rows = torch.cat([self._last_of(shares), torch.tensor([self.best])]).unique()
+        rows = torch.cat([self._last_of(shares), torch.tensor([self.best])]).unique()  # type: ignore[no-untyped-call]
         hits, alarms, total, others = self.hits, self.alarms, self.hits[-1], self.alarms[-1]
         columns = (
             self.scores.sigmoid(),
@@ -110,7 +110,7 @@ class Curves:
         ``kolmogorovSmirnov``, the difference between the captured shares of both classes. ``threshold`` is the lowest
         probability of the group.
         """
-        ends = self._last_of(torch.arange(1, GROUPS + 1, dtype=torch.float64) / GROUPS).unique()
+        ends = self._last_of(torch.arange(1, GROUPS + 1, dtype=torch.float64) / GROUPS).unique()  # type: ignore[no-untyped-call]
         hits, alarms = self.hits[ends], self.alarms[ends]
         rows, total, others = hits + alarms, self.hits[-1], self.alarms[-1]
         nothing = torch.zeros(1, dtype=torch.float64)

@@ -58,8 +58,8 @@ class RegressorParams(TrainingParams):
         "gaussian",
         "distribution of the labels around the prediction, which decides on the loss. gaussian: half the squared "
         "error; laplace: the absolute error; huber: squared up to huberDelta, linear beyond it; poisson: half the "
-        "deviance of counts, with a logarithmic link; gamma: that of sizes above 0; tweedie: that of sizes of which some "
-        "are 0, with tweediePower; quantile: the pinball loss of quantileAlpha, or of quantiles",
+        "deviance of counts, with a logarithmic link; gamma: that of sizes above 0; tweedie: that of sizes of which "
+        "some are 0, with tweediePower; quantile: the pinball loss of quantileAlpha, or of quantiles",
         accepts=one_of(*DISTRIBUTIONS),
         field="distribution",
     )
