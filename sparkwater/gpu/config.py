@@ -59,6 +59,8 @@ class TrainConfig:
         One of `sparkwater.gpu.training.gradients.COMPRESSIONS`.
     compiled : bool
         Whether ``torch.compile`` compiles the network.
+    calibrate : bool
+        Whether a classification gets a temperature after its training; see `sparkwater.gpu.training.calibration`.
     seed : int
         Seed of initial weights, order and all other random choices.
     """
@@ -104,3 +106,4 @@ class TrainConfig:
     precision: str = "float32"
     gradient_compression: str = "none"
     compiled: bool = False
+    calibrate: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.rows.scaling import AnyScaling, PackedScaling, Scaling
+from sparkwater.gpu.training.calibration import Calibration
 from sparkwater.gpu.training.timings import Timings
 
 
@@ -71,6 +72,8 @@ class Outcome:
         SHA-256 of this rank's weights; the same on all ranks.
     details : dict of str to nested lists of float
         `sparkwater.gpu.tasks.Sums.details` of the rows that judge, after the epoch of these weights; rank 0's only.
+    calibration : Calibration or None
+        The temperature of a classification, where it is calibrated; the same on all ranks.
     resolved : dict
         Choices of this rank: the names of Params and of other settings, and values that JSON holds.
     began : float
@@ -97,6 +100,7 @@ class Outcome:
     weights: bytes = b""
     weights_digest: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
     resolved: dict[str, Any] = field(default_factory=dict)
     began: float = 0.0
     timings: Timings = field(default_factory=Timings)
@@ -112,7 +116,7 @@ class Outcome:
         """Return the outcome that `to_json` wrote, with its weights."""
         fields: dict[str, Any] = json.loads(text)
         failure, scaling = fields.pop("failure"), fields.pop("scaling")
-        timings = fields.pop("timings")
+        timings, calibration = fields.pop("timings"), fields.pop("calibration")
         history = [EpochRecord.from_dict(record) for record in fields.pop("history")]
         listed = [(name, reason) for name, reason in fields.pop("skipped_listed")]
         return cls(
@@ -123,6 +127,7 @@ class Outcome:
             skipped_listed=listed,
             weights=weights,
             timings=Timings(**timings),
+            calibration=Calibration(**calibration) if calibration else None,
         )
 
 

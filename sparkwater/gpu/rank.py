@@ -43,6 +43,7 @@ from sparkwater.gpu.rows.held import RankData, load_rows
 from sparkwater.gpu.rows.scaling import AnyScaling, measure_rows
 from sparkwater.gpu.rows.streamed import StoredRows
 from sparkwater.gpu.seeding import derive_seed
+from sparkwater.gpu.training.calibration import Calibration, fit_temperature
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import TrainingContext, train
 from sparkwater.gpu.training.resume import Checkpoints, find_checkpoints
@@ -162,6 +163,7 @@ class _Trained:
     weights: bytes
     resumed_at: int
     state: TrainingState | None
+    calibration: Calibration | None
 
 
 def _train(
@@ -181,27 +183,23 @@ def _train(
     layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
     with clock.part("checkpoints"):
         checkpoints = _checkpoints(job, peers, reports, network, scaling)
-    state = None
-    if job.config.epochs:
+    state = calibration = None
+    if job.config.epochs or job.config.calibrate:
         network.to(device)
         with clock.part("data"):
             data = data.on(device)
         numbers = job.network.arguments.get("numbers")  # a table's layout
         compute = Compute(network, scaling, device, layout, job.config.precision, numbers)
-        state = train(
-            compute,
-            data,
-            job.task,
-            Place(peers.world.rank, rows),
-            job.config,
-            communicator,
-            replace(context, checkpoints=checkpoints),
-            job.beginning.head,
-        )
+        if job.config.epochs:
+            place, services = Place(peers.world.rank, rows), replace(context, checkpoints=checkpoints)
+            state = train(compute, data, job.task, place, job.config, communicator, services, job.beginning.head)
+        if job.config.calibrate and data.held_out is not None:
+            with clock.part("validation"):
+                calibration = fit_temperature(compute, data.held_out, job.task, communicator)
     with clock.part("finish"):
         weights = dump_weights(network)
     resumed_at = checkpoints.last.steps if checkpoints.last else 0
-    return _Trained(data, layout, scaling, weights, resumed_at, state)
+    return _Trained(data, layout, scaling, weights, resumed_at, state, calibration)
 
 
 def _build(job: RankJob) -> nn.Module:
@@ -237,6 +235,7 @@ def _outcome(prepared: _Prepared, trained: _Trained, world: World, clock: Stopwa
         weights=trained.weights if world.rank == 0 else b"",
         weights_digest=digest(trained.weights),
         details={name: table.tolist() for name, table in state.details.items()} if state and world.rank == 0 else {},
+        calibration=trained.calibration,
         resolved={
             "maxMemoryInMB": round(prepared.max_memory_mb, 3),
             "memory": data.location,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask
 from sparkwater.ml.network_model import NetworkModel
 from sparkwater.ml.params.classifier import ClassifierColumns
 from sparkwater.ml.scoring.prediction import PredictionColumns, class_columns, label_columns
@@ -19,11 +19,11 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
     @property
     def kind(self) -> str:  # type: ignore[override]
         """``classification``, or ``multilabel`` for several labels a row, which ensembles don't take."""
-        return self._task.kind
+        return MultiLabelTask.kind if isinstance(self._task, MultiLabelTask) else ClassificationTask.kind
 
     @property
     def classes(self) -> list[float] | list[str]:
-        """The labels, sorted; the network's output ``i`` is for ``classes[i]``."""
+        """The labels, sorted, or in the order of ``ordinal``; strings have their probabilities in this order."""
         return list(self._task.classes)  # type: ignore[return-value]
 
     @property
@@ -37,7 +37,7 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
         return label_columns(task, self) if isinstance(task, MultiLabelTask) else class_columns(task, self)
 
     @property
-    def _task(self) -> ClassificationTask | MultiLabelTask:
+    def _task(self) -> ClassificationTask | MultiLabelTask | OrdinalTask:
         task = self.fitted.trained.task
-        assert isinstance(task, (ClassificationTask, MultiLabelTask))  # no other task makes such a model
+        assert isinstance(task, (ClassificationTask, MultiLabelTask, OrdinalTask))  # no other task makes such a model
         return task

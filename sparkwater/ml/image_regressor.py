@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from sparkwater.ml.image_regressor_model import ImageRegressorModel
 from sparkwater.ml.network_learner import NetworkLearner
-from sparkwater.ml.params.regressor import RegressorParams
+from sparkwater.ml.params.regressor import RegressorColumns, RegressorParams
 
 if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
+class ImageRegressor(RegressorColumns, RegressorParams, NetworkLearner[ImageRegressorModel]):
     """Train a network to give a number for each picture, on ``numWorkers`` Spark tasks at once.
 
     Pictures, networks, workers and checkpoints are those of `ImageClassifier`. The network learns in units of the
@@ -21,8 +23,12 @@ class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
     """
 
     kind = "regression"
-    known_outputs = 1
     model_type = ImageRegressorModel
+
+    def check_labels(self, schema: StructType) -> None:
+        """Refuse labels that are no numbers, and two output columns of one name; see `RegressorParams`."""
+        self.check_output_columns()
+        super().check_labels(schema)
 
     def describeNetwork(self) -> NetworkDescription:
         """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.

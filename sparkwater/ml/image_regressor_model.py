@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from sparkwater.conversions.stages.settings import Setting, setting
-from sparkwater.gpu.tasks import RegressionTask
+from sparkwater.gpu.tasks import QuantilesTask, RegressionTask
 from sparkwater.ml.network_model import NetworkModel
-from sparkwater.ml.scoring.prediction import PredictionColumns, number_columns
+from sparkwater.ml.params.regressor import RegressorColumns
+from sparkwater.ml.scoring.prediction import PredictionColumns, number_columns, quantile_columns
 
 
-class ImageRegressorModel(NetworkModel):
+class ImageRegressorModel(RegressorColumns, NetworkModel):
     """A trained `ImageRegressor`.
 
     ``transform`` keeps every row, its order within a partition and all its columns, and adds ``prediction``, a
-    double. It scores Arrow batches on the executors; a Python worker builds the network once.
+    double, and, where several quantiles are predicted, ``quantiles``, a vector. It scores Arrow batches on the
+    executors; a Python worker builds the network once.
     """
 
     kind = "regression"
@@ -20,7 +22,9 @@ class ImageRegressorModel(NetworkModel):
     labelCol: Setting[str] = setting("label", "label column: numbers")
 
     def prediction_columns(self) -> PredictionColumns:
-        """Return the column of predicted numbers."""
+        """Return the column of predicted numbers, and that of quantiles."""
         task = self.fitted.trained.task
+        if isinstance(task, QuantilesTask):
+            return quantile_columns(task, self)
         assert isinstance(task, RegressionTask)  # no other task makes such a model
         return number_columns(task, self)

@@ -55,12 +55,14 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
     ----------
     kind : str
         Of the tasks that it learns: ``classification`` or ``regression``.
-    known_outputs : int or None
-        Outputs of the network; None where they follow from the labels.
     """
 
     kind: ClassVar[str]
-    known_outputs: ClassVar[int | None] = None
+
+    @property
+    def known_outputs(self) -> int | None:
+        """Outputs of the network; None where they follow from the labels."""
+        return None
 
     @abstractmethod
     def check_labels(self, schema: StructType) -> None:
@@ -172,7 +174,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         trained = TrainedNetwork(
             entry=network,
             shape=network_shape(spec),
-            task=task,
+            task=first.calibration.of(task) if first.calibration else task,
             scaling=first.scaling,
             weights=first.weights,
             weights_digest=first.weights_digest,

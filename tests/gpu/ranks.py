@@ -37,7 +37,7 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.augmentation import parse_augmentation
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask, Task
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask, Task
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)
@@ -47,6 +47,8 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
     "classification": (ClassificationTask(CLASSES), [0.0, 1.0, 2.0]),
     "regression": (RegressionTask("huber", center=1003.0, scale=6.0), [997.5, 1001.0, 1012.0]),
     "multilabel": (MultiLabelTask(CLASSES), [[1.0], [], [2.0, 0.0, 0.0]]),
+    "quantiles": (QuantilesTask((0.1, 0.5, 0.9), center=1003.0, scale=6.0), [997.5, 1001.0, 1012.0]),
+    "ordinal": (OrdinalTask(CLASSES), [0.0, 1.0, 2.0]),
 }
 
 

@@ -18,7 +18,7 @@ from sparkwater.gpu.rows.held import BLOCK_ROWS, RankRows, load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.rows.reading import MAX_LISTED
 from sparkwater.gpu.tasks import ClassificationTask
-from sparkwater.gpu.tasks.classification import Classes
+from sparkwater.gpu.tasks.classes import Classes
 
 SPEC = TensorSpec("uint8", (1, 4, 5))
 CLASSES = (0.0, 1.0, 2.0, 5.0)

@@ -187,10 +187,11 @@ WEIGHTED: dict[str, Any] = {
     "label_smoothing": 0.1,
     "top_k": 2,
     "keep_best": True,
+    "calibrate": True,
 }
 
 #: Tasks other than classification, as two ranks learn them: with weights, and rows to validate on.
-OTHERS = ("regression", "multilabel")
+OTHERS = tuple(kind for kind in ranks.TASKS if kind != "classification")
 OF_A_TASK: dict[str, Any] = {name: WEIGHTED[name] for name in ("weights", "weighted", "held_out", "validation")}
 
 #: All that a recipe for tables may set and that follows from the step: rates of layers, of weights, and of decay.
@@ -352,6 +353,10 @@ def test_two_ranks_weigh_and_validate_as_one_does(reports: Reports, tmp_path: Pa
             for part in ("training", "validation"):
                 assert ours[part] == pytest.approx(single[part], abs=1e-5)
     assert reports["weighted"][0]["weights_digest"] == reports["weighted"][1]["weights_digest"]
+    found = [half["calibration"] for half in [*reports["weighted"], alone]]
+    assert found[0] == found[1]
+    assert found[0] == pytest.approx(found[2], rel=1e-4)
+    assert found[0]["temperature"] != 1
     assert sum(half["held_out"] for half in reports["weighted"]) == alone["held_out"] == 12
     assert sum(half["weightless"] for half in reports["weighted"]) == alone["weightless"] == 15
 

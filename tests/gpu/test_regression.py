@@ -20,6 +20,7 @@ from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.tasks import Metrics, RegressionTask
+from sparkwater.gpu.tasks.regression import LOGARITHMIC
 
 CPU = torch.device("cpu")
 ROWS = 200
@@ -36,7 +37,7 @@ def random_rows(seed: int = 0) -> tuple[Numbers, Numbers, Numbers]:
 
 def measured(task: RegressionTask, labels: Numbers, predictions: Numbers, weights: Numbers | None = None) -> Metrics:
     """Return the metrics of predictions, through the outputs of a network in double precision."""
-    raw = np.log(predictions) if task.distribution == "poisson" else predictions
+    raw = np.log(predictions) if task.is_logarithmic else predictions
     sums = task.sums(CPU)
     for rows in np.array_split(np.arange(len(labels)), 3):
         given = None if weights is None else torch.from_numpy(weights[rows])
@@ -57,11 +58,12 @@ def test_metrics_are_scikit_learns(weighted: bool) -> None:
         "gaussian": metrics.mean_squared_error(labels, predictions, **arguments),
         "laplace": metrics.mean_absolute_error(labels, predictions, **arguments),
         "poisson": metrics.mean_poisson_deviance(labels, predictions, **arguments),
+        "tweedie": metrics.mean_tweedie_deviance(labels, predictions, power=1.5, **arguments),
         "quantile": metrics.mean_pinball_loss(labels, predictions, alpha=0.9, **arguments),
         "huber": np.average(huber_deviances(labels - predictions, 0.5 * 2.0), weights=given),
     }
     for distribution, value in expected.items():
-        scale = 1.0 if distribution == "poisson" else 2.0
+        scale = 1.0 if distribution in LOGARITHMIC else 2.0
         task = RegressionTask(distribution, center=1.3, scale=scale, quantile=0.9, delta=0.5)
         assert measured(task, labels, predictions, given).meanDeviance == pytest.approx(value), distribution
 
@@ -105,7 +107,8 @@ def test_labels_far_from_zero_keep_their_digits(far: float) -> None:
     predictions = np.array([-0.75, 0.75, 0.5, 0.0]) + far
     found = measured(RegressionTask("gaussian", center=far + 0.0625, scale=0.76), labels, predictions)
     near = measured(RegressionTask("gaussian"), labels - far, predictions - far)
-    assert found == pytest.approx(near, rel=1e-9)
+    for name in ("rmse", "mae", "r2", "meanDeviance"):
+        assert found[name] == pytest.approx(near[name], rel=1e-9)
     assert near.r2 == pytest.approx(metrics.r2_score(labels - far, predictions - far))
     # So does what the network is to learn, in single precision.
     task = RegressionTask("gaussian", center=far + 0.0625, scale=0.76)
@@ -155,6 +158,8 @@ class Bias(nn.Module):
     [
         ("gaussian", LABELS.mean()),
         ("poisson", LABELS.mean()),
+        ("tweedie", LABELS.mean()),
+        ("gamma", LABELS.mean() + 1),
         ("laplace", np.median(LABELS)),
         ("quantile", 6.0),
         ("huber", None),
@@ -163,8 +168,8 @@ class Bias(nn.Module):
 def test_a_network_that_gives_one_number_learns_that_of_the_distribution(
     distribution: str, learned: float | None
 ) -> None:
-    labels = LABELS
-    center, scale = (math.log(labels.mean()), 1.0) if distribution == "poisson" else (labels.mean(), labels.std())
+    labels = LABELS + 1 if distribution == "gamma" else LABELS
+    center, scale = (math.log(labels.mean()), 1.0) if distribution in LOGARITHMIC else (labels.mean(), labels.std())
     # Neither begins at what it should learn.
     task = RegressionTask(distribution, center=center + 0.3, scale=scale, quantile=0.85, delta=0.5)
     predictions = trained_predictions(task, labels)

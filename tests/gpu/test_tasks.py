@@ -17,13 +17,22 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from sparkwater.errors import CheckpointError
-from sparkwater.gpu.tasks import TASKS, ClassificationTask, MultiLabelTask, RegressionTask, Task, task_from_dict
-from sparkwater.gpu.tasks.regression import DISTRIBUTIONS
+from sparkwater.gpu.tasks import (
+    TASKS,
+    ClassificationTask,
+    MultiLabelTask,
+    OrdinalTask,
+    QuantilesTask,
+    RegressionTask,
+    Task,
+    task_from_dict,
+)
+from sparkwater.gpu.tasks.regression import DISTRIBUTIONS, LOGARITHMIC
 
 CPU = torch.device("cpu")
 
 REGRESSIONS: list[Task] = [
-    RegressionTask(distribution, center=0.7, scale=1.0 if distribution == "poisson" else 2.5, quantile=0.9, delta=0.4)
+    RegressionTask(distribution, center=0.7, scale=1.0 if distribution in LOGARITHMIC else 2.5, quantile=0.9, delta=0.4)
     for distribution in DISTRIBUTIONS
 ]
 ALL: list[Task] = [
@@ -32,6 +41,9 @@ ALL: list[Task] = [
     MultiLabelTask((0.0, 1.0, 7.0), label_smoothing=0.2),
     MultiLabelTask(("a", "b")),
     *REGRESSIONS,
+    QuantilesTask((0.1, 0.5, 0.75), center=0.7, scale=2.5),
+    OrdinalTask((0.0, 3.0, 4.0)),
+    OrdinalTask(("low", "high"), beginning=(0.5,)),
 ]
 EACH = pytest.mark.parametrize("task", ALL, ids=str)
 
@@ -49,12 +61,12 @@ def scored(task: Task, rows: int, seed: int = 0) -> Scored:
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(rows, task.outputs, generator=generator)
     shape = (rows, *task.target.shape)
-    if isinstance(task, ClassificationTask):
-        targets = torch.randint(0, task.outputs, shape, generator=generator)
+    if isinstance(task, (ClassificationTask, OrdinalTask)):
+        targets = torch.randint(0, len(task.classes), shape, generator=generator)
     elif isinstance(task, MultiLabelTask):
         targets = torch.rand(shape, generator=generator) > 0.5
     else:
-        targets = torch.randint(0, 9, shape, generator=generator).double()
+        targets = torch.randint(int(getattr(task, "least", 0.0) > 0), 9, shape, generator=generator).double()
     return Scored(outputs, targets, torch.randint(1, 8, (rows,), generator=generator).double() / 4)
 
 
@@ -87,7 +99,7 @@ def test_a_damaged_task_is_refused(task: Task) -> None:
     whole = json.loads(json.dumps(task.to_dict()))
     for name in whole:
         without = {key: value for key, value in whole.items() if key != name}
-        if name in ("kind", "classes", "distribution"):
+        if name in ("kind", "classes", "distribution", "quantiles"):
             with pytest.raises((ValueError, TypeError, KeyError)):
                 task_from_dict(without)
         else:
@@ -227,6 +239,10 @@ LABELS: list[tuple[Task, pa.DataType, list[Any], list[bool]]] = [
         [True, False, False, False, False, True, True],
     ),
     (RegressionTask("poisson"), pa.float64(), [0.0, -1.0, None, 2.5, -0.0], [True, False, False, True, True]),
+    (RegressionTask("gamma"), pa.float64(), [0.0, 1e-300, None, 2.5, -1.0], [False, True, False, True, False]),
+    (RegressionTask("tweedie"), pa.float64(), [0.0, -1.0, None, 2.5, -0.0], [True, False, False, True, True]),
+    (QuantilesTask((0.1, 0.9)), pa.float64(), [-1.5, None, math.nan, math.inf], [True, False, False, False]),
+    (OrdinalTask(("low", "high")), pa.string(), ["high", None, "mid", "low"], [True, False, False, True]),
 ]
 WITH_LABELS = pytest.mark.parametrize(
     ("task", "kind", "labels", "valid"), LABELS, ids=[str(case[0]) for case in LABELS]

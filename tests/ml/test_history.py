@@ -5,10 +5,11 @@ from sparkwater.gpu.tasks import ClassificationTask, Metrics, MultiLabelTask, Re
 from sparkwater.ml.reports.history import epoch_columns, epoch_values
 
 EPOCH_VALUES = epoch_columns(tuple(ClassificationTask.METRICS))
+NOTHING = dict.fromkeys(ClassificationTask.METRICS)
 
 
 def test_an_epoch_is_one_number_a_column_and_none_where_nothing_is_known():
-    training = Metrics(logloss=0.5, error=0.25, meanPerClassError=0.3, auc=None, topKError=0.1)
+    training = Metrics({**NOTHING, "logloss": 0.5, "error": 0.25, "meanPerClassError": 0.3, "topKError": 0.1})
     record = EpochRecord(0, 0.6, 40, 2.0, 0.01, training, None)
     known = {
         "loss": 0.6, "accuracy": 0.75, "seconds": 2.0, "rowsPerSecond": 20.0, "learningRate": 0.01,
@@ -21,7 +22,8 @@ def test_an_epoch_is_one_number_a_column_and_none_where_nothing_is_known():
 
 def test_rows_to_validate_on_have_columns_of_their_own():
     training, validation = (
-        Metrics(logloss=logloss, error=0.2, meanPerClassError=0.2, auc=0.9, topKError=None) for logloss in (0.5, 0.8)
+        Metrics({**NOTHING, "logloss": logloss, "error": 0.2, "meanPerClassError": 0.2, "auc": 0.9})
+        for logloss in (0.5, 0.8)
     )
     values = epoch_values(EpochRecord(0, 0.6, 40, 2.0, 0.01, training, validation))
     assert (values["logloss"], values["validationLogloss"]) == (0.5, 0.8)

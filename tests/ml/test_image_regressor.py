@@ -70,8 +70,8 @@ def test_predictions_are_what_sparks_evaluators_take_and_metrics_are_theirs(firs
 def test_the_summary_has_the_metrics_of_numbers(first) -> None:
     summary = first[0].summary
     history = summary.history
-    metrics = ["rmse", "mae", "r2", "meanDeviance"]
-    validation = ["validationRmse", "validationMae", "validationR2", "validationMeanDeviance"]
+    metrics = ["rmse", "mae", "r2", "meanDeviance", "rmsle"]
+    validation = ["validationRmse", "validationMae", "validationR2", "validationMeanDeviance", "validationRmsle"]
     assert history.columns == [
         "epoch", "rows", "loss", "seconds", "rowsPerSecond", "learningRate", *metrics, *validation
     ]  # fmt: skip
@@ -118,13 +118,21 @@ def test_rows_in_any_order_and_partitioning_give_the_same_bits(spark, workers: i
 
 @pytest.mark.parametrize(
     ("distribution", "params"),
-    [("laplace", {}), ("huber", {"huberDelta": 0.5}), ("poisson", {}), ("quantile", {"quantileAlpha": 0.9})],
+    [
+        ("laplace", {}),
+        ("huber", {"huberDelta": 0.5}),
+        ("poisson", {}),
+        ("quantile", {"quantileAlpha": 0.9}),
+        ("gamma", {}),
+        ("tweedie", {"tweediePower": 1.3}),
+    ],
 )
 def test_each_distribution_learns_through_spark(frame, distribution: str, params: dict[str, Any]) -> None:
     model = quick(distribution=distribution, **params, epochs=6, learningRate=0.05).fit(frame)
     task = model.fitted.trained.task
     assert task.distribution == model.summary.resolved["distribution"] == distribution
     assert (task.quantile, task.delta) == (params.get("quantileAlpha", 0.5), params.get("huberDelta", 1.0))
+    assert task.power == params.get("tweediePower", 1.5)
     losses = model.summary.objectiveHistory
     assert losses[-1] < losses[0]
     values = [row.prediction for row in model.transform(frame).collect()]
@@ -148,6 +156,7 @@ def with_label(frame: DataFrame, row: int, value: Any) -> DataFrame:
         (float("nan"), "gaussian", "the label is nan; accepted: finite numbers"),
         (float("-inf"), "laplace", "the label is -inf; accepted: finite numbers"),
         (-2.0, "poisson", "the label is -2.0; accepted: numbers from 0 up, for distribution='poisson'"),
+        (0.0, "gamma", "the label is 0.0; accepted: numbers above 0, for distribution='gamma'"),
     ],
 )
 def test_a_label_that_can_not_be_used_is_named_or_counted(frame, value, distribution, reason) -> None:

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
-from sparkwater.ml.columns.labels import (
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask
+from sparkwater.ml.columns.classes import (
     MAX_CLASSES,
     ClassColumn,
     LabelSetColumn,
-    NumberColumn,
     check_label_type,
-    check_number_type,
     find_classes,
     find_label_sets,
-    find_numbers,
+    in_order,
     vector_positions,
 )
+from sparkwater.ml.columns.numbers import NumberColumn, check_number_type, find_numbers
 from sparkwater.ml.columns.roles import RowColumns
 
 
@@ -86,6 +86,8 @@ def test_numbers_are_measured_on_the_rows_that_are_trained(spark):
     assert (found.rows, found.center, found.scale) == (7, 6.5, pytest.approx(math.sqrt(6.75), rel=1e-5))
     counts = find_numbers([(weighted(spark, [(0.0, 1.0), (4.0, 1.0), (-5.0, 1.0)]), RowColumns())], "label", "poisson")
     assert (counts.center, counts.scale) == (pytest.approx(math.log(2), rel=1e-5), 1.0)
+    sizes = find_numbers([(weighted(spark, [(0.0, 1.0), (4.0, 1.0), (2.0, 1.0)]), RowColumns())], "label", "gamma")
+    assert (sizes.center, sizes.scale) == (pytest.approx(math.log(3), rel=1e-5), 1.0)
 
 
 def test_numbers_are_measured_without_their_offsets(spark):
@@ -133,6 +135,8 @@ def test_labels_that_are_all_equal_have_the_deviation_1(spark, label):
         ([None, math.nan, math.inf], "gaussian", "none of 3 rows has a label to train on; accepted: finite numbers"),
         ([-1.0, None], "poisson", "none of 2 rows has a label to train on; accepted: numbers from 0 up"),
         ([0.0, 0.0], "poisson", "all labels are 0; distribution='poisson' needs one above 0"),
+        ([0.0, 0.0], "tweedie", "all labels are 0; distribution='tweedie' needs one above 0"),
+        ([0.0, -1.0], "gamma", "none of 2 rows has a label to train on; accepted: numbers above 0, for distribution"),
         ([1e300, -1e300], "gaussian", "too large to be squared"),
     ],
 )
@@ -200,3 +204,37 @@ def test_a_network_keeps_what_its_outputs_mean():
     ):
         with pytest.raises(ConfigurationError, match=message):
             labels.kept(before, "it")
+
+
+def test_ordered_classes_stand_as_they_are_named_and_numbers_in_their_order():
+    found = ClassColumn(9, ("high", "low"), (3.0, 1.0))
+    named = in_order(found, ["low", "middle", "high"], "label")
+    assert (named.rows, named.classes) == (9, ("low", "middle", "high"))
+    task = OrdinalTask(named.classes, beginning=named.beginning)
+    shares = task.respond(np.array([named.beginning]))[0]
+    assert shares == pytest.approx([0.25, 0.0033, 0.75], abs=0.003)
+    assert in_order(ClassColumn(4, (0.0, 3.0), (2.0, 2.0)), None, "label").classes == (0.0, 3.0)
+    for classes, order, message in (
+        (("high", "low"), ["low", "middle"], r"holds 'high', which ordinal=\['low', 'middle'\] doesn't name"),
+        ((2.0,), None, "holds 2.0 only; an order needs two classes or more"),
+    ):
+        with pytest.raises(DataError, match=message):
+            in_order(ClassColumn(4, classes, (1.0,) * len(classes)), order, "label")
+
+
+def test_a_network_keeps_an_order_and_quantiles():
+    rows, before = ClassColumn(4, ("low",), (4.0,)), OrdinalTask(("low", "high"), beginning=(0.5,))
+    kept = in_order(rows, ["low", "high"], "label").kept(before, "it")
+    assert (kept.classes, kept.beginning) == (before.classes, before.beginning)
+    numbers = NumberColumn(4, "quantile", 0.5, 2.0, (0.1, 0.9))
+    assert numbers.kept(QuantilesTask((0.1, 0.9), 7.0, 3.0), "it").center == 7.0
+    assert NumberColumn(4, "gamma", 0.5, 1.0).kept(RegressionTask("poisson", 0.25), "it").center == 0.25
+    for labels, task, message in (
+        (in_order(rows, ["high", "low"], "label"), before, "it learned the order 'low', 'high', and ordinal="),
+        (in_order(rows, ["low", "other"], "label"), before, "the rows have the label|learned the order"),
+        (numbers, QuantilesTask((0.2, 0.9)), r"it learned quantiles=\[0.2, 0.9\], and now they are \[0.1, 0.9\]"),
+        (numbers, RegressionTask("quantile"), "it learned regression, and the label is to be learned as quantiles"),
+        (NumberColumn(4, "tweedie", 0.5, 1.0), RegressionTask("gaussian"), "it learned distribution='gaussian'"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            labels.kept(task, "it")

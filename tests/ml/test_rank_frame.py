@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.rows.reading import HELD_OUT, KEY, LABEL, NAME, OFFSET, PROBLEM, TENSOR, WEIGHT
+from sparkwater.ml.columns.classes import check_label_type
 from sparkwater.ml.columns.features import resolve_features
-from sparkwater.ml.columns.labels import check_label_type
 from sparkwater.ml.columns.rank_frame import RowSource, rank_frame, row_sources
 from sparkwater.ml.columns.roles import RowColumns
 

@@ -15,8 +15,8 @@ from sparkwater.ml import ImageClassifier, ImageRegressor
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
     "allowPlaintext", "featuresCol", "featuresCols", "idCol", "labelCol", "maxRestarts", "numWorkers", "offsetCol",
-    "predictedLabelCol", "predictionCol", "probabilityCol", "rawPredictionCol", "startTimeout", "trackers",
-    "validationDataFrame",
+    "predictedLabelCol", "predictionCol", "probabilityCol", "quantilesCol", "rawPredictionCol", "startTimeout",
+    "trackers", "validationDataFrame",
 }  # fmt: skip
 
 #: Others whose way to the ranks a test of their own shows: they read files, or other columns.
@@ -29,6 +29,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "batchSize": (7, {}),
     "beta1": (0.8, {}),
     "beta2": (0.95, {}),
+    "calibrate": (True, {"validationIndicatorCol": "odd"}),
     "callbacks": ([print], {}),
     "checkpointDir": ("/nowhere/in/particular", {}),
     "checkpointInterval": (3, {"checkpointDir": "/nowhere/in/particular"}),
@@ -66,6 +67,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "network": ("convnet", {}),
     "networkArguments": ({"widening": 2}, {}),
     "optimizer": ("adam", {}),
+    "ordinal": (True, {}),
     "overwriteWithBestModel": (True, {}),
     "precision": ("bfloat16", {}),
     "rho": (0.99, {}),
@@ -90,11 +92,19 @@ SET_BY_REGRESSORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "distribution": ("laplace", {}),
     "huberDelta": (0.5, {"distribution": "huber"}),
     "quantileAlpha": (0.9, {"distribution": "quantile"}),
+    "quantiles": ([0.1, 0.9], {"distribution": "quantile"}),
     "stoppingMetric": ("r2", {}),
+    "tweediePower": (1.2, {"distribution": "tweedie"}),
 }
 
 #: Params that only a classifier has.
-OF_CLASSES = {"classWeight", "labelSmoothing", "predictedLabelCol", "probabilityCol", "rawPredictionCol", "topK"}
+OF_CLASSES = {
+    "calibrate", "classWeight", "labelSmoothing", "ordinal", "predictedLabelCol", "probabilityCol",
+    "rawPredictionCol", "topK",
+}  # fmt: skip
+
+#: One that only a regressor has, of those that concern the driver.
+OF_NUMBERS = {"quantilesCol"}
 
 #: By estimator: what to set.
 ESTIMATORS: dict[type[Any], dict[str, tuple[Any, dict[str, Any]]]] = {
@@ -123,7 +133,7 @@ def job_of(kind: type[Any], frame, **params: Any) -> RankJob:
 
 def test_each_param_is_in_one_of_the_lists() -> None:
     names = sorted(param.name for param in ImageClassifier().params)
-    assert sorted([*DRIVERS, *ELSEWHERE, *SET]) == names
+    assert sorted([*DRIVERS - OF_NUMBERS, *ELSEWHERE, *SET]) == names
     others = sorted(param.name for param in ImageRegressor().params)
     assert sorted([*DRIVERS - OF_CLASSES, *ELSEWHERE, *ESTIMATORS[ImageRegressor]]) == others
 

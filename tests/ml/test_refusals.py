@@ -39,6 +39,9 @@ BAD = {
     "batchSize": [(0, "batchSize=0; accepted: integers from 1 up"), (2.5, "batchSize=2.5; accepted: ")],
     "beta1": [(1.0, "beta1=1.0; accepted: numbers from 0 up to, not including, 1")],
     "beta2": [(-0.1, "beta2=-0.1; accepted")],
+    "calibrate": [
+        (True, "calibrate=True needs rows to validate on: set validationIndicatorCol or validationDataFrame"),
+    ],
     "callbacks": [([3], r"callbacks=\[3\]; accepted: a list of functions")],
     "checkpointDir": [
         ("nowhere://x", "nothing here reads nowhere://"),
@@ -108,6 +111,12 @@ BAD = {
         ("features", "offsetCol='features' is binary; accepted: numbers"),
     ],
     "optimizer": [("lbfgs", "optimizer='lbfgs'; accepted: sgd, adam, adamw, adadelta, rmsprop")],
+    "ordinal": [
+        (["one"], r"ordinal=\['one'\]; accepted: booleans, or a list of two or more different strings"),
+        (["a", "a"], r"ordinal=\['a', 'a'\]; accepted: booleans"),
+        ([0, 1], r"ordinal=\[0, 1\]; accepted: booleans"),
+        (["low", "high"], r"lists strings; labelCol='label' is int: set ordinal=True"),
+    ],
     "overwriteWithBestModel": [],
     "precision": [("float64", "precision='float64'; accepted: float32, bfloat16, float16")],
     "predictedLabelCol": [("prediction", "predictedLabelCol='prediction', as predictionCol is; accepted: a name of")],
@@ -156,7 +165,7 @@ BAD = {
 #: What a regressor alone has, or refuses in another way.
 BAD_FOR_REGRESSORS = {
     "distribution": [
-        ("gamma", "distribution='gamma'; accepted: gaussian, laplace, huber, poisson, quantile"),
+        ("weibull", "distribution='weibull'; accepted: gaussian, laplace, huber, poisson, gamma, tweedie, quantile"),
         ("Gaussian", "distribution='Gaussian'; accepted: gaussian"),
     ],
     "huberDelta": [(0.0, "huberDelta=0.0; accepted: numbers above 0"), (float("inf"), "huberDelta=inf; accepted")],
@@ -170,15 +179,33 @@ BAD_FOR_REGRESSORS = {
         (1.0, "quantileAlpha=1.0; accepted: numbers above 0 and below 1"),
         (float("nan"), "quantileAlpha=nan; accepted"),
     ],
+    "quantiles": [
+        ([0.1, 1.0], r"quantiles=\[0.1, 1.0\]; accepted: two or more numbers above 0 and below 1, ascending"),
+        ([0.0, 0.5], r"quantiles=\[0.0, 0.5\]; accepted"),
+        ([0.9, 0.1], r"quantiles=\[0.9, 0.1\]; accepted"),
+        ([0.5, 0.5], r"quantiles=\[0.5, 0.5\]; accepted"),
+        ([0.5], r"quantiles=\[0.5\]; .* quantileAlpha is for one"),
+        ([0.1, 0.9], r"quantiles=\[0.1, 0.9\] are for distribution='quantile'; it is 'gaussian'"),
+    ],
+    "quantilesCol": [("prediction", "quantilesCol='prediction', as predictionCol is; accepted: a name of its own")],
     "stoppingMetric": [
         ("logloss", "stoppingMetric='logloss'; accepted: rmse, mae, r2, meanDeviance"),
         ("error", "stoppingMetric='error'; accepted: rmse, mae, r2, meanDeviance"),
+        ("coverage", "stoppingMetric='coverage'; accepted: rmse"),
+    ],
+    "tweediePower": [
+        (1.0, "tweediePower=1.0; accepted: numbers above 1 and below 2"),
+        (2.0, "tweediePower=2.0; accepted"),
+        (float("nan"), "tweediePower=nan; accepted"),
     ],
     "warmStart": [
         ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved ImageRegressorModel nor"),
     ],
 }
-OF_CLASSES = {"classWeight", "labelSmoothing", "predictedLabelCol", "probabilityCol", "rawPredictionCol", "topK"}
+OF_CLASSES = {
+    "calibrate", "classWeight", "labelSmoothing", "ordinal", "predictedLabelCol", "probabilityCol",
+    "rawPredictionCol", "topK",
+}  # fmt: skip
 TABLES = {
     ImageClassifier: BAD,
     ImageRegressor: {name: cases for name, cases in BAD.items() if name not in OF_CLASSES} | BAD_FOR_REGRESSORS,
@@ -289,6 +316,8 @@ def test_labels_that_are_no_numbers(spark, kind):
         ),
         ({"stoppingMetric": "topKError"}, "stoppingMetric='topKError'; accepted for labelCol='label'"),
         ({"offsetCol": "id"}, "offsetCol='id' is for one class a row; labelCol='label' is an array"),
+        ({"ordinal": True}, "ordinal=True is for one class a row; labelCol='label' is an array"),
+        ({"calibrate": True, "validationIndicatorCol": "odd"}, "calibrate=True is for one class a row"),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")

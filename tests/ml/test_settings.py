@@ -24,7 +24,7 @@ from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, Settings, fields_of, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask
 from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similarity
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
@@ -105,7 +105,11 @@ def _refused(test: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("stage", "tasks"), [(ImageClassifier, [ClassificationTask, MultiLabelTask]), (ImageRegressor, [RegressionTask])]
+    ("stage", "tasks"),
+    [
+        (ImageClassifier, [ClassificationTask, MultiLabelTask, OrdinalTask]),
+        (ImageRegressor, [RegressionTask, QuantilesTask]),
+    ],
 )
 def test_the_fields_that_settings_name_are_there(stage: type[Any], tasks: list[type[Any]]) -> None:
     named = [one.field for one in stage._settings.values() if one.field]

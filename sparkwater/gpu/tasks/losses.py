@@ -77,3 +77,76 @@ def half_poisson_deviance(log_means: torch.Tensor, targets: torch.Tensor) -> tor
         From 0 up.
     """
     return torch.exp(log_means) - targets * log_means + torch.xlogy(targets, targets) - targets
+
+
+def half_gamma_deviance(log_means: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return half the unit deviance of a gamma distribution: ``log(mean / y) + y / mean - 1``.
+
+    Parameters
+    ----------
+    log_means : torch.Tensor
+        Logarithms of the predicted means.
+    targets : torch.Tensor
+        Above 0.
+    """
+    differences = targets.log() - log_means
+    return torch.expm1(differences) - differences
+
+
+def half_tweedie_deviance(log_means: torch.Tensor, targets: torch.Tensor, power: float) -> torch.Tensor:
+    """Return half the unit deviance of Tweedie's distribution of a power between 1 and 2 (Jørgensen 1987).
+
+    It is ``y**(2 - p) / ((1 - p) * (2 - p)) - y * mean**(1 - p) / (1 - p) + mean**(2 - p) / (2 - p)``.
+
+    Parameters
+    ----------
+    log_means : torch.Tensor
+        Logarithms of the predicted means.
+    targets : torch.Tensor
+        From 0 up.
+    power : float
+        The variance grows with this power of the mean; in (1, 2).
+    """
+    first, second = 1 - power, 2 - power
+    return (
+        targets**second / (first * second)
+        - targets * torch.exp(first * log_means) / first
+        + torch.exp(second * log_means) / second
+    )
+
+
+def ordinal_logits(outputs: torch.Tensor) -> torch.Tensor:
+    """Return log-odds of being above each class but the last, which never rise from class to class.
+
+    The first output is that of the first class; each further one takes its softplus away.
+
+    Parameters
+    ----------
+    outputs : torch.Tensor
+        ``(rows, classes - 1)``.
+    """
+    falls = functional.softplus(outputs[:, 1:])
+    return torch.cat([outputs[:, :1], outputs[:, :1] - falls.cumsum(dim=1)], dim=1)
+
+
+def ordinal_logarithms(outputs: torch.Tensor) -> torch.Tensor:
+    """Return logarithms of the probabilities of classes in an order, by cumulative logits (McCullagh 1980).
+
+    With log-odds ``a`` and ``b`` of being above the class before and above this one, and ``a - b = softplus(o)``, the
+    probability is ``sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * sigmoid(o)``: no digits are lost.
+
+    Parameters
+    ----------
+    outputs : torch.Tensor
+        ``(rows, classes - 1)``, as `ordinal_logits` takes them.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(rows, classes)``.
+    """
+    above = ordinal_logits(outputs)
+    beyond_last = functional.logsigmoid(-above)
+    from_first = functional.logsigmoid(above)
+    between = from_first[:, :-1] + beyond_last[:, 1:] + functional.logsigmoid(outputs[:, 1:])
+    return torch.cat([beyond_last[:, :1], between, from_first[:, -1:]], dim=1)

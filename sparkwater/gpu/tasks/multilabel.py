@@ -13,14 +13,11 @@ import torch
 from scipy.special import expit
 
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.gpu.tasks.classification import Classes, check_share, checked_classes, class_positions, label_name
+from sparkwater.gpu.tasks.classes import ClassTask, check_share, class_positions
 from sparkwater.gpu.tasks.divergences import sigmoid_divergence
 from sparkwater.gpu.tasks.losses import binary_cross_entropy
-from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
-
-#: Log-odds are told apart in steps of 1 / 64, up to 16 and down to -16, for the areas under the ROC curves.
-_STEPS, _REACH = 64, 16
-_BINS = 2 * _STEPS * _REACH
+from sparkwater.gpu.tasks.score_bins import ODDS_BINS, areas, odds_bins
+from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, row_counts
 
 #: Of more labels than this no areas under ROC curves are measured: each takes 32 KiB on every rank.
 MAX_RANKED = 1000
@@ -31,7 +28,7 @@ AREAS, COUNTS = "auc", "counts"
 
 
 @dataclass(frozen=True)
-class MultiLabelTask(Task):
+class MultiLabelTask(ClassTask):
     """Labels of rows; the network gives log-odds, one a label.
 
     Attributes
@@ -45,22 +42,11 @@ class MultiLabelTask(Task):
     kind: ClassVar[str] = "multilabel"
     METRICS: ClassVar[Mapping[str, bool]] = {"logloss": False, "subsetError": False, "hammingLoss": False, "auc": True}
 
-    classes: Classes
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", checked_classes(self.classes))
+        super().__post_init__()
         check_share(self.label_smoothing)
-
-    @property
-    def outputs(self) -> int:
-        """One a label."""
-        return len(self.classes)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The labels."""
-        return tuple(map(label_name, self.classes))
 
     @property
     def target(self) -> TensorSpec:
@@ -126,7 +112,7 @@ class LabelSums(Sums):
 
     def __init__(self, labels: int, device: torch.device) -> None:
         self._labels = labels
-        bins = 2 * labels * _BINS if labels <= MAX_RANKED else 0
+        bins = 2 * labels * ODDS_BINS if labels <= MAX_RANKED else 0
         sizes = [1, 1, 1, 4 * labels, bins]
         self.values = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
         self._weight, self._loss, self._wrong, counts, self._scores = torch.split(self.values, sizes)
@@ -144,9 +130,10 @@ class LabelSums(Sums):
         cells = (targets & predicted, ~targets & predicted, targets & ~predicted, ~targets & ~predicted)
         self._counts += torch.stack([counts @ cell.double() for cell in cells], dim=1)
         if len(self._scores):
-            bins = ((raw.double() + _REACH) * _STEPS).clamp(0, _BINS - 1).long()
-            first = (torch.arange(self._labels, device=raw.device) * 2 + targets.long()) * _BINS
-            self._scores.index_add_(0, (first + bins).reshape(-1), counts.repeat_interleave(self._labels))
+            first = (torch.arange(self._labels, device=raw.device) * 2 + targets.long()) * ODDS_BINS
+            self._scores.index_add_(
+                0, (first + odds_bins(raw.double())).reshape(-1), counts.repeat_interleave(self._labels)
+            )
 
     def metrics(self) -> Metrics:
         """Return the metrics."""
@@ -167,6 +154,5 @@ class LabelSums(Sums):
     def _areas(self) -> torch.Tensor:
         if not len(self._scores):
             return torch.full((self._labels,), torch.nan, dtype=torch.float64)
-        negative, positive = self._scores.cpu().view(self._labels, 2, _BINS).unbind(dim=1)
-        below = negative.cumsum(dim=1) - negative / 2
-        return (positive * below).sum(dim=1) / (positive.sum(dim=1) * negative.sum(dim=1))
+        negative, positive = self._scores.cpu().view(self._labels, 2, ODDS_BINS).unbind(dim=1)
+        return areas(negative, positive)

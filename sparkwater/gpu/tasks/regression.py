@@ -14,14 +14,36 @@ import pyarrow.compute as pc
 import torch
 
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.gpu.tasks.losses import half_poisson_deviance, half_squared, huber, pinball
-from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
+from sparkwater.gpu.tasks.losses import (
+    half_gamma_deviance,
+    half_poisson_deviance,
+    half_squared,
+    half_tweedie_deviance,
+    huber,
+    pinball,
+)
+from sparkwater.gpu.tasks.number_metrics import NUMBER_METRICS, NumberSums
+from sparkwater.gpu.tasks.task import Sums, Targets, Task
 
 #: Distributions of labels around what is predicted, with H2O's names.
-DISTRIBUTIONS = ("gaussian", "laplace", "huber", "poisson", "quantile")
+DISTRIBUTIONS = ("gaussian", "laplace", "huber", "poisson", "gamma", "tweedie", "quantile")
 
-#: Share of the squares around the center that rounding leaves as a variance where all labels are equal.
-_NOISE = 1e-12
+#: Those with a logarithmic link.
+LOGARITHMIC = ("poisson", "gamma", "tweedie")
+
+#: The lowest number above 0.
+_ABOVE_ZERO = math.ulp(0.0)
+
+
+def encode_numbers(labels: pa.Array, least: float = -math.inf) -> Targets:
+    """Return labels as float64; nulls, NaN, infinities and labels below the least one are invalid."""
+    values = np.asarray(pc.fill_null(labels.cast(pa.float64()), math.nan).to_numpy(zero_copy_only=False))
+    return Targets(values, np.isfinite(values) & (values >= least))
+
+
+def refuse_number(label: Any, accepted: str) -> str:
+    """Return the reason why a label isn't valid."""
+    return f"the label is {'null' if label is None else label}; accepted: {accepted}"
 
 
 @dataclass(frozen=True)
@@ -29,31 +51,35 @@ class RegressionTask(Task):
     """A number for each row.
 
     Outputs are in units in which labels have the mean 0 and the deviation 1, so that learning rates mean the
-    same for labels of any size: the prediction is ``center + scale * output``. For ``poisson`` it is
+    same for labels of any size: the prediction is ``center + scale * output``. For `LOGARITHMIC` distributions it is
     ``exp(center + output)``.
 
     Attributes
     ----------
     distribution : str
-        One of `DISTRIBUTIONS`: the mean by half the squared error (``gaussian``) or by Poisson's deviance
-        (``poisson``), the median by the absolute error (``laplace``), a mean that outliers move less (``huber``),
-        or a quantile by the pinball loss (``quantile``).
+        One of `DISTRIBUTIONS`: the mean by half the squared error (``gaussian``) or by half the deviance of counts
+        (``poisson``), of sizes above 0 (``gamma``), or of sizes of which some are 0 (``tweedie``); the median by the
+        absolute error (``laplace``); a mean that outliers move less (``huber``); or a quantile by the pinball loss
+        (``quantile``).
     center, scale : float
-        Mean and deviation of the labels; for ``poisson`` the logarithm of their mean, and 1.
+        Mean and deviation of the labels; for `LOGARITHMIC` distributions the logarithm of their mean, and 1.
     quantile : float
         Of ``quantile``, in (0, 1).
     delta : float
         Of ``huber``, above 0: the error, in deviations of the labels, from which on it counts linearly.
+    power : float
+        Of ``tweedie``, in (1, 2): the variance grows with this power of the mean.
     """
 
     kind: ClassVar[str] = "regression"
-    METRICS: ClassVar[Mapping[str, bool]] = {"rmse": False, "mae": False, "r2": True, "meanDeviance": False}
+    METRICS: ClassVar[Mapping[str, bool]] = NUMBER_METRICS
 
     distribution: str
     center: float = 0.0
     scale: float = 1.0
     quantile: float = 0.5
     delta: float = 1.0
+    power: float = 1.5
 
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
@@ -62,6 +88,8 @@ class RegressionTask(Task):
             raise ValueError(f"center {self.center!r} and scale {self.scale!r} are no mean and deviation")
         if not (0 < self.quantile < 1 and 0 < self.delta < math.inf):
             raise ValueError(f"quantile {self.quantile!r} or delta {self.delta!r} is out of range")
+        if not 1 < self.power < 2:
+            raise ValueError(f"power {self.power!r} is not between 1 and 2")
 
     @property
     def outputs(self) -> int:
@@ -76,32 +104,36 @@ class RegressionTask(Task):
     @property
     def least(self) -> float:
         """The lowest label that the distribution admits."""
+        if self.distribution == "gamma":
+            return _ABOVE_ZERO
         return 0.0 if self.is_logarithmic else -math.inf
 
     @property
     def accepted(self) -> str:
         """The labels that the distribution admits, in words."""
-        return f"numbers from 0 up, for distribution={self.distribution!r}" if self.is_logarithmic else "finite numbers"
+        if not self.is_logarithmic:
+            return "finite numbers"
+        bound = "above 0" if self.distribution == "gamma" else "from 0 up"
+        return f"numbers {bound}, for distribution={self.distribution!r}"
 
     @property
     def is_logarithmic(self) -> bool:
         """True where raw predictions are logarithms."""
-        return self.distribution == "poisson"
+        return self.distribution in LOGARITHMIC
 
     def encode(self, labels: pa.Array) -> Targets:
         """Return labels as float64; nulls, NaN, infinities and labels below `least` are invalid."""
-        values = np.asarray(pc.fill_null(labels.cast(pa.float64()), math.nan).to_numpy(zero_copy_only=False))
-        return Targets(values, np.isfinite(values) & (values >= self.least))
+        return encode_numbers(labels, self.least)
 
     def refusal(self, label: Any) -> str:
         """Return the reason why a label isn't valid."""
-        return f"the label is {'null' if label is None else label}; accepted: {self.accepted}"
+        return refuse_number(label, self.accepted)
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each row, in units of the labels' deviation or, for poisson, of their mean."""
+        """Return the loss of each row, in units of the labels' deviation or, where it is logarithmic, of their mean."""
         output = outputs[:, 0]
         if self.is_logarithmic:
-            return half_poisson_deviance(output, (targets / math.exp(self.center)).to(output.dtype))
+            return self._half_deviances(output, (targets / math.exp(self.center)).to(output.dtype))
         residuals = ((targets - self.center) / self.scale).to(output.dtype) - output
         if self.distribution == "gaussian":
             return half_squared(residuals)
@@ -118,7 +150,7 @@ class RegressionTask(Task):
         return outputs.double() + (offsets / self.scale)[:, None]
 
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return predictions on the scale of the link: of labels, or of their logarithms for ``poisson``."""
+        """Return predictions on the scale of the link: of labels, or of their logarithms."""
         return outputs.double() * self.scale + self.center
 
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -136,7 +168,7 @@ class RegressionTask(Task):
             Labels.
         """
         if self.is_logarithmic:
-            return 2 * half_poisson_deviance(raw, targets)
+            return 2 * self._half_deviances(raw, targets)
         residuals = targets - raw
         if self.distribution == "huber":
             return 2 * huber(residuals, self.delta * self.scale)
@@ -144,55 +176,20 @@ class RegressionTask(Task):
             return residuals**2
         return pinball(residuals, self.quantile) if self.distribution == "quantile" else residuals.abs()
 
+    def _half_deviances(self, log_means: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if self.distribution == "gamma":
+            return half_gamma_deviance(log_means, targets)
+        if self.distribution == "tweedie":
+            return half_tweedie_deviance(log_means, targets, self.power)
+        return half_poisson_deviance(log_means, targets)
+
     def sums(self, device: torch.device) -> Sums:
         """Return empty sums."""
-        return NumberSums(self, device)
+        return NumberSums(self.center, self._measure, device)
+
+    def _measure(self, raw: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (raw.exp() if self.is_logarithmic else raw), self.deviances(raw, targets)
 
     def choices(self) -> dict[str, Any]:
         """Return the distribution, and the units of the outputs."""
         return {"distribution": self.distribution, "labelCenter": self.center, "labelScale": self.scale}
-
-
-class NumberSums(Sums):
-    """Sums over scored rows, each counted by its weight.
-
-    The metrics that follow from them:
-
-    - ``rmse``: root of the mean squared error, in units of the label.
-    - ``mae``: mean absolute error, in units of the label.
-    - ``r2``: share of the labels' variance that is explained; None where all labels are equal.
-    - ``meanDeviance``: mean of `RegressionTask.deviances`.
-    """
-
-    def __init__(self, task: RegressionTask, device: torch.device) -> None:
-        self._task = task
-        self.values = torch.zeros(6, dtype=torch.float64, device=device)
-
-    def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
-        """Add rows."""
-        task, counts = self._task, row_counts(targets, weights)
-        links = raw[:, 0].double()
-        residuals = targets - (links.exp() if task.is_logarithmic else links)
-        # Around the center: sums of squares of labels far from 0 would lose their digits.
-        apart = targets - task.center
-        parts = (
-            torch.ones_like(targets),
-            apart,
-            apart**2,
-            residuals**2,
-            residuals.abs(),
-            task.deviances(links, targets),
-        )
-        self.values += torch.stack(parts) @ counts
-
-    def metrics(self) -> Metrics:
-        """Return the metrics."""
-        weight, apart, squares, errors, sizes, deviances = self.values.tolist()
-        spread = squares - apart**2 / weight
-        return Metrics(
-            rmse=math.sqrt(errors / weight),
-            mae=sizes / weight,
-            # What is left of equal labels is their rounding.
-            r2=1 - errors / spread if spread > _NOISE * squares else None,
-            meanDeviance=deviances / weight,
-        )

@@ -1,4 +1,4 @@
-"""Params of classification: class weights, smoothing, metrics, and output columns."""
+"""Params of classification: class weights, smoothing, order, calibration, metrics, and output columns."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from sparkwater.conversions.stages.accepts import Accepts, at_least, between, on
 from sparkwater.conversions.stages.settings import Setting, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, Task
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, Task
 from sparkwater.gpu.tasks.class_weights import balanced_weights
-from sparkwater.ml.columns.labels import (
+from sparkwater.ml.columns.classes import (
     ClassColumn,
-    LabelColumn,
     LabelSetColumn,
+    OrdinalColumn,
+    check_label_order,
     check_label_type,
     find_classes,
     find_label_sets,
+    in_order,
     is_label_set,
 )
+from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.params.learner import TrainingParams
+from sparkwater.ml.params.output_columns import check_output_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -49,12 +53,7 @@ class ClassifierColumns(HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
         ConfigurationError
             With both Params.
         """
-        taken: dict[str, str] = {}
-        for param in ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol"):
-            name = self.getOrDefault(param)
-            if name and name in taken:
-                raise ConfigurationError(f"{param}={name!r}, as {taken[name]} is; accepted: a name of its own, or ''")
-            taken[name] = param
+        check_output_columns(self, ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol"))
 
 
 def _is_weight(value: Any) -> bool:
@@ -75,6 +74,17 @@ def _to_class_weight(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _is_order(value: Any) -> bool:
+    if isinstance(value, bool):
+        return True
+    strings = isinstance(value, list) and all(isinstance(label, str) for label in value)
+    return strings and len(value) >= 2 and len(set(value)) == len(value)
+
+
+def _to_order(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 class ClassifierParams(TrainingParams):
     """Params of the training of a classifier."""
 
@@ -90,6 +100,19 @@ class ClassifierParams(TrainingParams):
         ),
         convert=_to_class_weight,
     )
+    ordinal: Setting[bool | list[str]] = setting(
+        False,
+        "classes in an order, such as grades, learned by cumulative logits: being wrong by one class costs less than "
+        "by three. True for labels that are numbers; a list of all classes, the lowest first, for strings",
+        accepts=Accepts(_is_order, "booleans, or a list of two or more different strings, the lowest first"),
+        convert=_to_order,
+    )
+    calibrate: Setting[bool] = setting(
+        False,
+        "after the training divide log-odds by the temperature under which the rows to validate on are most probable "
+        "(Guo et al. 2017): probabilities become as sure as the network is right, and the predicted classes stay",
+        field="calibrate",
+    )
     labelSmoothing: Setting[float] = setting(
         0.0,
         "share of each target that is spread over all classes",
@@ -100,7 +123,7 @@ class ClassifierParams(TrainingParams):
         "logloss",
         "metric that decides on stopping and on the best epoch: of the validation rows where there are any, else of "
         "the training rows",
-        accepts=one_of(*{**ClassificationTask.METRICS, **MultiLabelTask.METRICS}),
+        accepts=one_of(*{**ClassificationTask.METRICS, **MultiLabelTask.METRICS, **OrdinalTask.METRICS}),
         field="stopping_metric",
     )
     topK: Setting[int] = setting(
@@ -122,24 +145,49 @@ class ClassifierParams(TrainingParams):
         """
         name = self.getLabelCol()
         check_label_type(schema, name, sets=True)
-        if is_label_set(schema, name) and self.getOffsetCol() is not None:
+        sets, order = is_label_set(schema, name), self.getOrdinal()
+        if sets and self.getOffsetCol() is not None:
             raise ConfigurationError(
                 f"offsetCol={self.getOffsetCol()!r} is for one class a row; labelCol={name!r} is an array: unset it"
             )
-        if is_label_set(schema, name) and self.weighs_rows():
+        if sets and self.weighs_rows():
             raise ConfigurationError(
                 f"classWeight={self.getClassWeight()!r} is for one class a row; labelCol={name!r} is an array: set "
                 "classWeight='none', and weightCol for weights of rows"
             )
+        if order is not False:
+            check_label_order(schema, name, order)
+            self._check_not_ordinal(labelSmoothing=0.0, classWeight="none", calibrate=False)
+        if self.getCalibrate() and sets:
+            raise ConfigurationError(f"calibrate=True is for one class a row; labelCol={name!r} is an array")
+        if self.getCalibrate() and self.row_columns().held_out is None:
+            raise ConfigurationError(
+                "calibrate=True needs rows to validate on: set validationIndicatorCol or validationDataFrame"
+            )
+
+    def _check_not_ordinal(self, **without: Any) -> None:
+        """Refuse other values of Params than those that leave them out of a training on classes in an order."""
+        for name, value in without.items():
+            if self.getOrDefault(name) != value:
+                raise ConfigurationError(
+                    f"{name}={self.getOrDefault(name)!r} doesn't go with ordinal={self.getOrdinal()!r}; leave it unset"
+                )
 
     def task_type(self, schema: StructType) -> type[Task]:
         """Return the type of the task: by the type of the label column."""
-        return MultiLabelTask if is_label_set(schema, self.getLabelCol()) else ClassificationTask
+        if is_label_set(schema, self.getLabelCol()):
+            return MultiLabelTask
+        return ClassificationTask if self.getOrdinal() is False else OrdinalTask
 
-    def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> ClassColumn | LabelSetColumn:
+    def find_labels(
+        self, parts: Sequence[tuple[DataFrame, RowColumns]]
+    ) -> ClassColumn | OrdinalColumn | LabelSetColumn:
         """Return the classes of the label column; a Spark job."""
-        name = self.getLabelCol()
-        return (find_label_sets if is_label_set(parts[0][0].schema, name) else find_classes)(parts, name)
+        name, order = self.getLabelCol(), self.getOrdinal()
+        if is_label_set(parts[0][0].schema, name):
+            return find_label_sets(parts, name)
+        found = find_classes(parts, name)
+        return found if order is False else in_order(found, None if order is True else order, name)
 
     def make_task(self, labels: LabelColumn) -> Task:
         """Return the task of the labels.
@@ -151,6 +199,8 @@ class ClassifierParams(TrainingParams):
         """
         if isinstance(labels, LabelSetColumn):
             return MultiLabelTask(labels.classes, **fields_of(self, MultiLabelTask))
+        if isinstance(labels, OrdinalColumn):
+            return OrdinalTask(labels.classes, beginning=labels.beginning)
         assert isinstance(labels, ClassColumn)  # as find_labels gives them
         return ClassificationTask(
             labels.classes, class_weights=self.class_weights(labels), **fields_of(self, ClassificationTask)

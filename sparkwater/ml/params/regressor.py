@@ -1,21 +1,53 @@
-"""Params of regression: the distribution that the loss assumes, and the metric that decides on stopping."""
+"""Params of regression: the distribution that the loss assumes, the metric that decides on stopping, and columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.stages.accepts import Accepts, above, one_of
 from sparkwater.conversions.stages.settings import Setting, fields_of, setting
-from sparkwater.gpu.tasks import RegressionTask, Task
+from sparkwater.conversions.stages.spark_params import HasPredictionCol
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.tasks import QuantilesTask, RegressionTask, Task
+from sparkwater.gpu.tasks.quantiles import check_quantiles
 from sparkwater.gpu.tasks.regression import DISTRIBUTIONS
-from sparkwater.ml.columns.labels import LabelColumn, NumberColumn, check_number_type, find_numbers
+from sparkwater.ml.columns.labels import LabelColumn
+from sparkwater.ml.columns.numbers import NumberColumn, check_number_type, find_numbers
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.params.learner import TrainingParams
+from sparkwater.ml.params.output_columns import check_output_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
+
+
+def _are_quantiles(value: Any) -> bool:
+    try:
+        check_quantiles(tuple(value))
+    except ValueError:
+        return False
+    return True
+
+
+class RegressorColumns(HasPredictionCol):
+    """Params of the columns that a regressor adds, which an estimator and its model share."""
+
+    quantilesCol: Setting[str] = setting(
+        "quantiles", "vector column to add for the quantiles of each row, ascending, where several are predicted"
+    )
+
+    def check_output_columns(self) -> None:
+        """Refuse two columns of the same name; an empty one leaves a column out.
+
+        Raises
+        ------
+        ConfigurationError
+            With both Params.
+        """
+        check_output_columns(self, ("predictionCol", "quantilesCol"))
 
 
 class RegressorParams(TrainingParams):
@@ -26,7 +58,8 @@ class RegressorParams(TrainingParams):
         "gaussian",
         "distribution of the labels around the prediction, which decides on the loss. gaussian: half the squared "
         "error; laplace: the absolute error; huber: squared up to huberDelta, linear beyond it; poisson: half the "
-        "deviance of counts, with a logarithmic link; quantile: the pinball loss of quantileAlpha",
+        "deviance of counts, with a logarithmic link; gamma: that of sizes above 0; tweedie: that of sizes of which "
+        "some are 0, with tweediePower; quantile: the pinball loss of quantileAlpha, or of quantiles",
         accepts=one_of(*DISTRIBUTIONS),
         field="distribution",
     )
@@ -35,6 +68,18 @@ class RegressorParams(TrainingParams):
         "quantile to predict with distribution quantile, as H2O's quantile_alpha",
         accepts=Accepts(lambda value: 0 < value < 1, "numbers above 0 and below 1"),
         field="quantile",
+    )
+    quantiles: Setting[list[float] | None] = setting(
+        None,
+        "several quantiles to predict at once with distribution quantile, in place of quantileAlpha. They never cross; "
+        "prediction is the one nearest to the median, and quantilesCol has all of them",
+        accepts=Accepts(_are_quantiles, "two or more numbers above 0 and below 1, ascending; quantileAlpha is for one"),
+    )
+    tweediePower: Setting[float] = setting(
+        1.5,
+        "of distribution tweedie: the variance grows with this power of the mean, as H2O's tweedie_power",
+        accepts=Accepts(lambda value: 1 < value < 2, "numbers above 1 and below 2"),
+        field="power",
     )
     huberDelta: Setting[float] = setting(
         1.0,
@@ -50,26 +95,40 @@ class RegressorParams(TrainingParams):
         field="stopping_metric",
     )
 
+    @property
+    def known_outputs(self) -> int:
+        """Outputs of the network: one, or as many as there are quantiles."""
+        return len(self.getQuantiles() or [0])
+
     def check_labels(self, schema: StructType) -> None:
-        """Refuse labels that are no numbers.
+        """Refuse labels that are no numbers, and quantiles of another distribution.
 
         Raises
         ------
         SchemaError
             With the type that the column has.
+        ConfigurationError
+            With the distribution.
         """
+        if self.getQuantiles() and self.getDistribution() != "quantile":
+            raise ConfigurationError(
+                f"quantiles={self.getQuantiles()!r} are for distribution='quantile'; it is {self.getDistribution()!r}"
+            )
         check_number_type(schema, self.getLabelCol())
 
     def task_type(self, schema: StructType) -> type[Task]:
         """Return the type of the task."""
         del schema
-        return RegressionTask
+        return QuantilesTask if self.getQuantiles() else RegressionTask
 
     def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> NumberColumn:
         """Return the mean and deviation of the labels; a Spark job."""
-        return find_numbers(parts, self.getLabelCol(), self.getDistribution())
+        found = find_numbers(parts, self.getLabelCol(), self.getDistribution())
+        return replace(found, quantiles=tuple(self.getQuantiles() or ()))
 
     def make_task(self, labels: LabelColumn) -> Task:
         """Return the task of the labels."""
         assert isinstance(labels, NumberColumn)  # as find_labels gives them
+        if labels.quantiles:
+            return QuantilesTask(labels.quantiles, center=labels.center, scale=labels.scale)
         return RegressionTask(**fields_of(self, RegressionTask), center=labels.center, scale=labels.scale)

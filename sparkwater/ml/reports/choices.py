@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sparkwater.gpu.job import RankJob
@@ -33,6 +34,7 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "overwriteWithBestModel": job.config.keep_best,
         **({"validationFraction": job.config.validation_fraction} if job.config.validation_fraction else {}),
         **job.task.choices(),
+        **({"calibration": asdict(first.calibration)} if first.calibration else {}),
         "scaling": [
             {
                 "mean": list(scaling.mean),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError
-from sparkwater.gpu.tasks.classification import label_name
+from sparkwater.gpu.tasks.classes import label_name
+from sparkwater.gpu.tasks.hits import CONFUSION
+from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS
 from sparkwater.ml.reports.text_table import number, table
 
 if TYPE_CHECKING:
@@ -83,6 +85,12 @@ class LabelScores:
         return cls(label, scores.rows, scores.precision, scores.recall, scores.f1, area)
 
 
+def label_scores(labels: Sequence[str], details: Mapping[str, Any]) -> tuple[LabelScores, ...]:
+    """Return the scores of labels from a training's details; empty where there are none."""
+    tables = (details.get(name, ()) for name in (COUNTS, AREAS))
+    return tuple(map(LabelScores.of, labels, *tables))
+
+
 @dataclass(frozen=True)
 class ConfusionMatrix:
     """Counts of rows by actual and predicted class.
@@ -98,6 +106,18 @@ class ConfusionMatrix:
 
     labels: tuple[str, ...]
     counts: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, labels: Sequence[str], details: Mapping[str, Any]) -> ConfusionMatrix | None:
+        """Return the matrix among a training's details, or None where there is none."""
+        if CONFUSION not in details:
+            return None
+        return cls(tuple(labels), tuple(map(_counts, details[CONFUSION])))
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any] | None) -> ConfusionMatrix | None:
+        """Return the matrix that `dataclasses.asdict` gave, also after a way through JSON; None of None."""
+        return cls(tuple(fields["labels"]), tuple(map(tuple, fields["counts"]))) if fields else None
 
     @property
     def rows(self) -> float:
@@ -160,6 +180,10 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
         tuple(label_name(label) for label in labels),
         tuple(tuple(counted.get((actual, predicted), 0) for predicted in labels) for actual in labels),
     )
+
+
+def _counts(weights: Sequence[float]) -> tuple[float, ...]:
+    return tuple(int(weight) if float(weight).is_integer() else weight for weight in weights)
 
 
 def _cell(count: float) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.tasks import Metrics
-from sparkwater.gpu.tasks.class_metrics import CONFUSION, MAX_CONFUSED
-from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS
+from sparkwater.gpu.tasks.hits import MAX_CONFUSED
 from sparkwater.gpu.training.timings import Timings, mean_timings, timings_of_ranks
 from sparkwater.ml.reports.choices import resolve
-from sparkwater.ml.reports.confusion import ConfusionMatrix, LabelScores
+from sparkwater.ml.reports.confusion import ConfusionMatrix, LabelScores, label_scores
 from sparkwater.ml.reports.history import epoch_columns, epoch_values
+from sparkwater.ml.reports.tables import Rows, best_threshold, describe_tables, read_rows, table_frame, tables_in
 from sparkwater.ml.reports.text_table import table
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class TrainingSummary:
     resolved : dict
         Values of the open choices, by the names of Params and of other settings; see
         `sparkwater.ml.reports.choices.resolve`.
+    tables : dict of str to tuple of tuple of float or None
+        Rows of ``thresholds``, ``gainsLift`` and ``quantiles``, where there are such; see the properties.
     """
 
     records: tuple[EpochRecord, ...]
@@ -101,6 +103,7 @@ class TrainingSummary:
     labelScores: tuple[LabelScores, ...]
     metricNames: tuple[str, ...]
     resolved: dict[str, Any]
+    tables: dict[str, Rows] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: RankJob, outcomes: Sequence[Outcome], restarts: int, seconds: float) -> TrainingSummary:
@@ -125,10 +128,11 @@ class TrainingSummary:
             lostCheckpoints=tuple(outcomes[0].lost_checkpoints),
             totalSeconds=seconds,
             timingsPerRank=timings_of_ranks([outcome.timings for outcome in outcomes], seconds),
-            confusionMatrix=_confusion(job, outcomes[0]),
-            labelScores=_label_scores(job, outcomes[0]),
+            confusionMatrix=ConfusionMatrix.of(job.task.names, outcomes[0].details),
+            labelScores=label_scores(job.task.names, outcomes[0].details),
             metricNames=tuple(job.task.METRICS),
             resolved=resolved,
+            tables=tables_in(outcomes[0].details),
         )
 
     @property
@@ -179,6 +183,37 @@ class TrainingSummary:
         schema = "label string, rows double, precision double, recall double, f1 double, auc double"
         return _session().createDataFrame(list(map(astuple, self.labelScores)), schema)
 
+    @property
+    def thresholds(self) -> DataFrame | None:
+        """One row a threshold: threshold, f1, precision, recall, specificity and accuracy of the rows that judge.
+
+        A row counts as of the second class where its probability is at least the threshold. Up to 100 of them, spread
+        evenly over the rows, and the one with the highest F1. None but for two classes, with rows of both.
+        """
+        return table_frame(_session(), self.tables, "thresholds")
+
+    @property
+    def bestThreshold(self) -> float | None:
+        """The threshold with the highest F1; None where ``thresholds`` is."""
+        best = best_threshold(self.tables)
+        return None if best is None else best[0]
+
+    @property
+    def gainsLift(self) -> DataFrame | None:
+        """One row a group of rows that judge, the most probable ones of the second class first: gains and lift.
+
+        See `sparkwater.gpu.tasks.curves.Curves.gains` for the columns. None where ``thresholds`` is.
+        """
+        return table_frame(_session(), self.tables, "gainsLift")
+
+    @property
+    def perQuantile(self) -> DataFrame | None:
+        """One row a quantile: quantile, pinballLoss and shareBelow, the share of the labels at or below it.
+
+        Of the rows that judge; None where no quantiles were learned together.
+        """
+        return table_frame(_session(), self.tables, "quantiles")
+
     def __str__(self) -> str:
         return describe(self)
 
@@ -196,31 +231,13 @@ class TrainingSummary:
                 "skippedRows": tuple((name, reason) for name, reason in fields["skippedRows"]),
                 "rowsPerRank": tuple(fields["rowsPerRank"]),
                 "lostCheckpoints": tuple(fields["lostCheckpoints"]),
-                "confusionMatrix": _matrix(fields["confusionMatrix"]),
+                "confusionMatrix": ConfusionMatrix.from_dict(fields["confusionMatrix"]),
                 "labelScores": tuple(LabelScores(**scores) for scores in fields["labelScores"]),
                 "metricNames": tuple(fields["metricNames"]),
+                "tables": {name: read_rows(rows) for name, rows in fields.get("tables", {}).items()},
                 "timingsPerRank": tuple(Timings(**timings) for timings in fields["timingsPerRank"]),
             }
         )
-
-
-def _confusion(job: RankJob, outcome: Outcome) -> ConfusionMatrix | None:
-    if CONFUSION not in outcome.details:
-        return None
-    return ConfusionMatrix(job.task.names, tuple(map(_counts, outcome.details[CONFUSION])))
-
-
-def _label_scores(job: RankJob, outcome: Outcome) -> tuple[LabelScores, ...]:
-    tables = (outcome.details.get(name, ()) for name in (COUNTS, AREAS))
-    return tuple(map(LabelScores.of, job.task.names, *tables))
-
-
-def _counts(weights: Sequence[float]) -> tuple[float, ...]:
-    return tuple(int(weight) if float(weight).is_integer() else weight for weight in weights)
-
-
-def _matrix(fields: dict[str, Any] | None) -> ConfusionMatrix | None:
-    return ConfusionMatrix(tuple(fields["labels"]), tuple(map(tuple, fields["counts"]))) if fields else None
 
 
 def _session() -> SparkSession:
@@ -261,6 +278,7 @@ def _results(summary: TrainingSummary) -> list[str]:
     ]
     if record.validation:
         lines.append(f"validation rows: {_metrics(record.validation)}")
+    lines += describe_tables(summary.tables)
     if summary.confusionMatrix is None and "error" in summary.metricNames:
         lines.append(f"by class: left out, there are more than {MAX_CONFUSED} classes")
     return lines

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import predict_raw
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask
+from sparkwater.ml.columns.classes import vector_positions
 from sparkwater.ml.columns.features import FeatureColumn
-from sparkwater.ml.columns.labels import vector_positions
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.scoring.outputs import Output, Values, add_outputs
 
@@ -86,15 +86,19 @@ def add_predictions(
     return add_outputs(frame, features, list(wanted.values()), predict, params, roles)
 
 
-def class_columns(task: ClassificationTask, params: Any) -> PredictionColumns:
-    """Return columns of log-odds, probabilities, the most probable class and, for strings, its label."""
+def class_columns(task: ClassificationTask | OrdinalTask, params: Any) -> PredictionColumns:
+    """Return columns of log-odds, probabilities, the most probable class and, for strings, its label.
+
+    Of classes in an order, the log-odds are the logarithms of the probabilities.
+    """
     positions = vector_positions(task.classes)
     size = max(positions) + 1
     vector, number = TensorSpec("float64", (size,)), TensorSpec("float64", ())
     labels = _strings(task.classes)
 
     def compute(scores: Numbers) -> dict[str, Values]:
-        raw = _spread(scores, positions, size, -np.inf)
+        odds = task.logarithms(scores) if isinstance(task, OrdinalTask) else scores
+        raw = _spread(odds, positions, size, -np.inf)
         prediction = raw.argmax(axis=1).astype(np.float64)
         return {
             "rawPredictionCol": raw,
@@ -152,6 +156,23 @@ def number_columns(task: RegressionTask, params: Any) -> PredictionColumns:
 
     number = TensorSpec("float64", ())
     return PredictionColumns({"predictionCol": Output(params.getPredictionCol(), "number", number)}, compute)
+
+
+def quantile_columns(task: QuantilesTask, params: Any) -> PredictionColumns:
+    """Return columns of the quantile nearest to the median, as the prediction, and of all quantiles."""
+
+    def compute(raw: Numbers) -> dict[str, Values]:
+        quantiles = task.respond(raw)
+        return {"predictionCol": quantiles[:, task.middle], "quantilesCol": quantiles}
+
+    number, vector = TensorSpec("float64", ()), TensorSpec("float64", (task.outputs,))
+    return PredictionColumns(
+        {
+            "predictionCol": Output(params.getPredictionCol(), "number", number),
+            "quantilesCol": Output(params.getQuantilesCol(), "vector", vector),
+        },
+        compute,
+    )
 
 
 def _strings(classes: tuple[Any, ...]) -> tuple[str, ...]:

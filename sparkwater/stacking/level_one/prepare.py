@@ -15,7 +15,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import DataError, SchemaError
-from sparkwater.ml.columns.labels import MAX_CLASSES, check_label_type
+from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
