@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
-from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
-
-
-def _to_steps(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    if not isinstance(value, str):
-        raise TypeError(f"augmentation={value!r}; accepted: a list of steps, or its JSON")
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ConfigurationError(f"augmentation={value!r} is no JSON: {error}") from error
 
 
 class RecipeParams(Settings):
@@ -99,21 +83,3 @@ class RecipeParams(Settings):
     clipValue: Setting[float] = setting(
         0.0, "largest absolute value of a gradient; 0 for no limit", accepts=at_least(0), field="clip_value"
     )
-    augmentation: Setting[list[dict[str, Any]] | str] = setting(
-        [],
-        "random changes of the training pictures, never of others: a list of steps, or its JSON, such as "
-        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]. Each step has a name and arguments: '
-        "shift (pixels), rotation (degrees), scale (factor), crop (area), flip (axis, probability), colour "
-        "(brightness, contrast, saturation), erase (area, probability); see sparkwater.gpu.rows.augmentation",
-        convert=_to_steps,
-    )
-
-    def check_recipe(self) -> None:
-        """Refuse steps of augmentation that there aren't.
-
-        Raises
-        ------
-        ConfigurationError
-            With the step and what is accepted.
-        """
-        parse_augmentation(self.getAugmentation())
