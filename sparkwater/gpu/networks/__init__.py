@@ -11,6 +11,10 @@ from sparkwater.gpu.networks.building import build_network, check_network
 from sparkwater.gpu.networks.initialization import INITIALIZATIONS
 from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, register_network, registered_networks
 from sparkwater.gpu.networks.sources import find_network, is_import_path
+from sparkwater.gpu.networks.tables.h2o import h2o_mlp
+from sparkwater.gpu.networks.tables.plain import table_mlp
+from sparkwater.gpu.networks.tables.realmlp import realmlp
+from sparkwater.gpu.networks.tables.tabm import tabm
 from sparkwater.gpu.networks.zoo.alexnet import alexnet
 from sparkwater.gpu.networks.zoo.auto import AUTO, auto, resolve_network
 from sparkwater.gpu.networks.zoo.convnet import convnet
@@ -34,17 +38,21 @@ __all__ = [
     "convnet",
     "find_network",
     "googlenet",
+    "h2o_mlp",
     "inception_bn",
     "is_import_path",
     "lenet",
     "mlp",
     "mobilenet_v3_small",
+    "realmlp",
     "register_network",
     "registered_networks",
     "resnet18",
     "resnet34",
     "resnet50",
     "resolve_network",
+    "table_mlp",
+    "tabm",
     "vgg11",
     "vgg16",
 ]

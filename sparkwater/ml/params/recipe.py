@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
+from sparkwater.gpu.curves import CURVES
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
 
@@ -62,14 +63,52 @@ class RecipeParams(Settings):
         field="momentum_ramp",
     )
     nesterov: Setting[bool] = setting(False, "Nesterov's momentum, for sgd", field="nesterov")
+    beta1: Setting[float] = setting(
+        0.9, "of adam and adamw: decay of the mean of the gradients", accepts=between(0, 1), field="beta1"
+    )
+    beta2: Setting[float] = setting(
+        0.999, "of adam and adamw: decay of the mean of their squares", accepts=between(0, 1), field="beta2"
+    )
+    rho: Setting[float] = setting(
+        0.9, "of adadelta: decay of the means of squares; H2O's is 0.99", accepts=between(0, 1), field="rho"
+    )
+    epsilon: Setting[float] = setting(
+        0.0,
+        "of all optimizers but sgd: a small number in the divisor; 0 for torch's own, 1e-6 for adadelta and else 1e-8",
+        accepts=at_least(0),
+        field="epsilon",
+    )
+    layerRateDecay: Setting[float] = setting(
+        1.0,
+        "factor of the learning rate from each layer to the next one, from the first on: H2O's rate_decay",
+        accepts=above(0),
+        field="layer_decay",
+    )
     weightDecay: Setting[float] = setting(
-        0.0005, "weight decay of all parameters, as torch's optimizers", accepts=at_least(0), field="weight_decay"
+        0.0005,
+        "weight decay, as torch's optimizers: of all parameters, but for those that a network for tables leaves out, "
+        "such as its biases",
+        accepts=at_least(0),
+        field="weight_decay",
+    )
+    weightDecaySchedule: Setting[str] = setting(
+        "constant",
+        "schedule of the weight decay; flatCosine falls to 0 in the second half of the training",
+        accepts=one_of(*CURVES),
+        field="weight_decay_schedule",
     )
     l1: Setting[float] = setting(
         0.0,
         "L1 penalty: factor of the sum of the weights' absolute values, without biases",
         accepts=at_least(0),
         field="l1",
+    )
+    l2: Setting[float] = setting(
+        0.0,
+        "L2 penalty: factor of half the sum of the weights' squares, without biases, as in H2O; a part of the loss, "
+        "which weightDecay of adamw is not",
+        accepts=at_least(0),
+        field="l2",
     )
     maxNorm: Setting[float] = setting(
         0.0,
