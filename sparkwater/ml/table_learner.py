@@ -10,15 +10,13 @@ from pyspark.sql import SparkSession
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.describe import describe_entry
-from sparkwater.gpu.networks import check_network
-from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.pretrained import Beginning
 from sparkwater.ml.columns.features import FeatureColumn, encoded_features, table_features, trained_features
 from sparkwater.ml.columns.rank_frame import RowSource
 from sparkwater.ml.network_choice import NetworkChoice, begin, go_on
 from sparkwater.ml.network_learner import M, NetworkLearner
-from sparkwater.ml.tables.choice import ANY_ROW, RowLayout, table_network
-from sparkwater.ml.tables.encoding import fit_encoder, input_columns, number_features, usable_labels
+from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
+from sparkwater.ml.tables.encoding import columns_of, fit_encoder, input_columns, number_features, usable_labels
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
 from sparkwater.ml.warm_start import WarmStart, warm_network, warm_start_of
 
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from sparkwater.ml.fitted.network import FittedNetwork
 
 logger = logging.getLogger(__name__)
+
+#: Levels up to which a column becomes flags, for a network that takes no ids.
+MOST_FLAGS = 1000
 
 
 class TableLearner(TableParams, NetworkLearner[M]):
@@ -43,6 +44,20 @@ class TableLearner(TableParams, NetworkLearner[M]):
         """Return whether a row has a label that the task learns."""
         return usable_labels(schema, self.getLabelCol())
 
+    def _fit(self, dataset: DataFrame) -> M:
+        learner: TableLearner[M] = self.copy()
+        if not learner.getFeaturesCol() and learner.getInputCols() is None:
+            learner._set(inputCols=learner._default_columns(dataset))
+        return super(TableLearner, learner)._fit(dataset)
+
+    def _default_columns(self, dataset: DataFrame) -> list[str]:
+        """Return the columns to learn from where the user names none."""
+        if self.getWarmStart() is not None:
+            start = warm_start_of(dataset.sparkSession, self)
+            if start.encoder is not None:
+                return columns_of(start.encoder)
+        return input_columns(dataset.schema, None, self._other_columns())
+
     def _choose(self, dataset: DataFrame) -> NetworkChoice:
         """Return the network for rows of numbers; for raw columns one for any row, until an encoder is fitted."""
         spark = dataset.sparkSession
@@ -53,10 +68,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         features = self._features(dataset.schema)
         if features.kind != "table":
             return begin(spark, table_network(self, None), features, self, outputs=self.known_outputs)
-        network = table_network(self, ANY_ROW)
-        if network.kind == "registered":  # another may have been made for these columns alone
-            check_network(network, network_shape(ANY_ROW.spec), self.known_outputs, zero_inputs(ANY_ROW.spec))
-        return NetworkChoice(features, network, Beginning("paper"), ())
+        return NetworkChoice(features, try_network(self, self.known_outputs), Beginning("paper"), ())
 
     def _features(self, schema: StructType) -> FeatureColumn:
         """Return the features of a training that begins anew, or refuse them."""
@@ -86,8 +98,8 @@ class TableLearner(TableParams, NetworkLearner[M]):
                 )
             return trained_features(schema, [given], start.identity.spec)
         features = encoded_features(schema, start.encoder)
-        own = [field.name for field in features.inputs]
-        if given or (columns is not None and columns != own):
+        own, tried = columns_of(start.encoder), [column.name for column in start.encoder.report.columns]
+        if given or columns not in (None, own, tried):
             raise ConfigurationError(
                 f"{f'featuresCol={given!r}' if given else f'inputCols={columns!r}'}, but {start.source} was trained on "
                 f"the columns {own}; a warm start keeps columns and encoder: leave it unset"
@@ -98,8 +110,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         """Return the learner with its network and arguments set, where a Param asks for them."""
         if not any(self.isSet(name) for name in (*SHAPE_PARAMS, "recipe", "network", "networkArguments")):
             return self
-        layout = RowLayout.of(start.encoder) if start.encoder is not None else None
-        entry = table_network(self, layout)
+        entry = table_network(self, start.encoder.layout if start.encoder is not None else None)
         asked: TableLearner[M] = self.copy()
         network = self.getNetwork()
         return asked._set(network=network, networkArguments=dict(entry.arguments))  # type: ignore[no-any-return]
@@ -108,22 +119,21 @@ class TableLearner(TableParams, NetworkLearner[M]):
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
         if choice.features.kind != "table" or choice.features.encoder is not None:
             return choice, sources
-        training = sources[0]
-        encoder = fit_encoder(
-            training,
-            self.usable_labels(training.frame.schema),
-            {**self.chosen_recipe().encoding, "handleInvalid": self.getHandleInvalid()},
-        )
-        layout = RowLayout.of(encoder)
+        training, settings = sources[0], dict(self.chosen_recipe().encoding)
+        if not takes_ids(self):
+            settings["oneHotLevels"] = MOST_FLAGS
+        schema = training.frame.schema
+        encoder = fit_encoder(training, self.usable_labels(schema), settings)
+        layout = encoder.layout
         logger.info(
-            "%d columns encoded as %d numbers and %d categories",
+            "%d columns give %d numbers and %d ids of categories",
             len(choice.features.inputs),
             layout.numbers,
             len(layout.categories),
         )
-        features = encoded_features(training.frame.schema, encoder)
-        spark, network = training.frame.sparkSession, table_network(self, layout)
-        chosen = begin(spark, network, features, self, (layout.scaling,), self.known_outputs)
+        features, network = encoded_features(schema, encoder), table_network(self, layout)
+        scalings = (identity_scaling(layout),)
+        chosen = begin(training.frame.sparkSession, network, features, self, scalings, self.known_outputs)
         return chosen, [replace(source, features=features) for source in sources]
 
     def _choices(self) -> dict[str, Any]:
@@ -134,7 +144,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
     def _model(self, fitted: FittedNetwork) -> M:
         model = super()._model(fitted)
         if fitted.encoder is not None:
-            model._set(inputCols=fitted.encoder.getInputCols())
+            model._set(inputCols=columns_of(fitted.encoder))
         return model
 
     def fitPetastorm(self, url: str) -> M:

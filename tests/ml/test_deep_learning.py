@@ -5,24 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import safetensors.torch
 from conftest import start_session
 from mixed_tables import INPUTS, mixed_frame
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
-from pyspark.ml.feature import Imputer, VectorAssembler
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.sql import functions as F
 
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import (
     DeepLearningClassifier,
-    DeepLearningClassifierModel,
     DeepLearningRegressor,
-    DeepLearningRegressorModel,
 )
-from sparkwater.stacking import StackedEnsemble
 
 #: A tiny network that learns the small table in a second.
 QUICK: dict[str, Any] = {"recipe": "mlp", "hidden": [16], "epochs": 12, "batchSize": 16, "learningRate": 0.02}

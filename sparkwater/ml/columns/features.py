@@ -18,6 +18,7 @@ from sparkwater.conversions.stages.columns import (
 )
 from sparkwater.conversions.stages.invalid import row_name
 from sparkwater.conversions.stages.spark_types import dtype_of
+from sparkwater.conversions.tables.inputs import form_of
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -121,10 +122,10 @@ def encoded_features(schema: T.StructType, encoder: TableToTensorModel) -> Featu
     Raises
     ------
     SchemaError
-        If a column is missing, or of another type.
+        If a column is missing; `checked_features` refuses other types.
     """
-    fields = encoder.check_schema(schema)
-    return FeatureColumn(fields[0], "table", encoder.spec, inputs=tuple(fields), encoder=encoder)
+    fields = tuple(find_field(schema, column.name) for column in encoder.encoder.columns)
+    return FeatureColumn(fields[0], "table", encoder.spec, inputs=fields, encoder=encoder)
 
 
 def features_like(column: FeatureColumn, schema: T.StructType, names: Sequence[str]) -> FeatureColumn:
@@ -141,7 +142,7 @@ def features_like(column: FeatureColumn, schema: T.StructType, names: Sequence[s
         return trained_features(schema, names, column.spec)
     other = table_features(schema, [field.name for field in column.inputs])
     for given, needed in zip(other.inputs, column.inputs, strict=True):
-        if given.dataType != needed.dataType:
+        if form_of(given) != form_of(needed):
             raise SchemaError(
                 f"column {given.name!r} is {given.dataType.simpleString()} there and "
                 f"{needed.dataType.simpleString()} in the others"

@@ -14,7 +14,7 @@ from sparkwater.conversions.images.columns import check_schemes
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
-from sparkwater.ml.columns.features import FeatureColumn, checked_features, features_like, feature_names
+from sparkwater.ml.columns.features import FeatureColumn, checked_features, feature_names, features_like
 from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
 

@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import METADATA_KEY, nested_arrow
 from sparkwater.conversions.stages.executor_functions import arrow_frame, executor_function
-from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
+from sparkwater.conversions.stages.invalid import resolve_invalid
 from sparkwater.conversions.stages.spark_types import array_type
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow, usable_tensors
 from sparkwater.conversions.tensors.spec import TensorSpec

@@ -10,8 +10,9 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions import TableToTensor
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.conversions.tables.inputs import check_columns, form_of
+from sparkwater.conversions.tables.stages import TableToTensor
 from sparkwater.errors import SchemaError
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features
 from sparkwater.ml.columns.rank_frame import RowSource
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
-    from sparkwater.conversions import TableToTensorModel
+    from sparkwater.conversions.tables.stages import TableToTensorModel
     from sparkwater.ml.columns.roles import RowColumns
 
 
@@ -39,20 +40,17 @@ def input_columns(schema: StructType, given: Sequence[str] | None, others: Itera
     Raises
     ------
     SchemaError
-        If one is missing, is named twice, or none is left.
+        If one is missing or of a type that no table has, or none is left.
+    ConfigurationError
+        If one is named twice.
     """
     taken = {name for name in others if name}
     if given is None:
-        left = [name for name in schema.names if name not in taken]
+        left = [field.name for field in schema.fields if field.name not in taken and form_of(field) is not None]
         if not left:
             raise SchemaError(f"no column is left to learn from; the columns are {', '.join(schema.names)}")
         return left
-    for name in given:
-        find_field(schema, name)
-        if given.count(name) > 1:
-            raise SchemaError(f"inputCols={list(given)!r} names {name!r} twice")
-    if not given:
-        raise SchemaError(f"inputCols is empty; accepted: some of the columns {', '.join(schema.names)}")
+    check_columns(schema, given, (), ())
     return list(given)
 
 
@@ -113,3 +111,8 @@ def fit_encoder(training: RowSource, usable: Column, params: Mapping[str, Any]) 
     names = [field.name for field in training.features.inputs]
     rows = training_rows(training.frame, training.columns, usable)
     return TableToTensor(inputCols=names, **params).fit(rows)
+
+
+def columns_of(encoder: TableToTensorModel) -> list[str]:
+    """Return the columns that an encoder reads: those that it was fitted on, without those that it left out."""
+    return [column.name for column in encoder.encoder.columns]

@@ -95,14 +95,14 @@ class TableParams(NetworkParams, TableColumns):
         return copied
 
     def chosen_recipe(self) -> TableRecipe:
-        """Return the recipe.
+        """Return the recipe for tasks of the learner's kind.
 
         Raises
         ------
         ConfigurationError
             If there is none of its name.
         """
-        return RECIPES[self.accepted_value("recipe")]
+        return RECIPES[self.accepted_value("recipe")].of(self.kind)
 
     def shape_settings(self) -> dict[str, Any]:
         """Return the values of the Params that become arguments of the recipe's network, where they are set."""
@@ -110,16 +110,14 @@ class TableParams(NetworkParams, TableColumns):
 
     def recipe_defaults(self) -> dict[str, Any]:
         """Return the values that the recipe gives to Params of this learner, set ones included."""
-        recipe = self.chosen_recipe()
-        return {name: value for name, value in recipe.defaults(self.kind).items() if self.hasParam(name)}
+        return {name: value for name, value in self.chosen_recipe().params.items() if self.hasParam(name)}
 
     def _take_defaults(self) -> None:
         """Make the recipe's values the defaults of the other Params."""
-        recipe = RECIPES.get(self.getOrDefault("recipe"))
-        if recipe is None:  # fit refuses it
+        if self.getOrDefault("recipe") not in RECIPES:  # fit refuses it
             return
         own = {name: one.default for name, one in type(self)._settings.items() if one.is_param}
-        defaults = {**own, "network": recipe.network, **self.recipe_defaults()}
+        defaults = {**own, "network": self.chosen_recipe().network, **self.recipe_defaults()}
         for name, value in defaults.items():
             if value is None:
                 self._defaultParamMap.pop(self.getParam(name), None)
