@@ -113,7 +113,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         entry = table_network(self, start.encoder.layout if start.encoder is not None else None)
         asked: TableLearner[M] = self.copy()
         network = self.getNetwork()
-        return asked._set(network=network, networkArguments=dict(entry.arguments))  # type: ignore[no-any-return]
+        return asked._set(network=network, networkArguments=dict(entry.arguments))
 
     def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""

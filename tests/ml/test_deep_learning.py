@@ -170,7 +170,7 @@ def test_unknown_levels_count_as_rare_and_nulls_as_missing(numbers, others) -> N
 
 
 def test_it_is_chosen_by_cross_validation_in_a_pipeline(frame, others, tmp_path) -> None:
-    network = classifier(epochs=6)
+    network = classifier(labelCol="number", inputCols=None, ignoredCols=["id", "kind", "price", "later"], epochs=6)
     grid = ParamGridBuilder().addGrid(network.learningRate, [1e-6, 0.02]).build()
     search = CrossValidator(
         estimator=Pipeline(stages=[network]),
@@ -178,9 +178,12 @@ def test_it_is_chosen_by_cross_validation_in_a_pipeline(frame, others, tmp_path)
         evaluator=MulticlassClassificationEvaluator(labelCol="number", metricName="logLoss"),
         numFolds=2,
         seed=1,
+        collectSubModels=True,
     )
     chosen = search.fit(frame.withColumn("number", F.when(F.col("kind") == "big", 0.0).otherwise(1.0)))
     assert chosen.avgMetrics[1] < chosen.avgMetrics[0]
+    for pipeline in (chosen.bestModel, chosen.subModels[0][0]):  # without the column by which Spark draws folds
+        assert pipeline.stages[0].getInputCols() == INPUTS
     chosen.bestModel.save(str(tmp_path / "pipeline"))
     loaded = PipelineModel.load(str(tmp_path / "pipeline"))
     assert loaded.transform(others).collect() == chosen.bestModel.transform(others).collect()

@@ -1,9 +1,7 @@
-"""Refusals of learners of tables, before any Spark job; and the recipes' values."""
+"""Refusals of learners of tables, before any Spark job."""
 
 from __future__ import annotations
 
-import inspect
-import json
 from typing import Any
 
 import pytest
@@ -12,13 +10,8 @@ from mixed_tables import INPUTS, mixed_frame
 from pyspark.sql import functions as F
 from torch import nn
 
-from sparkwater.conversions import TableToTensor
 from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.gpu.networks import find_network
-from sparkwater.gpu.networks.sources import asked_arguments
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor
-from sparkwater.ml.tables.choice import table_network
-from sparkwater.ml.tables.recipes import RECIPES
 
 
 def no_layout(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -142,44 +135,3 @@ def test_a_network_without_ids_gets_flags(frame) -> None:
     again = own.copy({own.network: made}).setRecipe("mlp")
     with pytest.raises(ConfigurationError, match="doesn't take tensors of shape"):  # ids take fewer places
         again.fit(frame)
-
-
-@pytest.mark.parametrize("kind", [DeepLearningClassifier, DeepLearningRegressor])
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_of_params_and_arguments_that_there_are(kind: type[Any], name: str) -> None:
-    recipe = RECIPES[name].of(kind.kind)
-    learner = kind(recipe=name)
-    learner.check_training_params()
-    assert {param: learner.getOrDefault(param) for param in recipe.params} == recipe.params
-    assert learner.getNetwork() == recipe.network
-    assert not learner.isSet("network")
-    assert {*recipe.arguments, *recipe.names.values()} <= asked_arguments(find_network(recipe.network))
-    TableToTensor(**recipe.encoding).check_settings()
-    json.dumps(dict(recipe.arguments))
-
-
-def test_a_recipe_gives_way_to_what_is_set_and_to_another_recipe() -> None:
-    learner = DeepLearningRegressor(learningRate=0.01, recipe="h2o")
-    assert (learner.getLearningRate(), learner.getRho(), learner.getOptimizer()) == (0.01, 0.99, "adadelta")
-    other = learner.copy({learner.recipe: "realmlp"})
-    assert (other.getLearningRate(), other.getRho(), other.getOptimizer()) == (0.01, 0.9, "adamw")
-    assert (learner.getOptimizer(), learner.getRecipe()) == ("adadelta", "h2o")
-    assert other.clear(other.learningRate) is None
-    assert other.getLearningRate() == 0.2
-    assert DeepLearningClassifier().getLearningRate() == 0.04
-    assert "recipe" in inspect.signature(DeepLearningClassifier).parameters
-    assert "(default: realmlp, current: h2o)" in learner.explainParam("recipe")
-
-
-def test_h2o_s_settings_become_arguments_of_its_network() -> None:
-    learner = DeepLearningRegressor(recipe="h2o", activation="maxout_with_dropout", inputDropoutRatio=0.1)
-    assert table_network(learner, None).arguments == {
-        "hidden": [200, 200],
-        "activation": "maxout",
-        "hidden_dropouts": [0.5, 0.5],
-        "input_dropout": 0.1,
-    }
-    assert table_network(learner.setHidden([5]), None).arguments["hidden_dropouts"] == [0.5]
-    ratios = learner.setHiddenDropoutRatios([0.2]).setNetworkArguments({"initial_weights": "normal"})
-    assert table_network(ratios, None).arguments["hidden_dropouts"] == [0.2]
-    assert table_network(ratios, None).arguments["initial_weights"] == "normal"

@@ -22,7 +22,7 @@ SHAPE_PARAMS = ("hidden", "activation", "inputDropoutRatio", "hiddenDropoutRatio
 class TableColumns(HasInputCols):
     """Params of the columns of a table, which an estimator and its model share."""
 
-    inputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+    inputCols: Setting[list[str] | None] = setting(
         None,
         "columns to learn from, as they are: numbers, strings, booleans, dates, timestamps, vectors, tensors; nulls "
         "too. Without it all but the label, those that other Params name, and those that transform adds. "
