@@ -89,7 +89,6 @@ REALMLP = TableRecipe(
 
 TABM = TableRecipe(
     network="tabm",
-    arguments={"number_range": [-1.73, 1.73]},  # of TableToTensor's quantile scaling
     encoding={**_IDS, "scaling": "quantile"},
     params={
         "optimizer": "adamw",
