@@ -16,6 +16,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.curves import CURVES
 from sparkwater.gpu.networks.treatment import Treatment
 
+
 def mish(rows: torch.Tensor) -> torch.Tensor:
     """Return `torch.nn.functional.mish`, ``x * tanh(log(1 + exp(x)))``, by one exponential, which is faster."""
     exponentials = rows.clamp(max=_EXACT_FROM).exp()
