@@ -68,7 +68,7 @@ ml.similarity                  conversions.stages conversions.tensors
 ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
-                               gpu.networks ml.reports
+                               gpu.networks ml.columns ml.reports
 ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
                                gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
                                ml.launch      # what runs on one machine only
@@ -77,6 +77,7 @@ ml.params                      conversions.stages conversions.tensors gpu.curves
 ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted
                                ml.params
                                ml.launch      # the limits of Spark's Python workers
+ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.row_keys              conversions.stages

@@ -1,4 +1,4 @@
-"""Spark ML stages: image classifier, deep features, similarity. Never imports horovod."""
+"""Spark ML stages: learners of pictures and tables, deep features, similarity. Never imports horovod."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
+    from sparkwater.ml.deep_learning_classifier import DeepLearningClassifier as DeepLearningClassifier
+    from sparkwater.ml.deep_learning_classifier_model import (
+        DeepLearningClassifierModel as DeepLearningClassifierModel,
+    )
+    from sparkwater.ml.deep_learning_regressor import DeepLearningRegressor as DeepLearningRegressor
+    from sparkwater.ml.deep_learning_regressor_model import DeepLearningRegressorModel as DeepLearningRegressorModel
     from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
     from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
     from sparkwater.ml.image_regressor import ImageRegressor as ImageRegressor
@@ -20,6 +26,10 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
+            "deep_learning_classifier": ("DeepLearningClassifier",),
+            "deep_learning_classifier_model": ("DeepLearningClassifierModel",),
+            "deep_learning_regressor": ("DeepLearningRegressor",),
+            "deep_learning_regressor_model": ("DeepLearningRegressorModel",),
             "image_classifier": ("ImageClassifier",),
             "image_classifier_model": ("ImageClassifierModel",),
             "image_regressor": ("ImageRegressor",),

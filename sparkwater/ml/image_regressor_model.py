@@ -5,17 +5,13 @@ from __future__ import annotations
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.gpu.tasks import QuantilesTask, RegressionTask
 from sparkwater.ml.network_model import NetworkModel
+from sparkwater.ml.params.pictures import PictureParams
 from sparkwater.ml.params.regressor import RegressorColumns
 from sparkwater.ml.scoring.prediction import PredictionColumns, number_columns, quantile_columns
 
 
-class ImageRegressorModel(RegressorColumns, NetworkModel):
-    """A trained `ImageRegressor`.
-
-    ``transform`` keeps every row, its order within a partition and all its columns, and adds ``prediction``, a
-    double, and, where several quantiles are predicted, ``quantiles``, a vector. It scores Arrow batches on the
-    executors; a Python worker builds the network once.
-    """
+class RegressorModel(RegressorColumns, NetworkModel):
+    """Base of the models of regressors."""
 
     kind = "regression"
 
@@ -28,3 +24,12 @@ class ImageRegressorModel(RegressorColumns, NetworkModel):
             return quantile_columns(task, self)
         assert isinstance(task, RegressionTask)  # no other task makes such a model
         return number_columns(task, self)
+
+
+class ImageRegressorModel(RegressorModel, PictureParams):
+    """A trained `ImageRegressor`.
+
+    ``transform`` keeps every row, its order within a partition and all its columns, and adds ``prediction``, a
+    double, and, where several quantiles are predicted, ``quantiles``, a vector. It scores Arrow batches on the
+    executors; a Python worker builds the network once.
+    """

@@ -19,6 +19,7 @@ from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features, trained_features
 from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.params.network import NetworkParams
+from sparkwater.ml.params.pictures import PictureTrainingParams
 from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def choose_network(
     frame: DataFrame,
     columns: Sequence[str],
     image_shape: Sequence[int] | None,
-    params: NetworkParams,
+    params: PictureTrainingParams,
     outputs: int | None = None,
 ) -> NetworkChoice:
     """Return the network of a fit; it reads the schema and, where there are some, the files of weights.
@@ -84,40 +85,62 @@ def choose_network(
     SchemaError
         If the columns hold no features.
     """
+    spark = frame.sparkSession
     if params.getWarmStart() is not None:
-        return _go_on(frame, columns, image_shape, params, outputs)
-    arguments = params.getNetworkArguments()
-    network = find_network(params.getNetwork(), arguments)
+        start = warm_start_of(spark, params)
+        check_image_shape(start, image_shape)
+        return go_on(start, trained_features(frame.schema, columns, start.identity.spec), params, outputs)
+    network = find_network(params.getNetwork(), params.getNetworkArguments())
     features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
+    return begin(spark, network, features, params, params.given_scalings(features.spec), outputs)
+
+
+def begin(
+    spark: SparkSession,
+    network: NetworkEntry,
+    features: FeatureColumn,
+    params: NetworkParams,
+    scalings: tuple[Scaling | None, ...] = (),
+    outputs: int | None = None,
+) -> NetworkChoice:
+    """Return the choice of a network that begins anew; it reads the file of weights where there is one.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights can't be read, or belong to another network.
+    ConfigurationError
+        If the network doesn't take the features.
+    """
     spec = features.spec
     shape, inputs = network_shape(spec), zero_inputs(spec)
     if network.name == AUTO:
-        network = find_network(resolve_network(AUTO, shape), arguments)
+        network = find_network(resolve_network(AUTO, shape), network.arguments)
     rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
     beginning = Beginning(rule)
     if source or freeze != "none" or params.getHeadLearningRateMultiplier() != 1:
         state = None
         if source:
-            state = read_state(read_bytes(frame.sparkSession, source, CheckpointError), source)
+            state = read_state(read_bytes(spark, source, CheckpointError), source)
         network, beginning = plan_beginning(
             network, shape, inputs, state, f"weights={source!r}", freeze, beginning.initialization
         )
     check_network(network, shape, outputs, inputs)
-    return NetworkChoice(features, network, beginning, params.given_scalings(spec))
+    return NetworkChoice(features, network, beginning, scalings)
 
 
-def _go_on(
-    frame: DataFrame,
-    columns: Sequence[str],
-    image_shape: Sequence[int] | None,
-    params: NetworkParams,
-    outputs: int | None = None,
+def go_on(
+    start: WarmStart, features: FeatureColumn, params: NetworkParams, outputs: int | None = None
 ) -> NetworkChoice:
-    """Return the network of a fit that goes on from another one."""
-    start = warm_start_of(frame.sparkSession, params)
-    check_image_shape(start, image_shape)
+    """Return the choice of a network that goes on from a trained one.
+
+    Raises
+    ------
+    ConfigurationError
+        If the Params ask for another network.
+    """
     spec = start.identity.spec
-    features, shape, inputs = trained_features(frame.schema, columns, spec), network_shape(spec), zero_inputs(spec)
+    shape, inputs = network_shape(spec), zero_inputs(spec)
     network, source = warm_network(start, params), f"the weights of {start.source}"
     network, beginning = plan_beginning(network, shape, inputs, start.state, source, params.getFreeze(), "paper")
     check_network(network, shape, outputs, inputs)

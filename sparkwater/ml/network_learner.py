@@ -27,7 +27,7 @@ from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.launch.launcher import run_with_restarts
 from sparkwater.ml.launch.preflight import check_cluster
-from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
+from sparkwater.ml.network_choice import NetworkChoice
 from sparkwater.ml.network_model import NetworkModel
 from sparkwater.ml.params.learner import PredictorParams, TrainingParams
 from sparkwater.ml.params.network import NetworkParams
@@ -111,22 +111,35 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         sources = row_sources(
             training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol(), self.check_labels
         )
-        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
+        for source in sources:
+            source.check_names(self.getIdCol())
         for source in sources:
             source.check_schemes()
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
+        choice, sources = self._encoded(choice, sources)
+        self.check_moves(choice.features.spec, choice.network.arguments)
+        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
         return self._train(rows, choice, labels, started)
+
+    @abstractmethod
+    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+        """Return the network and the features, or refuse them; no job runs."""
+
+    def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
+        """Return choice and rows once an encoder is fitted on these, for features that need one; here as they are."""
+        return choice, sources
+
+    def _choices(self) -> dict[str, Any]:
+        """Return what the summary says of the Params' choice, beside `sparkwater.ml.reports.choices.resolve`."""
+        return {}
 
     def _refuse(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.known_outputs)
-        spec = choice.features.spec
-        if self.getAugmentation() and len(spec.shape) != 3:
-            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
-        self.check_moves(spec, choice.network.arguments)
+        choice = self._choose(dataset)
+        self.check_moves(choice.features.spec, choice.network.arguments)
         self.check_labels(dataset.schema)
         self._check_task_type(dataset.schema, choice)
         self.row_columns().check(dataset.schema)
@@ -167,7 +180,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             outcomes, restarts = run_with_restarts(
                 frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout(), tracking.observer
             )
-            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
+            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started, self._choices())
             tracking.log_summary(summary)
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
@@ -179,7 +192,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             weights=first.weights,
             weights_digest=first.weights_digest,
         )
-        return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
+        return self._model(FittedNetwork(trained, spec, summary, choice.features.encoder))
 
     def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         """Refuse metrics that the task doesn't have, and a warm start from another one."""
@@ -269,10 +282,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     @abstractmethod
     def describeNetwork(self) -> NetworkDescription:
-        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job."""
-
-    def _describe_network(self, outputs: int) -> NetworkDescription:
-        return describe_before_fit(self, self.getImageShape(), outputs)
+        """Return the layers of the network, as far as Params say its shape; runs no job."""
 
     def _repr_html_(self) -> str:
         try:

@@ -11,11 +11,10 @@ from pyspark.ml import Model
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
-from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.fitted.files import read_network, write_network
-from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.fitted.network import FittedNetwork, fitted_features
 from sparkwater.ml.params.learner import PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.scoring.prediction import PredictionColumns, add_predictions
@@ -97,7 +96,7 @@ class NetworkModel(Model, PredictorParams, SavedStage):
         self._set(network=self.fitted.trained.entry.name)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
+        features = fitted_features(dataset.schema, self.getFeaturesCols(), self.fitted)
         columns = RowColumns(offset=self.getOffsetCol())
         columns.check(dataset.schema)
         self.check_offsets(self.fitted.trained.task)

@@ -26,6 +26,7 @@ from sparkwater.ml.fitted.network import FittedNetwork
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from sparkwater.conversions.tables.stages import TableToTensorModel
     from sparkwater.ml.params.network import NetworkParams
 
 
@@ -43,12 +44,15 @@ class WarmStart:
         Its weights and statistics.
     entry : NetworkEntry or None
         Its registry entry; None for the instance of a checkpoint, which only the user has.
+    encoder : TableToTensorModel or None
+        The encoder of its columns, of a model of a table.
     """
 
     source: str
     identity: NetworkIdentity
     state: dict[str, torch.Tensor]
     entry: NetworkEntry | None
+    encoder: TableToTensorModel | None = None
 
 
 def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
@@ -78,7 +82,7 @@ def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
 def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
     trained = fitted.trained
     identity = NetworkIdentity.of(trained.entry, fitted.spec, trained.scaling, trained.task)
-    return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry)
+    return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry, fitted.encoder)
 
 
 def _is_saved_model(spark: SparkSession, path: str) -> bool:

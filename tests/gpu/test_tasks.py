@@ -210,8 +210,11 @@ def test_offsets_are_added_on_the_scale_of_the_link_or_refused(task: Task) -> No
     else:
         assert isinstance(task, RegressionTask)
         torch.testing.assert_close(raw[:, 0], plain[:, 0] + offsets)
-        shift = offsets.exp() if task.is_logarithmic else torch.ones(20, dtype=torch.float64)
-        less = rows.targets / shift if task.is_logarithmic else rows.targets - offsets
+        ones = torch.ones(20, dtype=torch.float64)
+        # A deviance's unit is a power of the mean; what is left of it depends on labels and predictions by their ratio.
+        powers = {"poisson": 1.0, "gamma": 0.0, "tweedie": 2 - task.power}
+        shift = (offsets * powers[task.distribution]).exp() if task.is_logarithmic else ones
+        less = rows.targets / offsets.exp() if task.is_logarithmic else rows.targets - offsets
         expected = shift * task.losses(rows.outputs.double(), less)
     torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
 

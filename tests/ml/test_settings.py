@@ -25,11 +25,19 @@ from sparkwater.conversions.stages.settings import Setting, Settings, fields_of,
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask
-from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similarity
+from sparkwater.ml import (
+    DeepFeatures,
+    DeepLearningClassifier,
+    DeepLearningRegressor,
+    ImageClassifier,
+    ImageRegressor,
+    Similarity,
+)
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
+    ArrayToTensor, CategoryToTensor, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor,
+    ImageClassifier, ImageRegressor, ImageToTensor,
     NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
     TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip

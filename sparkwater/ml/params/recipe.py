@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,21 +10,9 @@ from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.curves import CURVES
-from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.gpu.rows.scaling import is_scaled
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
-
-
-def _to_steps(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    if not isinstance(value, str):
-        raise TypeError(f"augmentation={value!r}; accepted: a list of steps, or its JSON")
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ConfigurationError(f"augmentation={value!r} is no JSON: {error}") from error
 
 
 class RecipeParams(Settings):
@@ -156,24 +143,6 @@ class RecipeParams(Settings):
         accepts=between(0, 1),
         field="weight_averaging",
     )
-    augmentation: Setting[list[dict[str, Any]] | str] = setting(
-        [],
-        "random changes of the training pictures, never of others: a list of steps, or its JSON, such as "
-        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]. Each step has a name and arguments: '
-        "shift (pixels), rotation (degrees), scale (factor), crop (area), flip (axis, probability), colour "
-        "(brightness, contrast, saturation), erase (area, probability); see sparkwater.gpu.rows.augmentation",
-        convert=_to_steps,
-    )
-
-    def check_recipe(self) -> None:
-        """Refuse steps of augmentation that there aren't.
-
-        Raises
-        ------
-        ConfigurationError
-            With the step and what is accepted.
-        """
-        parse_augmentation(self.getAugmentation())
 
     def check_moves(self, spec: TensorSpec, arguments: Mapping[str, Any]) -> None:
         """Refuse virtual adversarial training of a network whose inputs are all ids.
