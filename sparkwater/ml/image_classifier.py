@@ -48,4 +48,4 @@ class ImageClassifier(ClassifierColumns, ClassifierParams, PictureLearner[ImageC
         ConfigurationError
             If the shape of the pictures isn't known before ``fit``, or the network doesn't take it.
         """
-        return self._describe_network(numClasses)
+        return self._describe_network(numClasses if self.getOrdinal() is False else numClasses - 1)

@@ -35,8 +35,8 @@ def lowest_scores(bins: torch.Tensor) -> torch.Tensor:
 
 
 def odds_bins(odds: torch.Tensor) -> torch.Tensor:
-    """Return a bin for each of some log-odds; beyond the reach the first and last one, of NaN the first."""
-    return ((odds + _REACH) * _STEPS).nan_to_num(nan=0.0).clamp(0, ODDS_BINS - 1).long()
+    """Return a bin for each of some log-odds; those beyond the reach are in the outer ones, NaN in a middle one."""
+    return ((odds.nan_to_num(nan=0.0) + _REACH) * _STEPS).clamp(0, ODDS_BINS - 1).long()
 
 
 def areas(negative: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
