@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from gpu import ranks
-from gpu.test_training import FIXED, train_network, trained
+from gpu.fits import FIXED, train_network, trained
 from torch import nn
 
 from sparkwater.gpu.collective.world import Place

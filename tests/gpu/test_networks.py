@@ -229,6 +229,22 @@ def test_alexnet_begins_with_the_papers_weights() -> None:
     assert zeros == {"conv1", "conv3", "fc3"}
 
 
+def test_a_normalised_perceptron_has_the_ladders_layers() -> None:
+    network = build_network(find_network("mlp", {"hidden": [30, 20], "batch_norm": True}), (12,), 3, 1)
+    # No biases, a shift for each unit, and one scale.
+    assert sum(weights.numel() for weights in network.parameters()) == 12 * 30 + 30 * 20 + 20 * 3 + 30 + 20 + 3 + 1
+    assert isinstance(network[-1], nn.Linear)
+    rows = 5 + torch.randn(16, 12) * 3
+    sums = network[1](rows)
+    assert sums.mean(dim=0).abs().max() > 0.1
+    expected = (sums - sums.mean(dim=0)) / sums.std(dim=0, correction=0)
+    torch.testing.assert_close(network[2](sums), expected, rtol=1e-3, atol=1e-3)
+    network[-1].scale.data.fill_(3.0)
+    torch.testing.assert_close(network(rows).square().mean(dim=0), torch.full((3,), 9.0), rtol=1e-2, atol=1e-2)
+    network.eval()
+    torch.testing.assert_close(network(rows[:1]), network(rows)[:1])
+
+
 def test_a_perceptron_takes_layers_and_dropout_as_arguments() -> None:
     arguments = {"hidden": [30, 20, 10], "dropout": 0.5, "input_dropout": 0.2}
     network = build_network(find_network("mlp", arguments), (12,), 3, 1)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from gpu import ranks
+from gpu.fits import FIXED, train_network, trained
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,38 +19,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.collective.world import Place
-from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.networks.weight_bytes import dump_weights
-from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.rows.augmentation import parse_augmentation
 from sparkwater.gpu.rows.held import RankRows, load_rows
-from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.tasks import MultiLabelTask, Task
 from sparkwater.gpu.training.loop import train
-from sparkwater.gpu.training.state import TrainingState
 
 ROWS = 40
 HELD_OUT = list(range(30, 40))
 
-#: A scaling that doesn't depend on the rows.
-FIXED = Scaling((80.0,), (50.0,))
-
-
 EACH_KIND = pytest.mark.parametrize("kind", ranks.TASKS)
-
-
-def trained(batches: list[pa.RecordBatch], rows: int = ROWS, kind: str = "classification", **changes: Any) -> Outcome:
-    if kind != "classification":
-        batches, changes = ranks.relabelled(batches, kind), {**changes, "task": ranks.TASKS[kind][0]}
-    outcome = run_rank(batches, ranks.rank_job(rows, **changes), SinglePeer())
-    assert outcome.failure is None, outcome.failure
-    return outcome
 
 
 def train_rows(batches: list[pa.RecordBatch], kind: str, **changes: Any) -> torch.Tensor:
@@ -60,12 +45,6 @@ def train_rows(batches: list[pa.RecordBatch], kind: str, **changes: Any) -> torc
     )
     network = build_network(job.network, job.spec.shape, job.task.outputs, 1)
     return train_network(network, batches, Place(0, (count_rows(batches),)), job).flat.values.data
-
-
-def train_network(network: nn.Module, batches: list[pa.RecordBatch], place: Place, job: RankJob) -> TrainingState:
-    rows = load_rows(batches, job.spec, job.task, "error")
-    compute = Compute(network, FIXED, torch.device("cpu"))
-    return train(compute, rows, job.task, place, job.config, LocalCommunicator())
 
 
 def count_rows(batches: list[pa.RecordBatch]) -> int:

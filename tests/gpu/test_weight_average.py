@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gpu import ranks
-from gpu.test_training import train_network, trained
+from gpu.fits import train_network, trained
 from torch import nn
 
 from sparkwater.gpu.collective.world import Place

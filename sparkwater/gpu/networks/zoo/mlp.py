@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from sparkwater.gpu.networks.initialization import initialize
@@ -19,6 +20,20 @@ class _CenteredNorm(nn.BatchNorm1d):
     def __init__(self, units: int) -> None:
         super().__init__(units)
         self.register_parameter("weight", None)
+
+
+class _NormalizedLinear(nn.Linear):
+    """Linear layer of outputs that are normalised by the batch, shifted, and multiplied by one learned number."""
+
+    def __init__(self, units: int, outputs: int) -> None:
+        super().__init__(units, outputs, bias=False)
+        self.norm = _CenteredNorm(outputs)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs, ``(rows, outputs)``."""
+        normalized: torch.Tensor = self.norm(super().forward(inputs))
+        return normalized * self.scale
 
 
 @register_network("mlp", image_shape=(28, 28, 1))
@@ -38,8 +53,9 @@ def mlp(
     training a share of ``dropout`` of each hidden layer's units, and of ``input_dropout`` of the inputs, is
     left out: H2O's ``hidden_dropout_ratios`` and ``input_dropout_ratio``. With ``batch_norm`` the sums of each
     hidden layer's units are normalised by the batch before they are rectified (Ioffe and Szegedy, Batch
-    Normalization, 2015), and get a learned shift in place of the layer's bias, as in the perceptrons of Rasmus,
-    Valpola, Honkala, Berglund and Raiko, Semi-Supervised Learning with Ladder Networks, 2015.
+    Normalization, 2015), and get a learned shift in place of the layer's bias; so do the outputs, which one learned
+    number multiplies: the perceptrons of Rasmus, Valpola, Honkala, Berglund and Raiko, Semi-Supervised Learning with
+    Ladder Networks, 2015.
     """
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     if input_dropout:
@@ -52,5 +68,5 @@ def mlp(
         layers[f"relu{place}"] = nn.ReLU()
         if dropout:
             layers[f"dropout{place}"] = nn.Dropout(dropout)
-    layers[f"fc{len(sizes)}"] = nn.Linear(sizes[-1], classes)
+    layers[f"fc{len(sizes)}"] = (_NormalizedLinear if batch_norm else nn.Linear)(sizes[-1], classes)
     return initialize(named(**layers), "xavier")
