@@ -73,7 +73,8 @@ ml.scoring                     conversions.stages conversions.tensors gpu.tasks 
                                ml.launch      # the limits of Spark's Python workers
 ml                             _lazy conversions.* gpu.* ml.*
 
-stacking.row_keys              conversions.stages
+stacking.plain_values
+stacking.row_keys              conversions.stages stacking.plain_values
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
