@@ -162,7 +162,7 @@ def test_learners_without_weight_are_not_asked(diabetes: DataFrame) -> None:
     """A learner that knows the mean only says least where the label is greatest: a negative weight, so none."""
     needs_id = SQLTransformer(statement="SELECT *, id + 1 AS next FROM __THIS__")
     learners = {**regressors(), "mean": Pipeline(stages=[needs_id, MeanRegressor()])}
-    model = StackedEnsemble(learners=learners, numFolds=4).fit(diabetes)
+    model = StackedEnsemble(learners=learners, numFolds=4, idCol="id", seed=43).fit(diabetes)
     assert "mean" in model.summary.skipped
     assert f"having no weight: {', '.join(model.summary.skipped)}" in str(model.summary)
     scored = model.transform(diabetes.drop("id"))  # which the skipped learner would need
