@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,11 @@ def test_the_default_bounds_the_columns_of_learners_and_no_others(kind: str) -> 
 
 class Recorder(MeanRegressor):
     """Keeps the keys of the rows that it is fitted on, by partition."""
+
+    def copy(self, extra: Any = None) -> Recorder:
+        for param, value in (extra or {}).items():
+            self._set(**{param.name: value})
+        return self
 
     def _fit(self, dataset: DataFrame) -> MeanModel:
         rows = dataset.select(F.spark_partition_id().alias("part"), ROW).collect()
