@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ALL_DIGITS = "0." + 38 * "#"
 
 #: Types of array elements that are cast at once; others are changed one by one, which is slower.
-_ELEMENTS = {
+_ELEMENTS: dict[type[T.DataType], str] = {
     **dict.fromkeys((T.ByteType, T.ShortType, T.IntegerType), "array<bigint>"),
     **dict.fromkeys((T.StringType, T.VarcharType), "array<binary>"),
 }
