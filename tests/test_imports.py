@@ -80,11 +80,14 @@ ml.scoring                     conversions.stages conversions.tensors gpu.tasks 
 ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
 ml                             _lazy conversions.* gpu.* ml.*
 
-stacking.row_keys              conversions.stages
+stacking.plain_values
+stacking.row_keys              conversions.stages stacking.plain_values
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
                                stacking.row_keys stacking.folds
+stacking.meta_learner          conversions.stages stacking.level_one
+stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 """
 

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.stacking.combiners.model import CombinerModel as CombinerModel
+    from sparkwater.stacking.combiners.stages import (
+        BestLearner as BestLearner,
+        GreedySelection as GreedySelection,
+        LogPool as LogPool,
+        Pool as Pool,
+    )
     from sparkwater.stacking.cross_fitting import LevelOneFrame as LevelOneFrame, cross_fit as cross_fit
     from sparkwater.stacking.ensemble import StackedEnsemble as StackedEnsemble
     from sparkwater.stacking.ensemble_model import StackedEnsembleModel as StackedEnsembleModel
@@ -18,6 +25,8 @@ else:
         {
             "folds": ("Folds", "assign_folds"),
             "cross_fitting": ("LevelOneFrame", "cross_fit"),
+            "combiners.model": ("CombinerModel",),
+            "combiners.stages": ("BestLearner", "GreedySelection", "LogPool", "Pool"),
             "meta_learner": ("NonNegativeRegression",),
             "ensemble": ("StackedEnsemble",),
             "ensemble_model": ("StackedEnsembleModel",),

@@ -6,10 +6,9 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
+from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
@@ -19,7 +18,7 @@ from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, re
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
 from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.values import VALUES, add_values
-from sparkwater.stacking.row_keys import ROW, hash_columns
+from sparkwater.stacking.row_keys import ROW, hash_columns, plain_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -79,13 +78,26 @@ def _check_apart(holdout: DataFrame, training: DataFrame, idCol: str | None) -> 
     missing = [name for name in names if name not in training.columns]
     if missing:
         raise SchemaError(f"the training rows have no column {missing[0]!r}, which the hold-out has")
-    keys = [
-        frame.select(hash_columns(frame.select(*_quoted(names)).schema, names).alias(ROW))
-        for frame in (holdout, training)
-    ]
+    _check_comparable(holdout, training, names)
+    keys = [frame.select(hash_columns(frame.schema, names).alias(ROW)) for frame in (holdout, training)]
     both = keys[0].join(keys[1], ROW, "left_semi").count()
     if both:
         raise DataError(f"{both} rows of the hold-out are among the training rows, so the learners have seen them")
+
+
+def _check_comparable(holdout: DataFrame, training: DataFrame, names: Sequence[str]) -> None:
+    """Refuse columns of types whose values are never equal, such as float and double: any row would pass."""
+    given, plain = [], []
+    for frame in (holdout, training):
+        given.append([find_field(frame.schema, name).dataType.simpleString() for name in names])
+        columns = frame.select(*(plain_column(frame.schema, name) for name in names)).schema.fields
+        plain.append([column.dataType.simpleString() for column in columns])
+    for name, *types, left, right in zip(names, *given, *plain, strict=True):
+        if left != right:
+            raise SchemaError(
+                f"column {name!r} is {types[0]} in the hold-out and {types[1]} in the training rows, so no two rows "
+                "are ever equal; cast one of them, or name the rows with idCol"
+            )
 
 
 def _check_classes(learners: Sequence[Learner], task: LevelOneTask) -> None:
@@ -96,10 +108,6 @@ def _check_classes(learners: Sequence[Learner], task: LevelOneTask) -> None:
                 f"learner {learner.name!r} was fitted on {classes} classes, the hold-out has {task.size}; all learners "
                 "must have seen the same classes"
             )
-
-
-def _quoted(names: Sequence[str]) -> list[Any]:
-    return [F.col(f"`{name}`") for name in names]
 
 
 def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> tuple[Scored, BaseModel]:

@@ -17,6 +17,7 @@ from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
+from sparkwater.stacking.combined import check_given, fit_given
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
@@ -32,9 +33,9 @@ from sparkwater.stacking.level_one.learners import (
     set_apart,
 )
 from sparkwater.stacking.level_one.prepare import prepare
-from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, check_meta_learner, passthrough_values
+from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
 from sparkwater.stacking.refit import refit
-from sparkwater.stacking.stack import fit_meta_learner, summarize
+from sparkwater.stacking.stack import summarize
 from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
@@ -71,11 +72,14 @@ class StackedEnsemble(
         "themselves, are learners too",
         convert=_unchanged,
     )
-    metaLearner: Setting[Estimator[Any] | None] = setting(
+    metaLearner: Setting[str | Estimator[Any] | None] = setting(
         None,
-        "estimator that combines the learners' predictions: any with featuresCol and labelCol. Without it, for two "
-        "classes a logistic and for regression a linear regression without negative weights; for more classes a "
-        "multinomial regression with a ridge penalty. None of them standardises",
+        "what combines the learners' predictions: a name, or any estimator with featuresCol and labelCol. best: one "
+        "learner. selection: greedy selection with replacement. pool: convex weights. logPool: non-negative weights "
+        "of log probabilities. glm: for two classes a logistic and for regression a linear regression without negative "
+        "weights, for more classes a multinomial regression with a ridge penalty. auto, which is taken without it: the "
+        "simplest of best, selection, pool, and logPool or for regression glm, that can't be told from the best by "
+        "cross-validation; with passthroughCols or metaLearnerTransform it is glm",
         convert=_unchanged,
     )
     metaLearnerTransform: Setting[str] = setting(
@@ -249,8 +253,8 @@ class StackedEnsemble(
         if not blending and any(learner.fitted for learner in learners):
             raise ConfigurationError("a learner is fitted already, so it may have seen any row; use fitBlending")
         kind = learners[0].kind
-        if self.getMetaLearner() is not None:
-            check_meta_learner(self.getMetaLearner(), kind)
+        reads_more = bool(self.getPassthroughCols()) or self.getMetaLearnerTransform() != "none"
+        check_given(self.getMetaLearner(), kind, reads_more)
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
         for name in self.getPassthroughCols():
@@ -279,7 +283,7 @@ class StackedEnsemble(
             reads = LevelOneInput(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
-            meta = fit_meta_learner(level_one, reads, self.getMetaLearner(), slots)
+            meta = fit_given(level_one, reads, self.getMetaLearner(), slots)
             if bases is None:
                 bases = refit(level_one, self.getFinalModels(), self.getParallelism())
             summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started)

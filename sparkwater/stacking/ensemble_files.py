@@ -14,11 +14,15 @@ _FILE = "learners.json"
 
 
 def write_learners(folder: NewFolder, learners: Mapping[str, Any], meta: Any) -> None:
-    """Write learners by name, and a meta-learner where it isn't None."""
-    folder.write_json(_FILE, {"learners": list(learners), "metaLearner": meta is not None})
+    """Write learners by name, and a meta-learner where there is one: its name, or its stage."""
+    named = isinstance(meta, str)
+    stage = meta is not None and not named
+    folder.write_json(
+        _FILE, {"learners": list(learners), "metaLearner": stage, **({"metaName": meta} if named else {})}
+    )
     for place, learner in enumerate(learners.values()):
         folder.write_stage(f"learners/{place}", learner)
-    if meta is not None:
+    if stage:
         folder.write_stage("meta", meta)
 
 
@@ -35,10 +39,12 @@ def read_learners(folder: SavedFolder) -> dict[str, Any]:
     fields = folder.read_json(_FILE)
     try:
         names, has_meta = [str(name) for name in fields["learners"]], bool(fields["metaLearner"])
-    except (TypeError, KeyError) as error:
+        meta_name = fields.get("metaName")
+    except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder.path}/{_FILE} is damaged: {error!r}") from error
     learners = {name: folder.read_stage(f"learners/{place}") for place, name in enumerate(names)}
     return {
         **({"learners": learners} if learners else {}),
         **({"metaLearner": folder.read_stage("meta")} if has_meta else {}),
+        **({"metaLearner": str(meta_name)} if meta_name is not None else {}),
     }

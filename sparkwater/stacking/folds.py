@@ -198,16 +198,23 @@ def assign_folds(
 
 
 def time_value(schema: T.StructType, name: str) -> Column:
-    """Return a column of times as doubles: seconds for dates and timestamps.
+    """Return a column of times as doubles, in any time zone the same.
+
+    Seconds for dates and timestamps; dates, and timestamps without a time zone, are taken for those of UTC.
 
     Raises
     ------
     SchemaError
         If it holds no times.
     """
-    data_type = find_field(schema, name).dataType
+    data_type, column = find_field(schema, name).dataType, F.col(f"`{name}`")
     if isinstance(data_type, T.NumericType):
-        return F.col(f"`{name}`").cast("double")
-    if isinstance(data_type, (T.DateType, T.TimestampType, T.TimestampNTZType)):
-        return F.unix_micros(F.col(f"`{name}`").cast("timestamp")) / 1_000_000
+        return column.cast("double")
+    if isinstance(data_type, T.TimestampType):
+        return F.unix_micros(column) / 1_000_000
+    if isinstance(data_type, T.DateType):
+        return F.unix_date(column) * 86_400.0
+    if isinstance(data_type, T.TimestampNTZType):
+        seconds = F.extract(F.lit("SECOND"), column).cast("double")  # with their fraction
+        return F.unix_date(column.cast("date")) * 86_400.0 + F.hour(column) * 3_600 + F.minute(column) * 60 + seconds
     raise SchemaError(f"timeCol={name!r} is {data_type.simpleString()}; accepted: numbers, dates, timestamps")

@@ -129,11 +129,6 @@ class LevelOneInput:
             return values
         return F.transform(values, lambda value: _logit(F.least(F.greatest(value, F.lit(_CLIP)), F.lit(1 - _CLIP))))
 
-    def positions(self) -> dict[str, range]:
-        """Return the positions of each learner's columns in the vector."""
-        width = self.task.width
-        return {name: range(place * width, (place + 1) * width) for place, name in enumerate(self.learners)}
-
 
 def _logit(value: Column) -> Column:
     return F.log(value / (1 - value))
@@ -220,9 +215,10 @@ class NonNegativeRegression(
         products = _sum_products(rows, center)
         bounded = len(center) - 1 - self.getOrDefault(self.freeColumns)
         weights, intercept = solve_bounded(products, bounded)
-        return self._model(weights, float(center[-1]) + intercept - float(weights @ center[:-1]))
+        return self.model_of(weights, float(center[-1]) + intercept - float(weights @ center[:-1]))
 
-    def _model(self, weights: npt.NDArray[np.float64], intercept: float) -> LinearRegressionModel:
+    def model_of(self, weights: npt.NDArray[np.float64], intercept: float) -> LinearRegressionModel:
+        """Return the model with some weights and an intercept."""
         java = JavaParams._new_java_obj(
             "org.apache.spark.ml.regression.LinearRegressionModel",
             self.uid,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.errors import SchemaError
+from sparkwater.stacking.plain_values import plain_value
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql import types as T
 
 #: The column with a row's key; unique.
 ROW = "__sparkwater_row"
@@ -70,17 +70,19 @@ def row_hash(frame: DataFrame, idCol: str | None, *salt: int) -> Column:
 
 
 def hash_columns(schema: T.StructType, names: Sequence[str], *salt: int) -> Column:
-    """Return a 64-bit hash of some columns.
+    """Return a 64-bit hash of some columns: the same for equal values, whatever their types; see `plain_value`.
 
     Raises
     ------
     SchemaError
-        If a column holds a map.
+        If a column holds a variant.
     """
-    maps = [name for name in names if "map<" in schema[name].dataType.simpleString()]
-    if maps:
-        raise SchemaError(f"column {maps[0]!r} holds a map, which has no hash; name the rows with idCol, or drop it")
-    columns = [F.col(f"`{name}`") for name in names]
+    columns = [plain_column(schema, name) for name in names]
     # A null leaves Spark's hash as it is, so (null, 1) would equal (1, null).
-    nulls = [F.col(f"`{name}`").isNull() for name in names if schema[name].nullable]
+    nulls = [F.col(f"`{name}`").isNull() for name in names]
     return F.xxhash64(*columns, *nulls, *(F.lit(value) for value in salt))
+
+
+def plain_column(schema: T.StructType, name: str) -> Column:
+    """Return a column's plain value."""
+    return plain_value(F.col(f"`{name}`"), schema[name].dataType, name)

@@ -25,7 +25,7 @@ from sparkwater.stacking.level_one.prepare import FOLD
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, interval, rank_learners
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, Tried, interval, rank_learners
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -49,12 +49,25 @@ class MetaFit:
         Metrics of the learners, and of the ensemble by its own cross-validation.
     difference : mapping of str to Losses
         The ensemble's first loss less each learner's.
+    name : str
+        Name of the combiner that was chosen; empty for other meta-learners, whose weights are of columns.
+    tried : tuple of Tried
+        Estimates of the combiners that were tried.
     """
 
     model: Any
     weights: MetaWeights
     metrics: LearnerMetrics
     difference: dict[str, Losses]
+    name: str = ""
+    tried: tuple[Tried, ...] = ()
+
+    def columns(self, reads: LevelOneInput) -> tuple[dict[str, range], list[str]]:
+        """Return the positions of each learner's weights, and the names of these weights."""
+        width = 1 if self.name else reads.task.width
+        positions = {name: range(place * width, (place + 1) * width) for place, name in enumerate(reads.learners)}
+        names = [f"{name}/{number}" if width > 1 else name for name in reads.learners for number in range(width)]
+        return positions, names
 
 
 def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int) -> MetaFit:
@@ -133,14 +146,13 @@ def summarize(
     level_one: LevelOneFrame, reads: LevelOneInput, meta: MetaFit, strategy: str, seconds: float
 ) -> EnsembleSummary:
     """Return the summary of a fit."""
-    positions, width = reads.positions(), reads.task.width
+    positions, columns = meta.columns(reads)
     weights = meta.weights.share(positions)
     importance = meta.weights.importance
     skipped = tuple(
         name for name, places in positions.items() if importance and not any(importance[place] for place in places)
     )
     best = min(reads.learners, key=meta.metrics.value)
-    columns = [f"{name}/{number}" if width > 1 else name for name in reads.learners for number in range(width)]
     others = len(importance) - len(columns)
     columns += (
         list(reads.passthrough) if others == len(reads.passthrough) else [f"passthrough/{i}" for i in range(others)]
@@ -164,4 +176,6 @@ def summarize(
         notes=(one,) if len(reads.learners) == 1 else (),
         fits=level_one.fits,
         totalSeconds=seconds,
+        metaLearner=meta.name,
+        tried=meta.tried,
     )

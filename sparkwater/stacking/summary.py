@@ -58,6 +58,24 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """Estimate of a combiner that was tried as the meta-learner.
+
+    Attributes
+    ----------
+    name : str
+        Its name; ``auto`` for the choice among the others, nested in the folds.
+    value, low, high : float
+        The first metric by cross-validation on level one, and its 95 % confidence interval.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class EnsembleSummary:
     """Summary of one ``fit``; it is saved and loaded with the model.
 
@@ -90,6 +108,10 @@ class EnsembleSummary:
         Records of the fold fits.
     totalSeconds : float
         Wall time of the whole ``fit``.
+    metaLearner : str
+        Name of the combiner that was chosen; empty for other meta-learners.
+    tried : tuple of Tried
+        Estimates of all combiners that were tried; empty for other meta-learners.
     """
 
     strategy: str
@@ -108,12 +130,16 @@ class EnsembleSummary:
     notes: tuple[str, ...]
     fits: tuple[FitRecord, ...]
     totalSeconds: float
+    metaLearner: str = ""
+    tried: tuple[Tried, ...] = ()
 
     @property
     def verdict(self) -> str:
         """Verdict on the ensemble against its best learner, in words."""
         gap = f"{self.difference:+.5f}, 95 % interval {self.differenceLow:+.5f} to {self.differenceHigh:+.5f}"
         loss = "logLoss" if self.metrics[0] == "logLoss" else "squared error"
+        if not (self.differenceLow or self.differenceHigh):
+            return f"the ensemble is its best learner {self.best!r} alone"
         if self.differenceHigh < 0:
             return f"the ensemble beats its best learner {self.best!r} ({loss} {gap})"
         if self.differenceLow > 0:
@@ -148,7 +174,13 @@ class EnsembleSummary:
         text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in table]
         skipped = f"not asked when scoring, having no weight: {', '.join(self.skipped)}" if self.skipped else ""
         said = f"{self.rows:,} rows, {self.folds} folds, {self.strategy}, fingerprint {self.fingerprint}"
-        return "\n".join(line for line in (said, *text, self.verdict, skipped, *self.notes) if line)
+        return "\n".join(line for line in (said, *text, self.verdict, self._tries(), skipped, *self.notes) if line)
+
+    def _tries(self) -> str:
+        if not self.metaLearner:
+            return ""
+        estimates = ", ".join(f"{one.name} {one.value:.5f}" for one in self.tried)
+        return f"meta-learner: {self.metaLearner} ({self.metrics[0]} of those that were tried: {estimates})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""
@@ -164,6 +196,7 @@ class EnsembleSummary:
             {
                 "scores": tuple(Score(**score) for score in fields["scores"]),
                 "fits": tuple(FitRecord(**fit) for fit in fields["fits"]),
+                "tried": tuple(Tried(**one) for one in fields.get("tried", ())),
                 "coefficients": tuple(tuple(line) for line in fields["coefficients"]),
             }
         )

@@ -162,7 +162,7 @@ def test_learners_without_weight_are_not_asked(diabetes: DataFrame) -> None:
     """A learner that knows the mean only says least where the label is greatest: a negative weight, so none."""
     needs_id = SQLTransformer(statement="SELECT *, id + 1 AS next FROM __THIS__")
     learners = {**regressors(), "mean": Pipeline(stages=[needs_id, MeanRegressor()])}
-    model = StackedEnsemble(learners=learners, numFolds=4).fit(diabetes)
+    model = StackedEnsemble(learners=learners, numFolds=4, idCol="id", seed=43, metaLearner="glm").fit(diabetes)
     assert "mean" in model.summary.skipped
     assert f"having no weight: {', '.join(model.summary.skipped)}" in str(model.summary)
     scored = model.transform(diabetes.drop("id"))  # which the skipped learner would need
@@ -293,7 +293,7 @@ def test_fitted_learners_of_other_classes_are_refused() -> None:
 def test_several_classes_and_another_meta_learner() -> None:
     wine = table(start_session("local[2]"), "wine")
     learners = {"bayes": NaiveBayes(), "tree": DecisionTreeClassifier(maxDepth=4)}
-    model = StackedEnsemble(learners=learners, numFolds=2).fit(wine)
+    model = StackedEnsemble(learners=learners, numFolds=2, metaLearner="glm").fit(wine)
     assert model.metaModel.coefficientMatrix.toArray().shape == (3, 6)
     assert model.metaModel.getRegParam() == 1 / wine.count()
     assert model.summary.columns == ("bayes/0", "bayes/1", "bayes/2", "tree/0", "tree/1", "tree/2")

@@ -4,14 +4,17 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import saying
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import assign_folds
+from sparkwater.stacking.folds import time_value
 from sparkwater.stacking.row_keys import hash_columns
 
 #: Prints the fold of each of 200 rows, in the order of their ids.
@@ -55,6 +58,42 @@ def test_folds_are_the_same_in_a_fresh_process_with_another_hash_seed(spark: Spa
     )
     expected = folds(assign_folds(rows(spark), 5, seed=3))
     assert done.stdout.split() == ["folds", *(str(expected[row]) for row in range(200))]
+
+
+@pytest.mark.parametrize("settings", [{}, {"idCol": "id"}, {"groupCol": "name"}])
+def test_rows_that_were_written_and_read_keep_their_folds(
+    spark: SparkSession, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    columns = [
+        "cast(id as int) as id", "cast(id % 50 as tinyint) as small",
+        "concat('row ', shiftright(id, 2)) as name", "id / 7.0 as x",
+        "array(id, id + 1) as a", "map('a', named_struct('b', id), 'c', named_struct('b', 3)) as m",
+        "date_add(date'2024-01-01', cast(id as int)) as day", "timestamp_seconds(id / 7.0D) as at",
+    ]  # fmt: skip
+    frame = spark.range(200).selectExpr(*columns)
+    frame.write.parquet(str(tmp_path / "rows"))
+    back = spark.read.parquet(str(tmp_path / "rows"))
+    assert (frame.schema["id"].nullable, back.schema["id"].nullable) == (False, True)
+    expected = folds(assign_folds(frame, 5, **settings))
+    assert folds(assign_folds(back, 5, **settings)) == expected
+    wider = back.withColumns({"id": F.col("id").cast("long"), "small": F.col("small").cast("int")})
+    assert folds(assign_folds(wider, 5, **settings)) == expected
+    assert len(set(expected.values())) == 5
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp_ntz"])
+def test_spans_of_days_do_not_depend_on_the_time_zone(spark: SparkSession, kind: str) -> None:
+    # In Berlin the clock went from 2 to 3 on the 31st of March.
+    times = [f"2024-03-31 0{hour}:{minute}:00.5" for hour in (1, 2, 3) for minute in (10, 50)]
+    if kind == "date":
+        times = [f"2024-03-{day}" for day in (29, 30, 31)]
+    frame = spark.createDataFrame([(row, text) for row, text in enumerate(times)], "id int, time string")
+    frame = frame.withColumn("time", F.col("time").cast(kind))
+    found = []
+    for zone in ("Europe/Berlin", "America/Los_Angeles"):
+        with saying(spark, "spark.sql.session.timeZone", zone):
+            found.append([row[0] for row in frame.orderBy("id").select(time_value(frame.schema, "time")).collect()])
+    assert found[0] == found[1] == (np.array(times, "datetime64[us]").astype(float) / 1e6).tolist()
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])

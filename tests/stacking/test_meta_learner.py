@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from pyspark.ml.linalg import Vectors
+from pyspark.ml.param import Param
 from pyspark.ml.regression import LinearRegressionModel
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.optimize import lsq_linear
 from sklearn.linear_model import LinearRegression
+from tables import MeanModel, MeanRegressor
 
 from sparkwater.errors import DataError
-from sparkwater.stacking import NonNegativeRegression
+from sparkwater.stacking import NonNegativeRegression, cross_fit
 from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
+from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.stack import fit_meta_learner
 
 
 def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,3 +94,48 @@ def test_logits_are_clipped(spark: SparkSession) -> None:
     reads = LevelOneInput(("a", "b"), LevelOneTask("classification", (0.0, 1.0)), "logit", ("c",))
     vector = frame.select(reads.column(frame.schema)).first()[0]
     np.testing.assert_allclose(vector, [np.log(1e-9 / (1 - 1e-9)), np.log(1 / 3), 7.0])
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_the_default_bounds_the_columns_of_learners_and_no_others(kind: str) -> None:
+    found = default_meta_learner(LevelOneTask(kind, (0.0, 1.0) if kind == "classification" else ()), 2, 3, 100, "none")
+    if kind == "regression":
+        assert found.getFreeColumns() == 3
+    else:
+        assert found.getLowerBoundsOnCoefficients().toArray().tolist() == [[0, 0, -np.inf, -np.inf, -np.inf]]
+
+
+class Recorder(MeanRegressor):
+    """Keeps the keys of the rows that it is fitted on, by partition."""
+
+    def copy(self, extra: Any = None) -> Recorder:
+        for param, value in (extra or {}).items():
+            self._set(**{param.name: value})
+        return self
+
+    def _fit(self, dataset: DataFrame) -> MeanModel:
+        rows = dataset.select(F.spark_partition_id().alias("part"), ROW).collect()
+        with self.lock:
+            self.seen = [[row[ROW] for row in rows if row.part == part] for part in range(2)]
+        return super()._fit(dataset)
+
+
+def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_learners_only(
+    spark: SparkSession,
+) -> None:
+    frame = spark.range(40).selectExpr("id", "id % 7 as x", "0.5D * id as label", "id % 2 as part")
+    found = cross_fit({"mean": MeanRegressor()}, frame.orderBy(F.desc("id")), "part")
+    reads, recorder = LevelOneInput(("mean",), found.task, "none", ("id", "x")), Recorder()
+    recorder.featuresCol = Param(recorder, "featuresCol", "the vector")
+    fit_meta_learner(found, reads, recorder, 1)
+    assert sum(map(len, recorder.seen)) == 40
+    assert all(part == sorted(part) and len(part) > 5 for part in recorder.seen)
+    default = fit_meta_learner(found, LevelOneInput(("mean",), found.task, "none", ("x",)), None, 2)
+    assert len(default.model.coefficients) == 2
+    negated = found.prepared.frame.withColumn("x", -F.col("id"))
+    moved = replace(found, prepared=replace(found.prepared, frame=negated))
+    assert (
+        fit_meta_learner(moved, LevelOneInput(("mean",), found.task, "none", ("x",)), None, 2).model.coefficients[1]
+        < -0.1
+    )
+    found.unpersist()

@@ -4,15 +4,17 @@ import threading
 
 import pytest
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
+from pyspark.ml import Pipeline
 from pyspark.sql import SparkSession
 from tables import MeanRegressor
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.ml import ImageClassifier
+from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.level_one.fit_plan import plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_side
-from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.learners import Learner, set_apart
 from sparkwater.stacking.refit import with_mean_epochs
 
 
@@ -112,3 +114,15 @@ def test_nothing_is_started_after_a_failure_and_what_runs_comes_to_its_end(spark
         run_side_by_side([fail, finish, lambda: done.append("started late")], 2)
     assert done == ["finished"]
     assert run_side_by_side([lambda: 1, lambda: 2, lambda: 3], 2) == [1, 2, 3]
+
+
+def test_ensembles_in_an_ensemble_have_seeds_of_their_own_at_each_depth() -> None:
+    inmost = StackedEnsemble(learners={"mean": MeanRegressor()}, seed=3)
+    inner = StackedEnsemble(learners={"inmost": inmost, "mean": MeanRegressor()}, seed=5)
+    given = Learner("net", Pipeline(stages=[inner]), "regression", "prediction")
+    (apart,) = set_apart(given).stage.getStages()
+    deep = apart.getLearners()["inmost"]
+    assert (apart.getSeed(), deep.getSeed()) == (5 + 1_000_003, 3 + 1_000_003)
+    assert (inner.getSeed(), inmost.getSeed()) == (5, 3)
+    assert set_apart(given).digest == set_apart(given).digest != given.digest
+    assert set_apart(TABLE) == TABLE

@@ -23,7 +23,7 @@ from sparkwater.errors import CheckpointError, ConfigurationError, DataError, Sc
 from sparkwater.stacking.level_one.learners import Learner, last_stage
 from sparkwater.stacking.level_one.prepare import FOLD
 from sparkwater.stacking.level_one.values import VALUES, add_values
-from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -184,7 +184,7 @@ def check_rows(values: DataFrame, expected: Fingerprint, where: str) -> None:
     DataError
         If rows are missing, doubled or strange, have no prediction, or not one for each class.
     """
-    rows, total, mixed = fingerprint_columns(F.col(ROW), F.col(FOLD))
+    rows, total, mixed = fingerprint_columns(F.col(ROW), plain_column(values.schema, FOLD))
     empty = F.count_if(F.col(VALUES).isNull() | F.exists(VALUES, lambda value: value.isNull() | F.isnan(value)))
     sums = values.agg(rows.alias("rows"), total.alias("total"), mixed.alias("mixed"), empty.alias("empty"))
     try:

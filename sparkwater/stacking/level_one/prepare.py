@@ -18,7 +18,7 @@ from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column, row_hash
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -272,16 +272,16 @@ def _check_ids(frame: DataFrame, idCol: str) -> None:
 
 def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str) -> list[Any]:
     """Count and fingerprint the rows of each fold and class; one Spark job, on the kept rows."""
-    label = F.col(f"`{labelCol}`")
+    label, plain_label = F.col(f"`{labelCol}`"), plain_column(frame.schema, labelCol)
     fold = F.col(f"`{spec.foldCol}`")
     invalid = label.isNull()
     if isinstance(frame.schema[labelCol].dataType, T.NumericType):
-        label = label.cast("double")
+        label = plain_label = label.cast("double")
         invalid = invalid | F.isnan(label) | (F.abs(label) == math.inf)
     grouped = frame.groupBy(fold.alias("fold"), (label if kind == CLASSIFICATION else F.lit(None)).alias("label"))
     time = time_value(frame.schema, spec.timeCol) if spec.timeCol else F.lit(None).cast("double")
-    rows, total, mixed = fingerprint_columns(F.col(ROW), fold)
-    _, label_total, label_mixed = fingerprint_columns(F.col(ROW), label)
+    rows, total, mixed = fingerprint_columns(F.col(ROW), plain_column(frame.schema, spec.foldCol))
+    _, label_total, label_mixed = fingerprint_columns(F.col(ROW), plain_label)
     found = grouped.agg(
         rows.alias("rows"), total.alias("total"), mixed.alias("mixed"),
         label_total.alias("label_total"), label_mixed.alias("label_mixed"),

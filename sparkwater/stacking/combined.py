@@ -1,0 +1,185 @@
+"""Meta-learners with names: combiners that are cross-validated on level one, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.stacking.combiners.blocks import Layout, open_blocks
+from sparkwater.stacking.combiners.choice import BEST, Choice, Method, choose
+from sparkwater.stacking.combiners.solvers import fit_linear
+from sparkwater.stacking.combiners.stages import BestLearner, Combiner, GreedySelection, LogPool, Pool
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
+from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, LearnerMetrics, Losses, labelled
+from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.meta_learner import (
+    LEVEL_ONE,
+    LevelOneInput,
+    MetaWeights,
+    NonNegativeRegression,
+    check_meta_learner,
+)
+from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.stack import MetaFit, fit_meta_learner
+from sparkwater.stacking.summary import ENSEMBLE, Tried
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+    from sparkwater.stacking.cross_fitting import LevelOneFrame
+
+AUTO, GLM = "auto", "glm"
+
+#: Combiners by name, the simplest first.
+_COMBINERS: dict[str, type[Combiner]] = {
+    BEST: BestLearner, "selection": GreedySelection, "pool": Pool, "logPool": LogPool,
+}  # fmt: skip
+
+#: Names that a meta-learner may have.
+META_LEARNERS = (AUTO, *_COMBINERS, GLM)
+
+
+def check_given(given: Any, kind: str, reads_more: bool) -> None:
+    """Refuse meta-learners that don't fit the learners.
+
+    Parameters
+    ----------
+    given : str, pyspark.ml.Estimator or None
+        The meta-learner.
+    kind : {"classification", "regression"}
+        Kind of the learners.
+    reads_more : bool
+        Whether there are passthrough columns or a transform, which combiners don't read.
+
+    Raises
+    ------
+    ConfigurationError
+        With what is accepted.
+    """
+    named = given is None or isinstance(given, str)
+    if named:
+        _check_name(given or AUTO, kind)
+    elif isinstance(given, LogPool) and kind != CLASSIFICATION:
+        raise ConfigurationError("metaLearner LogPool pools probabilities; regression has none: take Pool")
+    elif not isinstance(given, Combiner):
+        check_meta_learner(given, kind)
+    if reads_more and (isinstance(given, Combiner) or (named and given not in (None, AUTO, GLM))):
+        raise ConfigurationError(
+            f"metaLearner={given!r} reads the learners' predictions alone, as they are; passthroughCols and "
+            "metaLearnerTransform need 'glm' or another estimator"
+        )
+
+
+def _check_name(name: str, kind: str) -> None:
+    accepted = [one for one in META_LEARNERS if kind == CLASSIFICATION or one != "logPool"]
+    if name not in accepted:
+        raise ConfigurationError(
+            f"metaLearner={name!r} for {kind}; accepted: {', '.join(accepted)}, or a Spark ML Estimator with "
+            "featuresCol and labelCol"
+        )
+
+
+def fit_given(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int) -> MetaFit:
+    """Train a meta-learner on all rows, and measure it by cross-validation.
+
+    Parameters
+    ----------
+    level_one : LevelOneFrame
+        The level-one frame.
+    reads : LevelOneInput
+        The input columns.
+    given : str, pyspark.ml.Estimator or None
+        The meta-learner.
+    parallelism : int
+        Fits at a time, where it isn't a combiner.
+    """
+    given = AUTO if given is None else given
+    if given == AUTO and (reads.passthrough or reads.transform != "none"):
+        given = GLM
+    if given == GLM:
+        return fit_meta_learner(level_one, reads, None, parallelism)
+    if isinstance(given, (str, Combiner)):
+        return fit_combined(level_one, reads, given)
+    return fit_meta_learner(level_one, reads, given, parallelism)
+
+
+def combiners_of(given: Any, task_kind: str, width: int) -> dict[str, Combiner]:
+    """Return the combiners that a meta-learner's name stands for, set to the learners' kind; or the given one."""
+    values: dict[str, Any] = {"width": width, "task": task_kind}
+    if isinstance(given, Combiner):
+        own = {one: name for name, one in _COMBINERS.items()}
+        return {own[type(given)]: given.copy({given.getParam(name): value for name, value in values.items()})}
+    names = [
+        name for name in _COMBINERS if given in (name, AUTO) and (task_kind == CLASSIFICATION or name != "logPool")
+    ]
+    return {name: _COMBINERS[name](**values) for name in names}
+
+
+def fit_combined(level_one: LevelOneFrame, reads: LevelOneInput, given: str | Combiner) -> MetaFit:
+    """Cross-validate the combiners that a name stands for, and return the chosen one.
+
+    Parameters
+    ----------
+    level_one : LevelOneFrame
+        The level-one frame.
+    reads : LevelOneInput
+        The input columns, without passthrough columns and transform.
+    given : str or Combiner
+        The meta-learner.
+    """
+    combiners = combiners_of(given, reads.task.kind, reads.task.width)
+    choice = _cross_validate(level_one, combiners, given == AUTO)
+    folds = [str(fold.value) for fold in level_one.prepared.folds]
+
+    def by_fold(losses: Sequence[Losses]) -> dict[str, Losses]:
+        each = len(losses) // len(folds)
+        parts = [losses[start : start + each] for start in range(0, len(losses), each)]
+        return {fold: reduce(lambda one, other: one + other, part) for fold, part in zip(folds, parts, strict=True)}
+
+    found = {name: by_fold(losses) for name, losses in zip(reads.learners, choice.learners, strict=True)}
+    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.whole)})
+    if choice.name == GLM:
+        weights, (intercept,) = np.array(choice.combination.weights), choice.combination.biases
+        model: Any = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(weights, intercept)
+    else:
+        model = combiners[choice.name].model_of(choice.combination)._set(featuresCol=LEVEL_ONE)
+    tried = {**choice.tried, **({AUTO: choice.nested} if len(choice.tried) > 1 else {})}
+    estimates = LearnerMetrics(reads.task.kind, {name: by_fold(losses) for name, losses in tried.items()})
+    return MetaFit(
+        model,
+        MetaWeights((choice.combination.weights,), choice.combination.weights),
+        metrics,
+        dict(zip(reads.learners, choice.difference, strict=True)),
+        choice.name,
+        tuple(Tried(name, estimates.value(name), *estimates.interval(name)) for name in tried),
+    )
+
+
+def _cross_validate(level_one: LevelOneFrame, combiners: Mapping[str, Combiner], auto: bool) -> Choice:
+    """Cross-validate combiners on the folds of level one, and choose one of them."""
+    prepared, task = level_one.prepared, level_one.task
+    layout = Layout(len(level_one.names), task.width, task.kind == CLASSIFICATION)
+    methods: dict[str, Method] = {name: combiner.fit_of for name, combiner in combiners.items()}
+    if auto and task.kind == REGRESSION:
+        methods[GLM] = fit_linear
+    folds = [fold.value for fold in prepared.folds]
+    # Of two folds, one alone leaves nothing to choose by: each is halved.
+    halves = 2 if len(folds) == 2 and len(methods) > 1 else 1
+    rows = labelled(prepared, level_one.values).select(
+        F.concat(*(F.col(f"`{name}`") for name in level_one.names)).alias("values"),
+        F.col(LABEL).alias("label"),
+        F.col(WEIGHT).alias("weight"),
+        (_number(folds) * halves + F.pmod(F.col(ROW), F.lit(halves)).cast("int")).alias("fold"),
+    )
+    with open_blocks(rows, layout, prepared.rows.rows) as blocks:
+        return choose(blocks, layout, methods, len(folds) * halves)
+
+
+def _number(folds: Sequence[Any]) -> Column:
+    numbered = [F.when(F.col(FOLD) == value, number) for number, value in enumerate(folds)]
+    return F.coalesce(*numbered)
