@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import start_session
+from conftest import ROOT, start_session
 from mixed_tables import INPUTS, mixed_frame
 from pyspark.sql import functions as F
 from torch import nn
 
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor
-
-
-def no_layout(shape: tuple[int, ...], classes: int) -> nn.Module:
-    """A network of the user's own that knows nothing of tables."""
-    return nn.Linear(shape[0], classes)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +122,8 @@ def test_a_warm_start_needs_an_encoder(frame, tmp_path) -> None:
 
 
 def test_a_network_without_ids_gets_flags(frame) -> None:
-    own = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, network=f"{__name__}:no_layout", epochs=0)
+    frame.sparkSession.sparkContext.addPyFile(str(ROOT / "tests" / "user_networks.py"))
+    own = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, network="user_networks:small", epochs=0)
     model = own.fit(frame)
     assert model.fitted.encoder.layout.categories == ()
     assert model.fitted.trained.entry.arguments == {}
