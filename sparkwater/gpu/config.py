@@ -29,6 +29,8 @@ class TrainConfig:
         See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, max_norm, clip_norm, clip_value : float
         See `sparkwater.gpu.training.regularization`; 0 for none.
+    average_activation, sparsity_beta : float
+        See `sparkwater.gpu.training.sparsity`; 0 for none.
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
@@ -69,6 +71,8 @@ class TrainConfig:
     decay_epochs: float = 10.0
     decay_factor: float = 0.1
     l1: float = 0.0
+    average_activation: float = 0.0
+    sparsity_beta: float = 0.0
     max_norm: float = 0.0
     clip_norm: float = 0.0
     clip_value: float = 0.0

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.ml.autoencoder import AutoEncoder as AutoEncoder
+    from sparkwater.ml.autoencoder_model import AutoEncoderModel as AutoEncoderModel
     from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
     from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
     from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
@@ -20,6 +22,8 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
+            "autoencoder": ("AutoEncoder",),
+            "autoencoder_model": ("AutoEncoderModel",),
             "image_classifier": ("ImageClassifier",),
             "image_classifier_model": ("ImageClassifierModel",),
             "image_regressor": ("ImageRegressor",),

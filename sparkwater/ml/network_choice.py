@@ -14,15 +14,22 @@ from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
-from sparkwater.gpu.networks.state_files import read_state
+from sparkwater.gpu.networks.state_files import fit_body, read_state
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features, trained_features
 from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.params.network import NetworkParams
-from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_network, warm_start_of
+from sparkwater.ml.warm_start import (
+    WarmStart,
+    autoencoder_of,
+    check_image_shape,
+    check_spec,
+    warm_network,
+    warm_start_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyspark.sql import DataFrame
 
@@ -71,7 +78,7 @@ def choose_network(
     columns: Sequence[str],
     image_shape: Sequence[int] | None,
     params: NetworkParams,
-    outputs: int | None = None,
+    outputs_of: Callable[[TensorSpec], int | None],
 ) -> NetworkChoice:
     """Return the network of a fit; it reads the schema and, where there are some, the files of weights.
 
@@ -85,25 +92,41 @@ def choose_network(
         If the columns hold no features.
     """
     if params.getWarmStart() is not None:
-        return _go_on(frame, columns, image_shape, params, outputs)
+        return _go_on(frame, columns, image_shape, params, outputs_of)
     arguments = params.getNetworkArguments()
     network = find_network(params.getNetwork(), arguments)
     features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
     spec = features.spec
-    shape, inputs = network_shape(spec), zero_inputs(spec)
+    shape, outputs = network_shape(spec), outputs_of(spec)
     if network.name == AUTO:
         network = find_network(resolve_network(AUTO, shape), arguments)
+    pretrained = autoencoder_of(frame.sparkSession, params)
+    if pretrained is not None:
+        check_spec(pretrained, spec)
+    network, beginning = _begin(frame.sparkSession, network, spec, params, outputs, pretrained)
+    check_network(network, shape, outputs, zero_inputs(spec))
+    scalings = pretrained.identity.scalings if pretrained else params.given_scalings(spec)
+    return NetworkChoice(features, network, beginning, scalings)
+
+
+def _begin(
+    spark: SparkSession,
+    network: NetworkEntry,
+    spec: TensorSpec,
+    params: NetworkParams,
+    outputs: int | None,
+    pretrained: WarmStart | None,
+) -> tuple[NetworkEntry, Beginning]:
+    """Return the network, with a head for the outputs, and its initial weights."""
+    shape, inputs = network_shape(spec), zero_inputs(spec)
     rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
-    beginning = Beginning(rule)
-    if source or freeze != "none" or params.getHeadLearningRateMultiplier() != 1:
-        state = None
-        if source:
-            state = read_state(read_bytes(frame.sparkSession, source, CheckpointError), source)
-        network, beginning = plan_beginning(
-            network, shape, inputs, state, f"weights={source!r}", freeze, beginning.initialization
-        )
-    check_network(network, shape, outputs, inputs)
-    return NetworkChoice(features, network, beginning, params.given_scalings(spec))
+    if pretrained is not None:
+        state, origin = pretrained.state, pretrained.source
+        return plan_beginning(network, shape, inputs, state, origin, freeze, rule, outputs, fit_body)
+    if not source and freeze == "none" and params.getHeadLearningRateMultiplier() == 1:
+        return network, Beginning(rule)
+    given = read_state(read_bytes(spark, source, CheckpointError), source) if source else None
+    return plan_beginning(network, shape, inputs, given, f"weights={source!r}", freeze, rule, outputs)
 
 
 def _go_on(
@@ -111,15 +134,18 @@ def _go_on(
     columns: Sequence[str],
     image_shape: Sequence[int] | None,
     params: NetworkParams,
-    outputs: int | None = None,
+    outputs_of: Callable[[TensorSpec], int | None],
 ) -> NetworkChoice:
     """Return the network of a fit that goes on from another one."""
     start = warm_start_of(frame.sparkSession, params)
     check_image_shape(start, image_shape)
     spec = start.identity.spec
     features, shape, inputs = trained_features(frame.schema, columns, spec), network_shape(spec), zero_inputs(spec)
+    outputs = outputs_of(spec)
     network, source = warm_network(start, params), f"the weights of {start.source}"
-    network, beginning = plan_beginning(network, shape, inputs, start.state, source, params.getFreeze(), "paper")
+    network, beginning = plan_beginning(
+        network, shape, inputs, start.state, source, params.getFreeze(), "paper", outputs
+    )
     check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, start.identity.scalings, start)
 

@@ -28,8 +28,8 @@ from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.launch.launcher import run_with_restarts
 from sparkwater.ml.launch.preflight import check_cluster
 from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
-from sparkwater.ml.network_model import NetworkModel
-from sparkwater.ml.params.learner import PredictorParams, TrainingParams
+from sparkwater.ml.network_model import RowModel
+from sparkwater.ml.params.learner import NetworkColumns, PredictorParams, TrainingParams
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.reports.summary import TrainingSummary
 
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from sparkwater.conversions.stages.stage_folders import SavedFolder
+    from sparkwater.conversions.tensors.spec import TensorSpec
     from sparkwater.gpu.inspection.describe import NetworkDescription
     from sparkwater.gpu.tasks import Task
 
 logger = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=NetworkModel)
+M = TypeVar("M", bound=RowModel)
 
 
-class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParams, SavedStage):
-    """Base of the estimators that train a network in a barrier stage.
+class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, SavedStage):
+    """Base of the estimators that train a network in a barrier stage, whether rows have labels or not.
 
     A subclass says its kind, which labels it takes, and which task becomes of them.
 
@@ -61,6 +62,15 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     kind: ClassVar[str]
     known_outputs: ClassVar[int | None] = None
+
+    def label_column(self) -> str | None:
+        """Return the label column; None where rows have no labels."""
+        return None
+
+    def outputs_of(self, spec: TensorSpec) -> int | None:
+        """Return the outputs of a network for such rows; None where they follow from the labels."""
+        del spec
+        return self.known_outputs
 
     @abstractmethod
     def check_labels(self, schema: StructType) -> None:
@@ -98,6 +108,10 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             If a Param doesn't fit the labels.
         """
 
+    def task_for(self, choice: NetworkChoice, labels: LabelColumn) -> Task:
+        """Return the task of a network that was chosen; a warm start keeps what its outputs mean."""
+        return self.make_task(choice.labels(labels))
+
     def weighs_rows(self) -> bool:
         """Return whether rows weigh differently in the task."""
         return False
@@ -107,9 +121,9 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         choice = self._refuse(dataset)
         training = RowSource(dataset, choice.features, self.row_columns())
         sources = row_sources(
-            training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol(), self.check_labels
+            training, self.getValidationDataFrame(), self.getFeaturesCols(), self.label_column(), self.check_labels
         )
-        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
+        rows = rank_frame(sources, self.label_column(), self.getIdCol(), self.getSeed())
         for source in sources:
             source.check_schemes()
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
@@ -120,7 +134,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.known_outputs)
+        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.outputs_of)
         spec = choice.features.spec
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
@@ -145,7 +159,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         started: float,
         store: Store | None = None,
     ) -> M:
-        network, spec, task = choice.network, choice.features.spec, self.make_task(choice.labels(labels))
+        network, spec, task = choice.network, choice.features.spec, self.task_for(choice, labels)
         self._check_stopping(task)
         check_network(network, network_shape(spec), task.outputs, zero_inputs(spec))
         collective = self.choose_collective(frame.sparkSession, self.getNumWorkers())
@@ -179,8 +193,8 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         """Refuse metrics that the task doesn't have, and a warm start from another one."""
-        task, name = self.task_type(schema), self.getLabelCol()
-        if self.getStoppingMetric() not in task.METRICS:
+        task, name = self.task_type(schema), self.label_column()
+        if name is not None and self.getStoppingMetric() not in task.METRICS:
             raise ConfigurationError(
                 f"stoppingMetric={self.getStoppingMetric()!r}; accepted for labelCol={name!r}, which is "
                 f"{schema[name].dataType.simpleString()}: {', '.join(task.METRICS)}"
@@ -252,14 +266,15 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
                 f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
                 "fit on its DataFrame for several (read_petastorm)"
             )
-        columns = [*self.getFeaturesCols(), self.getLabelCol()]
+        label = self.label_column()
+        columns = [*self.getFeaturesCols(), *([] if label is None else [label])]
         frame = read_petastorm(spark, url, columns)
         choice = self._refuse(frame)
         if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
         labels = self.find_labels([(frame, self.row_columns())])
         workers = self.getNumWorkers()
-        store = Store(describe_petastorm(url, columns), *columns)
+        store = Store(describe_petastorm(url, columns), columns[0], label)
         return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
 
     @abstractmethod
@@ -281,8 +296,9 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         Raises
         ------
         ConfigurationError
-            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
-            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
+            If ``network`` is an instance, ``warmStart`` or ``pretrainedAutoencoder`` a model, or there are a
+            ``validationDataFrame`` or ``callbacks``: an estimator is saved as its Params, which hold neither weights,
+            nor rows, nor functions.
         """
         network = self.getNetwork()
         if not isinstance(network, str):
@@ -290,11 +306,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
                 f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
                 "network='package.module:factory'"
             )
-        if not isinstance(self.getWarmStart(), (str, type(None))):
-            raise ConfigurationError(
-                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
-                "warmStart to its path"
-            )
+        for name in ("warmStart", "pretrainedAutoencoder"):
+            if self.isSet(name) and not isinstance(self.getOrDefault(name), str):
+                raise ConfigurationError(
+                    f"{name} is a model: Params are saved as JSON, which holds no weights; save the model, and set "
+                    f"{name} to its path"
+                )
         if self.getValidationDataFrame() is not None:
             raise ConfigurationError(
                 "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
@@ -305,3 +322,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     def _load_more(self, folder: SavedFolder) -> None:
         folder.check_network(self.getNetwork())  # fit would run its code
+
+
+class NetworkLearner(RowLearner[M], PredictorParams):
+    """Base of the estimators that train a network to give the label of a row."""
+
+    def label_column(self) -> str | None:
+        """Return the label column."""
+        name: str = self.getLabelCol()
+        return name

@@ -24,12 +24,12 @@ from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, Settings, fields_of, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
-from sparkwater.ml import DeepFeatures, ImageClassifier, ImageRegressor, Similarity
+from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, ReconstructionTask, RegressionTask
+from sparkwater.ml import AutoEncoder, DeepFeatures, ImageClassifier, ImageRegressor, Similarity
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
+    ArrayToTensor, AutoEncoder, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
     NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
     TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip
@@ -105,7 +105,12 @@ def _refused(test: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("stage", "tasks"), [(ImageClassifier, [ClassificationTask, MultiLabelTask]), (ImageRegressor, [RegressionTask])]
+    ("stage", "tasks"),
+    [
+        (AutoEncoder, [ReconstructionTask]),
+        (ImageClassifier, [ClassificationTask, MultiLabelTask]),
+        (ImageRegressor, [RegressionTask]),
+    ],
 )
 def test_the_fields_that_settings_name_are_there(stage: type[Any], tasks: list[type[Any]]) -> None:
     named = [one.field for one in stage._settings.values() if one.field]

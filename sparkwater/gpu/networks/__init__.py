@@ -13,6 +13,7 @@ from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, regis
 from sparkwater.gpu.networks.sources import find_network, is_import_path
 from sparkwater.gpu.networks.zoo.alexnet import alexnet
 from sparkwater.gpu.networks.zoo.auto import AUTO, auto, resolve_network
+from sparkwater.gpu.networks.zoo.autoencoders import autoencoder, conv_autoencoder
 from sparkwater.gpu.networks.zoo.convnet import convnet
 from sparkwater.gpu.networks.zoo.googlenet import googlenet
 from sparkwater.gpu.networks.zoo.inception_bn import inception_bn
@@ -29,8 +30,10 @@ __all__ = [
     "NetworkFactory",
     "alexnet",
     "auto",
+    "autoencoder",
     "build_network",
     "check_network",
+    "conv_autoencoder",
     "convnet",
     "find_network",
     "googlenet",

@@ -8,19 +8,23 @@ from typing import Any, TypeVar
 from sparkwater.errors import CheckpointError
 from sparkwater.gpu.tasks.classification import ClassificationTask
 from sparkwater.gpu.tasks.multilabel import MultiLabelTask
+from sparkwater.gpu.tasks.reconstruction import ReconstructionTask
 from sparkwater.gpu.tasks.regression import RegressionTask
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task
 
 T = TypeVar("T", bound=Task)
 
 #: All tasks, by their kinds.
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (ClassificationTask, MultiLabelTask, RegressionTask)}
+TASKS: dict[str, type[Task]] = {
+    task.kind: task for task in (ClassificationTask, MultiLabelTask, ReconstructionTask, RegressionTask)
+}
 
 __all__ = [
     "TASKS",
     "ClassificationTask",
     "Metrics",
     "MultiLabelTask",
+    "ReconstructionTask",
     "RegressionTask",
     "Sums",
     "Targets",

@@ -22,6 +22,7 @@ from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.optimizers import set_step
 from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.training.schedules import Length, learning_rate, momentum
+from sparkwater.gpu.training.sparsity import Sparsity
 from sparkwater.gpu.training.state import TrainingState
 
 #: Numbers that travel with the gradients: the sum of the losses, the rows, and whether rank 0 has no more time.
@@ -57,6 +58,8 @@ class Stepper:
         Sum of the gradients over the ranks.
     deadline : float
         Time limit by the monotonic clock, checked before a backward pass: this step or the next one is the last.
+    sparsity : Sparsity, optional
+        Penalty on the mean activations of hidden units.
     """
 
     network: nn.Module
@@ -67,6 +70,7 @@ class Stepper:
     task: Task
     gradients: GradientSum
     deadline: float
+    sparsity: Sparsity | None = None
 
     def begin(self, state: TrainingState, batch: Batch, step: StepId, global_weight: float) -> None:
         """Compute the gradients of this rank's share of a step, which are on their way to the others then."""
@@ -85,6 +89,8 @@ class Stepper:
                 state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         else:
             flat.extra[2].fill_(self._is_late())
+            if self.sparsity is not None:
+                self.sparsity.add_nothing()
         self.gradients.send_rest()
 
     def finish(self, state: TrainingState, step: StepId) -> bool:
@@ -116,15 +122,18 @@ class Stepper:
 
     def _forward(self, state: TrainingState, batch: Batch, step: StepId) -> torch.Tensor:
         """Return the sum of this rank's losses, and add its scores."""
-        outputs = self.compute.outputs(self._augmented(batch.features, step))
-        losses = self.task.losses(outputs, batch.targets)
+        features = self._augmented(batch.features, step)
+        outputs, targets = self.compute.compared(self.task, features, batch.targets)
+        losses = self.task.losses(outputs, targets)
+        if self.sparsity is not None:
+            losses = losses + self.sparsity.penalties(batch.weights)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
         in_task = self.task.row_weights(batch.targets)
         if in_task is not None:
             losses = losses * in_task
         with torch.no_grad():
-            state.sums.add(self.task.adjust(outputs), batch.targets, batch.weights)
+            state.sums.add(self.task.adjust(outputs), targets, batch.weights)
         return losses.sum()
 
     def _augmented(self, features: torch.Tensor, step: StepId) -> torch.Tensor:

@@ -36,13 +36,15 @@ def score_rows(
     sums : Sums
         What the rows are added to.
     """
-    with _evaluating(network), torch.no_grad():
+    with evaluating(network), torch.no_grad():
         for batch in feed(rows.scan(), compute.device):
-            sums.add(task.adjust(compute.outputs(batch.features)), batch.targets, batch.weights)
+            outputs, targets = compute.compared(task, batch.features, batch.targets)
+            sums.add(task.adjust(outputs), targets, batch.weights)
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode inside the ``with`` block; its modules get their modes back."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -45,15 +45,20 @@ class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
         return several or [self.getFeaturesCol()]
 
 
-class PredictorParams(ScoringParams, HasLabelCol, HasPredictionCol, HasImageShape, HasNetwork):
+class NetworkColumns(ScoringParams, HasPredictionCol, HasImageShape, HasNetwork):
     """Params that an estimator and its model share."""
 
-    labelCol: Setting[str] = setting("label", "label column: strings, booleans, or the numbers 0, 1, 2 and so on")
     imageShape: Setting[list[int] | None] = setting(
         None,
         "[height, width, channels] in pixels, channels 1 (grey) or 3 (RGB). Pictures are resized to it (without it: to "
         "the network's own shape); vectors are read as pixels row by row, channels last",
     )
+
+
+class PredictorParams(NetworkColumns, HasLabelCol):
+    """Params that an estimator of labels and its model share."""
+
+    labelCol: Setting[str] = setting("label", "label column: strings, booleans, or the numbers 0, 1, 2 and so on")
 
 
 class TrainingParams(
