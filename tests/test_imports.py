@@ -32,9 +32,13 @@ conversions.files
 conversions.stages             sparkwater conversions.tensors conversions.files
 conversions.images             conversions.tensors conversions.files conversions.stages
 conversions.petastorm          conversions.tensors conversions.files conversions.stages
+conversions.tables.encoding    conversions.tensors
+conversions.tables.statistics  conversions.tensors conversions.tables.encoding
+conversions.tables             conversions.tensors conversions.stages conversions.tables.*
 conversions                    _lazy conversions.*
 
 gpu.seeding
+gpu.curves
 gpu.device
 gpu.build_horovod
 gpu.collective
@@ -43,14 +47,16 @@ gpu.rows                       conversions.tensors conversions.petastorm gpu.see
                                gpu.collective  # ranks measure the scaling together
 gpu.networks.registry
 gpu.networks.initialization
+gpu.networks.treatment
 gpu.networks.zoo               gpu.networks.registry gpu.networks.initialization
+gpu.networks.tables            gpu.curves gpu.networks.registry gpu.networks.treatment
 gpu.networks                   conversions.tensors gpu.tasks gpu.networks.*
                                gpu.rows        # scaling: how a row's values become a network's input
 gpu.inspection                 conversions.tensors gpu.networks
 gpu.config                     gpu.rows
 gpu.records                    gpu.tasks
 gpu.callbacks                  gpu.collective gpu.records
-gpu.training                   conversions.files gpu.seeding gpu.collective gpu.tasks gpu.rows gpu.networks
+gpu.training                   conversions.files gpu.seeding gpu.curves gpu.collective gpu.tasks gpu.rows gpu.networks
                                gpu.config gpu.records gpu.callbacks
 gpu.job                        conversions.tensors gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks
 gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.training
@@ -62,8 +68,8 @@ ml.similarity                  conversions.stages conversions.tensors
 ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
-                               gpu.networks ml.reports
-ml.params                      conversions.stages conversions.tensors gpu.device gpu.collective gpu.tasks
+                               gpu.networks ml.columns ml.reports
+ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
                                gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
@@ -71,6 +77,7 @@ ml.params                      conversions.stages conversions.tensors gpu.device
 ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted
                                ml.params
                                ml.launch      # the limits of Spark's Python workers
+ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.row_keys              conversions.stages
@@ -87,7 +94,15 @@ MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, 
 WITHOUT_PYSPARK = [
     name
     for name in MODULES
-    if name.startswith(("sparkwater.gpu", "sparkwater.conversions.tensors", "sparkwater.conversions.petastorm."))
+    if name.startswith(
+        (
+            "sparkwater.gpu",
+            "sparkwater.conversions.tensors",
+            "sparkwater.conversions.petastorm.",
+            "sparkwater.conversions.tables.encoding",
+            "sparkwater.conversions.tables.statistics",
+        )
+    )
     and name != "sparkwater.conversions.petastorm.frames"
 ] + [f"sparkwater.conversions.images.{part}" for part in ("decoding", "uris", "idx")]
 #: Names of classes that are exceptions: Python's and the package's.
@@ -100,6 +115,8 @@ EXCEPTIONS = {
 #: Folders, and a package that none of their modules names: not in functions, and not for type checkers.
 WITHOUT = {
     "conversions.tensors": "pyspark",
+    "conversions.tables.encoding": "pyspark",
+    "conversions.tables.statistics": "pyspark",
     "gpu": "pyspark",
     "conversions": "horovod",
     "ml": "horovod",

@@ -1,4 +1,4 @@
-"""Conversions between DataFrame columns and tensors: Transformers, whole DataFrames, pictures, petastorm.
+"""Conversions between DataFrame columns and tensors: Transformers, whole DataFrames, tables, pictures, petastorm.
 
 `tensors` is free of pyspark. The stages and `frames` work on DataFrames.
 """
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         with_tensor_spec as with_tensor_spec,
     )
     from sparkwater.conversions.stages.invalid import ProblemReport as ProblemReport, report_problems as report_problems
+    from sparkwater.conversions.tables.stages import (
+        TableToTensor as TableToTensor,
+        TableToTensorModel as TableToTensorModel,
+    )
     from sparkwater.conversions.tensors.record_batches import torch_batches as torch_batches
     from sparkwater.conversions.tensors.spec import TensorSpec as TensorSpec
     from sparkwater.conversions.transformers import (
@@ -64,6 +68,7 @@ else:
             "stages.invalid": ("ProblemReport", "report_problems"),
             "petastorm.frames": ("read_petastorm", "tensor_transform", "write_petastorm"),
             "petastorm.rows": ("PetastormRows", "describe_petastorm"),
+            "tables.stages": ("TableToTensor", "TableToTensorModel"),
             "tensors.record_batches": ("torch_batches",),
             "transformers": ("ArrayToTensor", "TensorToArray", "TensorToVector", "VectorToTensor"),
         },

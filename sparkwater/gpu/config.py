@@ -19,15 +19,17 @@ class TrainConfig:
         Rows of a global batch, all ranks together.
     optimizer : str
         One of `sparkwater.gpu.training.optimizers.OPTIMIZERS`.
-    learning_rate, weight_decay : float
-        As torch's optimizers take them.
+    learning_rate, weight_decay, beta1, beta2, rho, epsilon : float
+        As torch's optimizers take them; an epsilon of 0 is torch's own.
+    weight_decay_schedule : str
+        One of `sparkwater.gpu.curves.CURVES`, of the weight decay.
     momentum, momentum_start, momentum_ramp, nesterov : float, float, float, bool
         Momentum of SGD: see `sparkwater.gpu.training.schedules.momentum`.
     schedule : str
         One of `sparkwater.gpu.training.schedules.SCHEDULES`, of the learning rate.
     warmup_epochs, annealing, decay_epochs, decay_factor : float
         See `sparkwater.gpu.training.schedules.learning_rate`.
-    l1, max_norm, clip_norm, clip_value : float
+    l1, l2, max_norm, clip_norm, clip_value : float
         See `sparkwater.gpu.training.regularization`; 0 for none.
     average_activation, sparsity_beta : float
         See `sparkwater.gpu.training.sparsity`; 0 for none.
@@ -35,6 +37,8 @@ class TrainConfig:
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
         Multiplier of the learning rate for the network's head.
+    layer_decay : float
+        Factor of the learning rate from each layer to the next one.
     weighted : bool
         Whether rows have weights.
     validation : bool
@@ -70,14 +74,21 @@ class TrainConfig:
     annealing: float = 1e-6
     decay_epochs: float = 10.0
     decay_factor: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.999
+    rho: float = 0.9
+    epsilon: float = 0.0
+    weight_decay_schedule: str = "constant"
     l1: float = 0.0
     average_activation: float = 0.0
     sparsity_beta: float = 0.0
+    l2: float = 0.0
     max_norm: float = 0.0
     clip_norm: float = 0.0
     clip_value: float = 0.0
     augmentation: tuple[Step, ...] = ()
     head_multiplier: float = 1.0
+    layer_decay: float = 1.0
     weighted: bool = False
     validation: bool = False
     stopping_metric: str = ""

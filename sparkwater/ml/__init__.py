@@ -1,4 +1,4 @@
-"""Spark ML stages: image classifier, deep features, similarity. Never imports horovod."""
+"""Spark ML stages: learners of pictures and tables, deep features, similarity. Never imports horovod."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from sparkwater.ml.autoencoder import AutoEncoder as AutoEncoder
     from sparkwater.ml.autoencoder_model import AutoEncoderModel as AutoEncoderModel
     from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
+    from sparkwater.ml.deep_learning_classifier import DeepLearningClassifier as DeepLearningClassifier
+    from sparkwater.ml.deep_learning_classifier_model import (
+        DeepLearningClassifierModel as DeepLearningClassifierModel,
+    )
+    from sparkwater.ml.deep_learning_regressor import DeepLearningRegressor as DeepLearningRegressor
+    from sparkwater.ml.deep_learning_regressor_model import DeepLearningRegressorModel as DeepLearningRegressorModel
     from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
     from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
     from sparkwater.ml.image_regressor import ImageRegressor as ImageRegressor
@@ -24,6 +30,10 @@ else:
         {
             "autoencoder": ("AutoEncoder",),
             "autoencoder_model": ("AutoEncoderModel",),
+            "deep_learning_classifier": ("DeepLearningClassifier",),
+            "deep_learning_classifier_model": ("DeepLearningClassifierModel",),
+            "deep_learning_regressor": ("DeepLearningRegressor",),
+            "deep_learning_regressor_model": ("DeepLearningRegressorModel",),
             "image_classifier": ("ImageClassifier",),
             "image_classifier_model": ("ImageClassifierModel",),
             "image_regressor": ("ImageRegressor",),

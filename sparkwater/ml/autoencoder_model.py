@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkwater.gpu.tasks import ReconstructionTask
-from sparkwater.ml.columns.features import trained_features
+from sparkwater.ml.fitted.network import fitted_features
 from sparkwater.ml.network_model import RowModel
 from sparkwater.ml.params.autoencoder import ReconstructionColumns
 from sparkwater.ml.scoring.reconstruction import add_reconstruction
@@ -30,11 +30,17 @@ class AutoEncoderModel(ReconstructionColumns, RowModel):
         return self._task.threshold
 
     @property
+    def entries(self) -> list[str] | None:
+        """Names of the entries of ``errorsCol`` where the rows are those of a table; None for other features."""
+        encoder = self.fitted.encoder
+        return None if encoder is None else list(encoder.encoder.entries)
+
+    @property
     def _task(self) -> ReconstructionTask:
         task = self.fitted.trained.task
         assert isinstance(task, ReconstructionTask)  # no other task makes such a model
         return task
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
+        features = fitted_features(dataset.schema, self.getFeaturesCols(), self.fitted)
         return add_reconstruction(dataset, features, self.fitted.trained, self)

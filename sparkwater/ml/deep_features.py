@@ -15,9 +15,9 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.cuts import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
 from sparkwater.gpu.networks.inference import ready_network
-from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.fitted.files import read_network, write_network
-from sparkwater.ml.params.learner import ScoringParams
+from sparkwater.ml.fitted.network import fitted_features
+from sparkwater.ml.params.learner import FeaturesParams, ScoringParams
 from sparkwater.ml.scoring.outputs import Output, add_outputs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, SavedStage):
+class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HasOutputCols, SavedStage):
     """Add what layers inside a trained network give for each row.
 
     There is nothing to learn, so this is a Transformer; the network is no Param, and is saved with it.
@@ -124,7 +124,7 @@ class DeepFeatures(Transformer, ScoringParams, HasOutputCol, HasOutputCols, Save
         self.check_settings()
         trained, pooling = self.fitted.trained, self.getPooling()
         spec = self.fitted.spec
-        features = trained_features(dataset.schema, self.getFeaturesCols(), spec)
+        features = fitted_features(dataset.schema, self.getFeaturesCols(), self.fitted)
         layer = self.getLayer()
         layers = layer if isinstance(layer, list) else [layer]
         names = self._output_names(len(layers))

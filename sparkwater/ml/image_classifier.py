@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkwater.ml.image_classifier_model import ImageClassifierModel
-from sparkwater.ml.network_learner import NetworkLearner
 from sparkwater.ml.params.classifier import ClassifierColumns, ClassifierParams
+from sparkwater.ml.picture_learner import PictureLearner
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-class ImageClassifier(ClassifierColumns, ClassifierParams, NetworkLearner[ImageClassifierModel]):
+class ImageClassifier(ClassifierColumns, ClassifierParams, PictureLearner[ImageClassifierModel]):
     """Train a network to classify pictures, on ``numWorkers`` Spark tasks at once.
 
     ``fit`` runs two Spark jobs: one counts the labels, the other decodes the pictures where that is

@@ -5,16 +5,12 @@ from __future__ import annotations
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask
 from sparkwater.ml.network_model import NetworkModel
 from sparkwater.ml.params.classifier import ClassifierColumns
+from sparkwater.ml.params.pictures import PictureParams
 from sparkwater.ml.scoring.prediction import PredictionColumns, class_columns, label_columns
 
 
-class ImageClassifierModel(ClassifierColumns, NetworkModel):
-    """A trained `ImageClassifier`.
-
-    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
-    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
-    once.
-    """
+class ClassifierModel(ClassifierColumns, NetworkModel):
+    """Base of the models of classifiers."""
 
     @property
     def kind(self) -> str:  # type: ignore[override]
@@ -41,3 +37,12 @@ class ImageClassifierModel(ClassifierColumns, NetworkModel):
         task = self.fitted.trained.task
         assert isinstance(task, (ClassificationTask, MultiLabelTask))  # no other task makes such a model
         return task
+
+
+class ImageClassifierModel(ClassifierModel, PictureParams):
+    """A trained `ImageClassifier`.
+
+    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
+    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
+    once.
+    """

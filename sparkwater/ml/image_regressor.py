@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkwater.ml.image_regressor_model import ImageRegressorModel
-from sparkwater.ml.network_learner import NetworkLearner
 from sparkwater.ml.params.regressor import RegressorParams
+from sparkwater.ml.picture_learner import PictureLearner
 
 if TYPE_CHECKING:
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-class ImageRegressor(RegressorParams, NetworkLearner[ImageRegressorModel]):
+class ImageRegressor(RegressorParams, PictureLearner[ImageRegressorModel]):
     """Train a network to give a number for each picture, on ``numWorkers`` Spark tasks at once.
 
     Pictures, networks, workers and checkpoints are those of `ImageClassifier`. The network learns in units of the

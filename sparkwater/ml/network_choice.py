@@ -19,17 +19,18 @@ from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features, trained_features
 from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.params.network import NetworkParams
+from sparkwater.ml.params.pictures import PictureTrainingParams
 from sparkwater.ml.warm_start import (
     WarmStart,
     autoencoder_of,
+    check_features,
     check_image_shape,
-    check_spec,
     warm_network,
     warm_start_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
 
@@ -77,8 +78,8 @@ def choose_network(
     frame: DataFrame,
     columns: Sequence[str],
     image_shape: Sequence[int] | None,
-    params: NetworkParams,
-    outputs_of: Callable[[TensorSpec], int | None],
+    params: PictureTrainingParams,
+    outputs: int | None = None,
 ) -> NetworkChoice:
     """Return the network of a fit; it reads the schema and, where there are some, the files of weights.
 
@@ -91,25 +92,48 @@ def choose_network(
     SchemaError
         If the columns hold no features.
     """
+    spark = frame.sparkSession
     if params.getWarmStart() is not None:
-        return _go_on(frame, columns, image_shape, params, outputs_of)
-    arguments = params.getNetworkArguments()
-    network = find_network(params.getNetwork(), arguments)
+        start = warm_start_of(spark, params)
+        check_image_shape(start, image_shape)
+        return go_on(start, trained_features(frame.schema, columns, start.identity.spec), params, outputs)
+    network = find_network(params.getNetwork(), params.getNetworkArguments())
     features = resolve_features(frame.schema, columns, image_shape, network.image_shape)
+    return begin(spark, network, features, params, params.given_scalings(features.spec), outputs)
+
+
+def begin(
+    spark: SparkSession,
+    network: NetworkEntry,
+    features: FeatureColumn,
+    params: NetworkParams,
+    scalings: tuple[Scaling | None, ...] = (),
+    outputs: int | None = None,
+    pretrained: WarmStart | None = None,
+) -> NetworkChoice:
+    """Return the choice of a network that begins anew; it reads the file of weights where there is one.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights can't be read, or belong to another network.
+    ConfigurationError
+        If the network doesn't take the features.
+    """
     spec = features.spec
-    shape, outputs = network_shape(spec), outputs_of(spec)
+    shape, inputs = network_shape(spec), zero_inputs(spec)
     if network.name == AUTO:
-        network = find_network(resolve_network(AUTO, shape), arguments)
-    pretrained = autoencoder_of(frame.sparkSession, params)
+        network = find_network(resolve_network(AUTO, shape), network.arguments)
+    pretrained = pretrained or autoencoder_of(spark, params)
     if pretrained is not None:
-        check_spec(pretrained, spec)
-    network, beginning = _begin(frame.sparkSession, network, spec, params, outputs, pretrained)
-    check_network(network, shape, outputs, zero_inputs(spec))
-    scalings = pretrained.identity.scalings if pretrained else params.given_scalings(spec)
+        check_features(pretrained, features)
+        scalings = pretrained.identity.scalings
+    network, beginning = _first_weights(spark, network, spec, params, outputs, pretrained)
+    check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, scalings)
 
 
-def _begin(
+def _first_weights(
     spark: SparkSession,
     network: NetworkEntry,
     spec: TensorSpec,
@@ -117,7 +141,7 @@ def _begin(
     outputs: int | None,
     pretrained: WarmStart | None,
 ) -> tuple[NetworkEntry, Beginning]:
-    """Return the network, with a head for the outputs, and its initial weights."""
+    """Return the network, with a head for the outputs where it gets one, and its initial weights."""
     shape, inputs = network_shape(spec), zero_inputs(spec)
     rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
     if pretrained is not None:
@@ -129,19 +153,18 @@ def _begin(
     return plan_beginning(network, shape, inputs, given, f"weights={source!r}", freeze, rule, outputs)
 
 
-def _go_on(
-    frame: DataFrame,
-    columns: Sequence[str],
-    image_shape: Sequence[int] | None,
-    params: NetworkParams,
-    outputs_of: Callable[[TensorSpec], int | None],
+def go_on(
+    start: WarmStart, features: FeatureColumn, params: NetworkParams, outputs: int | None = None
 ) -> NetworkChoice:
-    """Return the network of a fit that goes on from another one."""
-    start = warm_start_of(frame.sparkSession, params)
-    check_image_shape(start, image_shape)
+    """Return the choice of a network that goes on from a trained one.
+
+    Raises
+    ------
+    ConfigurationError
+        If the Params ask for another network.
+    """
     spec = start.identity.spec
-    features, shape, inputs = trained_features(frame.schema, columns, spec), network_shape(spec), zero_inputs(spec)
-    outputs = outputs_of(spec)
+    shape, inputs = network_shape(spec), zero_inputs(spec)
     network, source = warm_network(start, params), f"the weights of {start.source}"
     network, beginning = plan_beginning(
         network, shape, inputs, start.state, source, params.getFreeze(), "paper", outputs

@@ -27,7 +27,7 @@ from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.launch.launcher import run_with_restarts
 from sparkwater.ml.launch.preflight import check_cluster
-from sparkwater.ml.network_choice import NetworkChoice, choose_network, describe_before_fit
+from sparkwater.ml.network_choice import NetworkChoice
 from sparkwater.ml.network_model import RowModel
 from sparkwater.ml.params.learner import NetworkColumns, PredictorParams, TrainingParams
 from sparkwater.ml.params.network import NetworkParams
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from sparkwater.conversions.stages.stage_folders import SavedFolder
-    from sparkwater.conversions.tensors.spec import TensorSpec
     from sparkwater.gpu.inspection.describe import NetworkDescription
     from sparkwater.gpu.tasks import Task
 
@@ -66,11 +65,6 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
     def label_column(self) -> str | None:
         """Return the label column; None where rows have no labels."""
         return None
-
-    def outputs_of(self, spec: TensorSpec) -> int | None:
-        """Return the outputs of a network for such rows; None where they follow from the labels."""
-        del spec
-        return self.known_outputs
 
     @abstractmethod
     def check_labels(self, schema: StructType) -> None:
@@ -123,21 +117,33 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         sources = row_sources(
             training, self.getValidationDataFrame(), self.getFeaturesCols(), self.label_column(), self.check_labels
         )
-        rows = rank_frame(sources, self.label_column(), self.getIdCol(), self.getSeed())
+        for source in sources:
+            source.check_names(self.getIdCol())
         for source in sources:
             source.check_schemes()
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
+        choice, sources = self._encoded(choice, sources)
+        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
         return self._train(rows, choice, labels, started)
+
+    @abstractmethod
+    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+        """Return the network and the features, or refuse them; no job runs."""
+
+    def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
+        """Return choice and rows once an encoder is fitted on these, for features that need one; here as they are."""
+        return choice, sources
+
+    def _choices(self) -> dict[str, Any]:
+        """Return what the summary says of the Params' choice, beside `sparkwater.ml.reports.choices.resolve`."""
+        return {}
 
     def _refuse(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.outputs_of)
-        spec = choice.features.spec
-        if self.getAugmentation() and len(spec.shape) != 3:
-            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
+        choice = self._choose(dataset)
         self.check_labels(dataset.schema)
         self._check_task_type(dataset.schema, choice)
         self.row_columns().check(dataset.schema)
@@ -177,7 +183,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
             outcomes, restarts = run_with_restarts(
                 frame, job, self.getNumWorkers(), self.getMaxRestarts(), self.getStartTimeout(), tracking.observer
             )
-            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started)
+            summary = TrainingSummary.of(job, outcomes, restarts, time.monotonic() - started, self._choices())
             tracking.log_summary(summary)
         first = outcomes[0]
         assert first.scaling is not None  # every rank that didn't fail has one
@@ -189,7 +195,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
             weights=first.weights,
             weights_digest=first.weights_digest,
         )
-        return self._model(FittedNetwork(trained=trained, spec=spec, summary=summary))
+        return self._model(FittedNetwork(trained, spec, summary, choice.features.encoder))
 
     def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         """Refuse metrics that the task doesn't have, and a warm start from another one."""
@@ -279,10 +285,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
 
     @abstractmethod
     def describeNetwork(self) -> NetworkDescription:
-        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job."""
-
-    def _describe_network(self, outputs: int) -> NetworkDescription:
-        return describe_before_fit(self, self.getImageShape(), outputs)
+        """Return the layers of the network, as far as Params say its shape; runs no job."""
 
     def _repr_html_(self) -> str:
         try:

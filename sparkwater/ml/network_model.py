@@ -11,10 +11,9 @@ from pyspark.ml import Model
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
-from sparkwater.ml.columns.features import trained_features
 from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.fitted.files import read_network, write_network
-from sparkwater.ml.fitted.network import FittedNetwork
+from sparkwater.ml.fitted.network import FittedNetwork, fitted_features
 from sparkwater.ml.params.learner import NetworkColumns, PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.scoring.prediction import PredictionColumns, add_predictions
@@ -102,5 +101,5 @@ class NetworkModel(RowModel, PredictorParams):
         """Return the columns that ``transform`` adds, as `sparkwater.ml.scoring.prediction` makes them."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        features = trained_features(dataset.schema, self.getFeaturesCols(), self.fitted.spec)
+        features = fitted_features(dataset.schema, self.getFeaturesCols(), self.fitted)
         return add_predictions(dataset, features, self.fitted, self.prediction_columns(), self)

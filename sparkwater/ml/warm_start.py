@@ -12,7 +12,7 @@ from py4j.protocol import Py4JJavaError
 
 from sparkwater.conversions.files.hadoop import resolve
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
+from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
 from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
 from sparkwater.gpu.networks.heads import with_head
@@ -22,12 +22,15 @@ from sparkwater.gpu.tasks import ReconstructionTask
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.resume import weights_of
 from sparkwater.ml.autoencoder_model import AutoEncoderModel
+from sparkwater.ml.columns.features import FeatureColumn, encoded_features, trained_features
 from sparkwater.ml.fitted.files import MODEL_FILE
 from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
 
+    from sparkwater.conversions.tables.stages import TableToTensorModel
     from sparkwater.ml.params.network import NetworkParams
 
 
@@ -45,12 +48,27 @@ class WarmStart:
         Its weights and statistics.
     entry : NetworkEntry or None
         Its registry entry; None for the instance of a checkpoint, which only the user has.
+    encoder : TableToTensorModel or None
+        The encoder of its columns, of a model of a table.
     """
 
     source: str
     identity: NetworkIdentity
     state: dict[str, torch.Tensor]
     entry: NetworkEntry | None
+    encoder: TableToTensorModel | None = None
+
+    def features(self, schema: StructType, names: Sequence[str]) -> FeatureColumn:
+        """Return the columns that the network learned: those of its encoder, else features columns like its own.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing, or can't give such tensors as the network was trained on.
+        """
+        if self.encoder is not None:
+            return encoded_features(schema, self.encoder)
+        return trained_features(schema, names, self.identity.spec)
 
 
 def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
@@ -107,7 +125,7 @@ def autoencoder_of(spark: SparkSession, params: NetworkParams) -> WarmStart | No
 def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
     trained = fitted.trained
     identity = NetworkIdentity.of(trained.entry, fitted.spec, trained.scaling, trained.task)
-    return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry)
+    return WarmStart(source, identity, safetensors.torch.load(trained.weights), trained.entry, fitted.encoder)
 
 
 def _is_saved_model(spark: SparkSession, path: str) -> bool:
@@ -184,13 +202,18 @@ def check_image_shape(start: WarmStart, image_shape: Sequence[int] | None) -> No
             )
 
 
-def check_spec(start: WarmStart, spec: TensorSpec) -> None:
+def check_features(start: WarmStart, features: FeatureColumn) -> None:
     """Refuse features that aren't those a network was trained on.
 
     Raises
     ------
     SchemaError
-        With both specs.
+        With both specs, or the encoders.
     """
-    if spec != start.identity.spec:
-        raise SchemaError(f"the features are {spec}; {start.source} was trained on {start.identity.spec}")
+    if features.spec != start.identity.spec:
+        raise SchemaError(f"the features are {features.spec}; {start.source} was trained on {start.identity.spec}")
+    if features.encoder is not start.encoder:
+        raise SchemaError(
+            f"{start.source} was trained {'on a features column' if start.encoder is None else 'on columns of a table'}; "
+            "accepted: the same features"
+        )

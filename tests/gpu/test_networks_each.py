@@ -1,4 +1,4 @@
-"""What holds for each registered network, on the smallest pictures that it takes."""
+"""What holds for each registered network for pictures, on the smallest that it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
 
-NAMES = registered_networks()
+NAMES = [name for name in registered_networks() if find_network(name).image_shape]
 CLASSES = 3
 
 

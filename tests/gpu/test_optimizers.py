@@ -33,21 +33,26 @@ def backward(network: nn.Module, seed: int) -> None:
         ("adam", torch.optim.Adam, {"weight_decay": 0.01}),
         ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
         ("adadelta", torch.optim.Adadelta, {"weight_decay": 0.01}),
+        ("adadelta", torch.optim.Adadelta, {"rho": 0.99, "eps": 1e-8}),
+        ("adamw", torch.optim.AdamW, {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.02}),
         ("rmsprop", torch.optim.RMSprop, {"weight_decay": 0.01}),
     ],
 )
 def test_an_optimizer_on_the_vector_does_what_torchs_does_on_each_parameter(name, maker, settings) -> None:
-    config = train_config(optimizer=name, learning_rate=0.01, **settings)
+    ours = {key: value for key, value in settings.items() if key not in ("betas", "eps")}
+    if "betas" in settings:
+        ours["beta1"], ours["beta2"] = settings["betas"]
+    config = train_config(optimizer=name, learning_rate=0.01, epsilon=settings.get("eps", 0.0), **ours)
     network, plain = small_network(), small_network()
     flat = FlatParameters(network, extra=1)
-    ours, theirs = make_optimizer(config, [flat.values]), maker(plain.parameters(), lr=0.01, **settings)
+    mine, theirs = make_optimizer(config, [flat.values]), maker(plain.parameters(), lr=0.01, **settings)
     start = flat.values.data.clone()
     for step in range(5):
         rate = 0.01 / (step + 1)
-        set_step(ours, rate, config.momentum)
+        set_step(mine, rate, config.momentum)
         flat.clear()
         backward(network, step)
-        ours.step()
+        mine.step()
         theirs.param_groups[0]["lr"] = rate
         theirs.zero_grad()
         backward(plain, step)
@@ -69,14 +74,16 @@ def test_nesterov_waits_for_a_momentum_that_begins_at_zero() -> None:
     assert values.tolist() == [0.5 - 0.5 * (1 + 0.5)] * 3
 
 
-def test_an_l1_penalty_is_what_autograd_makes_of_it() -> None:
+@pytest.mark.parametrize(("l1", "l2"), [(0.01, 0.0), (0.0, 0.1), (0.01, 0.1)])
+def test_an_l1_and_an_l2_penalty_are_what_autograd_makes_of_them(l1: float, l2: float) -> None:
     network, plain = small_network(), small_network()
     flat = FlatParameters(network, extra=0)
     backward(network, 1)
-    shape_gradients(flat, train_config(l1=0.01))
+    shape_gradients(flat, train_config(l1=l1, l2=l2))
     backward(plain, 1)
-    penalty = sum(parameter.abs().sum() for parameter in plain.parameters() if parameter.dim() > 1)
-    (0.01 * penalty).backward()
+    kernels = [parameter for parameter in plain.parameters() if parameter.dim() > 1]
+    penalties = [l1 * kernel.abs().sum() + l2 * kernel.square().sum() / 2 for kernel in kernels]
+    torch.stack(penalties).sum().backward()
     expected = torch.cat([parameter.grad.reshape(-1) for parameter in plain.parameters()])
     torch.testing.assert_close(flat.values.grad, expected)
 

@@ -193,6 +193,19 @@ WEIGHTED: dict[str, Any] = {
 OTHERS = ("regression", "multilabel")
 OF_A_TASK: dict[str, Any] = {name: WEIGHTED[name] for name in ("weights", "weighted", "held_out", "validation")}
 
+#: All that a recipe for tables may set and that follows from the step: rates of layers, of weights, and of decay.
+RECIPES: dict[str, dict[str, Any]] = {
+    "realmlp": {
+        "network": "realmlp", "network_arguments": {"hidden": [20, 20], "dropout": 0.0}, "optimizer": "adamw",
+        "learning_rate": 0.02, "schedule": "fourCycles", "beta2": 0.95, "weight_decay": 0.02,
+        "weight_decay_schedule": "flatCosine",
+    },
+    "tabm": {
+        "network": "tabm", "network_arguments": {"hidden": [20], "members": 3, "dropout": 0.0},
+        "optimizer": "adadelta", "learning_rate": 1.0, "rho": 0.99, "epsilon": 1e-6, "layer_decay": 0.9, "l2": 1e-3,
+    },
+}  # fmt: skip
+
 Reports = dict[str, list[dict[str, Any]]]
 
 
@@ -214,6 +227,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         "augmented": {**tenth, "collective": "horovod", "epochs": 2, "augmentation": [{"name": "shift", "pixels": 2}]},
         "timed": {**tenth, "collective": "horovod", "max_runtime_secs": 1e-9},
         "timed without rows": {"starts": [0, 0, ROWS], "collective": "memory", "max_runtime_secs": 1e-9},
+        **{name: {**halves, "collective": "memory", "batch_size": 100, **recipe} for name, recipe in RECIPES.items()},
         "not finite": {**tenth, "collective": "horovod", "learning_rate": 1e30},
     }
     both = ranks.launch("trainings", tmp_path_factory.mktemp("ranks"), limit=120, jobs=jobs)
@@ -295,6 +309,18 @@ def test_a_loss_that_is_not_finite_stops_all_ranks_in_the_same_step(reports: Rep
     assert [failure["error_type"] for failure in failures] == ["DataError", "DataError"]
     assert len({(failure["epoch"], failure["step"]) for failure in failures}) == 1
     assert failures[0]["step"] is not None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_ranks_follow_a_recipe_as_one_does(reports: Reports, name: str) -> None:
+    alone = train_alone(ranks.picture_batches(range(ROWS)), batch_size=100, **RECIPES[name])
+    assert alone.failure is None
+    assert alone.history[-1].loss < alone.history[0].loss
+    assert len({half["weights_digest"] for half in reports[name]}) == 1
+    for half in reports[name]:
+        assert [record["loss"] for record in half["history"]] == pytest.approx(
+            [record.loss for record in alone.history], rel=1e-3
+        )
 
 
 @pytest.mark.parametrize("kind", OTHERS)

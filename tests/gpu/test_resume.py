@@ -99,6 +99,23 @@ def test_a_training_of_another_task_that_broke_off_gives_the_same_bits(tmp_path:
     assert train(tmp_path / "parts", batches, **{**settings, "task": task}).resumed_at == 0
 
 
+@pytest.mark.parametrize("call", [4, 9])
+def test_a_training_by_a_recipe_for_tables_that_broke_off_gives_the_same_bits(tmp_path: Path, call: int) -> None:
+    settings: dict[str, Any] = {
+        "network": "realmlp", "network_arguments": {"hidden": [20, 20], "dropout": 0.3}, "optimizer": "adamw",
+        "learning_rate": 0.02, "schedule": "fourCycles", "weight_decay": 0.1, "weight_decay_schedule": "flatCosine",
+    }  # fmt: skip
+    whole = train(tmp_path / "whole", **settings)
+    assert whole.failure is None
+    assert train(tmp_path / "parts", **settings, fail_at=call).failure is not None
+    again = train(tmp_path / "parts", **settings)
+    assert again.resumed_at > 0
+    assert again.weights == whole.weights
+    assert without_times(again) == without_times(whole)
+    for changes in ({"network_arguments": {"hidden": [20, 20], "dropout": 0.0}}, {"weight_decay_schedule": "constant"}):
+        assert train(tmp_path / "others", **{**settings, **changes}).weights != whole.weights
+
+
 def test_a_training_that_is_done_is_not_repeated(tmp_path: Path, undisturbed: Outcome) -> None:
     train(tmp_path)
     again = train(tmp_path, fail_at=1)

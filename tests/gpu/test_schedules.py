@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from sparkwater.gpu.training.schedules import SCHEDULES, Length, learning_rate, momentum
+from sparkwater.gpu.training.schedules import SCHEDULES, Length, learning_rate, momentum, weight_decay
 
 LENGTH = Length(rows=70, steps_an_epoch=7, steps=42)
 STEPS = range(LENGTH.steps)
@@ -92,3 +92,29 @@ def test_a_fraction_of_an_epoch_has_no_step_more_for_a_rounding_error() -> None:
             assert Length.of(10 * steps, 10, hundredths / 100).steps == exact
             rounded_up += math.ceil(hundredths / 100 * steps) != exact
     assert rounded_up > 0, "without such cases nothing is tested"
+
+
+def test_four_cycles_each_last_twice_as_long_as_the_one_before() -> None:
+    config, long = train_config(schedule="fourCycles", learning_rate=0.4), Length(3000, 1500, 1500 * 10)
+    rates = [learning_rate(config, long, step) for step in range(long.steps)]
+    falls = [step for step in range(1, long.steps - 1) if rates[step - 1] > rates[step] < rates[step + 1]]
+    tops = [step for step in range(1, long.steps - 1) if rates[step - 1] < rates[step] > rates[step + 1]]
+    assert [(step + 0.5) / long.steps for step in falls] == pytest.approx([1 / 15, 3 / 15, 7 / 15], abs=1e-4)
+    root = math.sqrt(2)
+    assert [(step + 0.5) / long.steps for step in tops] == pytest.approx(
+        [(root * start - 1) / 15 for start in (1, 2, 4, 8)], abs=1e-4
+    )
+    assert [rates[step] for step in tops] == pytest.approx([0.4] * 4, abs=1e-6)
+    assert max(rates[0], rates[-1], *(rates[step] for step in falls)) < 1e-4
+
+
+def test_decay_and_rate_are_flat_and_then_fall_along_a_cosine() -> None:
+    config = train_config(
+        schedule="flatCosine", learning_rate=0.4, weight_decay=0.1, weight_decay_schedule="flatCosine"
+    )
+    shares = [weight_decay(config, LENGTH, step) / 0.1 for step in STEPS]
+    assert shares[:22] == [1.0] * 22
+    assert shares[28] == pytest.approx((1 + math.cos(math.pi / 3)) / 2)
+    assert shares[-1] == pytest.approx((1 + math.cos(math.pi * 20 / 21)) / 2)
+    assert [learning_rate(config, LENGTH, step) / 0.4 for step in STEPS] == pytest.approx(shares)
+    assert {weight_decay(train_config(weight_decay=0.1), LENGTH, step) for step in STEPS} == {0.1}

@@ -27,6 +27,8 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "allowSharedGpu": (True, {}),
     "augmentation": ([{"name": "shift", "pixels": 1}], {}),
     "batchSize": (7, {}),
+    "beta1": (0.8, {}),
+    "beta2": (0.95, {}),
     "callbacks": ([print], {}),
     "checkpointDir": ("/nowhere/in/particular", {}),
     "checkpointInterval": (3, {"checkpointDir": "/nowhere/in/particular"}),
@@ -39,6 +41,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "decayFactor": (0.5, {}),
     "device": ("cpu", {}),
     "epochs": (1.5, {}),
+    "epsilon": (1e-3, {}),
     "freeze": ("backbone", {}),
     "gradientCompression": ("float16", {}),
     "handleInvalid": ("skip", {}),
@@ -47,7 +50,9 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "inputMean": ([0.4], {"inputStd": [0.2]}),
     "inputStd": ([0.3], {"inputMean": [0.5]}),
     "l1": (0.1, {}),
+    "l2": (0.1, {}),
     "labelSmoothing": (0.1, {}),
+    "layerRateDecay": (0.5, {}),
     "learningRate": (0.3, {}),
     "learningRateAnnealing": (0.1, {}),
     "learningRateSchedule": ("step", {}),
@@ -63,6 +68,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "optimizer": ("adam", {}),
     "overwriteWithBestModel": (True, {}),
     "precision": ("bfloat16", {}),
+    "rho": (0.99, {}),
     "seed": (7, {}),
     "stallTimeout": (9, {}),
     "stoppingMetric": ("error", {}),
@@ -73,6 +79,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
     "warmupEpochs": (0.5, {}),
     "weightCol": ("id", {}),
     "weightDecay": (0.2, {}),
+    "weightDecaySchedule": ("flatCosine", {}),
 }
 
 #: Those that only a regressor has, or that take other values there.

@@ -37,6 +37,8 @@ BAD = {
         ([{"name": "blur"}], "augmentation: .*'blur'"),
     ],
     "batchSize": [(0, "batchSize=0; accepted: integers from 1 up"), (2.5, "batchSize=2.5; accepted: ")],
+    "beta1": [(1.0, "beta1=1.0; accepted: numbers from 0 up to, not including, 1")],
+    "beta2": [(-0.1, "beta2=-0.1; accepted")],
     "callbacks": [([3], r"callbacks=\[3\]; accepted: a list of functions")],
     "checkpointDir": [
         ("nowhere://x", "nothing here reads nowhere://"),
@@ -56,6 +58,7 @@ BAD = {
     "decayFactor": [(1.5, "decayFactor=1.5; accepted: numbers above 0, up to 1")],
     "device": [("tpu", "device='tpu'; accepted: auto, cpu, cuda")],
     "epochs": [(-0.5, "epochs=-0.5; accepted: numbers from 0 up"), (float("nan"), "epochs=nan; accepted")],
+    "epsilon": [(-1e-9, "epsilon=-1e-09; accepted: numbers from 0 up")],
     "featuresCol": [("missing", "there is no column 'missing'; the columns are"), ("", "there is no column ''")],
     "featuresCols": [(["features", "missing"], "there is no column 'missing'")],
     "freeze": [
@@ -73,8 +76,10 @@ BAD = {
     "inputMean": [([0.5], r"inputMean=\[0.5\] and inputStd=None; give both")],
     "inputStd": [([0.5], r"inputMean=None and inputStd=\[0.5\]; give both")],
     "l1": [(-1e-9, "l1=-1e-09; accepted: numbers from 0 up")],
+    "l2": [(-1.0, "l2=-1.0; accepted: numbers from 0 up")],
     "labelCol": [("missing", "there is no column 'missing'")],
     "labelSmoothing": [(1.0, "labelSmoothing=1.0; accepted: numbers from 0 up to, not including, 1")],
+    "layerRateDecay": [(0.0, "layerRateDecay=0.0; accepted: numbers above 0")],
     "learningRate": [(0.0, "learningRate=0.0; accepted"), (float("nan"), "learningRate=nan; accepted")],
     "learningRateAnnealing": [(-1.0, "learningRateAnnealing=-1.0; accepted: numbers from 0 up")],
     "learningRateSchedule": [("steps", "learningRateSchedule='steps'; accepted: constant, step, cosine")],
@@ -111,6 +116,7 @@ BAD = {
     ],
     "probabilityCol": [("prediction", "probabilityCol='prediction', as predictionCol is")],
     "rawPredictionCol": [("prediction", "rawPredictionCol='prediction', as predictionCol is")],
+    "rho": [(1.0, "rho=1.0; accepted")],
     "seed": [(2**63, "seed=9223372036854775808; accepted: integers of 64 bits")],
     "stallTimeout": [(0, "stallTimeout=0; accepted: integers from 1 up")],
     "startTimeout": [(0, "startTimeout=0; accepted: integers from 1 up")],
@@ -134,6 +140,7 @@ BAD = {
         ("features", "weightCol='features' is binary; accepted"),
     ],
     "weightDecay": [(-0.1, "weightDecay=-0.1; accepted: numbers from 0 up")],
+    "weightDecaySchedule": [("cosine", "weightDecaySchedule='cosine'; accepted: constant, flatCosine")],
     "weights": [
         ("/no/such/file.safetensors", "'/no/such/file.safetensors' can't be read"),
         ("s3a://key:secret@bucket/x", "weights has a password in its URL"),

@@ -7,13 +7,17 @@ package fills the registry. Layers have names, by which a network can be cut ope
 
 from __future__ import annotations
 
+from sparkwater.gpu.networks.autoencoders import autoencoder, conv_autoencoder
 from sparkwater.gpu.networks.building import build_network, check_network
 from sparkwater.gpu.networks.initialization import INITIALIZATIONS
 from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, register_network, registered_networks
 from sparkwater.gpu.networks.sources import find_network, is_import_path
+from sparkwater.gpu.networks.tables.h2o import h2o_mlp
+from sparkwater.gpu.networks.tables.plain import table_mlp
+from sparkwater.gpu.networks.tables.realmlp import realmlp
+from sparkwater.gpu.networks.tables.tabm import tabm
 from sparkwater.gpu.networks.zoo.alexnet import alexnet
 from sparkwater.gpu.networks.zoo.auto import AUTO, auto, resolve_network
-from sparkwater.gpu.networks.zoo.autoencoders import autoencoder, conv_autoencoder
 from sparkwater.gpu.networks.zoo.convnet import convnet
 from sparkwater.gpu.networks.zoo.googlenet import googlenet
 from sparkwater.gpu.networks.zoo.inception_bn import inception_bn
@@ -37,17 +41,21 @@ __all__ = [
     "convnet",
     "find_network",
     "googlenet",
+    "h2o_mlp",
     "inception_bn",
     "is_import_path",
     "lenet",
     "mlp",
     "mobilenet_v3_small",
+    "realmlp",
     "register_network",
     "registered_networks",
     "resnet18",
     "resnet34",
     "resnet50",
     "resolve_network",
+    "table_mlp",
+    "tabm",
     "vgg11",
     "vgg16",
 ]

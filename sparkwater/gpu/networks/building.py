@@ -93,7 +93,7 @@ def check_network(
 
 
 def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], outputs: int) -> nn.Module:
-    """Return a network for one forward pass: a registered one without values, the user's own in evaluation mode.
+    """Return a network for one forward pass, in evaluation mode: a registered one without values.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def build_to_try(entry: NetworkEntry, shape: tuple[Any, ...], outputs: int) -> n
 def _built(entry: NetworkEntry, shape: tuple[Any, ...], outputs: int) -> nn.Module:
     if entry.kind == "registered":
         with torch.device("meta"):
-            return entry.factory(shape, outputs)
+            return entry.factory(shape, outputs).eval()
     network = build_network(entry, shape, outputs, 0)
     if any(is_lazy(parameter) for parameter in network.parameters()):
         raise ConfigurationError(f"network={entry.name!r} has lazy layers, which have no weights yet; give their sizes")

@@ -63,9 +63,12 @@ _REGISTRY: dict[str, NetworkEntry] = {}
 
 
 def register_network(
-    name: str, *, image_shape: tuple[int, int, int], smallest: int = 1
+    name: str, *, image_shape: tuple[int, int, int] | None = None, smallest: int = 1
 ) -> Callable[[NetworkFactory], NetworkFactory]:
-    """Return a decorator that enters a factory into the registry under a name."""
+    """Return a decorator that enters a factory into the registry under a name.
+
+    Networks that are made for pictures say for which; those without an ``image_shape`` take rows of numbers.
+    """
 
     def register(factory: NetworkFactory) -> NetworkFactory:
         _REGISTRY[name] = NetworkEntry(factory, image_shape, smallest, name)

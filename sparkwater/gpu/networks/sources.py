@@ -99,6 +99,14 @@ def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None =
     return replace(entry, factory=partial(entry.factory, **arguments), arguments=arguments)
 
 
+def asked_arguments(entry: NetworkEntry) -> frozenset[str]:
+    """Return the names of the arguments that a network's factory takes; none for an instance, which is made."""
+    factory = entry.factory.func if isinstance(entry.factory, partial) else entry.factory
+    if isinstance(factory, InstanceFactory):
+        return frozenset()
+    return frozenset(_parameters(import_factory(factory.path) if isinstance(factory, ImportedFactory) else factory))
+
+
 def import_factory(path: str) -> Callable[..., Any]:
     """Return the object at an import path.
 

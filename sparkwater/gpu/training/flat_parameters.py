@@ -6,10 +6,14 @@ vectors are plain contiguous memory, whatever layout the weights have.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from sparkwater.gpu.networks.treatment import PLAIN, Treatment, treatments_of
 
 
 class Bucket(NamedTuple):
@@ -22,6 +26,8 @@ class Bucket(NamedTuple):
 
 class FlatParameters:
     """Views of a network's parameters in two contiguous vectors.
+
+    Parameters of the same `Treatment` follow each other, so that an optimizer has few groups.
 
     Parameters
     ----------
@@ -45,14 +51,8 @@ class FlatParameters:
     """
 
     def __init__(self, network: nn.Module, extra: int, head: str = "") -> None:
-        own = list(network.get_submodule(head).parameters()) if head else []
-        apart = {id(parameter) for parameter in own}
-        parameters = [
-            parameter for parameter in network.parameters() if parameter.requires_grad and id(parameter) not in apart
-        ]
-        self._backbone = sum(parameter.numel() for parameter in parameters)
-        parameters += [parameter for parameter in own if parameter.requires_grad]
-        self._parameters = parameters
+        self._entries = _in_order(network, head)
+        parameters = self._parameters = [entry.parameter for entry in self._entries]
         sizes = [parameter.numel() for parameter in parameters]
         device = parameters[0].device
         self.values = nn.Parameter(torch.empty(sum(sizes), device=device))
@@ -98,17 +98,45 @@ class FlatParameters:
             if parameter.untyped_storage().data_ptr() == vector
         }
 
-    def groups(self, head_multiplier: float) -> list[dict[str, Any]]:
-        """Return the vector as an optimizer takes it: in two parts where the head has a rate of its own."""
-        if head_multiplier == 1 or not 0 < self._backbone < len(self.values):
-            return [{"params": [self.values], "multiplier": 1.0 if self._backbone else head_multiplier}]
-        parts = []
-        for part, multiplier in ((slice(self._backbone), 1.0), (slice(self._backbone, None), head_multiplier)):
-            values = nn.Parameter(self.values.data[part])
-            assert self.values.grad is not None  # a view of the message
-            values.grad = self.values.grad[part]
-            parts.append({"params": [values], "multiplier": multiplier})
-        return parts
+    def groups(self, head_multiplier: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+        """Return the vector as an optimizer takes it: in parts where parameters are trained in different ways.
+
+        Parameters
+        ----------
+        head_multiplier : float
+            Factor of the head's learning rate.
+        layer_decay : float
+            Factor of the learning rate from each layer to the next one; a layer is a module with a kernel.
+
+        Returns
+        -------
+        list of dict
+            Each with ``params``, and the factors ``multiplier`` of the learning rate and ``decay`` of the weight decay.
+        """
+        stops = accumulate(entry.parameter.numel() for entry in self._entries)
+        factors = [
+            Treatment(
+                entry.treatment.rate * (head_multiplier if entry.in_head else 1.0) * layer_decay**entry.layer,
+                entry.treatment.decay,
+            )
+            for entry in self._entries
+        ]
+        runs = [
+            (factor, list(run)[-1][1])
+            for factor, run in groupby(zip(factors, stops, strict=True), lambda each: each[0])
+        ]
+        starts = [0, *(stop for _, stop in runs)]
+        return [
+            {"params": [self._part(start, stop)], "multiplier": factor.rate, "decay": factor.decay}
+            for start, (factor, stop) in zip(starts, runs, strict=False)
+        ]
+
+    def _part(self, start: int, stop: int) -> nn.Parameter:
+        if stop - start == len(self.values):
+            return self.values
+        part = nn.Parameter(self.values.data[start:stop])
+        part.grad = self.gradients[start:stop]
+        return part
 
 
 def _view_as(values: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
@@ -116,3 +144,43 @@ def _view_as(values: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
     if parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last):
         return values.as_strided(parameter.shape, parameter.stride(), values.storage_offset())
     return values.view(parameter.shape)
+
+
+class _Entry(NamedTuple):
+    """A parameter of the vector, and what decides on its learning rate and decay."""
+
+    parameter: nn.Parameter
+    in_head: bool
+    treatment: Treatment
+    layer: int
+
+
+def _in_order(network: nn.Module, head: str) -> list[_Entry]:
+    """Return the parameters that are trained: the head's last, and those of the same treatment together.
+
+    The treatment of most weights comes last: gradients are sent from the vector's end on, and the others, biases for
+    example, are only complete with the first layer's.
+    """
+    of_head = {id(parameter) for parameter in network.get_submodule(head).parameters()} if head else set[int]()
+    treatments, layers = treatments_of(network), _layers(network)
+    entries = [
+        _Entry(parameter, id(parameter) in of_head, treatments.get(id(parameter), PLAIN), layers[id(parameter)])
+        for parameter in network.parameters()
+        if parameter.requires_grad
+    ]
+    weights = Counter[Treatment]()
+    for entry in entries:
+        weights[entry.treatment] += entry.parameter.numel()
+    ranks = {treatment: rank for rank, treatment in enumerate(sorted(weights, key=lambda each: weights[each]))}
+    return sorted(entries, key=lambda entry: (entry.in_head, ranks[entry.treatment]))
+
+
+def _layers(network: nn.Module) -> dict[int, int]:
+    """Return the number of the layer of each parameter, by its id: of the last module with a kernel up to its own."""
+    layers, number = dict[int, int](), -1
+    for module in network.modules():
+        own = list(module.parameters(recurse=False))
+        number += any(parameter.dim() > 1 for parameter in own)
+        for parameter in own:
+            layers.setdefault(id(parameter), max(number, 0))
+    return layers

@@ -20,6 +20,7 @@ from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks.compute import Compute, loss_scaler
+from sparkwater.gpu.networks.treatment import progressing_in
 from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Progress, StepRecord
 from sparkwater.gpu.rows.feeding import feed
 from sparkwater.gpu.rows.held import Batch, RankData
@@ -135,7 +136,7 @@ def _begin(
     communicator.broadcast_(flat.values.data)
     return TrainingState(
         flat=flat,
-        optimizer=make_optimizer(config, flat.groups(config.head_multiplier)),
+        optimizer=make_optimizer(config, flat.groups(config.head_multiplier, config.layer_decay)),
         scaler=loss_scaler(config.precision, compute.device),
         sums=task.sums(compute.device),
         progress=progress,
@@ -168,6 +169,7 @@ def _steps(
         gradients=gradients,
         deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
         sparsity=sparsity,
+        progressing=progressing_in(compute.network),
     )
 
 

@@ -17,28 +17,33 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the torch optimizer that a configuration names, with torch's own settings beside the configured ones.
 
-    Groups of parameters may have a ``multiplier`` of the learning rate.
+    Groups of parameters may have a ``multiplier`` of the learning rate, and a ``decay``, that of the weight decay.
     """
+    betas = {"betas": (config.beta1, config.beta2)}
+    makers: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]] = {
+        "sgd": (torch.optim.SGD, {"momentum": config.momentum}),
+        "adam": (torch.optim.Adam, betas),
+        "adamw": (torch.optim.AdamW, betas),
+        "adadelta": (torch.optim.Adadelta, {"rho": config.rho}),
+        "rmsprop": (torch.optim.RMSprop, {}),
+    }
+    maker, settings = makers[config.optimizer]
+    if config.epsilon and config.optimizer != "sgd":
+        settings = {**settings, "eps": config.epsilon}
+    optimizer = maker(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **settings)
     if config.optimizer == "sgd":
-        # torch refuses Nesterov's step without momentum, which a ramp may begin with.
-        optimizer = torch.optim.SGD(
-            parameters, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        # Afterwards: torch refuses Nesterov's step without momentum, which a ramp may begin with.
         for group in optimizer.param_groups:
             group["nesterov"] = config.nesterov
-        return optimizer
-    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "adadelta": torch.optim.Adadelta,
-        "rmsprop": torch.optim.RMSprop,
-    }
-    return makers[config.optimizer](parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    set_step(optimizer, config.learning_rate, config.momentum, config.weight_decay)
+    return optimizer
 
 
-def set_step(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
-    """Set the learning rate of the next step, and its momentum where the optimizer is SGD."""
+def set_step(optimizer: torch.optim.Optimizer, rate: float, momentum: float, weight_decay: float | None = None) -> None:
+    """Set the learning rate of the next step, its weight decay if it is given, and the momentum of SGD."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("multiplier", 1.0)
+        if weight_decay is not None:
+            group["weight_decay"] = weight_decay * group.get("decay", 1.0)
         if isinstance(optimizer, torch.optim.SGD):
             group["momentum"] = momentum

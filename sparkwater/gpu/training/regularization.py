@@ -14,14 +14,18 @@ from sparkwater.gpu.training.flat_parameters import FlatParameters
 
 
 def shape_gradients(flat: FlatParameters, config: TrainConfig) -> None:
-    """Add the gradient of the L1 penalty, then clip: the norm of all gradients together, or each value.
+    """Add the gradient of the penalties, then clip: the norm of all gradients together, or each value.
 
-    The penalty is ``l1`` times the sum of the kernels' absolute values.
+    The penalties are ``l1`` times the sum of the kernels' absolute values, and ``l2`` times half the sum of their
+    squares, as in H2O. An adaptive optimizer scales the penalties' gradients with the others; decoupled weight decay it
+    doesn't.
     """
-    if config.l1:
-        for kernel in flat.kernels:
-            assert kernel.grad is not None  # a view of the message
+    for kernel in flat.kernels if config.l1 or config.l2 else ():
+        assert kernel.grad is not None  # a view of the message
+        if config.l1:
             kernel.grad.add_(kernel.data.sign(), alpha=config.l1)
+        if config.l2:
+            kernel.grad.add_(kernel.data, alpha=config.l2)
     if config.clip_norm:
         nn.utils.clip_grad_norm_([flat.values], config.clip_norm)
     if config.clip_value:

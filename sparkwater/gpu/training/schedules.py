@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.curves import CURVES, doubling_cycles, flat_cosine
 from sparkwater.gpu.rows.plan import steps_an_epoch
 
 #: Of torch's OneCycleLR: share of the steps that rise, first rate below the highest, last rate below the first.
@@ -77,6 +78,15 @@ def _annealing(config: TrainConfig, length: Length, step: int) -> float:
     return 1 / (1 + config.annealing * length.samples(step))
 
 
+def _four_cycles(config: TrainConfig, length: Length, step: int) -> float:  # noqa: ARG001
+    # The middle of the step: the rate is 0 where a cycle begins.
+    return doubling_cycles((step + 0.5) / length.steps)
+
+
+def _flat_cosine(config: TrainConfig, length: Length, step: int) -> float:  # noqa: ARG001
+    return flat_cosine(step / length.steps)
+
+
 def _between(start: float, end: float, share: float) -> float:
     """Return the value after a share of the way along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
@@ -88,6 +98,8 @@ _FACTORS: dict[str, Callable[[TrainConfig, Length, int], float]] = {
     "cosine": _cosine,
     "oneCycle": _one_cycle,
     "annealing": _annealing,
+    "fourCycles": _four_cycles,
+    "flatCosine": _flat_cosine,
 }
 
 SCHEDULES = tuple(_FACTORS)
@@ -109,6 +121,9 @@ def learning_rate(config: TrainConfig, length: Length, step: int) -> float:
     - ``oneCycle``: from a 25th of the rate up to it in 30 % of the steps, then down to nearly nothing
       (Smith and Topin, Super-Convergence, 2018), as torch's OneCycleLR.
     - ``annealing``: rate / (1 + annealing * rows visited), as H2O.
+    - ``fourCycles``: four times up and down along a cosine, each cycle twice as long as the one before:
+      `sparkwater.gpu.curves.doubling_cycles`.
+    - ``flatCosine``: the same rate in the first half, then along half a cosine to zero.
 
     Parameters
     ----------
@@ -134,3 +149,8 @@ def momentum(config: TrainConfig, length: Length, step: int) -> float:
         return config.momentum
     share = min(length.samples(step) / config.momentum_ramp, 1.0)
     return config.momentum_start + share * (config.momentum - config.momentum_start)
+
+
+def weight_decay(config: TrainConfig, length: Length, step: int) -> float:
+    """Return the weight decay of a step, by its schedule."""
+    return config.weight_decay * CURVES[config.weight_decay_schedule](step / length.steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,15 +14,17 @@ from torch import nn
 from sparkwater.errors import DataError
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks.compute import Compute
+from sparkwater.gpu.networks.treatment import Progressing
 from sparkwater.gpu.rows.augmentation import augment
 from sparkwater.gpu.rows.held import Batch
 from sparkwater.gpu.seeding import derive_seed, seed_generators
 from sparkwater.gpu.tasks import Task
 from sparkwater.gpu.training.batch_statistics import stored_statistics
 from sparkwater.gpu.training.gradients import GradientSum
+from sparkwater.gpu.training.members import mean_of_members, member_losses
 from sparkwater.gpu.training.optimizers import set_step
 from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
-from sparkwater.gpu.training.schedules import Length, learning_rate, momentum
+from sparkwater.gpu.training.schedules import Length, learning_rate, momentum, weight_decay
 from sparkwater.gpu.training.sparsity import Sparsity
 from sparkwater.gpu.training.state import TrainingState
 
@@ -60,6 +63,8 @@ class Stepper:
         Time limit by the monotonic clock, checked before a backward pass: this step or the next one is the last.
     sparsity : Sparsity, optional
         Penalty on the mean activations of hidden units.
+    progressing : sequence of Progressing
+        Modules of the network that change in the course of the training.
     """
 
     network: nn.Module
@@ -71,6 +76,7 @@ class Stepper:
     gradients: GradientSum
     deadline: float
     sparsity: Sparsity | None = None
+    progressing: Sequence[Progressing] = ()
 
     def begin(self, state: TrainingState, batch: Batch, step: StepId, global_weight: float) -> None:
         """Compute the gradients of this rank's share of a step, which are on their way to the others then."""
@@ -78,6 +84,8 @@ class Stepper:
         # By the step: there is no generator whose state a checkpoint would have to hold.
         noise = derive_seed(self.config.seed, "noise", step.epoch, self.rank, step.step)
         seed_generators(noise, self.compute.device)
+        for module in self.progressing:
+            module.set_progress(self._done(step) / self.length.steps)
         flat.clear()
         # Filled: a number that is assigned is copied from the host, which waits then for all that a GPU has begun.
         flat.extra[1].fill_(len(batch))
@@ -107,15 +115,19 @@ class Stepper:
         _check_loss(loss, step)
         state.loss += loss
         state.rows += round(rows)
-        done = step.epoch * self.length.steps_an_epoch + step.step
+        done = self._done(step)
         state.learning_rate = learning_rate(config, self.length, done)
-        set_step(state.optimizer, state.learning_rate, momentum(config, self.length, done))
+        moment, decay = momentum(config, self.length, done), weight_decay(config, self.length, done)
+        set_step(state.optimizer, state.learning_rate, moment, decay)
         state.scaler.unscale_(state.optimizer)
         shape_gradients(flat, config)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         limit_norms(flat, config)
         return overtime > 0
+
+    def _done(self, step: StepId) -> int:
+        return step.epoch * self.length.steps_an_epoch + step.step
 
     def _is_late(self) -> bool:
         return time.monotonic() > self.deadline
@@ -124,7 +136,7 @@ class Stepper:
         """Return the sum of this rank's losses, and add its scores."""
         features = self._augmented(batch.features, step)
         outputs, targets = self.compute.compared(self.task, features, batch.targets)
-        losses = self.task.losses(outputs, targets)
+        losses = member_losses(self.task, outputs, targets)
         if self.sparsity is not None:
             losses = losses + self.sparsity.penalties(batch.weights)
         if batch.weights is not None:
@@ -133,7 +145,7 @@ class Stepper:
         if in_task is not None:
             losses = losses * in_task
         with torch.no_grad():
-            state.sums.add(self.task.adjust(outputs), targets, batch.weights)
+            state.sums.add(self.task.adjust(mean_of_members(outputs)), targets, batch.weights)
         return losses.sum()
 
     def _augmented(self, features: torch.Tensor, step: StepId) -> torch.Tensor:

@@ -16,12 +16,16 @@ from sparkwater.conversions.stages.columns import (
     find_field,
     tensor_spec,
 )
+from sparkwater.conversions.stages.invalid import row_name
 from sparkwater.conversions.stages.spark_types import dtype_of
+from sparkwater.conversions.tables.inputs import form_of
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+    from sparkwater.conversions.tables.stages import TableToTensorModel
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,25 @@ class FeatureColumn:
     ----------
     field : pyspark.sql.types.StructField
         The column; the first of several.
-    kind : {"tensor", "vector", "image", "packed"}
-        Tensors as they are; vectors and arrays of numbers; pictures to decode; several columns.
+    kind : {"tensor", "vector", "image", "packed", "table"}
+        Tensors as they are; vectors and arrays of numbers; pictures to decode; several columns; a table's columns,
+        which an encoder makes one tensor of.
     spec : TensorSpec
         The tensor of one row; pictures are channels first.
     parts : tuple of FeatureColumn
         The columns, where there are several.
+    inputs : tuple of pyspark.sql.types.StructField
+        The columns of a table.
+    encoder : TableToTensorModel or None
+        The encoder of a table's columns; None before it is fitted.
     """
 
     field: T.StructField
     kind: str
     spec: TensorSpec
     parts: tuple[FeatureColumn, ...] = ()
+    inputs: tuple[T.StructField, ...] = ()
+    encoder: TableToTensorModel | None = None
 
 
 def resolve_features(
@@ -93,8 +104,64 @@ def trained_features(schema: T.StructType, names: Sequence[str], spec: TensorSpe
     return _packed(columns) if isinstance(spec, PackedSpec) else columns[0]
 
 
+def table_features(schema: T.StructType, names: Sequence[str]) -> FeatureColumn:
+    """Return a table's columns as features, before an encoder is fitted: rows of no known size.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column.
+    """
+    fields = tuple(find_field(schema, name) for name in names)
+    return FeatureColumn(fields[0], "table", TensorSpec("float32", (1,)), inputs=fields)
+
+
+def encoded_features(schema: T.StructType, encoder: TableToTensorModel) -> FeatureColumn:
+    """Return the columns of a table that an encoder was fitted on as features.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing; `checked_features` refuses other types.
+    """
+    fields = tuple(find_field(schema, column.name) for column in encoder.encoder.columns)
+    return FeatureColumn(fields[0], "table", encoder.spec, inputs=fields, encoder=encoder)
+
+
+def features_like(column: FeatureColumn, schema: T.StructType, names: Sequence[str]) -> FeatureColumn:
+    """Return the features columns of other rows, which must give the same tensors.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing, or can't give such tensors.
+    """
+    if column.encoder is not None:
+        return encoded_features(schema, column.encoder)
+    if column.kind != "table":
+        return trained_features(schema, names, column.spec)
+    other = table_features(schema, [field.name for field in column.inputs])
+    for given, needed in zip(other.inputs, column.inputs, strict=True):
+        if form_of(given) != form_of(needed):
+            raise SchemaError(
+                f"column {given.name!r} is {given.dataType.simpleString()} there and "
+                f"{needed.dataType.simpleString()} in the others"
+            )
+    return other
+
+
+def feature_names(frame: DataFrame, column: FeatureColumn, identity: str | None) -> Column:
+    """Return the names of rows in errors and reports; see `sparkwater.conversions.stages.invalid.row_name`."""
+    if column.kind != "table" or identity is not None:
+        return row_name(frame, column.field.name, identity)
+    content = F.xxhash64(*(F.col(f"`{field.name}`") for field in column.inputs))
+    return F.concat(F.lit("with content hash "), F.hex(content))
+
+
 def checked_features(frame: DataFrame, column: FeatureColumn) -> Column:
     """Return the column as `CHECKED_TENSOR`: the tensor of each row, or why it has none."""
+    if column.encoder is not None:
+        return column.encoder.checked(frame)
     if column.kind == "packed":
         return _checked_parts(frame, column.parts)
     if column.kind == "image":

@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructType
 
 from sparkwater.conversions.images.columns import check_schemes
-from sparkwater.conversions.stages.invalid import row_name
+from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import SchemaError
 from sparkwater.gpu.rows.held import HELD_OUT, KEY, LABEL, NAME, PROBLEM, TENSOR, WEIGHT
-from sparkwater.ml.columns.features import FeatureColumn, checked_features, trained_features
+from sparkwater.ml.columns.features import FeatureColumn, checked_features, feature_names, features_like
 from sparkwater.ml.columns.labels import label_values
 from sparkwater.ml.columns.roles import RowColumns
 
@@ -37,10 +37,15 @@ class RowSource:
     features: FeatureColumn
     columns: RowColumns
 
+    def check_names(self, identity: str | None) -> None:
+        """Refuse an id column that isn't there."""
+        if identity is not None:
+            find_field(self.frame.schema, identity)
+
     def check_schemes(self) -> None:
         """Refuse URIs that nothing reads; a job looks at some rows where there are URIs."""
         for column in self.features.parts or (self.features,):
-            if isinstance(column.field.dataType, StringType):
+            if column.kind == "image" and isinstance(column.field.dataType, StringType):
                 check_schemes(self.frame, column.field.name)
 
 
@@ -75,7 +80,7 @@ def row_sources(
         return [training]
     columns = replace(training.columns, held_out=True)
     try:
-        features = trained_features(validation.schema, names, training.features.spec)
+        features = features_like(training.features, validation.schema, names)
         check_labels(validation.schema)
         columns.check(validation.schema)
         if label is not None:
@@ -119,7 +124,7 @@ def _rank_rows(source: RowSource, label: str | None, identity: str | None, seed:
     rows = frame.select(
         checked_features(frame, source.features).alias("checked"),
         (F.lit(None).cast("double") if label is None else label_values(frame, label)).alias(LABEL),
-        row_name(frame, source.features.field.name, identity).alias(NAME),
+        feature_names(frame, source.features, identity).alias(NAME),
         columns.problem().alias("unfit"),
         *(value.alias(name) for name, value in parts.items()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
@@ -17,6 +18,7 @@ from sparkwater.ml.reports.summary import TrainingSummary
 
 WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.json"
+ENCODER_FOLDER = "encoder"
 
 
 def write_network(folder: NewFolder, fitted: FittedNetwork) -> None:
@@ -29,6 +31,8 @@ def write_network(folder: NewFolder, fitted: FittedNetwork) -> None:
     """
     folder.write_bytes(MODEL_FILE, _describe(fitted).encode())
     folder.write_bytes(WEIGHTS_FILE, fitted.trained.weights)
+    if fitted.encoder is not None:
+        folder.write_stage(ENCODER_FOLDER, fitted.encoder)
 
 
 def read_network(folder: SavedFolder) -> FittedNetwork:
@@ -46,7 +50,8 @@ def read_network(folder: SavedFolder) -> FittedNetwork:
     weights, described = folder.read_bytes(WEIGHTS_FILE), folder.read_bytes(MODEL_FILE)
     fields = parse_description(described, folder.path)
     folder.check_network(fields["identity"].name)
-    return _restore(fields, weights, folder.path)
+    fitted = _restore(fields, weights, folder.path)
+    return replace(fitted, encoder=folder.read_stage(ENCODER_FOLDER)) if fields["encoded"] else fitted
 
 
 def _describe(fitted: FittedNetwork) -> str:
@@ -55,6 +60,7 @@ def _describe(fitted: FittedNetwork) -> str:
         {
             **NetworkIdentity.of(network, fitted.spec, fitted.trained.scaling, fitted.trained.task).to_dict(),
             "weightsSha256": fitted.trained.weights_digest,
+            **({"encoder": ENCODER_FOLDER} if fitted.encoder is not None else {}),
             "summary": fitted.summary.to_dict(),
         },
         indent=2,
@@ -74,6 +80,7 @@ def parse_description(description: bytes, path: str) -> dict[str, Any]:
         return {
             "identity": NetworkIdentity.from_dict(fields),
             "digest": fields["weightsSha256"],
+            "encoded": "encoder" in fields,
             "summary": TrainingSummary.from_dict(fields["summary"]),
         }
     except (ValueError, TypeError, KeyError) as error:

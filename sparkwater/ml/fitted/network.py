@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.networks.inference import TrainedNetwork
+from sparkwater.ml.columns.features import FeatureColumn, encoded_features, trained_features
 from sparkwater.ml.reports.summary import TrainingSummary
+
+if TYPE_CHECKING:
+    from pyspark.sql import types as T
+
+    from sparkwater.conversions.tables.stages import TableToTensorModel
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,27 @@ class FittedNetwork:
         The tensor of one row.
     summary : TrainingSummary
         Summary of the training.
+    encoder : TableToTensorModel or None
+        What makes the tensors of raw columns; None for features columns.
     """
 
     trained: TrainedNetwork
     spec: TensorSpec
     summary: TrainingSummary
+    encoder: TableToTensorModel | None = None
+
+
+def fitted_features(schema: T.StructType, names: Sequence[str], fitted: FittedNetwork) -> FeatureColumn:
+    """Return the columns that a network scores: those of its encoder, else the features columns.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing, or can't give such tensors as the network was trained on.
+    """
+    if fitted.encoder is not None:
+        return encoded_features(schema, fitted.encoder)
+    return trained_features(schema, names, fitted.spec)
 
 
 class HasFittedNetwork(Protocol):

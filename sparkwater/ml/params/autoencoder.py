@@ -9,12 +9,12 @@ from torch import nn
 
 from sparkwater.conversions.stages.accepts import Accepts, above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, setting
-from sparkwater.conversions.stages.spark_params import HasPredictionCol
+from sparkwater.conversions.stages.spark_params import HasInputCols, HasPredictionCol
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.networks.zoo.autoencoders import ACTIVATIONS
+from sparkwater.gpu.networks.autoencoders import ACTIVATIONS
 from sparkwater.gpu.tasks import ReconstructionTask
-from sparkwater.ml.params.learner import TrainingParams
 from sparkwater.ml.params.network import HasNetwork
+from sparkwater.ml.params.pictures import PictureParams, PictureTrainingParams
 
 #: Params that become arguments of a registered network's factory, by its name.
 ARGUMENTS = {
@@ -25,8 +25,14 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-class ReconstructionColumns(HasPredictionCol):
-    """Params of the columns that an autoencoder adds, which an estimator and its model share."""
+class ReconstructionColumns(HasInputCols, HasPredictionCol, PictureParams):
+    """Params of the columns that an autoencoder reads and adds, which an estimator and its model share."""
+
+    inputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+        None,
+        "columns of a table in place of featuresCol, as they are: numbers, strings, booleans, dates, timestamps; nulls "
+        "too. sparkwater.conversions.TableToTensor says what becomes of each",
+    )
 
     reconstructionErrorCol: Setting[str] = setting(
         "reconstructionError",
@@ -46,8 +52,12 @@ class ReconstructionColumns(HasPredictionCol):
         "column of doubles to add where anomalyThreshold is set: 1 for rows whose error is above the threshold, else 0",
     )
 
+    def getFeaturesCols(self) -> list[str]:
+        """Return the columns that are read: those of ``inputCols`` where it is set, else the features columns."""
+        return self.getInputCols() or super().getFeaturesCols()
 
-class AutoEncoderParams(HasNetwork, TrainingParams):
+
+class AutoEncoderParams(PictureTrainingParams):
     """Params of the training of an autoencoder."""
 
     network: Setting[str | nn.Module] = setting(
@@ -97,7 +107,7 @@ class AutoEncoderParams(HasNetwork, TrainingParams):
         accepts=above(0, up_to=1),
     )
     optimizer: Setting[str] = setting(
-        "adam", "torch's optimizer", accepts=TrainingParams.declared("optimizer").accepts, field="optimizer"
+        "adam", "torch's optimizer", accepts=PictureTrainingParams.declared("optimizer").accepts, field="optimizer"
     )
     learningRate: Setting[float] = setting(
         0.002,

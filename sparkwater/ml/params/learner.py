@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sparkwater.conversions.stages.accepts import Accepts, at_least
-from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol, HasImageShape
+from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
 from sparkwater.conversions.stages.settings import Setting, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasSeed
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.rows.augmentation import parse_augmentation
+from sparkwater.gpu.rows.augmentation import Step
 from sparkwater.ml.params.checkpoint import CheckpointParams
 from sparkwater.ml.params.compute import ComputeParams
 from sparkwater.ml.params.network import HasNetwork
@@ -17,8 +17,19 @@ from sparkwater.ml.params.row_roles import RowParams
 from sparkwater.ml.params.stopping import StoppingParams
 
 
-class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
+class ScoringParams(HasHandleInvalid, HasIdCol):
     """Params of stages that score rows by a network."""
+
+    handleInvalid: Setting[str] = setting(
+        "error",
+        "treatment of rows that can't be used (null, corrupt, wrong length, NaN): 'error' names the first, "
+        "'skip' drops them, 'keep' gives them nulls. A fit skips and counts them under 'skip' and 'keep'",
+        accepts=HasHandleInvalid.declared("handleInvalid").accepts,
+    )
+
+
+class FeaturesParams(HasFeaturesCol):
+    """Params of features columns: one, or several for a network of several inputs."""
 
     featuresCol: Setting[str] = setting(
         "features",
@@ -32,12 +43,6 @@ class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
         "The shape that the network's factory gets is then the tuple of their shapes. Vectors need a known size, as "
         "VectorAssembler gives them, or VectorToTensor",
     )
-    handleInvalid: Setting[str] = setting(
-        "error",
-        "treatment of rows that can't be used (null, corrupt, wrong length, NaN): 'error' names the first, "
-        "'skip' drops them, 'keep' gives them nulls. A fit skips and counts them under 'skip' and 'keep'",
-        accepts=HasHandleInvalid.declared("handleInvalid").accepts,
-    )
 
     def getFeaturesCols(self) -> list[str]:
         """Return the features columns: ``featuresCols``, or the one of ``featuresCol`` where it isn't set."""
@@ -45,14 +50,8 @@ class ScoringParams(HasFeaturesCol, HasHandleInvalid, HasIdCol):
         return several or [self.getFeaturesCol()]
 
 
-class NetworkColumns(ScoringParams, HasPredictionCol, HasImageShape, HasNetwork):
+class NetworkColumns(ScoringParams, HasPredictionCol, HasNetwork):
     """Params that an estimator and its model share."""
-
-    imageShape: Setting[list[int] | None] = setting(
-        None,
-        "[height, width, channels] in pixels, channels 1 (grey) or 3 (RGB). Pictures are resized to it (without it: to "
-        "the network's own shape); vectors are read as pixels row by row, channels last",
-    )
 
 
 class PredictorParams(NetworkColumns, HasLabelCol):
@@ -120,11 +119,15 @@ class TrainingParams(
         validation = columns.held_out is not None
         return TrainConfig(
             **fields_of(self, TrainConfig),
-            augmentation=parse_augmentation(self.getAugmentation()),
+            augmentation=self.augmentation_steps(),
             weighted=columns.weight is not None,
             validation=validation,
             keep_best=self.keeps_best(validation),
         )
+
+    def augmentation_steps(self) -> tuple[Step, ...]:
+        """Return the steps of augmentation: none, where rows are no pictures."""
+        return ()
 
     def check_training_params(self) -> None:
         """Refuse values out of range.
@@ -135,7 +138,6 @@ class TrainingParams(
             With the parameter, its value and what is accepted.
         """
         self.check_settings()
-        self.check_recipe()
         self.check_row_params()
         self.check_checkpoint_params()
         self.check_observing_params()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
-from sparkwater.conversions.stages.accepts import Accepts, above, location, one_of
+from sparkwater.conversions.stages.accepts import above, location, one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
-from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import INITIALIZATIONS
-from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
@@ -130,17 +127,6 @@ class NetworkParams(HasNetwork):
         accepts=above(0),
         field="head_multiplier",
     )
-    inputMean: Setting[list[float] | None] = setting(
-        None,
-        "mean of each channel that the network was trained with, of pixels from 0 to 1, as torchvision states them; "
-        "measured where it isn't set. Pictures of uint8 are divided by 255 first, other dtypes are taken as they are",
-        accepts=Accepts(lambda means: all(map(math.isfinite, means)), "a finite number a channel"),
-    )
-    inputStd: Setting[list[float] | None] = setting(
-        None,
-        "standard deviation of each channel that the network was trained with, as inputMean",
-        accepts=Accepts(lambda stds: all(0 < value < math.inf for value in stds), "a number above 0 a channel"),
-    )
 
     def check_network_params(self) -> None:
         """Refuse values that don't go together.
@@ -150,47 +136,15 @@ class NetworkParams(HasNetwork):
         ConfigurationError
             With the parameter, its value and what is accepted.
         """
-        self._check_warm_start()
-        mean, deviation = self.getInputMean(), self.getInputStd()
-        if (mean is None) != (deviation is None):
-            raise ConfigurationError(f"inputMean={mean!r} and inputStd={deviation!r}; give both, or neither")
-
-    def _check_warm_start(self) -> None:
         for name in ("weights", "initialization", "inputMean", "inputStd"):
-            if self.getWarmStart() is not None and self.isSet(name):
+            if self.getWarmStart() is not None and self.hasParam(name) and self.isSet(name):
                 raise ConfigurationError(
                     f"{name}={self.getOrDefault(name)!r} and warmStart are both set; a warm start begins with the "
                     "weights and the scaling of what it goes on from, so clear one of them"
                 )
         for name in ("warmStart", "weights", "inputMean", "inputStd"):
-            if self.getPretrainedAutoencoder() is not None and self.isSet(name):
+            if self.getPretrainedAutoencoder() is not None and self.hasParam(name) and self.isSet(name):
                 raise ConfigurationError(
                     f"{name} and pretrainedAutoencoder are both set; a network begins with the weights and the scaling "
                     "of one of them, so clear the other"
                 )
-
-    def given_scalings(self, spec: TensorSpec) -> tuple[Scaling | None, ...]:
-        """Return the scaling that the user gave for the pictures of a row; None for inputs to measure.
-
-        Raises
-        ------
-        ConfigurationError
-            If it has another number of channels, or there are no pictures.
-        """
-        mean, deviation = self.getInputMean(), self.getInputStd()
-        if mean is None or deviation is None:
-            return ()
-        parts = parts_of(spec)
-        if not any(len(part.shape) == 3 for part in parts):
-            raise ConfigurationError(f"inputMean={mean!r} is for pictures; the features are {spec}")
-        return tuple(_scaling(mean, deviation, part) if len(part.shape) == 3 else None for part in parts)
-
-
-def _scaling(mean: list[float], deviation: list[float], spec: TensorSpec) -> Scaling:
-    if {len(mean), len(deviation)} != {spec.shape[0]}:
-        raise ConfigurationError(
-            f"inputMean={mean!r} and inputStd={deviation!r}; pictures {spec} need {spec.shape[0]} numbers each"
-        )
-    # Pixels of uint8 go from 0 to 255; other dtypes are as the user made them.
-    unit = 255.0 if spec.dtype == "uint8" else 1.0
-    return Scaling(tuple(value * unit for value in mean), tuple(value * unit for value in deviation))

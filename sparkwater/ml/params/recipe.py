@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sparkwater.conversions.stages.accepts import above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
-from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.rows.augmentation import parse_augmentation
+from sparkwater.gpu.curves import CURVES
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
-
-
-def _to_steps(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    if not isinstance(value, str):
-        raise TypeError(f"augmentation={value!r}; accepted: a list of steps, or its JSON")
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ConfigurationError(f"augmentation={value!r} is no JSON: {error}") from error
 
 
 class RecipeParams(Settings):
@@ -78,14 +63,52 @@ class RecipeParams(Settings):
         field="momentum_ramp",
     )
     nesterov: Setting[bool] = setting(False, "Nesterov's momentum, for sgd", field="nesterov")
+    beta1: Setting[float] = setting(
+        0.9, "of adam and adamw: decay of the mean of the gradients", accepts=between(0, 1), field="beta1"
+    )
+    beta2: Setting[float] = setting(
+        0.999, "of adam and adamw: decay of the mean of their squares", accepts=between(0, 1), field="beta2"
+    )
+    rho: Setting[float] = setting(
+        0.9, "of adadelta: decay of the means of squares; H2O's is 0.99", accepts=between(0, 1), field="rho"
+    )
+    epsilon: Setting[float] = setting(
+        0.0,
+        "of all optimizers but sgd: a small number in the divisor; 0 for torch's own, 1e-6 for adadelta and else 1e-8",
+        accepts=at_least(0),
+        field="epsilon",
+    )
+    layerRateDecay: Setting[float] = setting(
+        1.0,
+        "factor of the learning rate from each layer to the next one, from the first on: H2O's rate_decay",
+        accepts=above(0),
+        field="layer_decay",
+    )
     weightDecay: Setting[float] = setting(
-        0.0005, "weight decay of all parameters, as torch's optimizers", accepts=at_least(0), field="weight_decay"
+        0.0005,
+        "weight decay, as torch's optimizers: of all parameters, but for those that a network for tables leaves out, "
+        "such as its biases",
+        accepts=at_least(0),
+        field="weight_decay",
+    )
+    weightDecaySchedule: Setting[str] = setting(
+        "constant",
+        "schedule of the weight decay; flatCosine falls to 0 in the second half of the training",
+        accepts=one_of(*CURVES),
+        field="weight_decay_schedule",
     )
     l1: Setting[float] = setting(
         0.0,
         "L1 penalty: factor of the sum of the weights' absolute values, without biases",
         accepts=at_least(0),
         field="l1",
+    )
+    l2: Setting[float] = setting(
+        0.0,
+        "L2 penalty: factor of half the sum of the weights' squares, without biases, as in H2O; a part of the loss, "
+        "which weightDecay of adamw is not",
+        accepts=at_least(0),
+        field="l2",
     )
     maxNorm: Setting[float] = setting(
         0.0,
@@ -99,21 +122,3 @@ class RecipeParams(Settings):
     clipValue: Setting[float] = setting(
         0.0, "largest absolute value of a gradient; 0 for no limit", accepts=at_least(0), field="clip_value"
     )
-    augmentation: Setting[list[dict[str, Any]] | str] = setting(
-        [],
-        "random changes of the training pictures, never of others: a list of steps, or its JSON, such as "
-        '[{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]. Each step has a name and arguments: '
-        "shift (pixels), rotation (degrees), scale (factor), crop (area), flip (axis, probability), colour "
-        "(brightness, contrast, saturation), erase (area, probability); see sparkwater.gpu.rows.augmentation",
-        convert=_to_steps,
-    )
-
-    def check_recipe(self) -> None:
-        """Refuse steps of augmentation that there aren't.
-
-        Raises
-        ------
-        ConfigurationError
-            With the step and what is accepted.
-        """
-        parse_augmentation(self.getAugmentation())

@@ -47,6 +47,8 @@ def resolve(job: RankJob, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _source(scaling: Scaling, given: Scaling | None) -> str:
     if not scaling.mean:
         return "nothing: they are ids"
+    if given is not None and not any(given.mean) and set(given.deviation) == {1.0}:
+        return "nothing: they are scaled already"
     return "training rows" if given is None else "inputMean and inputStd, or the model of warmStart"
 
 

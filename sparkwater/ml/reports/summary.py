@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +103,17 @@ class TrainingSummary:
     resolved: dict[str, Any]
 
     @classmethod
-    def of(cls, job: RankJob, outcomes: Sequence[Outcome], restarts: int, seconds: float) -> TrainingSummary:
-        """Return the summary of a job and all ranks' outcomes."""
+    def of(
+        cls,
+        job: RankJob,
+        outcomes: Sequence[Outcome],
+        restarts: int,
+        seconds: float,
+        choices: Mapping[str, Any] | None = None,
+    ) -> TrainingSummary:
+        """Return the summary of a job and all ranks' outcomes, with further choices of the learner."""
         rows = tuple(outcome.rows for outcome in outcomes)
-        resolved = resolve(job, outcomes)
+        resolved = {**(choices or {}), **resolve(job, outcomes)}
         return cls(
             records=tuple(outcomes[0].history),
             numRows=sum(rows),

@@ -16,12 +16,12 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import METADATA_KEY, nested_arrow
 from sparkwater.conversions.stages.executor_functions import arrow_frame, executor_function
-from sparkwater.conversions.stages.invalid import resolve_invalid, row_name
+from sparkwater.conversions.stages.invalid import resolve_invalid
 from sparkwater.conversions.stages.spark_types import array_type
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow, usable_tensors
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.ml.columns.features import FeatureColumn, checked_features
+from sparkwater.ml.columns.features import FeatureColumn, checked_features, feature_names
 from sparkwater.ml.launch.python_worker import exempt_modules
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def add_outputs(
     taken = [output.name for output in outputs if output.name in frame.columns]
     if taken:
         raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
-    name = row_name(frame, features.field.name, params.getIdCol())
+    name = feature_names(frame, features, params.getIdCol())
     scored = frame.withColumn(_CHECKED, checked_features(frame, features))
     scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, compute)(F.col(_CHECKED)["tensor"]))
     scores = F.col(_SCORES)

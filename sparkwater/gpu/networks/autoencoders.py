@@ -12,6 +12,7 @@ from torch import nn
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.initialization import initialize
 from sparkwater.gpu.networks.registry import register_network
+from sparkwater.gpu.networks.tables.inputs import TableInput
 from sparkwater.gpu.networks.zoo.blocks import named
 
 #: Activations of hidden layers, by H2O's names where H2O has them.
@@ -44,6 +45,8 @@ def autoencoder(
     activation: str = "rectifier",
     input_dropout: float = 0.0,
     noise: float = 0.0,
+    numbers: int | None = None,
+    categories: Sequence[int] = (),
 ) -> nn.Module:
     """Dense layers with a narrow one in the middle; 410,136 weights for 28 x 28 grey pictures that it gives back.
 
@@ -53,12 +56,18 @@ def autoencoder(
     half of its few numbers would be 0. In training a share of
     ``input_dropout`` of the inputs is set to 0 and normal noise of the deviation ``noise`` added, and the clean inputs
     stay the target (Vincent, Larochelle, Bengio and Manzagol, Extracting and Composing Robust Features with
-    Denoising Autoencoders, 2008). Layers are named as those of `mlp`, which takes their weights.
+    Denoising Autoencoders, 2008). Layers are named as those of `mlp`, which takes their weights. Rows of tables have
+    so many ``numbers``, and then an id of each of the ``categories``: see `TableInput`.
     """
     if activation not in ACTIVATIONS:
         raise ConfigurationError(f"activation={activation!r}; accepted: {', '.join(ACTIVATIONS)}")
-    layers: dict[str, nn.Module] = {"flatten": nn.Flatten(), **_corruption(input_dropout, noise)}
-    sizes = [math.prod(shape), *hidden]
+    if categories:
+        table = TableInput(shape, numbers, categories)
+        first, size = {"input": table}, table.features
+    else:
+        first, size = {"flatten": nn.Flatten()}, math.prod(shape)
+    layers: dict[str, nn.Module] = {**first, **_corruption(input_dropout, noise)}
+    sizes = [size, *hidden]
     for place, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         layers[f"fc{place}"] = nn.Linear(inputs, outputs)
         if not (activation == "rectifier" and len(hidden) > 1 and list(hidden).index(min(hidden)) == place - 1):

@@ -1,0 +1,1 @@
+"""Columns of tables as they are - numbers, strings, dates, vectors, nulls - to one tensor a row."""

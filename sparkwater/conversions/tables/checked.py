@@ -1,0 +1,89 @@
+"""Rows as tensors by a fitted encoder: a function of columns, that runs on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field, tensor_spec
+from sparkwater.conversions.stages.executor_functions import executor_function
+from sparkwater.conversions.tables.encoding.column import FittedColumn
+from sparkwater.conversions.tables.encoding.encoder import TableEncoder
+from sparkwater.conversions.tables.encoding.numbers import TensorColumn
+from sparkwater.conversions.tables.encoding.time_column import TimeColumn
+from sparkwater.conversions.tables.inputs import form_of, handed_over
+from sparkwater.errors import SchemaError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+#: Forms that a fitted column takes, by its kind.
+_TAKES = {
+    "number": ("fraction", "whole", "boolean"),
+    "category": ("string", "whole", "boolean"),
+    "time": ("date", "instant", "clock"),
+    "vector": ("vector", "array"),
+    "tensor": ("tensor",),
+}
+
+#: Types of training columns that only their like stands in for.
+_FAMILIES = {
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint", "float", "double"), "number"),
+    **dict.fromkeys(("timestamp", "timestamp_ntz"), "instant"),
+    **{name: name for name in ("string", "boolean", "date")},
+}
+
+_ARROW = {"number": pa.float64(), "time": pa.float64(), "category": pa.string(), "tensor": pa.binary()}
+
+
+def checked_rows(frame: DataFrame, encoder: TableEncoder) -> Column:
+    """Return the rows of a DataFrame as `CHECKED_TENSOR`; no job runs.
+
+    Raises
+    ------
+    SchemaError
+        If a column isn't there, or is of another kind than in training.
+    """
+    columns = [_handed_over(frame, column) for column in encoder.columns]
+    encode = executor_function(_encode(encoder), CHECKED_TENSOR, pd.DataFrame, encoder.spec.nbytes)
+    return encode(F.struct(*columns))
+
+
+def _handed_over(frame: DataFrame, column: FittedColumn) -> Column:
+    field = find_field(frame.schema, column.name)
+    form = form_of(field)
+    if form is None or form not in _TAKES[column.kind] or _family(form) != _FAMILIES.get(column.type, _family(form)):
+        raise SchemaError(
+            f"column {column.name!r} is {field.dataType.simpleString()}; in training it was {column.type}, "
+            f"a {column.kind}"
+        )
+    if isinstance(column, TensorColumn) and tensor_spec(field) != column.spec:
+        raise SchemaError(f"column {column.name!r} holds tensors {tensor_spec(field)}; in training {column.spec}")
+    zone = column.zone if isinstance(column, TimeColumn) else "UTC"
+    return handed_over(column.name, form, column.kind, zone).alias(column.name)
+
+
+def _family(form: str) -> str:
+    return {"whole": "number", "fraction": "number", "clock": "instant", "array": "vector"}.get(form, form)
+
+
+def _encode(encoder: TableEncoder) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def encode(batch: pd.DataFrame) -> pd.DataFrame:
+        arrays = [_arrow(batch.iloc[:, place], column.kind) for place, column in enumerate(encoder.columns)]
+        names = [column.name for column in encoder.columns]
+        return checked_frame(encoder.encode(pa.RecordBatch.from_arrays(arrays, names)))
+
+    return encode
+
+
+def _arrow(column: pd.Series[Any], kind: str) -> pa.Array:
+    if kind in ("number", "time"):
+        return pa.array(column.to_numpy(np.float64))
+    if kind == "vector":
+        return pa.array(column, pa.list_(pa.float64()), from_pandas=False)
+    return pa.array(column, _ARROW[kind], from_pandas=True)

@@ -1,0 +1,1 @@
+"""Fitted encodings of columns, applied to Arrow arrays; free of pyspark."""

@@ -1,0 +1,181 @@
+"""Statistics of a part of the rows, in Arrow batches, and their merging: what a fit runs on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkwater.conversions.tables.statistics.columns import InputColumn
+from sparkwater.conversions.tables.statistics.levels import FrequentLevels, LevelCounter
+from sparkwater.conversions.tables.statistics.sketch import NumberSketch
+from sparkwater.conversions.tables.statistics.spread import NumberSpread
+
+#: A row is a count of a level (null for missing ones), or the statistics of a column's entry as bytes.
+FOUND = pa.schema(
+    [
+        ("column", pa.int32()),
+        ("entry", pa.int32()),
+        ("level", pa.string()),
+        ("rows", pa.int64()),
+        ("statistics", pa.binary()),
+    ]
+)
+
+Batches = Iterable[pa.RecordBatch]
+
+#: A column's position, and the entry in it.
+Place = tuple[int, int]
+
+#: The place of the sketch that counts all rows.
+ROWS: Place = (-1, 0)
+
+Sketches = dict[Place, NumberSketch]
+Spreads = dict[Place, NumberSpread]
+
+
+def sketch_part(batches: Batches, columns: Sequence[InputColumn], sizes: Mapping[int, int]) -> Iterator[pa.RecordBatch]:
+    """Yield sketches of numbers, and counts of levels, of a part of the rows.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        The columns by position.
+    columns : sequence of InputColumn
+        What they hold.
+    sizes : mapping of int to int
+        The sample's size in the sketch of each column of numbers.
+    """
+    levels = LevelCounter()
+    sketches: Sketches = {}
+    for batch in batches:
+        sketches[ROWS] = sketches.get(ROWS, NumberSketch.empty(1)).plus(np.zeros(batch.num_rows))
+        for position, column in enumerate(columns):
+            array = batch.column(position)
+            if column.role == "category":
+                for counts in levels.add(position, array):
+                    yield from _counted(counts)
+                continue
+            for entry, numbers in enumerate(column.numbers(array).T):
+                before = sketches.get((position, entry)) or NumberSketch.empty(sizes[position])
+                sketches[position, entry] = before.plus(numbers)
+    for counts in levels.rest():
+        yield from _counted(counts)
+    yield from _as_bytes({place: sketch.to_bytes() for place, sketch in sketches.items()})
+
+
+def merge_sketches(batches: Batches, most: int, least: int) -> Iterator[pa.RecordBatch]:
+    """Yield the merged sketch of each column's entry, the frequent levels of each column, and their totals.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        `FOUND` of all parts; each level of a column once, with all its rows.
+    most, least : int
+        The most levels of a column, and the rows that each needs.
+    """
+    sketches: dict[Place, NumberSketch] = {}
+    levels: dict[int, FrequentLevels] = {}
+    for batch in batches:
+        for place, content in _statistics(batch):
+            sketch = NumberSketch.from_bytes(content)
+            sketches[place] = sketches[place].merged(sketch) if place in sketches else sketch
+        counts = pa.Table.from_batches([batch.filter(batch.column("statistics").is_null())])
+        for column in pc.unique(counts["column"]).to_pylist():
+            found = levels.setdefault(column, FrequentLevels(most, least))
+            found.add(counts.filter(pc.equal(counts["column"], column)))
+    for column, found in levels.items():
+        top = found.top()
+        numbers = pa.array(np.full(len(top), column, np.int32))
+        yield from _counted(pa.table({"column": numbers, "level": top["level"], "rows": top["rows"]}))
+        totals = np.array([found.present, found.missing, found.different], np.int64).tobytes()
+        yield from _as_bytes({(column, 0): totals})
+    yield from _as_bytes({place: sketch.to_bytes() for place, sketch in sketches.items()})
+
+
+def read_sketches(found: pa.Table, columns: Sequence[InputColumn]) -> tuple[Sketches, dict[int, FrequentLevels]]:
+    """Return the sketches and frequent levels that `merge_sketches` yielded."""
+    sketches: Sketches = {}
+    counts = found.filter(pc.is_null(found["statistics"]))
+    levels: dict[int, FrequentLevels] = {}
+    for batch in found.to_batches():
+        for (column, entry), content in _statistics(batch):
+            if column >= 0 and columns[column].role == "category":
+                present, missing, different = np.frombuffer(content, np.int64).tolist()
+                kept = counts.filter(pc.equal(counts["column"], column))
+                levels[column] = FrequentLevels.of(present, missing, different, kept)
+            else:
+                sketches[column, entry] = NumberSketch.from_bytes(content)
+    return sketches, levels
+
+
+def spread_part(
+    batches: Batches, columns: Sequence[InputColumn], empty: Mapping[Place, NumberSpread]
+) -> Iterator[pa.RecordBatch]:
+    """Yield ranks and moments of a part of the rows.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        The columns by position.
+    columns : sequence of InputColumn
+        What they hold.
+    empty : mapping of (int, int) to NumberSpread
+        The spreads of no rows, by column and entry.
+    """
+    spreads = dict(empty)
+    for batch in batches:
+        for position, column in enumerate(columns):
+            for entry, numbers in enumerate(column.numbers(batch.column(position)).T):
+                if (position, entry) in spreads:
+                    spreads[position, entry] = spreads[position, entry].plus(numbers)
+    yield from _as_bytes({place: spread.to_bytes() for place, spread in spreads.items() if spread.rows})
+
+
+def merge_spreads(batches: Batches) -> Iterator[pa.RecordBatch]:
+    """Yield the merged counts and sums of each column's entry."""
+    merged: dict[Place, bytes] = {}
+    for batch in batches:
+        for place, content in _statistics(batch):
+            merged[place] = NumberSpread.sum_bytes(merged[place], content) if place in merged else content
+    yield from _as_bytes(merged)
+
+
+def read_spreads(found: pa.Table, empty: Mapping[Place, NumberSpread]) -> Spreads:
+    """Return the spreads that `merge_spreads` yielded."""
+    spreads = dict(empty)
+    for batch in found.to_batches():
+        for place, content in _statistics(batch):
+            spreads[place] = spreads[place].from_bytes(content)
+    return spreads
+
+
+def _statistics(batch: pa.RecordBatch) -> Iterator[tuple[Place, bytes]]:
+    given = batch.filter(batch.column("statistics").is_valid())
+    for row in range(given.num_rows):
+        place = given.column("column")[row].as_py(), given.column("entry")[row].as_py()
+        yield place, given.column("statistics")[row].as_py()
+
+
+def _counted(counts: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield counts of levels as `FOUND`."""
+    zeros, nulls = pa.array(np.zeros(len(counts), np.int32)), pa.nulls(len(counts), pa.binary())
+    arrays = [counts["column"], zeros, counts["level"], counts["rows"], nulls]
+    yield from pa.Table.from_arrays(arrays, schema=FOUND).to_batches()
+
+
+def _as_bytes(statistics: Mapping[Place, bytes]) -> Iterator[pa.RecordBatch]:
+    """Yield statistics as `FOUND`, a few at a time."""
+    places = list(statistics)
+    for start in range(0, len(places), 256):
+        some = places[start : start + 256]
+        arrays = [
+            pa.array([column for column, _ in some], pa.int32()),
+            pa.array([entry for _, entry in some], pa.int32()),
+            pa.nulls(len(some), pa.string()),
+            pa.nulls(len(some), pa.int64()),
+            pa.array([statistics[place] for place in some], pa.binary()),
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=FOUND)

@@ -1,0 +1,1 @@
+"""Networks for rows of tables: numbers, and ids of categories, in one tensor a row."""

@@ -1,0 +1,1 @@
+"""Learners of tables: their Params, recipes, and the encoding of raw columns."""

@@ -1,0 +1,138 @@
+"""Recipes for tables: a network, the treatment of columns, and defaults of the other Params, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TableRecipe:
+    """One recipe.
+
+    Attributes
+    ----------
+    network : str
+        A registered network.
+    names : mapping of str to str
+        The arguments of its factory that Params give, by the Params' names.
+    arguments : mapping of str to Any
+        Further arguments of its factory.
+    encoding : mapping of str to Any
+        Params of `sparkwater.conversions.TableToTensor`.
+    params : mapping of str to Any
+        Defaults of the learner's Params.
+    kinds : mapping of str to Alternative
+        Values that tasks of one kind have beside these, or in place of them.
+    """
+
+    network: str
+    names: Mapping[str, str] = field(default_factory=lambda: {"hidden": "hidden"})
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, Alternative] = field(default_factory=dict)
+
+    def of(self, kind: str) -> TableRecipe:
+        """Return the recipe for tasks of a kind: ``classification`` or ``regression``."""
+        own = self.kinds.get(kind, Alternative())
+        return replace(
+            self, arguments={**self.arguments, **own.arguments}, params={**self.params, **own.params}, kinds={}
+        )
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Values of a recipe for one kind of task.
+
+    Attributes
+    ----------
+    arguments, params : mapping of str to Any
+        As in `TableRecipe`.
+    """
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Ids of all categories: these networks make flags and embeddings of them, on the device.
+_IDS = {"oneHotLevels": 0}
+
+REALMLP = TableRecipe(
+    network="realmlp",
+    encoding={**_IDS, "scaling": "robust", "imputation": "median"},
+    params={
+        "optimizer": "adamw",
+        "learningRateSchedule": "fourCycles",
+        "beta2": 0.95,
+        "weightDecay": 0.02,
+        "weightDecaySchedule": "flatCosine",
+        "batchSize": 256,
+        "epochs": 64.0,
+    },
+    kinds={
+        "classification": Alternative({"activation": "selu"}, {"learningRate": 0.04}),
+        "regression": Alternative({"activation": "mish"}, {"learningRate": 0.2}),
+    },
+)
+
+TABM = TableRecipe(
+    network="tabm",
+    arguments={"number_range": [-1.73, 1.73]},  # of TableToTensor's quantile scaling
+    encoding={**_IDS, "scaling": "quantile"},
+    params={
+        "optimizer": "adamw",
+        "learningRate": 0.002,
+        "learningRateSchedule": "constant",
+        "weightDecay": 0.0003,
+        "batchSize": 256,
+        "epochs": 60.0,
+        "stoppingRounds": 8,
+    },
+    kinds={
+        "classification": Alternative({"average": "probabilities"}),
+        "regression": Alternative({"average": "outputs"}),
+    },
+)
+
+H2O = TableRecipe(
+    network="h2o",
+    arguments={"hidden": [200, 200]},
+    names={
+        "hidden": "hidden",
+        "activation": "activation",
+        "inputDropoutRatio": "input_dropout",
+        "hiddenDropoutRatios": "hidden_dropouts",
+    },
+    encoding={**_IDS, "scaling": "standard", "imputation": "mean", "missingIndicator": False},
+    params={
+        "optimizer": "adadelta",
+        "learningRate": 1.0,
+        "learningRateSchedule": "constant",
+        "rho": 0.99,
+        "epsilon": 1e-8,
+        "weightDecay": 0.0,
+        "batchSize": 32,
+        "epochs": 10.0,
+        "stoppingRounds": 5,
+    },
+    kinds={"classification": Alternative({"classes": True})},
+)
+
+MLP = TableRecipe(
+    network="table_mlp",
+    encoding={**_IDS, "scaling": "robust", "imputation": "median"},
+    params={
+        "optimizer": "adamw",
+        "learningRate": 0.001,
+        "learningRateSchedule": "cosine",
+        "weightDecay": 0.01,
+        "batchSize": 256,
+        "epochs": 40.0,
+    },
+)
+
+#: The recipes by name.
+RECIPES = {"realmlp": REALMLP, "tabm": TABM, "h2o": H2O, "mlp": MLP}
+DEFAULT_RECIPE = "realmlp"
