@@ -123,7 +123,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
             source.check_schemes()
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
         choice, sources = self._encoded(choice, sources)
-        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
+        rows = rank_frame(sources, self.label_column(), self.getIdCol(), self.getSeed())
         return self._train(rows, choice, labels, started)
 
     @abstractmethod

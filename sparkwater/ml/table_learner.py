@@ -83,8 +83,8 @@ class TableLearner(TableParams, NetworkLearner[M]):
         tried = [column.name for column in pretrained.encoder.report.columns]
         if asked not in (own, tried):
             raise ConfigurationError(
-                f"{pretrained.source} was trained on the columns {own}, and these are {asked or self.getFeaturesCols()}; "
-                "accepted: the same inputCols, or none"
+                f"{pretrained.source} was trained on the columns {own}, and these are "
+                f"{asked or self.getFeaturesCols()}; accepted: the same inputCols, or none"
             )
         layout, features = pretrained.encoder.layout, encoded_features(dataset.schema, pretrained.encoder)
         network = table_network(self, layout)

@@ -213,7 +213,5 @@ def check_features(start: WarmStart, features: FeatureColumn) -> None:
     if features.spec != start.identity.spec:
         raise SchemaError(f"the features are {features.spec}; {start.source} was trained on {start.identity.spec}")
     if features.encoder is not start.encoder:
-        raise SchemaError(
-            f"{start.source} was trained {'on a features column' if start.encoder is None else 'on columns of a table'}; "
-            "accepted: the same features"
-        )
+        learned = "a features column" if start.encoder is None else "columns of a table"
+        raise SchemaError(f"{start.source} was trained on {learned}; accepted: the same features")

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorSpec, tensor_spec, with_tensor_spec
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
-from sparkwater.ml import AutoEncoder, AutoEncoderModel, ImageClassifier
+from sparkwater.ml import AutoEncoder, AutoEncoderModel, DeepLearningClassifier, ImageClassifier
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.stacking.level_one.learners import kind_of
 
@@ -290,3 +290,86 @@ def test_a_model_to_begin_with_is_not_saved_with_the_estimator(model, tmp_path) 
     classes = ImageClassifier(epochs=0).fit(labelled)
     with pytest.raises(ConfigurationError, match="learned classification; accepted: an AutoEncoderModel"):
         ImageClassifier(pretrainedAutoencoder=classes).fit(labelled)
+
+
+@pytest.fixture(scope="module")
+def table() -> DataFrame:
+    """Two dependent numbers, one of them with nulls, a category that follows from them, a flag, and a label."""
+    rows = start_session("local[2]").range(120)
+    number = F.sin(F.col("id") * 1.7)
+    return rows.select(
+        "id",
+        number.alias("x"),
+        F.when(F.col("id") % 10 != 0, number * 3 + 1).alias("y"),
+        F.when(number > 0.3, "high").when(number < -0.3, "low").otherwise("middle").alias("level"),
+        (F.col("id") % 2 == 0).alias("even"),
+        (number > 0).cast("int").alias("label"),
+    ).cache()
+
+
+COLUMNS = ["x", "y", "level", "even"]
+
+
+@pytest.fixture(scope="module")
+def of_table(table: DataFrame) -> AutoEncoderModel:
+    learner = AutoEncoder(
+        inputCols=COLUMNS, hidden=[16, 4, 16], epochs=20, batchSize=20, errorsCol="errors", reconstructionCol="rebuilt",
+        anomalyThreshold=0.9, numWorkers=2, stoppingMetric="crossEntropy",
+    )  # fmt: skip
+    return learner.fit(table)
+
+
+def test_each_column_of_a_table_has_its_own_kind_of_error(of_table, table, tmp_path) -> None:
+    task = of_table.fitted.trained.task
+    assert of_table.entries == ["x", "y", "y is missing", "level", "even"]
+    assert (task.numbers, task.categories, task.flags) == (3, (5, 4), (2,))
+    record = of_table.summary.records[-1].training
+    assert record.crossEntropy < of_table.summary.records[0].training.crossEntropy
+    assert record.reconstructionError == pytest.approx((2 * record.mse + 3 * record.crossEntropy) / 5)
+    rows = of_table.transform(table).collect()
+    for row in rows:
+        errors, rebuilt = row.errors.toArray(), np.frombuffer(row.rebuilt, np.float32)
+        assert errors.mean() == pytest.approx(row.reconstructionError, rel=1e-6)
+        assert set(rebuilt[3:].tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert 0 < sum(row.prediction for row in rows) <= 13
+    of_table.save(str(tmp_path / "model"))
+    assert AutoEncoderModel.load(str(tmp_path / "model")).transform(table).collect() == rows
+
+
+def test_a_row_whose_columns_do_not_belong_together_is_an_anomaly(of_table, table) -> None:
+    odd = table.limit(20).withColumn("level", F.when(F.col("x") > 0, "low").otherwise("high"))
+    known, strange = (of_table.transform(rows).agg(F.avg("reconstructionError")).first()[0] for rows in (table, odd))
+    assert strange > 2 * known
+    unseen = of_table.transform(odd.withColumn("level", F.lit("unheard of")))
+    assert unseen.where("reconstructionError is null").count() == 0
+    with pytest.raises(SchemaError, match="there is no column 'y'"):
+        of_table.transform(table.drop("y"))
+
+
+def test_a_learner_of_the_same_columns_begins_with_the_autoencoder(of_table, table) -> None:
+    learner = DeepLearningClassifier(
+        network="autoencoder", networkArguments={"hidden": [16, 4, 16]}, pretrainedAutoencoder=of_table, epochs=0
+    )
+    begun = learner.fit(table)
+    before, after = safetensors.torch.load(of_table.weights), safetensors.torch.load(begun.weights)
+    same = {name.rpartition(".")[0] for name in after if name in before and torch.equal(before[name], after[name])}
+    assert {"fc1", "fc2", "fc3"} <= same
+    assert "fc4" not in same
+    assert begun.getInputCols() == COLUMNS
+    assert begun.transform(table).columns[-1] == "prediction"
+    with pytest.raises(
+        ConfigurationError, match=r"was trained on the columns \['x', 'y', 'level', 'even'\], and these"
+    ):
+        learner.copy().setInputCols(["x", "level"]).fit(table)
+    with pytest.raises(SchemaError, match=r"the features are .* was trained on float32"):
+        ImageClassifier(
+            network="mlp", pretrainedAutoencoder=of_table, labelCol="label",
+        ).fit(tensor_frame(table.sparkSession, 8))  # fmt: skip
+
+
+def test_a_table_s_autoencoder_goes_on_from_itself(of_table, table) -> None:
+    warm = AutoEncoder(inputCols=COLUMNS, warmStart=of_table, epochs=0).fit(table)
+    assert warm.weights == of_table.weights
+    assert warm.entries == of_table.entries
+    with pytest.raises(ConfigurationError, match="network='conv_autoencoder' doesn't take tensors"):
+        AutoEncoder(inputCols=COLUMNS, network="conv_autoencoder").fit(table)
