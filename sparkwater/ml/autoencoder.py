@@ -174,7 +174,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         assert isinstance(task, ReconstructionTask)  # as task_for gives it
         known = replace(task, threshold=fitted.summary.resolved.get(LOSS_QUANTILE))
         model = super()._model(replace(fitted, trained=replace(fitted.trained, task=known)))
-        return model._set(inputCols=columns_of(fitted.encoder)) if fitted.encoder is not None else model  # type: ignore[no-any-return]
+        return model._set(inputCols=columns_of(fitted.encoder)) if fitted.encoder is not None else model
 
     def describeNetwork(self) -> NetworkDescription:
         """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.

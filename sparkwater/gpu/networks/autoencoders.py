@@ -61,13 +61,10 @@ def autoencoder(
     """
     if activation not in ACTIVATIONS:
         raise ConfigurationError(f"activation={activation!r}; accepted: {', '.join(ACTIVATIONS)}")
-    if categories:
-        table = TableInput(shape, numbers, categories)
-        first, size = {"input": table}, table.features
-    else:
-        first, size = {"flatten": nn.Flatten()}, math.prod(shape)
-    layers: dict[str, nn.Module] = {**first, **_corruption(input_dropout, noise)}
-    sizes = [size, *hidden]
+    table = TableInput(shape, numbers, categories) if categories else None
+    first: dict[str, nn.Module] = {"flatten": nn.Flatten()} if table is None else {"input": table}
+    layers = {**first, **_corruption(input_dropout, noise)}
+    sizes = [math.prod(shape) if table is None else table.features, *hidden]
     for place, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         layers[f"fc{place}"] = nn.Linear(inputs, outputs)
         if not (activation == "rectifier" and len(hidden) > 1 and list(hidden).index(min(hidden)) == place - 1):
@@ -78,8 +75,8 @@ def autoencoder(
 
 def _corruption(input_dropout: float, noise: float) -> dict[str, nn.Module]:
     """Return layers that corrupt inputs in training."""
-    dropout = {"input_dropout": nn.Dropout(input_dropout)} if input_dropout else {}
-    return {**dropout, **({"input_noise": GaussianNoise(noise)} if noise else {})}
+    layers: dict[str, nn.Module] = {"input_dropout": nn.Dropout(input_dropout), "input_noise": GaussianNoise(noise)}
+    return {name: layers[name] for name, asked in zip(layers, (input_dropout, noise), strict=True) if asked}
 
 
 @register_network("conv_autoencoder", image_shape=(28, 28, 1))

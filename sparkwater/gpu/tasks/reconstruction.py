@@ -96,8 +96,8 @@ class ReconstructionTask(Task):
         given, wanted = outputs[:, : self.numbers], targets[:, : self.numbers]
         errors = (given - wanted) ** 2
         if self.flags:
-            entropies = functional.binary_cross_entropy_with_logits(given, wanted, reduction="none")
-            errors = torch.where(_flag_mask(self, outputs.device), entropies, errors)
+            of_flags = functional.binary_cross_entropy_with_logits(given, wanted, reduction="none")
+            errors = torch.where(_flag_mask(self, outputs.device), of_flags, errors)
         if not self.categories:
             return errors
         ids = targets[:, self.numbers :].long()

@@ -49,7 +49,7 @@ def add_reconstruction(frame: DataFrame, features: FeatureColumn, trained: Train
     def score(tensors: Values) -> list[Values]:
         found = reconstruct(trained, tensors, ["error", *(part for part in parts if part != "error")])
         if threshold is not None:
-            found[_ANOMALY] = (found["error"] > threshold).astype(np.float64)
+            found[_ANOMALY] = np.greater(found["error"], threshold).astype(np.float64)
         return [found[part] for part in outputs]
 
     return add_outputs(frame, features, list(outputs.values()), score, params)

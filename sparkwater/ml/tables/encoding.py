@@ -123,7 +123,8 @@ def columns_of(encoder: TableToTensorModel) -> list[str]:
 
 def flag_places(encoder: TableToTensorModel) -> tuple[int, ...]:
     """Return the positions of entries that are 0 or 1: flags of categories, and indicators of missing values."""
-    table, found = encoder.encoder, []
+    table = encoder.encoder
+    found: list[int] = []
     for column in table.columns:
         start, stop = table.bounds[column.name]
         if isinstance(column, CategoryColumn) and not column.ids:
