@@ -1,10 +1,10 @@
 """The rows that are unlike the others, by an autoencoder, written as Parquet.
 
-ROWS is Parquet with a column of vectors (ML vectors, arrays of numbers or tensors), or with --images a folder of
-pictures. An autoencoder learns to give rows back; those that come back worse than --threshold, a quantile of the rows
-that it learned, are anomalies. --score has other rows to score; without it they are ROWS. One row each: the columns
-that were there (of pictures the path), reconstructionError, and prediction, 1 for an anomaly. The largest errors come
-first.
+ROWS is Parquet with a column of vectors (ML vectors, arrays of numbers or tensors) or with --columns of a table, or
+with --images a folder of pictures. An autoencoder learns to give rows back; those that come back worse than
+--threshold, a quantile of the rows that it learned, are anomalies. --score has other rows to score; without it they
+are ROWS. One row each: the columns that were there (of pictures the path), reconstructionError, and prediction, 1 for
+an anomaly. The largest errors come first.
 
     spark-submit --properties-file conf/spark-defaults-local.conf \\
         jobs/find_anomalies.py --rows build/measured --score build/new --output build/anomalies --threshold 0.99
@@ -32,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="folder to write; it must not exist")
     parser.add_argument("--threshold", type=float, default=0.99, help="quantile of the learned rows (%(default)s)")
     parser.add_argument("--features-col", default="features", help="column of vectors (%(default)s)")
+    parser.add_argument("--columns", nargs="+", help="columns of a table as they are, in place of --features-col")
     parser.add_argument("--images", action="store_true", help="read folders of pictures, not Parquet")
     parser.add_argument(
         "--image-shape",
@@ -62,6 +63,7 @@ def find(spark: SparkSession, arguments: argparse.Namespace) -> str:
     shape = {"hidden": arguments.hidden} if arguments.hidden else {}
     model = AutoEncoder(
         featuresCol="content" if arguments.images else arguments.features_col,
+        inputCols=arguments.columns,
         imageShape=arguments.image_shape,
         network=arguments.network,
         epochs=arguments.epochs,

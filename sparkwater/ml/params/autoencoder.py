@@ -110,7 +110,7 @@ class AutoEncoderParams(PictureTrainingParams):
         "adam", "torch's optimizer", accepts=PictureTrainingParams.declared("optimizer").accepts, field="optimizer"
     )
     learningRate: Setting[float] = setting(
-        0.002,
+        0.005,
         "step size of the optimizer; never scaled by the number of workers",
         accepts=above(0),
         field="learning_rate",
