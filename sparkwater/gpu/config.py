@@ -35,6 +35,8 @@ class TrainConfig:
         See `sparkwater.gpu.training.adversarial`; 0 for none.
     weight_averaging : float
         Decay of `sparkwater.gpu.training.weight_average.WeightAverage`; 0 for none.
+    average_activation, sparsity_beta : float
+        See `sparkwater.gpu.training.sparsity`; 0 for none.
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float
@@ -86,6 +88,8 @@ class TrainConfig:
     epsilon: float = 0.0
     weight_decay_schedule: str = "constant"
     l1: float = 0.0
+    average_activation: float = 0.0
+    sparsity_beta: float = 0.0
     l2: float = 0.0
     max_norm: float = 0.0
     clip_norm: float = 0.0

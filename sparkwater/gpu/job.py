@@ -53,6 +53,9 @@ class RankJob:
         Called on rank 0 after each epoch.
     allow_shared_gpu : bool
         Whether ranks may compute on the same GPU.
+    loss_quantile : float, optional
+        Share of the training rows whose losses, after the training, the reported quantile doesn't exceed; None for
+        no quantile.
     """
 
     network: NetworkEntry
@@ -72,3 +75,4 @@ class RankJob:
     checkpoint_interval: int = 0
     callbacks: tuple[Callback, ...] = ()
     allow_shared_gpu: bool = False
+    loss_quantile: float | None = None

@@ -46,6 +46,7 @@ from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.training.calibration import Calibration, fit_temperature
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import TrainingContext, train
+from sparkwater.gpu.training.loss_quantile import LOSS_QUANTILE, loss_quantile
 from sparkwater.gpu.training.resume import Checkpoints, find_checkpoints
 from sparkwater.gpu.training.state import EPOCHS, TrainingState
 from sparkwater.gpu.training.timings import Stopwatch, TimedCommunicator
@@ -164,6 +165,7 @@ class _Trained:
     resumed_at: int
     state: TrainingState | None
     calibration: Calibration | None
+    measured: dict[str, float]
 
 
 def _train(
@@ -183,23 +185,34 @@ def _train(
     layout = choose_layout(network, zero_inputs(job.spec), device, job.config.precision)
     with clock.part("checkpoints"):
         checkpoints = _checkpoints(job, peers, reports, network, scaling)
-    state = calibration = None
-    if job.config.epochs or job.config.calibrate:
+    state, calibration, place = None, None, Place(peers.world.rank, rows)
+    numbers = job.network.arguments.get("numbers")  # a table's layout
+    compute = Compute(network, scaling, device, layout, job.config.precision, numbers)
+    if job.config.epochs or job.config.calibrate or job.loss_quantile is not None:
         network.to(device)
         with clock.part("data"):
             data = data.on(device)
-        numbers = job.network.arguments.get("numbers")  # a table's layout
-        compute = Compute(network, scaling, device, layout, job.config.precision, numbers)
-        if job.config.epochs:
-            place, services = Place(peers.world.rank, rows), replace(context, checkpoints=checkpoints)
-            state = train(compute, data, job.task, place, job.config, communicator, services, job.beginning.head)
+    if job.config.epochs:
+        services = replace(context, checkpoints=checkpoints)
+        state = train(compute, data, job.task, place, job.config, communicator, services, job.beginning.head)
+    with clock.part("validation"):
         if job.config.calibrate and data.held_out is not None:
-            with clock.part("validation"):
-                calibration = fit_temperature(compute, data.held_out, job.task, communicator)
+            calibration = fit_temperature(compute, data.held_out, job.task, communicator)
+        measured = _measure(job, compute, data, place, communicator)
     with clock.part("finish"):
         weights = dump_weights(network)
     resumed_at = checkpoints.last.steps if checkpoints.last else 0
-    return _Trained(data, layout, scaling, weights, resumed_at, state, calibration)
+    return _Trained(data, layout, scaling, weights, resumed_at, state, calibration, measured)
+
+
+def _measure(
+    job: RankJob, compute: Compute, data: RankData, place: Place, communicator: Communicator
+) -> dict[str, float]:
+    """Return the quantile of losses that the job asks for, by the network as it scores: in single precision."""
+    if job.loss_quantile is None:
+        return {}
+    scoring = replace(compute, precision="float32")
+    return {LOSS_QUANTILE: loss_quantile(job.loss_quantile, scoring, data, job.task, place, communicator)}
 
 
 def _build(job: RankJob) -> nn.Module:
@@ -240,6 +253,7 @@ def _outcome(prepared: _Prepared, trained: _Trained, world: World, clock: Stopwa
             "maxMemoryInMB": round(prepared.max_memory_mb, 3),
             "memory": data.location,
             "memoryFormat": str(trained.layout).removeprefix("torch.").removesuffix("_format"),
+            **trained.measured,
         },
         began=clock.began,
         timings=clock.timings(),

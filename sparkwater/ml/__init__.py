@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.ml.autoencoder import AutoEncoder as AutoEncoder
+    from sparkwater.ml.autoencoder_model import AutoEncoderModel as AutoEncoderModel
     from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
     from sparkwater.ml.deep_learning_classifier import DeepLearningClassifier as DeepLearningClassifier
     from sparkwater.ml.deep_learning_classifier_model import (
@@ -26,6 +28,8 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
+            "autoencoder": ("AutoEncoder",),
+            "autoencoder_model": ("AutoEncoderModel",),
             "deep_learning_classifier": ("DeepLearningClassifier",),
             "deep_learning_classifier_model": ("DeepLearningClassifierModel",),
             "deep_learning_regressor": ("DeepLearningRegressor",),

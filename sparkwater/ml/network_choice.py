@@ -14,13 +14,20 @@ from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.gpu.networks import AUTO, NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 from sparkwater.gpu.networks.pretrained import Beginning, plan_beginning
-from sparkwater.gpu.networks.state_files import read_state
+from sparkwater.gpu.networks.state_files import fit_body, read_state
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features, trained_features
 from sparkwater.ml.columns.labels import LabelColumn
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.params.pictures import PictureTrainingParams
-from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_network, warm_start_of
+from sparkwater.ml.warm_start import (
+    WarmStart,
+    autoencoder_of,
+    check_features,
+    check_image_shape,
+    warm_network,
+    warm_start_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +109,7 @@ def begin(
     params: NetworkParams,
     scalings: tuple[Scaling | None, ...] = (),
     outputs: int | None = None,
+    pretrained: WarmStart | None = None,
 ) -> NetworkChoice:
     """Return the choice of a network that begins anew; it reads the file of weights where there is one.
 
@@ -116,17 +124,33 @@ def begin(
     shape, inputs = network_shape(spec), zero_inputs(spec)
     if network.name == AUTO:
         network = find_network(resolve_network(AUTO, shape), network.arguments)
-    rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
-    beginning = Beginning(rule)
-    if source or freeze != "none" or params.getHeadLearningRateMultiplier() != 1:
-        state = None
-        if source:
-            state = read_state(read_bytes(spark, source, CheckpointError), source)
-        network, beginning = plan_beginning(
-            network, shape, inputs, state, f"weights={source!r}", freeze, beginning.initialization
-        )
+    pretrained = pretrained or autoencoder_of(spark, params)
+    if pretrained is not None:
+        check_features(pretrained, features)
+        scalings = pretrained.identity.scalings
+    network, beginning = _first_weights(spark, network, spec, params, outputs, pretrained)
     check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, scalings)
+
+
+def _first_weights(
+    spark: SparkSession,
+    network: NetworkEntry,
+    spec: TensorSpec,
+    params: NetworkParams,
+    outputs: int | None,
+    pretrained: WarmStart | None,
+) -> tuple[NetworkEntry, Beginning]:
+    """Return the network, with a head for the outputs where it gets one, and its initial weights."""
+    shape, inputs = network_shape(spec), zero_inputs(spec)
+    rule, source, freeze = params.getInitialization(), params.getWeights(), params.getFreeze()
+    if pretrained is not None:
+        state, origin = pretrained.state, pretrained.source
+        return plan_beginning(network, shape, inputs, state, origin, freeze, rule, outputs, fit_body)
+    if not source and freeze == "none" and params.getHeadLearningRateMultiplier() == 1:
+        return network, Beginning(rule)
+    given = read_state(read_bytes(spark, source, CheckpointError), source) if source else None
+    return plan_beginning(network, shape, inputs, given, f"weights={source!r}", freeze, rule, outputs)
 
 
 def go_on(
@@ -142,7 +166,9 @@ def go_on(
     spec = start.identity.spec
     shape, inputs = network_shape(spec), zero_inputs(spec)
     network, source = warm_network(start, params), f"the weights of {start.source}"
-    network, beginning = plan_beginning(network, shape, inputs, start.state, source, params.getFreeze(), "paper")
+    network, beginning = plan_beginning(
+        network, shape, inputs, start.state, source, params.getFreeze(), "paper", outputs
+    )
     check_network(network, shape, outputs, inputs)
     return NetworkChoice(features, network, beginning, start.identity.scalings, start)
 

@@ -28,8 +28,8 @@ from sparkwater.ml.fitted.network import FittedNetwork
 from sparkwater.ml.launch.launcher import run_with_restarts
 from sparkwater.ml.launch.preflight import check_cluster
 from sparkwater.ml.network_choice import NetworkChoice
-from sparkwater.ml.network_model import NetworkModel
-from sparkwater.ml.params.learner import PredictorParams, TrainingParams
+from sparkwater.ml.network_model import RowModel
+from sparkwater.ml.params.learner import NetworkColumns, PredictorParams, TrainingParams
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.reports.summary import TrainingSummary
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=NetworkModel)
+M = TypeVar("M", bound=RowModel)
 
 
-class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParams, SavedStage):
-    """Base of the estimators that train a network in a barrier stage.
+class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, SavedStage):
+    """Base of the estimators that train a network in a barrier stage, whether rows have labels or not.
 
     A subclass says its kind, which labels it takes, and which task becomes of them.
 
@@ -63,6 +63,15 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
     def known_outputs(self) -> int | None:
         """Outputs of the network; None where they follow from the labels."""
         return None
+
+    def label_column(self) -> str | None:
+        """Return the label column; None where rows have no labels."""
+        return None
+
+    def content_columns(self) -> tuple[str, ...]:
+        """Return the columns by which rows are told apart."""
+        label = self.label_column()
+        return tuple(self.getFeaturesCols()) if label is None else (*self.getFeaturesCols(), label)
 
     @abstractmethod
     def check_labels(self, schema: StructType) -> None:
@@ -100,6 +109,10 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
             If a Param doesn't fit the labels.
         """
 
+    def task_for(self, choice: NetworkChoice, labels: LabelColumn) -> Task:
+        """Return the task of a network that was chosen; a warm start keeps what its outputs mean."""
+        return self.make_task(choice.labels(labels))
+
     def weighs_rows(self) -> bool:
         """Return whether rows weigh differently in the task."""
         return False
@@ -109,7 +122,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         choice = self._refuse(dataset)
         training = RowSource(dataset, choice.features, self.row_columns())
         sources = row_sources(
-            training, self.getValidationDataFrame(), self.getFeaturesCols(), self.getLabelCol(), self.check_labels
+            training, self.getValidationDataFrame(), self.getFeaturesCols(), self.label_column(), self.check_labels
         )
         for source in sources:
             source.check_names(self.getIdCol())
@@ -118,7 +131,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         labels = self.find_labels([(source.frame, source.columns) for source in sources])
         choice, sources = self._encoded(choice, sources)
         self.check_moves(choice.features.spec, choice.network.arguments)
-        rows = rank_frame(sources, self.getLabelCol(), self.getIdCol(), self.getSeed())
+        rows = rank_frame(sources, self.label_column(), self.getIdCol(), self.getSeed())
         return self._train(rows, choice, labels, started)
 
     @abstractmethod
@@ -161,7 +174,7 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         started: float,
         store: Store | None = None,
     ) -> M:
-        network, spec, task = choice.network, choice.features.spec, self.make_task(choice.labels(labels))
+        network, spec, task = choice.network, choice.features.spec, self.task_for(choice, labels)
         self._check_stopping(task)
         self.check_offsets(task)
         check_network(network, network_shape(spec), task.outputs, zero_inputs(spec))
@@ -196,8 +209,8 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         """Refuse metrics that the task doesn't have, and a warm start from another one."""
-        task, name = self.task_type(schema), self.getLabelCol()
-        if self.getStoppingMetric() not in task.METRICS:
+        task, name = self.task_type(schema), self.label_column()
+        if name is not None and self.getStoppingMetric() not in task.METRICS:
             raise ConfigurationError(
                 f"stoppingMetric={self.getStoppingMetric()!r}; accepted for labelCol={name!r}, which is "
                 f"{schema[name].dataType.simpleString()}: {', '.join(task.METRICS)}"
@@ -270,14 +283,15 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
                 f"featuresCols={self.getFeaturesCols()}: a petastorm dataset is streamed with one features column; use "
                 "fit on its DataFrame for several (read_petastorm)"
             )
-        columns = [*self.getFeaturesCols(), self.getLabelCol()]
+        label = self.label_column()
+        columns = [*self.getFeaturesCols(), *([] if label is None else [label])]
         frame = read_petastorm(spark, url, columns)
         choice = self._refuse(frame)
         if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
         labels = self.find_labels([(frame, self.row_columns())])
         workers = self.getNumWorkers()
-        store = Store(describe_petastorm(url, columns), *columns)
+        store = Store(describe_petastorm(url, columns), columns[0], label)
         return self._train(spark.range(0, workers, 1, workers), choice, labels, started, store)
 
     @abstractmethod
@@ -296,8 +310,9 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
         Raises
         ------
         ConfigurationError
-            If ``network`` is an instance, ``warmStart`` a model, or there are a ``validationDataFrame`` or
-            ``callbacks``: an estimator is saved as its Params, which hold neither weights, nor rows, nor functions.
+            If ``network`` is an instance, ``warmStart`` or ``pretrainedAutoencoder`` a model, or there are a
+            ``validationDataFrame`` or ``callbacks``: an estimator is saved as its Params, which hold neither weights,
+            nor rows, nor functions.
         """
         network = self.getNetwork()
         if not isinstance(network, str):
@@ -305,11 +320,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
                 f"network is a {type(network).__name__}: Params are saved as JSON, which holds no network; save with "
                 "network='package.module:factory'"
             )
-        if not isinstance(self.getWarmStart(), (str, type(None))):
-            raise ConfigurationError(
-                "warmStart is a model: Params are saved as JSON, which holds no weights; save the model, and set "
-                "warmStart to its path"
-            )
+        for name in ("warmStart", "pretrainedAutoencoder"):
+            if self.isSet(name) and not isinstance(self.getOrDefault(name), str):
+                raise ConfigurationError(
+                    f"{name} is a model: Params are saved as JSON, which holds no weights; save the model, and set "
+                    f"{name} to its path"
+                )
         if self.getValidationDataFrame() is not None:
             raise ConfigurationError(
                 "validationDataFrame is set: Params are saved as JSON, which holds no rows; save after "
@@ -320,3 +336,12 @@ class NetworkLearner(Estimator[M], PredictorParams, NetworkParams, TrainingParam
 
     def _load_more(self, folder: SavedFolder) -> None:
         folder.check_network(self.getNetwork())  # fit would run its code
+
+
+class NetworkLearner(RowLearner[M], PredictorParams):
+    """Base of the estimators that train a network to give the label of a row."""
+
+    def label_column(self) -> str | None:
+        """Return the label column."""
+        name: str = self.getLabelCol()
+        return name

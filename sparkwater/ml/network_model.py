@@ -15,7 +15,7 @@ from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.deep_features import DeepFeatures
 from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import FittedNetwork, fitted_features
-from sparkwater.ml.params.learner import PredictorParams
+from sparkwater.ml.params.learner import NetworkColumns, PredictorParams
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.scoring.prediction import PredictionColumns, add_predictions
 
@@ -26,17 +26,14 @@ if TYPE_CHECKING:
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-class NetworkModel(Model, PredictorParams, SavedStage):
-    """Base of the models of trained networks.
-
-    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
-    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
-    once.
+class RowModel(Model, NetworkColumns, SavedStage):
+    """Base of the models of trained networks, whether their rows had labels or not.
 
     Attributes
     ----------
     kind : str
-        Kind of its predictions, for stacking: ``classification`` (probabilities) or ``regression`` (a number).
+        Kind of its predictions, for stacking: ``classification`` (probabilities) or ``regression`` (a number); no
+        other kind is stacked.
     fitted : FittedNetwork
         The network with all that scoring needs.
     """
@@ -48,10 +45,6 @@ class NetworkModel(Model, PredictorParams, SavedStage):
 
     def __init__(self) -> None:
         super().__init__()
-
-    @abstractmethod
-    def prediction_columns(self) -> PredictionColumns:
-        """Return the columns that ``transform`` adds, as `sparkwater.ml.scoring.prediction` makes them."""
 
     @property
     def hasSummary(self) -> bool:
@@ -94,6 +87,19 @@ class NetworkModel(Model, PredictorParams, SavedStage):
     def _load_more(self, folder: SavedFolder) -> None:
         self.fitted = read_network(folder)
         self._set(network=self.fitted.trained.entry.name)
+
+
+class NetworkModel(RowModel, PredictorParams):
+    """Base of the models of networks that learned labels.
+
+    ``transform`` keeps every row, its order within a partition and all its columns, and adds the
+    prediction columns. It scores Arrow batches on the executors; a Python worker builds the network
+    once.
+    """
+
+    @abstractmethod
+    def prediction_columns(self) -> PredictionColumns:
+        """Return the columns that ``transform`` adds, as `sparkwater.ml.scoring.prediction` makes them."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         features = fitted_features(dataset.schema, self.getFeaturesCols(), self.fitted)

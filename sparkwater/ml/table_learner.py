@@ -18,7 +18,7 @@ from sparkwater.ml.network_learner import M, NetworkLearner
 from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
 from sparkwater.ml.tables.encoding import columns_of, fit_encoder, input_columns, number_features, usable_labels
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
-from sparkwater.ml.warm_start import WarmStart, warm_network, warm_start_of
+from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -56,6 +56,9 @@ class TableLearner(TableParams, NetworkLearner[M]):
             start = warm_start_of(dataset.sparkSession, self)
             if start.encoder is not None:
                 return columns_of(start.encoder)
+        pretrained = autoencoder_of(dataset.sparkSession, self)
+        if pretrained is not None and pretrained.encoder is not None:
+            return columns_of(pretrained.encoder)
         return input_columns(dataset.schema, None, self._other_columns())
 
     def _choose(self, dataset: DataFrame) -> NetworkChoice:
@@ -66,9 +69,26 @@ class TableLearner(TableParams, NetworkLearner[M]):
             features = self._features_of(start, dataset.schema)
             return go_on(start, features, self._architecture(start), self.known_outputs)
         features = self._features(dataset.schema)
+        pretrained = autoencoder_of(spark, self)
+        if pretrained is not None and pretrained.encoder is not None:
+            return self._begin_as(pretrained, features, dataset)
         if features.kind != "table":
             return begin(spark, table_network(self, None), features, self, outputs=self.known_outputs)
         return NetworkChoice(features, try_network(self, self.known_outputs), Beginning("paper"), ())
+
+    def _begin_as(self, pretrained: WarmStart, given: FeatureColumn, dataset: DataFrame) -> NetworkChoice:
+        """Return the network for rows that the encoder of a pretrained autoencoder encodes."""
+        assert pretrained.encoder is not None  # by the caller
+        own, asked = columns_of(pretrained.encoder), [field.name for field in given.inputs]
+        tried = [column.name for column in pretrained.encoder.report.columns]
+        if asked not in (own, tried):
+            raise ConfigurationError(
+                f"{pretrained.source} was trained on the columns {own}, and these are "
+                f"{asked or self.getFeaturesCols()}; accepted: the same inputCols, or none"
+            )
+        layout, features = pretrained.encoder.layout, encoded_features(dataset.schema, pretrained.encoder)
+        network = table_network(self, layout)
+        return begin(dataset.sparkSession, network, features, self, (), self.known_outputs, pretrained)
 
     def _features(self, schema: StructType) -> FeatureColumn:
         """Return the features of a training that begins anew, or refuse them."""

@@ -13,18 +13,22 @@ from py4j.protocol import Py4JJavaError
 from sparkwater.conversions.files.hadoop import resolve
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of
-from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
 from sparkwater.gpu.networks import AUTO, NetworkEntry, find_network, is_import_path, resolve_network
 from sparkwater.gpu.networks.heads import with_head
 from sparkwater.gpu.networks.identity import NetworkIdentity
 from sparkwater.gpu.networks.inputs import network_shape
+from sparkwater.gpu.tasks import ReconstructionTask
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.resume import weights_of
+from sparkwater.ml.autoencoder_model import AutoEncoderModel
+from sparkwater.ml.columns.features import FeatureColumn, encoded_features, trained_features
 from sparkwater.ml.fitted.files import MODEL_FILE
 from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
 
     from sparkwater.conversions.tables.stages import TableToTensorModel
     from sparkwater.ml.params.network import NetworkParams
@@ -54,6 +58,18 @@ class WarmStart:
     entry: NetworkEntry | None
     encoder: TableToTensorModel | None = None
 
+    def features(self, schema: StructType, names: Sequence[str]) -> FeatureColumn:
+        """Return the columns that the network learned: those of its encoder, else features columns like its own.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing, or can't give such tensors as the network was trained on.
+        """
+        if self.encoder is not None:
+            return encoded_features(schema, self.encoder)
+        return trained_features(schema, names, self.identity.spec)
+
 
 def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
     """Return the network that a training goes on from; it reads files where ``warmStart`` is a path.
@@ -77,6 +93,33 @@ def warm_start_of(spark: SparkSession, params: NetworkParams) -> WarmStart:
         model = params.model_type.read().allowing(*consent).load(given)
         return _of_model(model.fitted, f"warmStart={given!r}")
     return _of_checkpoint(spark, given, consent, params.model_type.__name__)
+
+
+def autoencoder_of(spark: SparkSession, params: NetworkParams) -> WarmStart | None:
+    """Return the autoencoder whose first layers a network begins with, or None where there is none.
+
+    Raises
+    ------
+    CheckpointError, UnsafeLoadError
+        If ``pretrainedAutoencoder`` is a path that leads to no such model.
+    ConfigurationError
+        If the model is none that gives rows back.
+    """
+    given = params.getPretrainedAutoencoder()
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if not _is_saved_model(spark, given):
+            raise CheckpointError(f"pretrainedAutoencoder={given!r} holds no saved AutoEncoderModel")
+        start = _of_model(AutoEncoderModel.load(given).fitted, f"pretrainedAutoencoder={given!r}")
+    else:
+        start = _of_model(given.fitted, "the model of pretrainedAutoencoder")
+    if start.identity.task.kind != ReconstructionTask.kind:
+        raise ConfigurationError(
+            f"{start.source} learned {start.identity.task.kind}; accepted: an AutoEncoderModel. warmStart and weights "
+            "take other networks"
+        )
+    return start
 
 
 def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
@@ -157,3 +200,18 @@ def check_image_shape(start: WarmStart, image_shape: Sequence[int] | None) -> No
                 f"imageShape={list(image_shape)!r}, but {start.source} was trained on {start.identity.spec} (channels, "
                 "height, width); a warm start keeps the shape: leave imageShape unset"
             )
+
+
+def check_features(start: WarmStart, features: FeatureColumn) -> None:
+    """Refuse features that aren't those a network was trained on.
+
+    Raises
+    ------
+    SchemaError
+        With both specs, or the encoders.
+    """
+    if features.spec != start.identity.spec:
+        raise SchemaError(f"the features are {features.spec}; {start.source} was trained on {start.identity.spec}")
+    if features.encoder is not start.encoder:
+        learned = "a features column" if start.encoder is None else "columns of a table"
+        raise SchemaError(f"{start.source} was trained on {learned}; accepted: the same features")

@@ -37,7 +37,15 @@ from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import NetworkEntry, find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.augmentation import parse_augmentation
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask, Task
+from sparkwater.gpu.tasks import (
+    ClassificationTask,
+    MultiLabelTask,
+    OrdinalTask,
+    QuantilesTask,
+    ReconstructionTask,
+    RegressionTask,
+    Task,
+)
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)
@@ -49,6 +57,7 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
     "multilabel": (MultiLabelTask(CLASSES), [[1.0], [], [2.0, 0.0, 0.0]]),
     "quantiles": (QuantilesTask((0.1, 0.5, 0.9), center=1003.0, scale=6.0), [997.5, 1001.0, 1012.0]),
     "ordinal": (OrdinalTask(CLASSES), [0.0, 1.0, 2.0]),
+    "reconstruction": (ReconstructionTask(SPEC.size), [0.0, 0.0, 0.0]),
 }
 
 
@@ -204,7 +213,8 @@ def rank_job(expected_rows: int, **changes: Any) -> RankJob:
     collective, invalid = changes.pop("collective", "horovod"), changes.pop("handle_invalid", "error")
     entry = find_network(changes.pop("network", "lenet"), changes.pop("network_arguments", None))
     network = fails_at(entry, changes.pop("fail_at", 0))
-    checkpoints = {name: changes.pop(name) for name in ("checkpoint_dir", "checkpoint_interval") if name in changes}
+    of_job = ("checkpoint_dir", "checkpoint_interval", "loss_quantile")
+    others = {name: changes.pop(name) for name in of_job if name in changes}
     of_task = {name: changes.pop(name) for name in ("class_weights", "label_smoothing", "top_k") if name in changes}
     return RankJob(
         network=network,
@@ -216,7 +226,7 @@ def rank_job(expected_rows: int, **changes: Any) -> RankJob:
         collective=collective,
         device="cpu",
         stall_timeout=20,
-        **checkpoints,
+        **others,
     )
 
 

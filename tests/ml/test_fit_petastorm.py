@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions import write_petastorm
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.ml import ImageClassifier, ImageRegressor
+from sparkwater.ml import AutoEncoder, ImageClassifier, ImageRegressor
 
 pytest.importorskip("petastorm.unischema", exc_type=(ImportError, AttributeError), reason="writing needs petastorm")
 
@@ -64,3 +64,14 @@ def test_two_workers_stream_numbers_in_the_units_of_their_frame(spark: SparkSess
     write_petastorm(frame.withColumn("label", F.col("label") - 52), negative)
     with pytest.raises(DataError, match=r"the label is -2\.0; accepted: numbers from 0 up"):
         ImageRegressor(distribution="poisson", epochs=1).fitPetastorm(negative)
+
+
+def test_two_workers_stream_rows_without_labels(spark: SparkSession, tmp_path: Path) -> None:
+    frame = tensor_frame(spark, 60).drop("label")
+    write_petastorm(frame, str(tmp_path / "rows"))
+    settings = {"hidden": [16, 4, 16], "epochs": 3, "batchSize": 20, "numWorkers": 2, "anomalyThreshold": 0.9}
+    model = AutoEncoder(**settings).fitPetastorm(str(tmp_path / "rows"))
+    assert [record.rows for record in model.summary.records] == [60] * 3
+    assert model.summary.objectiveHistory[-1] < model.summary.objectiveHistory[0]
+    # One row stands on the threshold, and its last digits may be others.
+    assert abs(model.transform(frame).where("prediction = 1").count() - 6) <= 1

@@ -10,7 +10,7 @@ from digits import tensor_frame
 from pyspark.sql import functions as F
 
 from sparkwater.gpu.job import RankJob
-from sparkwater.ml import ImageClassifier, ImageRegressor
+from sparkwater.ml import AutoEncoder, ImageClassifier, ImageRegressor
 
 #: Params that concern the driver, or the rows before the ranks read them.
 DRIVERS = {
@@ -20,7 +20,7 @@ DRIVERS = {
 }  # fmt: skip
 
 #: Others whose way to the ranks a test of their own shows: they read files, or other columns.
-ELSEWHERE = {"imageShape", "warmStart", "weights"}
+ELSEWHERE = {"imageShape", "pretrainedAutoencoder", "warmStart", "weights"}
 
 #: Of all that is left: a value that isn't the default, and what has to be set beside it.
 SET: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -106,10 +106,29 @@ OF_CLASSES = {
 #: One that only a regressor has, of those that concern the driver.
 OF_NUMBERS = {"quantilesCol"}
 
+#: Those that only an autoencoder has, or that take other values there.
+SET_BY_AUTOENCODERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "activation": ("tanh", {}),
+    "anomalyThreshold": (0.9, {}),
+    "averageActivation": (0.1, {}),
+    "hidden": ([3], {}),
+    "inputDropoutRatio": (0.1, {}),
+    "network": ("conv_autoencoder", {}),
+    "networkArguments": ({"hidden": [3]}, {}),
+    "noise": (0.1, {}),
+    "optimizer": ("sgd", {}),
+    "sparsityBeta": (0.5, {"activation": "sigmoid", "averageActivation": 0.1}),
+    "stoppingMetric": ("mse", {}),
+}
+
+#: Columns that only an autoencoder adds.
+RECONSTRUCTED = {"errorsCol", "reconstructionCol", "reconstructionErrorCol"}
+
 #: By estimator: what to set.
 ESTIMATORS: dict[type[Any], dict[str, tuple[Any, dict[str, Any]]]] = {
     ImageClassifier: SET,
     ImageRegressor: {name: case for name, case in SET.items() if name not in OF_CLASSES} | SET_BY_REGRESSORS,
+    AutoEncoder: {name: case for name, case in SET.items() if name not in OF_CLASSES} | SET_BY_AUTOENCODERS,
 }
 
 
@@ -128,7 +147,8 @@ def job_of(kind: type[Any], frame, **params: Any) -> RankJob:
     estimator = kind(**params)
     labels = estimator.find_labels([(frame, estimator.row_columns())])
     collective = estimator.choose_collective(frame.sparkSession, estimator.getNumWorkers())
-    return estimator._rank_job(estimator._refuse(frame), estimator.make_task(labels), labels.rows, None, collective)
+    choice = estimator._refuse(frame)
+    return estimator._rank_job(choice, estimator.task_for(choice, labels), labels.rows, None, collective)
 
 
 def test_each_param_is_in_one_of_the_lists() -> None:
@@ -136,6 +156,9 @@ def test_each_param_is_in_one_of_the_lists() -> None:
     assert sorted([*DRIVERS - OF_NUMBERS, *ELSEWHERE, *SET]) == names
     others = sorted(param.name for param in ImageRegressor().params)
     assert sorted([*DRIVERS - OF_CLASSES, *ELSEWHERE, *ESTIMATORS[ImageRegressor]]) == others
+    unlabelled = sorted(param.name for param in AutoEncoder().params)
+    drivers = (DRIVERS - OF_CLASSES - {"labelCol"}) | RECONSTRUCTED
+    assert sorted([*drivers, *ELSEWHERE, *ESTIMATORS[AutoEncoder]]) == unlabelled
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
-from sparkwater.ml import ImageClassifier, ImageRegressor
+from sparkwater.ml import AutoEncoder, ImageClassifier, ImageRegressor
 from sparkwater.ml.launch.preflight import check_spark_version, promised_slots
 
 
@@ -123,6 +123,10 @@ BAD = {
     "predictionCol": [
         ("probability", "probabilityCol='probability', as predictionCol is; accepted: a name of its own")
     ],
+    "pretrainedAutoencoder": [
+        ("/no/such/model", "pretrainedAutoencoder='/no/such/model' holds no saved AutoEncoderModel"),
+        ("https://me:secret@host/model", "pretrainedAutoencoder has a password in its URL"),
+    ],
     "probabilityCol": [("prediction", "probabilityCol='prediction', as predictionCol is")],
     "rawPredictionCol": [("prediction", "rawPredictionCol='prediction', as predictionCol is")],
     "rho": [(1.0, "rho=1.0; accepted")],
@@ -202,6 +206,38 @@ BAD_FOR_REGRESSORS = {
         ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved ImageRegressorModel nor"),
     ],
 }
+#: What an autoencoder alone has, or refuses in another way.
+BAD_FOR_AUTOENCODERS = {
+    "activation": [("maxout", "activation='maxout'; accepted: rectifier, tanh, sigmoid")],
+    "anomalyThreshold": [
+        (0.0, "anomalyThreshold=0.0; accepted: numbers above 0, up to 1"),
+        (float("nan"), "anomalyThreshold=nan; accepted"),
+    ],
+    "averageActivation": [(float("inf"), "averageActivation=inf; accepted: finite numbers")],
+    "errorsCol": [],
+    "freeze": [
+        ("fc9", r"freeze='fc9'; did you mean fc\d.*Accepted: none, backbone, or a layer: flatten, fc1"),
+        ("fc4", "freeze='fc4' leaves nothing to train"),
+    ],
+    "hidden": [
+        ([], r"hidden=\[\]; accepted: a list of integers from 1 up"),
+        ([8, 0], r"hidden=\[8, 0\]; accepted: a list of integers from 1 up"),
+    ],
+    "inputDropoutRatio": [(1.0, "inputDropoutRatio=1.0; accepted: numbers from 0 up to, not including, 1")],
+    "network": [
+        ("lenett", "network='lenett' is not registered; did you mean lenet"),
+        ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be \[256\]"),
+    ],
+    "noise": [(-0.1, "noise=-0.1; accepted: numbers from 0 up")],
+    "predictionCol": [],
+    "reconstructionCol": [],
+    "reconstructionErrorCol": [],
+    "sparsityBeta": [(-1.0, "sparsityBeta=-1.0; accepted: numbers from 0 up")],
+    "stoppingMetric": [("rmse", "stoppingMetric='rmse'; accepted: reconstructionError, mse, crossEntropy")],
+    "warmStart": [
+        ("/no/such/folder", "warmStart='/no/such/folder' holds neither a saved AutoEncoderModel nor"),
+    ],
+}
 OF_CLASSES = {
     "calibrate", "classWeight", "labelSmoothing", "ordinal", "predictedLabelCol", "probabilityCol",
     "rawPredictionCol", "topK",
@@ -209,6 +245,8 @@ OF_CLASSES = {
 TABLES = {
     ImageClassifier: BAD,
     ImageRegressor: {name: cases for name, cases in BAD.items() if name not in OF_CLASSES} | BAD_FOR_REGRESSORS,
+    AutoEncoder: {name: cases for name, cases in BAD.items() if name not in {*OF_CLASSES, "labelCol"}}
+    | BAD_FOR_AUTOENCODERS,
 }
 REFUSED = (ConfigurationError, SchemaError, CheckpointError, TypeError)
 

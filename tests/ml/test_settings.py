@@ -24,8 +24,16 @@ from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, Settings, fields_of, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, OrdinalTask, QuantilesTask, RegressionTask
+from sparkwater.gpu.tasks import (
+    ClassificationTask,
+    MultiLabelTask,
+    OrdinalTask,
+    QuantilesTask,
+    ReconstructionTask,
+    RegressionTask,
+)
 from sparkwater.ml import (
+    AutoEncoder,
     DeepFeatures,
     DeepLearningClassifier,
     DeepLearningRegressor,
@@ -36,7 +44,7 @@ from sparkwater.ml import (
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, CategoryToTensor, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor,
+    ArrayToTensor, AutoEncoder, CategoryToTensor, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor,
     ImageClassifier, ImageRegressor, ImageToTensor,
     NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
     TensorToImage, TensorToVector, VectorToTensor,
@@ -115,6 +123,7 @@ def _refused(test: Any, value: Any) -> bool:
 @pytest.mark.parametrize(
     ("stage", "tasks"),
     [
+        (AutoEncoder, [ReconstructionTask]),
         (ImageClassifier, [ClassificationTask, MultiLabelTask, OrdinalTask]),
         (ImageRegressor, [RegressionTask, QuantilesTask]),
     ],

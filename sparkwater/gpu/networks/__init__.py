@@ -7,6 +7,7 @@ package fills the registry. Layers have names, by which a network can be cut ope
 
 from __future__ import annotations
 
+from sparkwater.gpu.networks.autoencoders import autoencoder, conv_autoencoder
 from sparkwater.gpu.networks.building import build_network, check_network
 from sparkwater.gpu.networks.initialization import INITIALIZATIONS
 from sparkwater.gpu.networks.registry import NetworkEntry, NetworkFactory, register_network, registered_networks
@@ -33,8 +34,10 @@ __all__ = [
     "NetworkFactory",
     "alexnet",
     "auto",
+    "autoencoder",
     "build_network",
     "check_network",
+    "conv_autoencoder",
     "convnet",
     "find_network",
     "googlenet",

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from sparkwater.gpu.networks.inputs import Inputs, forward
 from sparkwater.gpu.rows.scaling import AnyScaling
+from sparkwater.gpu.tasks import Task
 
 #: Precisions of the layers that gain from them, by the estimator's names; weights stay float32.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -53,6 +54,22 @@ class Compute:
         with torch.autocast(self.device.type, kind, enabled=kind != torch.float32):
             outputs: torch.Tensor = forward(self.network, inputs)
         return outputs.float()
+
+    def compared(self, task: Task, features: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the network's outputs, and what a task compares them with.
+
+        Parameters
+        ----------
+        task : Task
+            What the network learns.
+        features : torch.Tensor
+            As they came, or augmented.
+        targets : torch.Tensor
+            Encoded labels.
+        """
+        inputs = self.inputs(features)
+        wanted = task.targets_of(inputs, targets)
+        return self.outputs_of(inputs), wanted
 
     def inputs(self, features: torch.Tensor) -> Inputs:
         """Return the network's inputs for features as they came, or augmented."""

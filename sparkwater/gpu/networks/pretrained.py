@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from sparkwater.gpu.networks.heads import calls_of, head_of, with_head
 from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.registry import NetworkEntry
 from sparkwater.gpu.networks.state_files import fit_state
+
+#: Function of weights, a network, its head and the weights' origin, that gives weights under the network's names.
+FitState = Callable[[dict[str, torch.Tensor], nn.Module, str, str], dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def plan_beginning(
     source: str,
     freeze: str,
     initialization: str,
+    outputs: int | None = None,
+    fit: FitState = fit_state,
 ) -> tuple[NetworkEntry, Beginning]:
     """Return the initial weights of a training; and the entry, with a head for the user's outputs.
 
@@ -87,6 +92,10 @@ def plan_beginning(
         ``none``, ``backbone`` for all but the head, or the name of the last layer to freeze.
     initialization : str
         As `build_network` describes.
+    outputs : int, optional
+        Number of outputs, where it is known.
+    fit : callable
+        `fit_state` for all weights of a network, `fit_body` for those of its first layers.
 
     Raises
     ------
@@ -95,12 +104,12 @@ def plan_beginning(
     ConfigurationError
         If there is no layer of that name, or nothing would be left to train.
     """
-    network = build_to_try(entry, shape, 2)
+    network = build_to_try(entry, shape, outputs or 2)
     calls = try_network(entry, shape, lambda: calls_of(network, inputs))
     head = head_of(network, calls, entry.name)
     weights = b""
     if state is not None:
-        weights = safetensors.torch.save(fit_state(state, network, head, source))
+        weights = safetensors.torch.save(fit(state, network, head, source))
         if not entry.takes_outputs:
             entry = with_head(entry, head)
     frozen, held = _frozen(network, calls, head, freeze)

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from sparkwater.errors import CheckpointError
+from sparkwater.errors import CheckpointError, ConfigurationError
 
 #: What wrappers put before the names of weights: DataParallel, Lightning, torch.compile, and what wraps a backbone.
 PREFIXES = ("module.", "model.", "backbone.", "network.", "net.", "encoder.", "_orig_mod.")
@@ -120,3 +120,43 @@ def fit_state(state: dict[str, torch.Tensor], network: nn.Module, head: str, sou
     if problems:
         raise CheckpointError(f"{source} are of another network; {'; '.join(problems)}")
     return {name: value.detach().contiguous().clone() for name, value in fitted.items()}
+
+
+def fit_body(state: dict[str, torch.Tensor], network: nn.Module, head: str, source: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a network's first layers, as far as another network has the same ones.
+
+    Layers are taken in their order, whole, up to the first whose names or shapes are others, and without the head.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+        Weights of the other network.
+    network : torch.nn.Module
+        The network that takes them.
+    head : str
+        The layer that gives its outputs.
+    source : str
+        Origin of the weights, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        If they have no layer in common.
+    """
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in network.state_dict().items():
+        layers.setdefault(name.rpartition(".")[0], {})[name] = value
+    taken: dict[str, torch.Tensor] = {}
+    for layer, own in layers.items():
+        if layer == head or any(name not in state or state[name].shape != value.shape for name, value in own.items()):
+            break
+        taken.update({name: state[name].detach().contiguous().clone() for name in own})
+    if not taken:
+        first = next(iter(layers), "")
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in layers.get(first, {}).items())
+        theirs = ", ".join(f"{name} {list(value.shape)}" for name, value in list(state.items())[:_LISTED])
+        raise ConfigurationError(
+            f"the network begins with {shapes}, and {source} with {theirs}; accepted: a network whose first layers "
+            "have the same names and shapes"
+        )
+    return taken

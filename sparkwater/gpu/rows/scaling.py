@@ -45,6 +45,12 @@ class Scaling:
         scaled = torch.empty(batch.shape, dtype=torch.float32, device=batch.device, memory_format=kept)
         return scaled.copy_(batch).sub_(mean.view(shape)).mul_(factor.view(shape))
 
+    def undo(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return scaled float32 inputs, ``(rows, channels, ...)``, in the units of the tensors; a copy."""
+        shape = (1, -1, *(1,) * (inputs.dim() - 2))[: inputs.dim()]
+        mean, factor = _constants(self, inputs.device)
+        return (inputs / factor.view(shape)).add_(mean.view(shape))
+
 
 @lru_cache(maxsize=16)
 def _constants(scaling: Scaling, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -30,12 +30,12 @@ class Store:
     dataset : PetastormRows
         The dataset.
     features_column, label_column : str
-        Its columns to train on.
+        Its columns to train on; no label column for rows without labels.
     """
 
     dataset: PetastormRows
     features_column: str
-    label_column: str
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,17 @@ class StoredRows:
         sizes = np.diff(plan.bounds(rank)).tolist()
         for batch in stream(self.store.dataset, rank, self.size, plan.epoch, plan.seed, sizes):
             features = torch.from_numpy(batch[self.store.features_column])
-            yield Batch(features, self._targets(batch[self.store.label_column]))
+            yield Batch(features, self._targets(batch))
 
     def step_weights(self, plan: EpochPlan, rank: int, task: Task) -> torch.Tensor:
         """Refuse: labels are known only once they are read."""
         del plan, rank, task
         raise ConfigurationError("rows that are streamed have no weights")
 
-    def _targets(self, labels: npt.NDArray[np.generic]) -> torch.Tensor:
+    def _targets(self, batch: dict[str, npt.NDArray[np.generic]]) -> torch.Tensor:
+        if self.store.label_column is None:
+            return as_torch(self.task.encode(pa.nulls(len(batch[self.store.features_column]), pa.float64())).values)
+        labels = batch[self.store.label_column]
         values = pa.array(labels)
         if not pa.types.is_string(values.type):
             values = values.cast(pa.float64())

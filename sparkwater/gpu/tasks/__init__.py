@@ -10,6 +10,7 @@ from sparkwater.gpu.tasks.classification import ClassificationTask
 from sparkwater.gpu.tasks.multilabel import MultiLabelTask
 from sparkwater.gpu.tasks.ordinal import OrdinalTask
 from sparkwater.gpu.tasks.quantiles import QuantilesTask
+from sparkwater.gpu.tasks.reconstruction import ReconstructionTask
 from sparkwater.gpu.tasks.regression import RegressionTask
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task
 
@@ -17,7 +18,15 @@ T = TypeVar("T", bound=Task)
 
 #: All tasks, by their kinds.
 TASKS: dict[str, type[Task]] = {
-    task.kind: task for task in (ClassificationTask, MultiLabelTask, RegressionTask, QuantilesTask, OrdinalTask)
+    task.kind: task
+    for task in (
+        ClassificationTask,
+        MultiLabelTask,
+        OrdinalTask,
+        QuantilesTask,
+        ReconstructionTask,
+        RegressionTask,
+    )
 }
 
 __all__ = [
@@ -27,6 +36,7 @@ __all__ = [
     "MultiLabelTask",
     "OrdinalTask",
     "QuantilesTask",
+    "ReconstructionTask",
     "RegressionTask",
     "Sums",
     "Targets",

@@ -158,6 +158,19 @@ class Task(ABC):
         del targets
         return None
 
+    def targets_of(self, inputs: Any, targets: torch.Tensor) -> torch.Tensor:
+        """Return what losses and sums compare outputs with: the encoded labels, or what a task makes of the inputs.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor or tuple of torch.Tensor
+            Scaled inputs of the network; it may change them in place afterwards.
+        targets : torch.Tensor
+            As `Targets.values`.
+        """
+        del inputs
+        return targets
+
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return raw predictions, on the scale of the link, from the network's outputs; ``(rows, outputs)`` both."""
         return outputs

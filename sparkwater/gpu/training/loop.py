@@ -34,6 +34,7 @@ from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.optimizers import make_optimizer
 from sparkwater.gpu.training.resume import Checkpoints, capture, restore
 from sparkwater.gpu.training.schedules import Length
+from sparkwater.gpu.training.sparsity import Sparsity
 from sparkwater.gpu.training.state import CALLBACKS, EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
 from sparkwater.gpu.training.step import EXTRA, StepId, Stepper
 from sparkwater.gpu.training.stopping import Best, has_converged
@@ -118,7 +119,8 @@ def train(
     """
     context = context or TrainingContext()
     state = _begin(compute, task, config, communicator, context.progress, head)
-    steps = _steps(compute, task, place, config, GradientSum(state.flat, config.gradient_compression, communicator))
+    gradients = GradientSum(state.flat, config.gradient_compression, communicator)
+    steps = _steps(compute, task, place, config, gradients, _sparsity(compute, data, config, communicator))
     loop = _Loop(steps, data, place, config, communicator, context)
     if context.checkpoints.last is not None:
         restore(context.checkpoints.last, state, compute.network, place)
@@ -144,7 +146,20 @@ def _begin(
     )
 
 
-def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, gradients: GradientSum) -> Stepper:
+def _sparsity(compute: Compute, data: RankData, config: TrainConfig, communicator: Communicator) -> Sparsity | None:
+    if not config.sparsity_beta:
+        return None
+    return Sparsity(compute, config.average_activation, config.sparsity_beta, data.blocks(), communicator)
+
+
+def _steps(
+    compute: Compute,
+    task: Task,
+    place: Place,
+    config: TrainConfig,
+    gradients: GradientSum,
+    sparsity: Sparsity | None,
+) -> Stepper:
     called = cast(nn.Module, torch.compile(compute.network)) if config.compiled else compute.network
     limited = config.max_runtime_secs and place.rank == 0
     return Stepper(
@@ -156,6 +171,7 @@ def _steps(compute: Compute, task: Task, place: Place, config: TrainConfig, grad
         task=task,
         gradients=gradients,
         deadline=time.monotonic() + config.max_runtime_secs if limited else math.inf,
+        sparsity=sparsity,
         progressing=progressing_in(compute.network),
     )
 

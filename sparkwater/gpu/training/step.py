@@ -27,6 +27,7 @@ from sparkwater.gpu.training.members import mean_of_members, member_losses, with
 from sparkwater.gpu.training.optimizers import set_step
 from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
 from sparkwater.gpu.training.schedules import Length, learning_rate, momentum, weight_decay
+from sparkwater.gpu.training.sparsity import Sparsity
 from sparkwater.gpu.training.state import TrainingState
 
 #: Numbers that travel with the gradients: the sum of the losses, the rows, and whether rank 0 has no more time.
@@ -62,6 +63,8 @@ class Stepper:
         Sum of the gradients over the ranks.
     deadline : float
         Time limit by the monotonic clock, checked before a backward pass: this step or the next one is the last.
+    sparsity : Sparsity, optional
+        Penalty on the mean activations of hidden units.
     progressing : sequence of Progressing
         Modules of the network that change in the course of the training.
     """
@@ -74,6 +77,7 @@ class Stepper:
     task: Task
     gradients: GradientSum
     deadline: float
+    sparsity: Sparsity | None = None
     progressing: Sequence[Progressing] = ()
 
     def begin(self, state: TrainingState, batch: Batch, step: StepId, global_weight: float) -> None:
@@ -93,6 +97,8 @@ class Stepper:
                 state.scaler.scale(loss / global_weight).backward()  # type: ignore[no-untyped-call]
         else:
             flat.extra[2].fill_(self._is_late())
+            if self.sparsity is not None:
+                self.sparsity.add_nothing()
         self.gradients.send_rest()
 
     def finish(self, state: TrainingState, step: StepId) -> bool:
@@ -131,9 +137,12 @@ class Stepper:
     def _forward(self, state: TrainingState, batch: Batch, step: StepId) -> torch.Tensor:
         """Return the sum of this rank's losses, and add its scores."""
         inputs = self.compute.inputs(self._augmented(batch.features, step))
+        targets = self.task.targets_of(inputs, batch.targets)
         outputs = self.compute.outputs_of(inputs)
         shifted = outputs if batch.offsets is None else with_offsets(self.task, outputs, batch.offsets)
-        losses = member_losses(self.task, shifted, batch.targets)
+        losses = member_losses(self.task, shifted, targets)
+        if self.sparsity is not None:
+            losses = losses + self.sparsity.penalties(batch.weights)
         if self.config.virtual_adversarial_radius:
             losses = losses + self._adversarial_losses(state, inputs, outputs, step)
         if batch.weights is not None:
@@ -142,7 +151,7 @@ class Stepper:
         if in_task is not None:
             losses = losses * in_task
         with torch.no_grad():
-            state.sums.add(self.task.adjust(mean_of_members(shifted)), batch.targets, batch.weights)
+            state.sums.add(self.task.adjust(mean_of_members(shifted)), targets, batch.weights)
         return losses.sum()
 
     def _adversarial_losses(

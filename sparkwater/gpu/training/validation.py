@@ -36,16 +36,17 @@ def score_rows(
     sums : Sums
         What the rows are added to.
     """
-    with _evaluating(network), torch.no_grad():
+    with evaluating(network), torch.no_grad():
         for batch in feed(rows.scan(), compute.device):
-            outputs = compute.outputs(batch.features)
+            outputs, targets = compute.compared(task, batch.features, batch.targets)
             if batch.offsets is not None:
                 outputs = task.add_offsets(outputs, batch.offsets)
-            sums.add(task.adjust(outputs), batch.targets, batch.weights)
+            sums.add(task.adjust(outputs), targets, batch.weights)
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode inside the ``with`` block; its modules get their modes back."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -53,7 +53,7 @@ def row_sources(
     training: RowSource,
     validation: DataFrame | None,
     names: Sequence[str],
-    label: str,
+    label: str | None,
     check_labels: Callable[[StructType], None],
 ) -> list[RowSource]:
     """Return the rows to train on and, where there are some, those to validate on. No job runs.
@@ -66,8 +66,8 @@ def row_sources(
         The rows to validate on.
     names : sequence of str
         The features columns.
-    label : str
-        The label column.
+    label : str or None
+        The label column; None for rows without labels.
     check_labels : callable
         Raises for a label column of another type.
 
@@ -83,7 +83,8 @@ def row_sources(
         features = features_like(training.features, validation.schema, names)
         check_labels(validation.schema)
         columns.check(validation.schema)
-        _check_label_kind(training.frame, validation, label)
+        if label is not None:
+            _check_label_kind(training.frame, validation, label)
     except SchemaError as error:
         raise SchemaError(f"validationDataFrame doesn't fit the rows to train on: {error}") from error
     return [training, RowSource(validation, features, columns)]
@@ -96,15 +97,15 @@ def _check_label_kind(training: DataFrame, validation: DataFrame, label: str) ->
         raise SchemaError(f"labelCol={label!r} is {given} there and {needed} in the others")
 
 
-def rank_frame(sources: Sequence[RowSource], label: str, identity: str | None, seed: int) -> DataFrame:
+def rank_frame(sources: Sequence[RowSource], label: str | None, identity: str | None, seed: int) -> DataFrame:
     """Return the ranks' columns: tensors, labels, names, a hash of each row's content, weights, offsets and roles.
 
     Parameters
     ----------
     sources : sequence of RowSource
         Sources of the rows.
-    label : str
-        The label column.
+    label : str or None
+        The label column; None for rows without labels, which get nulls.
     identity : str or None
         The column that names a row.
     seed : int
@@ -113,7 +114,7 @@ def rank_frame(sources: Sequence[RowSource], label: str, identity: str | None, s
     return reduce(DataFrame.unionAll, (_rank_rows(source, label, identity, seed) for source in sources))
 
 
-def _rank_rows(source: RowSource, label: str, identity: str | None, seed: int) -> DataFrame:
+def _rank_rows(source: RowSource, label: str | None, identity: str | None, seed: int) -> DataFrame:
     frame, columns = source.frame, source.columns
     parts = {}
     if columns.weight is not None:
@@ -124,7 +125,7 @@ def _rank_rows(source: RowSource, label: str, identity: str | None, seed: int) -
         parts[HELD_OUT] = columns.held_out_value()
     rows = frame.select(
         checked_features(frame, source.features).alias("checked"),
-        label_values(frame, label).alias(LABEL),
+        (F.lit(None).cast("double") if label is None else label_values(frame, label)).alias(LABEL),
         feature_names(frame, source.features, identity).alias(NAME),
         columns.problem().alias("unfit"),
         *(value.alias(name) for name, value in parts.items()),

@@ -50,8 +50,12 @@ class FeaturesParams(HasFeaturesCol):
         return several or [self.getFeaturesCol()]
 
 
-class PredictorParams(ScoringParams, HasLabelCol, HasPredictionCol, HasNetwork, HasOffsetCol):
+class NetworkColumns(ScoringParams, HasPredictionCol, HasNetwork, HasOffsetCol):
     """Params that an estimator and its model share."""
+
+
+class PredictorParams(NetworkColumns, HasLabelCol):
+    """Params that an estimator of labels and its model share."""
 
     labelCol: Setting[str] = setting("label", "label column: strings, booleans, or the numbers 0, 1, 2 and so on")
 

@@ -48,6 +48,14 @@ def _to_warm_start(value: Any) -> Any:
     )
 
 
+def _to_autoencoder(value: Any) -> Any:
+    if isinstance(value, str):
+        return location("pretrainedAutoencoder")(value)
+    if isinstance(getattr(value, "fitted", None), FittedNetwork):
+        return value
+    raise TypeError(f"pretrainedAutoencoder={value!r}; accepted: an AutoEncoderModel, or the path of a saved one")
+
+
 class HasNetwork(Settings):
     """Mixin for ``network`` and what it is built with."""
 
@@ -101,6 +109,13 @@ class NetworkParams(HasNetwork):
         "docs/warm_start.md says what may change. A path is saved with the estimator, a model isn't",
         convert=_to_warm_start,
     )
+    pretrainedAutoencoder: Setting[HasFittedNetwork | str | None] = setting(
+        None,
+        "AutoEncoderModel of such features, or the path of a saved one: the network begins with its weights, layer by "
+        "layer as long as names and shapes are the same, and with its input scaling, as H2O's pretrained_autoencoder. "
+        "docs/autoencoder.md names networks that fit. A path is saved with the estimator, a model isn't",
+        convert=_to_autoencoder,
+    )
     freeze: Setting[str] = setting(
         "none",
         "what stays as it is: 'none', 'backbone' for all but the layer that gives the outputs, or the name of a layer, "
@@ -126,4 +141,10 @@ class NetworkParams(HasNetwork):
                 raise ConfigurationError(
                     f"{name}={self.getOrDefault(name)!r} and warmStart are both set; a warm start begins with the "
                     "weights and the scaling of what it goes on from, so clear one of them"
+                )
+        for name in ("warmStart", "weights", "inputMean", "inputStd"):
+            if self.getPretrainedAutoencoder() is not None and self.hasParam(name) and self.isSet(name):
+                raise ConfigurationError(
+                    f"{name} and pretrainedAutoencoder are both set; a network begins with the weights and the scaling "
+                    "of one of them, so clear the other"
                 )

@@ -77,10 +77,6 @@ class RowParams(HasWeightCol, HasValidationIndicatorCol, HasOffsetCol):
             held_out = Share(self.content_columns(), self.getValidationFraction(), self.getSeed())
         return RowColumns(weight=self.getWeightCol(), held_out=held_out, offset=self.getOffsetCol())
 
-    def content_columns(self) -> tuple[str, ...]:
-        """Return the columns by which rows are told apart."""
-        return (*self.getFeaturesCols(), self.getLabelCol())
-
     def check_row_params(self) -> None:
         """Refuse rows to validate on from two places.
 

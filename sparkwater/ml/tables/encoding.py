@@ -12,6 +12,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.conversions.tables.encoding.categories import CategoryColumn
+from sparkwater.conversions.tables.encoding.numbers import NumberColumn
+from sparkwater.conversions.tables.encoding.time_column import TimeColumn
 from sparkwater.conversions.tables.inputs import check_columns, form_of
 from sparkwater.conversions.tables.stages import TableToTensor
 from sparkwater.errors import SchemaError
@@ -124,3 +127,16 @@ def fit_encoder(training: RowSource, usable: Column, params: Mapping[str, Any]) 
 def columns_of(encoder: TableToTensorModel) -> list[str]:
     """Return the columns that an encoder reads: those that it was fitted on, without those that it left out."""
     return [column.name for column in encoder.encoder.columns]
+
+
+def flag_places(encoder: TableToTensorModel) -> tuple[int, ...]:
+    """Return the positions of entries that are 0 or 1: flags of categories, and indicators of missing values."""
+    table = encoder.encoder
+    found: list[int] = []
+    for column in table.columns:
+        start, stop = table.bounds[column.name]
+        if isinstance(column, CategoryColumn) and not column.ids:
+            found += range(start, stop)
+        elif isinstance(column, (NumberColumn, TimeColumn)) and column.indicator:
+            found.append(stop - 1)  # the last of the column's entries
+    return tuple(sorted(found))

@@ -1,0 +1,192 @@
+"""``AutoEncoder``: rows without labels, learned inside Spark, to find those that are unlike the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.networks import check_network, find_network
+from sparkwater.gpu.networks.building import build_to_try
+from sparkwater.gpu.networks.inputs import zero_inputs
+from sparkwater.gpu.networks.pretrained import Beginning
+from sparkwater.gpu.networks.sources import asked_arguments
+from sparkwater.gpu.rows.scaling import is_scaled
+from sparkwater.gpu.tasks import ReconstructionTask
+from sparkwater.gpu.training.loss_quantile import LOSS_QUANTILE
+from sparkwater.gpu.training.sparsity import bounded_layers
+from sparkwater.ml.autoencoder_model import AutoEncoderModel
+from sparkwater.ml.columns.features import encoded_features, resolve_features, table_features
+from sparkwater.ml.columns.unlabelled import RowCount, count_rows
+from sparkwater.ml.network_choice import NetworkChoice, begin, describe_before_fit, go_on
+from sparkwater.ml.network_learner import RowLearner
+from sparkwater.ml.params.autoencoder import AutoEncoderParams, ReconstructionColumns
+from sparkwater.ml.tables.choice import identity_scaling
+from sparkwater.ml.tables.encoding import columns_of, fit_encoder, flag_places, input_columns
+from sparkwater.ml.warm_start import check_image_shape, warm_start_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+    from sparkwater.gpu.inspection.describe import NetworkDescription
+    from sparkwater.gpu.job import RankJob
+    from sparkwater.gpu.networks import NetworkEntry
+    from sparkwater.gpu.rows.streamed import Store
+    from sparkwater.gpu.tasks import Task
+    from sparkwater.ml.columns.features import FeatureColumn
+    from sparkwater.ml.columns.labels import LabelColumn
+    from sparkwater.ml.columns.rank_frame import RowSource
+    from sparkwater.ml.columns.roles import RowColumns
+    from sparkwater.ml.fitted.network import FittedNetwork
+
+logger = logging.getLogger(__name__)
+
+#: The task of some table, for a trial before its columns are read.
+_ANY_TABLE = ReconstructionTask(3, categories=(4,))
+
+
+class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncoderModel]):
+    """Train a network to give rows back that pass a narrow, sparse or noisy middle, on ``numWorkers`` Spark tasks.
+
+    There is no label. Rows that are unlike those it learned come back worse: their reconstruction error is larger.
+    The middle has what the rows differ in: ``model.deepFeatures`` gives it. Features, workers, weights, validation and
+    checkpoints are those of `ImageClassifier`; with ``inputCols`` it learns the columns of a table, as
+    `DeepLearningClassifier` does. docs/autoencoder.md has recipes, errors and figures.
+    """
+
+    kind = "reconstruction"
+    model_type = AutoEncoderModel
+
+    def check_labels(self, schema: StructType) -> None:
+        """Refuse nothing: there is no label column."""
+
+    def task_type(self, schema: StructType) -> type[Task]:
+        """Return the type of the task."""
+        del schema
+        return ReconstructionTask
+
+    def find_labels(self, parts: Sequence[tuple[DataFrame, RowColumns]]) -> RowCount:
+        """Return the number of rows; a Spark job."""
+        return count_rows(parts)
+
+    def make_task(self, labels: LabelColumn) -> Task:
+        """Refuse: the task follows from the features, not from labels; see `task_for`."""
+        raise NotImplementedError("rows to reconstruct have no labels")
+
+    def task_for(self, choice: NetworkChoice, labels: LabelColumn) -> Task:
+        """Return the task of giving back such rows."""
+        del labels
+        return self._task(choice.features)
+
+    def _task(self, features: FeatureColumn) -> ReconstructionTask:
+        """Return the task of giving back such rows, or refuse them."""
+        spec, encoder = features.spec, features.encoder
+        if encoder is not None:
+            layout = encoder.layout
+            return ReconstructionTask(layout.numbers, layout.categories, flag_places(encoder))
+        if features.kind == "table":
+            return _ANY_TABLE
+        if isinstance(spec, PackedSpec):
+            raise ConfigurationError(
+                f"featuresCols={self.getFeaturesCols()}: an autoencoder gives back one features column; join them by "
+                "TensorAssembler"
+            )
+        if not is_scaled(spec):
+            raise ConfigurationError(
+                f"featuresCol={self.getFeaturesCols()[0]!r} holds tensors {spec}, which are ids; accepted: numbers "
+                "(uint8, float32, float64) and pictures"
+            )
+        return ReconstructionTask(spec.size)
+
+    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+        self.check_settings()
+        self.check_shape_params()
+        choice = super()._refuse(dataset)
+        if self.getSparsityBeta():
+            task, features = self._task(choice.features), choice.features
+            shape = (task.size,) if features.kind == "table" else features.spec.shape
+            bounded_layers(build_to_try(choice.network, shape, task.outputs), self.getAverageActivation())
+        return choice
+
+    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+        spark, schema = dataset.sparkSession, dataset.schema
+        if self.getWarmStart() is not None:
+            start = warm_start_of(spark, self)
+            check_image_shape(start, self.getImageShape())
+            features = start.features(schema, self.getFeaturesCols())
+            return go_on(start, features, self, start.identity.task.outputs)
+        if self.getInputCols():
+            features = table_features(schema, input_columns(schema, self.getInputCols(), ()))
+            network = self._table_network(_ANY_TABLE)
+            if network.kind == "registered":  # another may have been made for these columns alone
+                spec = TensorSpec("float32", (_ANY_TABLE.size,))
+                check_network(network, spec.shape, _ANY_TABLE.outputs, zero_inputs(spec))
+            return NetworkChoice(features, network, Beginning("paper"), ())
+        network = find_network(self.getNetwork(), self.getNetworkArguments())
+        features = resolve_features(schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)
+        spec = features.spec
+        if self.getAugmentation() and len(spec.shape) != 3:
+            raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
+        return begin(spark, network, features, self, self.given_scalings(spec), self._task(features).outputs)
+
+    def _table_network(self, task: ReconstructionTask) -> NetworkEntry:
+        """Return the network for rows of a table, whose layout goes to a factory that asks for it."""
+        asked = asked_arguments(find_network(self.getNetwork()))
+        layout = {"numbers": task.numbers, "categories": list(task.categories)}
+        taken = {name: value for name, value in layout.items() if name in asked}
+        return find_network(self.getNetwork(), {**taken, **self.getNetworkArguments()})
+
+    def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
+        """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
+        if choice.features.kind != "table" or choice.features.encoder is not None:
+            return choice, sources
+        training = sources[0]
+        # Each column of categories is one entry, with one error.
+        encoder = fit_encoder(training, F.lit(True), {"oneHotLevels": 0})
+        features = encoded_features(training.frame.schema, encoder)
+        task = self._task(features)
+        logger.info("%d columns give %d numbers and %d ids", len(features.inputs), task.numbers, len(task.categories))
+        spark, scalings = training.frame.sparkSession, (identity_scaling(encoder.layout),)
+        chosen = begin(spark, self._table_network(task), features, self, scalings, task.outputs)
+        return chosen, [replace(source, features=features) for source in sources]
+
+    def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
+        del schema
+        start = choice.warm_start
+        if start is not None and start.identity.task.kind != self.kind:
+            raise ConfigurationError(
+                f"{start.source} learned {start.identity.task.kind}, and an autoencoder gives rows back; a warm start "
+                "keeps what its outputs mean: train anew with weights=..."
+            )
+
+    def _rank_job(self, choice: NetworkChoice, task: Task, rows: int, store: Store | None, collective: str) -> RankJob:
+        job = super()._rank_job(choice, task, rows, store, collective)
+        return replace(job, loss_quantile=self.getAnomalyThreshold())
+
+    def _model(self, fitted: FittedNetwork) -> AutoEncoderModel:
+        task = fitted.trained.task
+        assert isinstance(task, ReconstructionTask)  # as task_for gives it
+        known = replace(task, threshold=fitted.summary.resolved.get(LOSS_QUANTILE))
+        model = super()._model(replace(fitted, trained=replace(fitted.trained, task=known)))
+        return model._set(inputCols=columns_of(fitted.encoder)) if fitted.encoder is not None else model
+
+    def describeNetwork(self) -> NetworkDescription:
+        """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.
+
+        Raises
+        ------
+        ConfigurationError
+            If the shape of the pictures isn't known before ``fit``, or the network doesn't take it.
+        """
+        if self.getInputCols():
+            raise ConfigurationError("the network follows from the columns of the table; describe the fitted model")
+        shape = self.getImageShape() or find_network(self.getNetwork(), self.getNetworkArguments()).image_shape or ()
+        return describe_before_fit(
+            self, self.getImageShape(), ReconstructionTask(TensorSpec("uint8", shape).size).outputs
+        )
