@@ -48,6 +48,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         learner: TableLearner[M] = self.copy()
         if not learner.getFeaturesCol() and learner.getInputCols() is None:
             learner._set(inputCols=learner._default_columns(dataset))
+        logger.info("recipe %s, which sets %s", learner.getRecipe(), learner._choices())
         return super(TableLearner, learner)._fit(dataset)
 
     def _default_columns(self, dataset: DataFrame) -> list[str]:
