@@ -18,6 +18,7 @@ from sparkwater.ml.network_learner import M, NetworkLearner
 from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
 from sparkwater.ml.tables.encoding import columns_of, fit_encoder, input_columns, number_features, usable_labels
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
+from sparkwater.ml.tables.recipes import PLAIN
 from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         learner: TableLearner[M] = self.copy()
         if not learner.getFeaturesCol() and learner.getInputCols() is None:
             learner._set(inputCols=learner._default_columns(dataset))
+        logger.info("recipe %s, which sets %s", learner.getRecipe(), learner._choices())
         return super(TableLearner, learner)._fit(dataset)
 
     def _default_columns(self, dataset: DataFrame) -> list[str]:
@@ -157,8 +159,9 @@ class TableLearner(TableParams, NetworkLearner[M]):
         return chosen, [replace(source, features=features) for source in sources]
 
     def _choices(self) -> dict[str, Any]:
-        """Return the recipe, and the Params that are as it says."""
-        own = {name: self.getOrDefault(name) for name in self.recipe_defaults() if not self.isSet(name)}
+        """Return the recipe, and the Params that are as it says, but for those that are as everywhere."""
+        values = self.recipe_defaults().items()
+        own = {name: value for name, value in values if not self.isSet(name) and value != PLAIN.get(name)}
         return {"recipe": self.getRecipe(), **own}
 
     def _model(self, fitted: FittedNetwork) -> M:
