@@ -8,12 +8,13 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo demo-stack test-quick test test-faults test-latest wheel lint type format clean
+.PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
 	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
+	@echo "make demo-table   learn the species of the shipped penguins from raw columns, with two ranks, and test it"
 	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
@@ -29,6 +30,10 @@ demo: $(PINNED) build/mnist_png
 demo-stack: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
 		jobs/stack_images.py --data $(DATA) --folds 3 --epochs 4 --save build/stack
+
+demo-table: $(PINNED)
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
+		jobs/train_table.py --data data/penguins.csv --null NA --label species --workers 2 --save build/penguins
 
 test-quick: $(PINNED)
 	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" tests

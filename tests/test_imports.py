@@ -63,11 +63,13 @@ gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.trai
 gpu.rank                       sparkwater gpu.*
 gpu                            gpu.*
 
-ml.columns                     conversions.images conversions.stages conversions.tensors gpu.tasks gpu.rows
+ml.columns                     conversions.images conversions.stages conversions.tables conversions.tensors gpu.tasks
+                               gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
 ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
-ml.fitted                      conversions.files conversions.stages conversions.tensors gpu.tasks gpu.rows
+ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
+                               gpu.rows
                                gpu.networks ml.columns ml.reports
 ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
                                gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns

@@ -48,6 +48,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         learner: TableLearner[M] = self.copy()
         if not learner.getFeaturesCol() and learner.getInputCols() is None:
             learner._set(inputCols=learner._default_columns(dataset))
+        logger.info("recipe %s, which sets %s", learner.getRecipe(), learner._choices())
         return super(TableLearner, learner)._fit(dataset)
 
     def _default_columns(self, dataset: DataFrame) -> list[str]:
@@ -133,7 +134,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         entry = table_network(self, start.encoder.layout if start.encoder is not None else None)
         asked: TableLearner[M] = self.copy()
         network = self.getNetwork()
-        return asked._set(network=network, networkArguments=dict(entry.arguments))  # type: ignore[no-any-return]
+        return asked._set(network=network, networkArguments=dict(entry.arguments))
 
     def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""

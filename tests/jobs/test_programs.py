@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -169,3 +170,22 @@ def test_help_can_be_followed(program):
     )
     assert "spark-submit" in done.stdout
     assert "last line says what happened" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("label", "params", "said"),
+    [
+        ("species", ["hidden=[16]"], r"train_table: test error \d+\.\d\d % \(\d+ of \d+ rows\)"),
+        ("body_mass_g", ["handleInvalid=skip", 'inputCols=["species", "sex"]'], r"train_table: test rmse \d+.*, r2 "),
+    ],
+)
+def test_a_table_is_learned_from_its_file(tmp_path, monkeypatch, capsys, label, params, said):
+    model = str(tmp_path / "model")
+    arguments = ["--data", str(ROOT / "data" / "penguins.csv"), "--null", "NA", "--label", label, "--save", model]
+    settings = ["--recipe", "mlp", "--workers", "1", "--param", "epochs=2"]
+    settings += [word for param in params for word in ("--param", param)]
+    assert run_here(monkeypatch, "train_table.py", *arguments, *settings) == 0
+    printed = capsys.readouterr().out
+    assert re.match(said, last_line(printed))
+    assert "recipe: mlp" in printed
+    assert (tmp_path / "model" / "encoder").is_dir()

@@ -7,13 +7,21 @@ from typing import Any
 import pytest
 from conftest import start_session
 from mixed_tables import INPUTS, mixed_frame
-from pyspark.ml.evaluation import RegressionEvaluator
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
+from pyspark.ml.feature import Imputer, VectorAssembler
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import functions as F
 
+from sparkwater.errors import CheckpointError, DataError
 from sparkwater.ml import (
     DeepLearningClassifier,
+    DeepLearningClassifierModel,
     DeepLearningRegressor,
+    DeepLearningRegressorModel,
 )
+from sparkwater.stacking import StackedEnsemble
 
 #: A tiny network that learns the small table in a second.
 QUICK: dict[str, Any] = {"recipe": "mlp", "hidden": [16], "epochs": 12, "batchSize": 16, "learningRate": 0.02}
@@ -29,12 +37,13 @@ def regressor(**params: Any) -> DeepLearningRegressor:
 
 @pytest.fixture(scope="module")
 def frame():
-    return mixed_frame(start_session("local[2]"), 160).cache()
+    rows = mixed_frame(start_session("local[2]"), 160)
+    return rows.withColumn("later", F.col("id") % 4 == 0).cache()
 
 
 @pytest.fixture(scope="module")
-def held_out():
-    """Other rows, some of a colour that no row to train on has."""
+def others():
+    """Rows beside those to train on, some of a colour that none of these has."""
     return mixed_frame(start_session("local[2]"), 60, seed=1, colours=("red", "green", "blue", "violet")).cache()
 
 
@@ -42,41 +51,172 @@ def held_out():
 def classes(frame, tmp_path_factory):
     """A classifier of the rows whose id is no multiple of 4, and the folder of its checkpoints."""
     folder = str(tmp_path_factory.mktemp("table"))
-    marked = frame.withColumn("later", F.col("id") % 4 == 0)
-    return classifier(validationIndicatorCol="later", checkpointDir=folder).fit(marked), folder
+    return classifier(validationIndicatorCol="later", checkpointDir=folder, numWorkers=2).fit(frame), folder
 
 
 @pytest.fixture(scope="module")
 def numbers(frame):
-    return regressor(ignoredCols=["id", "kind"]).fit(frame)
+    return regressor().fit(frame)
 
 
-def test_classes_of_raw_rows_are_learned(classes, held_out) -> None:
+def test_classes_of_raw_rows_are_learned(classes, others) -> None:
     model, _ = classes
-    scored = model.transform(held_out)
-    assert scored.columns == [*held_out.columns, "rawPrediction", "probability", "prediction", "predictedLabel"]
+    scored = model.transform(others)
+    assert scored.columns == [*others.columns, "rawPrediction", "probability", "prediction", "predictedLabel"]
     assert model.classes == ["big", "small"]
-    right = scored.where("predictedLabel = kind").count()
-    assert right / held_out.count() > 0.8
+    assert scored.where("predictedLabel = kind").count() / others.count() > 0.8
     assert model.getInputCols() == INPUTS
+    numbers = model.fitted.encoder.layout.numbers
+    # Three colours and two flags, beside ids for missing and for rare ones.
+    assert model.fitted.trained.entry.arguments == {"hidden": [16], "numbers": numbers, "categories": [5, 4]}
 
 
-def test_numbers_of_raw_rows_are_learned(numbers, held_out) -> None:
-    scored = numbers.transform(held_out)
-    r2 = RegressionEvaluator(labelCol="price", metricName="r2").evaluate(scored)
-    assert r2 > 0.7
+def test_numbers_of_raw_rows_are_learned(numbers, others) -> None:
+    scored = numbers.transform(others)
+    assert RegressionEvaluator(labelCol="price", metricName="r2").evaluate(scored) > 0.7
 
 
-def test_without_columns_all_are_read_that_have_no_other_part(frame) -> None:
-    learner = DeepLearningRegressor(labelCol="price", idCol="id", ignoredCols=["kind"], epochs=0)
-    assert learner.fit(frame.withColumn("prediction", F.lit(1.0))).getInputCols() == INPUTS
-    weighted = learner.copy().setWeightCol("count").setIgnoredCols([])
-    assert weighted.fit(frame.na.fill(1, ["count"])).getInputCols() == ["size", "colour", "flag", "day", "kind"]
+def test_all_columns_are_read_that_have_no_other_part(frame) -> None:
+    rows = frame.withColumn("prediction", F.lit(1.0)).withColumn("map", F.create_map("colour", "size"))
+    learner = DeepLearningRegressor(labelCol="price", idCol="id", ignoredCols=["kind", "later"], epochs=0)
+    model = learner.fit(rows)
+    assert model.getInputCols() == INPUTS
+    assert [column.name for column in model.fitted.encoder.report.columns] == INPUTS
+    assert not learner.isSet("inputCols")
+    again = learner.copy({learner.weightCol: "count", learner.validationIndicatorCol: "later"}).setIgnoredCols([])
+    assert again.fit(rows.na.fill(1, ["count"])).getInputCols() == ["size", "colour", "flag", "day", "kind"]
 
 
-def test_partitioning_changes_neither_weights_nor_predictions(classes, frame, held_out) -> None:
-    model, _ = classes
-    marked = frame.withColumn("later", F.col("id") % 4 == 0).repartition(5, "price")
-    assert classifier(validationIndicatorCol="later").fit(marked).weights == model.weights
-    apart = model.transform(held_out.repartition(7)).orderBy("id").collect()
-    assert apart == model.transform(held_out).orderBy("id").collect()
+def test_the_encoder_sees_the_rows_to_train_on_only(frame) -> None:
+    """Rows to validate on, of no weight, and without a label have other sizes and colours, which change nothing."""
+    strange = frame.where("id < 40").withColumns({"size": F.lit(1e4), "colour": F.lit("white")})
+    without_label = strange.withColumn("kind", F.lit(None).cast("string"))
+    weighted = {"weightCol": "weight", "epochs": 1, "handleInvalid": "skip"}
+    training = frame.where("not later").withColumn("weight", F.lit(2.0))
+    alone = classifier(**weighted).fit(training)
+    rows = training.unionAll(without_label.withColumn("weight", F.lit(2.0)))
+    rows = rows.unionAll(strange.withColumn("weight", F.lit(0.0)))
+    unusable = classifier(**weighted).fit(rows)
+    assert unusable.fitted.encoder.encoder == alone.fitted.encoder.encoder
+    assert unusable.weights == alone.weights
+    assert (unusable.summary.numSkipped, unusable.summary.numWeightless) == (40, 40)
+    later = strange.withColumns({"weight": F.lit(1.0), "later": F.lit(True)})
+    marked = classifier(**weighted, validationIndicatorCol="later").fit(training.unionAll(later))
+    apart = classifier(**weighted, validationDataFrame=later).fit(training)
+    assert marked.fitted.encoder.encoder == apart.fitted.encoder.encoder == alone.fitted.encoder.encoder
+    assert marked.weights == apart.weights
+    assert marked.summary.numValidationRows == apart.summary.numValidationRows == 40
+
+
+def test_partitioning_changes_neither_weights_nor_predictions(classes, numbers, frame, others) -> None:
+    again = classifier(validationIndicatorCol="later", numWorkers=2).fit(frame.repartition(5, "price"))
+    assert again.weights == classes[0].weights
+    apart, together = (
+        [row.prediction for row in numbers.transform(rows).orderBy("id").collect()]
+        for rows in (others.repartition(7), others)
+    )
+    assert apart == pytest.approx(together, rel=1e-5)  # as many rows at a time give the same bits, others nearly
+
+
+def test_a_saved_model_scores_raw_rows_alike(classes, numbers, others, tmp_path) -> None:
+    for kind, model in ((DeepLearningClassifierModel, classes[0]), (DeepLearningRegressorModel, numbers)):
+        path = str(tmp_path / kind.__name__)
+        model.save(path)
+        loaded = kind.load(path)
+        assert loaded.transform(others).collect() == model.transform(others).collect()
+        assert (loaded.summary, loaded.getInputCols()) == (model.summary, INPUTS)
+        assert loaded.fitted.encoder.report == model.fitted.encoder.report
+    encoder = tmp_path / "DeepLearningRegressorModel" / "encoder"
+    (encoder / ".encoder.json.crc").unlink()
+    (encoder / "encoder.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds no fitted columns"):
+        DeepLearningRegressorModel.load(path)
+
+
+def test_a_done_training_is_read_from_its_checkpoints(classes, frame) -> None:
+    model, folder = classes
+    again = classifier(validationIndicatorCol="later", checkpointDir=folder, numWorkers=2).fit(frame)
+    assert again.summary.resumedAt == 12 * 8  # 120 rows in batches of 16
+    assert again.weights == model.weights
+
+
+def test_the_summary_says_what_the_recipe_chose(classes) -> None:
+    resolved = classes[0].summary.resolved
+    assert resolved["recipe"] == "mlp"
+    assert (resolved["optimizer"], resolved["network"]) == ("adamw", "table_mlp")
+    assert "learningRate" not in resolved  # as the user set it
+    assert resolved["scaling"][0]["by"] == "nothing: they are scaled already"
+
+
+def test_a_warm_start_keeps_columns_and_encoder(numbers, others) -> None:
+    again = DeepLearningRegressor(labelCol="price", warmStart=numbers, epochs=0).fit(others)
+    assert again.weights == numbers.weights
+    assert again.fitted.encoder is numbers.fitted.encoder
+    assert again.transform(others).collect() == numbers.transform(others).collect()
+
+
+def test_layers_inside_give_features_of_raw_rows(numbers, others, tmp_path) -> None:
+    deep = numbers.deepFeatures("fc1", outputCol="deep")
+    given = deep.transform(others).select("deep").collect()
+    assert len(given[0].deep) == 16
+    deep.save(str(tmp_path / "deep"))
+    assert type(deep).load(str(tmp_path / "deep")).transform(others).select("deep").collect() == given
+
+
+def test_unknown_levels_count_as_rare_and_nulls_as_missing(numbers, others) -> None:
+    base = others.limit(1).drop("colour")
+    scores = [
+        numbers.transform(base.withColumn("colour", F.lit(colour).cast("string"))).first().prediction
+        for colour in ("violet", "mauve", None, "red")
+    ]
+    assert scores[0] == scores[1]
+    assert len(set(scores)) == 3
+
+
+def test_it_is_chosen_by_cross_validation_in_a_pipeline(frame, others, tmp_path) -> None:
+    network = classifier(labelCol="number", inputCols=None, ignoredCols=["id", "kind", "price", "later"], epochs=6)
+    grid = ParamGridBuilder().addGrid(network.hidden, [[8]]).build()
+    search = CrossValidator(
+        estimator=Pipeline(stages=[network]),
+        estimatorParamMaps=grid,
+        evaluator=MulticlassClassificationEvaluator(labelCol="number", metricName="logLoss"),
+        numFolds=2,
+        seed=1,
+        collectSubModels=True,
+    )
+    chosen = search.fit(frame.withColumn("number", F.when(F.col("kind") == "big", 0.0).otherwise(1.0)))
+    assert chosen.avgMetrics[0] < 0.6  # log 2 is that of guessing
+    for pipeline in (chosen.bestModel, chosen.subModels[0][0]):  # without the column by which Spark draws folds
+        assert pipeline.stages[0].getInputCols() == INPUTS
+        assert pipeline.stages[0].fitted.trained.entry.arguments["hidden"] == [8]
+    chosen.bestModel.save(str(tmp_path / "pipeline"))
+    loaded = PipelineModel.load(str(tmp_path / "pipeline"))
+    assert loaded.transform(others).collect() == chosen.bestModel.transform(others).collect()
+
+
+def test_it_is_stacked_on_raw_columns_beside_a_learner_of_vectors(frame, others) -> None:
+    whole = Imputer(inputCols=["size"], outputCols=["filled"])
+    vector = VectorAssembler(inputCols=["filled"], outputCol="features")
+    line = Pipeline(stages=[whole, vector, LogisticRegression(labelCol="kind", maxIter=5)])
+    learners = {"net": classifier(epochs=4), "line": line}
+    stack = StackedEnsemble(learners=learners, labelCol="kind", numFolds=2, idCol="id").fit(frame)
+    scored = stack.transform(others)
+    assert scored.where("predictedLabel = kind").count() / others.count() > 0.7
+
+
+def test_rows_that_can_not_be_encoded_are_named_or_counted(frame) -> None:
+    bad = frame.withColumn("size", F.when(F.col("id") == 7, float("inf")).otherwise(F.col("size")))
+    with pytest.raises(DataError, match="row 7: column 'size': the value is infinite"):
+        regressor(idCol="id", recipe="h2o").fit(bad)
+    skipping = regressor(idCol="id", recipe="h2o", handleInvalid="skip", epochs=1).fit(bad)
+    assert [name for name, _ in skipping.summary.skippedRows] == ["7"]
+    kept = skipping.copy({skipping.handleInvalid: "keep"}).transform(bad)
+    assert [row.id for row in kept.where("prediction is null").collect()] == [7]
+
+
+def test_a_column_of_numbers_is_scaled_and_not_encoded(frame) -> None:
+    numbers = VectorAssembler(inputCols=["price", "id"], outputCol="vector").transform(frame)
+    model = classifier(inputCols=None, featuresCol="vector").fit(numbers)
+    assert model.fitted.encoder is None
+    assert model.fitted.trained.scaling.mean[1] == pytest.approx(79.5)
+    assert model.transform(numbers).where("prediction is null").count() == 0

@@ -25,11 +25,20 @@ from sparkwater.conversions.stages.settings import Setting, Settings, fields_of,
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, ReconstructionTask, RegressionTask
-from sparkwater.ml import AutoEncoder, DeepFeatures, ImageClassifier, ImageRegressor, Similarity
+from sparkwater.ml import (
+    AutoEncoder,
+    DeepFeatures,
+    DeepLearningClassifier,
+    DeepLearningRegressor,
+    ImageClassifier,
+    ImageRegressor,
+    Similarity,
+)
 from sparkwater.stacking import NonNegativeRegression, StackedEnsemble
 
 STAGES: list[type[Any]] = [
-    ArrayToTensor, AutoEncoder, CategoryToTensor, DeepFeatures, ImageClassifier, ImageRegressor, ImageToTensor,
+    ArrayToTensor, AutoEncoder, CategoryToTensor, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor,
+    ImageClassifier, ImageRegressor, ImageToTensor,
     NonNegativeRegression, Similarity, StackedEnsemble, TensorAssembler, TensorToArray,
     TensorToImage, TensorToVector, VectorToTensor,
 ]  # fmt: skip

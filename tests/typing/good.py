@@ -8,7 +8,15 @@ from pyspark.sql import DataFrame
 from sparkwater.conversions import ImageToTensor, TensorSpec, read_image_folder, tensor_spec
 from sparkwater.conversions.stages.accepts import above
 from sparkwater.conversions.stages.settings import Setting, setting
-from sparkwater.ml import DeepFeatures, ImageClassifier, ImageClassifierModel, TrainingSummary, k_nearest
+from sparkwater.ml import (
+    DeepFeatures,
+    DeepLearningRegressor,
+    DeepLearningRegressorModel,
+    ImageClassifier,
+    ImageClassifierModel,
+    TrainingSummary,
+    k_nearest,
+)
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
 
 
@@ -44,4 +52,10 @@ def search(model: ImageClassifierModel, rows: DataFrame) -> DataFrame:
     return k_nearest(vectors, vectors, 3, "cosine", featuresCol="vector")
 
 
-__all__ = ["convert", "read_image_folder", "search", "stack", "train"]
+def regress(rows: DataFrame) -> DeepLearningRegressorModel:
+    learner = DeepLearningRegressor(inputCols=["size", "colour"], recipe="h2o", hidden=[8], activation="tanh", rho=0.9)
+    names: list[str] = learner.setIgnoredCols(["id"]).getFeaturesCols()
+    return learner.setInputCols(names).fit(rows)
+
+
+__all__ = ["convert", "read_image_folder", "regress", "search", "stack", "train"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
@@ -93,6 +93,8 @@ class Settings(Params):
     __signature__: ClassVar[inspect.Signature]
     _own_settings: ClassVar[dict[str, Declaration]] = {}
     _settings: ClassVar[dict[str, Declaration]] = {}
+    #: Defaults that a class has in place of those that its bases declare.
+    _class_defaults: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -104,7 +106,10 @@ class Settings(Params):
         }
         for one in cls._own_settings.values():
             _declare(cls, one)
-        cls._settings = _all_settings(cls)
+        cls._settings = {
+            name: replace(one, default=cls._class_defaults.get(name, one.default))
+            for name, one in _all_settings(cls).items()
+        }
         if cls.__init__ is not Settings.__init__:  # one written by hand speaks for itself
             own = inspect.signature(cls.__init__)
             cls.__signature__ = own.replace(parameters=list(own.parameters.values())[1:])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder
@@ -39,7 +40,7 @@ from sparkwater.conversions.tables.statistics.spread import NumberSpread
 from sparkwater.errors import DataError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 _FOUND = "column int, entry int, level string, rows bigint, statistics binary"
 _KEY = ["column", "entry"]
@@ -70,12 +71,7 @@ def fit_table(
     DataError
         If there are no rows, or every column is left out.
     """
-    given = frame.select(
-        *(
-            handed_over(column.name, column.form, column.role, settings.zone).alias(f"c{place}")
-            for place, column in enumerate(columns)
-        )
-    )
+    given = frame.select(*(_handed_over(place, column, settings) for place, column in enumerate(columns)))
     sketches, levels = _find_sketches(given, columns, settings)
     if ROWS not in sketches:
         raise DataError("the DataFrame has no rows to fit on")
@@ -88,6 +84,13 @@ def fit_table(
     return TableEncoder(kept), report
 
 
+def _handed_over(place: int, column: InputColumn, settings: TableSettings) -> Column:
+    # Nothing is measured of tensors.
+    is_tensor = column.role == "tensor"
+    given = F.lit(None) if is_tensor else handed_over(column.name, column.form, column.role, settings.zone)
+    return given.alias(f"c{place}")
+
+
 def _find_sketches(
     given: DataFrame, columns: Sequence[InputColumn], settings: TableSettings
 ) -> tuple[Sketches, dict[int, FrequentLevels]]:
@@ -95,7 +98,9 @@ def _find_sketches(
     most, least = settings.max_levels, settings.min_level_rows
 
     def measure(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return sketch_part(batches, columns, sizes)
+        task = TaskContext.get()
+        assert task is not None  # on an executor
+        return sketch_part(batches, columns, sizes, part=str(task.partitionId()))
 
     def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return merge_sketches(batches, most, least)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zoneinfo
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,10 @@ _REPORT = (
     "name string, type string, kind string, entries int, missing bigint, infinite bigint, levels bigint, known int, "
     "rare double, skew double, reason string"
 )
+
+
+def _is_zone(name: str) -> bool:
+    return name == "UTC" or name in zoneinfo.available_timezones()
 
 
 class HasTableOutputCol(HasOutputCol):
@@ -102,6 +107,7 @@ class TableToTensor(
     timeZone: Setting[str] = setting(
         "UTC",
         "time zone of the clock by which timestamps are read, whatever the session's; none for timestamp_ntz",
+        accepts=Accepts(_is_zone, "names of time zones such as 'UTC' and 'Europe/Berlin'"),
         field="zone",
     )
 

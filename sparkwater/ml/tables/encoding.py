@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ from sparkwater.conversions.tables.stages import TableToTensor
 from sparkwater.errors import SchemaError
 from sparkwater.ml.columns.features import FeatureColumn, resolve_features
 from sparkwater.ml.columns.rank_frame import RowSource
+
+#: Columns that Spark's searches and this package add to the rows that a learner gets.
+_PASSING = re.compile(r"(CrossValidator|TrainValidationSplit)_\w+_rand$|__sparkwater_")
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -49,7 +53,11 @@ def input_columns(schema: StructType, given: Sequence[str] | None, others: Itera
     """
     taken = {name for name in others if name}
     if given is None:
-        left = [field.name for field in schema.fields if field.name not in taken and form_of(field) is not None]
+        left = [
+            field.name
+            for field in schema.fields
+            if field.name not in taken and form_of(field) is not None and not _PASSING.match(field.name)
+        ]
         if not left:
             raise SchemaError(f"no column is left to learn from; the columns are {', '.join(schema.names)}")
         return left

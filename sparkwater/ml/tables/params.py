@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from sparkwater.conversions.stages.accepts import Accepts, between, one_of
 from sparkwater.conversions.stages.settings import Setting, setting
-from sparkwater.conversions.stages.spark_params import HasFeaturesCol, HasInputCols
+from sparkwater.conversions.stages.spark_params import HasInputCols
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.tables.recipes import DEFAULT_RECIPE, RECIPES, TableRecipe
 
@@ -19,16 +19,16 @@ ACTIVATIONS = (
 SHAPE_PARAMS = ("hidden", "activation", "inputDropoutRatio", "hiddenDropoutRatios")
 
 
-class TableColumns(HasInputCols, HasFeaturesCol):
+class TableColumns(HasInputCols):
     """Params of the columns of a table, which an estimator and its model share."""
 
-    inputCols: Setting[list[str] | None] = setting(  # type: ignore[assignment]
+    inputCols: Setting[list[str] | None] = setting(
         None,
         "columns to learn from, as they are: numbers, strings, booleans, dates, timestamps, vectors, tensors; nulls "
         "too. Without it all but the label, those that other Params name, and those that transform adds. "
         "sparkwater.conversions.TableToTensor says what becomes of each",
     )
-    featuresCol: Setting[str | None] = setting(  # type: ignore[assignment]
+    featuresCol: Setting[str | None] = setting(
         None, "a tensor column, or ML vectors, of numbers, in place of inputCols: scaled, and not encoded"
     )
 
@@ -78,9 +78,10 @@ class TableParams(NetworkParams, TableColumns):
         ),
     )
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._take_defaults()
+    def __init_subclass__(cls, **options: Any) -> None:
+        if hasattr(cls, "kind"):
+            cls._class_defaults = _defaults(RECIPES[DEFAULT_RECIPE].of(cls.kind))
+        super().__init_subclass__(**options)
 
     def _set(self, **values: Any) -> Any:
         super()._set(**values)
@@ -110,16 +111,13 @@ class TableParams(NetworkParams, TableColumns):
 
     def recipe_defaults(self) -> dict[str, Any]:
         """Return the values that the recipe gives to Params of this learner, set ones included."""
-        return {name: value for name, value in self.chosen_recipe().params.items() if self.hasParam(name)}
+        return _defaults(self.chosen_recipe())
 
     def _take_defaults(self) -> None:
         """Make the recipe's values the defaults of the other Params."""
-        if self.getOrDefault("recipe") not in RECIPES:  # fit refuses it
-            return
-        own = {name: one.default for name, one in type(self)._settings.items() if one.is_param}
-        defaults = {**own, "network": self.chosen_recipe().network, **self.recipe_defaults()}
-        for name, value in defaults.items():
-            if value is None:
-                self._defaultParamMap.pop(self.getParam(name), None)
-            else:
-                self._setDefault(**{name: value})
+        if self.getOrDefault("recipe") in RECIPES:  # fit refuses others
+            self._setDefault(**self.recipe_defaults())
+
+
+def _defaults(recipe: TableRecipe) -> dict[str, Any]:
+    return {"network": recipe.network, **recipe.params}

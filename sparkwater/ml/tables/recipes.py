@@ -37,9 +37,8 @@ class TableRecipe:
     def of(self, kind: str) -> TableRecipe:
         """Return the recipe for tasks of a kind: ``classification`` or ``regression``."""
         own = self.kinds.get(kind, Alternative())
-        return replace(
-            self, arguments={**self.arguments, **own.arguments}, params={**self.params, **own.params}, kinds={}
-        )
+        arguments, params = {**self.arguments, **own.arguments}, {**PLAIN, **self.params, **own.params}
+        return replace(self, arguments=arguments, params=params, kinds={})
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,17 @@ class Alternative:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
 
+
+#: Values of the Params that some recipe sets, where another doesn't: one recipe replaces all of another's.
+PLAIN: Mapping[str, Any] = {
+    "learningRateSchedule": "constant",
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "rho": 0.9,
+    "epsilon": 0.0,
+    "weightDecaySchedule": "constant",
+    "stoppingRounds": 0,
+}
 
 #: Ids of all categories: these networks make flags and embeddings of them, on the device.
 _IDS = {"oneHotLevels": 0}
@@ -79,12 +89,10 @@ REALMLP = TableRecipe(
 
 TABM = TableRecipe(
     network="tabm",
-    arguments={"number_range": [-1.73, 1.73]},  # of TableToTensor's quantile scaling
     encoding={**_IDS, "scaling": "quantile"},
     params={
         "optimizer": "adamw",
         "learningRate": 0.002,
-        "learningRateSchedule": "constant",
         "weightDecay": 0.0003,
         "batchSize": 256,
         "epochs": 60.0,
@@ -109,7 +117,6 @@ H2O = TableRecipe(
     params={
         "optimizer": "adadelta",
         "learningRate": 1.0,
-        "learningRateSchedule": "constant",
         "rho": 0.99,
         "epsilon": 1e-8,
         "weightDecay": 0.0,

@@ -54,6 +54,8 @@ class InputColumn:
         array : pyarrow.Array
             Numbers, seconds of the clock on the wall, or lists of numbers.
         """
+        if not self.size:
+            return np.empty((len(array), 0))
         if self.role == "number":
             return read_numbers(array)[:, None]
         if self.role == "time":

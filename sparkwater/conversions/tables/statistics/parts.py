@@ -13,7 +13,8 @@ from sparkwater.conversions.tables.statistics.levels import FrequentLevels, Leve
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
 
-#: A row is a count of a level (null for missing ones), or the statistics of a column's entry as bytes.
+#: A row is a count of a level (null for missing ones), or the statistics of a column's entry as bytes. Beside those
+#: of a part, ``level`` is the part's own name: equal ones of two parts must not be taken for one.
 FOUND = pa.schema(
     [
         ("column", pa.int32()),
@@ -36,7 +37,9 @@ Sketches = dict[Place, NumberSketch]
 Spreads = dict[Place, NumberSpread]
 
 
-def sketch_part(batches: Batches, columns: Sequence[InputColumn], sizes: Mapping[int, int]) -> Iterator[pa.RecordBatch]:
+def sketch_part(
+    batches: Batches, columns: Sequence[InputColumn], sizes: Mapping[int, int], part: str
+) -> Iterator[pa.RecordBatch]:
     """Yield sketches of numbers, and counts of levels, of a part of the rows.
 
     Parameters
@@ -47,6 +50,8 @@ def sketch_part(batches: Batches, columns: Sequence[InputColumn], sizes: Mapping
         What they hold.
     sizes : mapping of int to int
         The sample's size in the sketch of each column of numbers.
+    part : str
+        A name that no other part has.
     """
     levels = LevelCounter()
     sketches: Sketches = {}
@@ -63,7 +68,7 @@ def sketch_part(batches: Batches, columns: Sequence[InputColumn], sizes: Mapping
                 sketches[position, entry] = before.plus(numbers)
     for counts in levels.rest():
         yield from _counted(counts)
-    yield from _as_bytes({place: sketch.to_bytes() for place, sketch in sketches.items()})
+    yield from _as_bytes({place: sketch.to_bytes() for place, sketch in sketches.items()}, part)
 
 
 def merge_sketches(batches: Batches, most: int, least: int) -> Iterator[pa.RecordBatch]:
@@ -166,7 +171,7 @@ def _counted(counts: pa.Table) -> Iterator[pa.RecordBatch]:
     yield from pa.Table.from_arrays(arrays, schema=FOUND).to_batches()
 
 
-def _as_bytes(statistics: Mapping[Place, bytes]) -> Iterator[pa.RecordBatch]:
+def _as_bytes(statistics: Mapping[Place, bytes], part: str | None = None) -> Iterator[pa.RecordBatch]:
     """Yield statistics as `FOUND`, a few at a time."""
     places = list(statistics)
     for start in range(0, len(places), 256):
@@ -174,7 +179,7 @@ def _as_bytes(statistics: Mapping[Place, bytes]) -> Iterator[pa.RecordBatch]:
         arrays = [
             pa.array([column for column, _ in some], pa.int32()),
             pa.array([entry for _, entry in some], pa.int32()),
-            pa.nulls(len(some), pa.string()),
+            pa.array([part] * len(some), pa.string()),
             pa.nulls(len(some), pa.int64()),
             pa.array([statistics[place] for place in some], pa.binary()),
         ]

@@ -43,8 +43,8 @@ def h2o_mlp(
 
     Candel, Parmar, LeDell and Arora, Deep Learning with H2O, 2016. ``input_dropout`` and ``hidden_dropouts``, one a
     layer, are H2O's ``input_dropout_ratio`` and ``hidden_dropout_ratios``; ``initial_weights`` and ``initial_scale``
-    its ``initial_weight_distribution`` and ``initial_weight_scale``. Hidden biases begin at 0.5 in the first layer and 1
-    in the others, with tanh at 0; for ``classes`` the weights of the outputs begin four times as large.
+    its ``initial_weight_distribution`` and ``initial_weight_scale``. Hidden biases begin at 0.5 in the first layer and
+    1 in the others, with tanh at 0; for ``classes`` the weights of the outputs begin four times as large.
     """
     _check(activation, hidden, hidden_dropouts, initial_weights)
     table = TableInput(shape, numbers, categories, one_hot=2**24)

@@ -16,10 +16,21 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.curves import CURVES
 from sparkwater.gpu.networks.treatment import Treatment
 
+
+def mish(rows: torch.Tensor) -> torch.Tensor:
+    """Return `torch.nn.functional.mish`, ``x * tanh(log(1 + exp(x)))``, by one exponential, which is faster."""
+    exponentials = rows.clamp(max=_EXACT_FROM).exp()
+    products = exponentials * (exponentials + 2)
+    return rows * (products / (products + 2))
+
+
+#: Mish is the identity in float32 from here on.
+_EXACT_FROM = 20.0
+
 #: Activations by name.
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "selu": functional.selu,
-    "mish": functional.mish,
+    "mish": mish,
     "relu": functional.relu,
     "silu": functional.silu,
     "gelu": functional.gelu,
@@ -170,5 +181,5 @@ class ScheduledDropout(nn.Module):
         """Return the rows, in training with some values 0 and the others larger."""
         if not self.training or not self.first:
             return rows
-        kept = torch.rand_like(rows) >= self.probability
-        return rows * kept / (1 - self.probability)
+        factors = torch.rand_like(rows).ge_(self.probability).div_(1 - self.probability)
+        return rows * factors

@@ -105,7 +105,7 @@ def tabm(
     dropout: float = 0.1,
     bins: int = 48,
     number_width: int = 16,
-    number_range: Sequence[float] = (-1.0, 1.0),
+    number_range: Sequence[float] = (-(3**0.5), 3**0.5),
     one_hot: int = 9,
     category_width: int = 16,
     average: str = "outputs",

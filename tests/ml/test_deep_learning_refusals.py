@@ -1,0 +1,133 @@
+"""Refusals of learners of tables, before any Spark job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import ROOT, start_session
+from mixed_tables import INPUTS, mixed_frame
+from pyspark.sql import functions as F
+from torch import nn
+
+from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return mixed_frame(start_session("local[2]"), 40)
+
+
+@pytest.fixture(scope="module")
+def model(frame):
+    learner = DeepLearningRegressor(recipe="mlp", hidden=[4], labelCol="price", inputCols=INPUTS, epochs=0)
+    return learner.fit(frame)
+
+
+@pytest.fixture
+def no_jobs(spark, model):
+    """Fail when the test started a Spark job."""
+    spark.sparkContext.setJobGroup("refusal", "must stay empty")
+    yield
+    assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("refusal")) == []
+    spark.sparkContext._jsc.clearJobGroup()
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"inputCols": ["missing"]}, SchemaError, "there is no column 'missing'"),
+        ({"inputCols": []}, ConfigurationError, "there are no input columns"),
+        ({"inputCols": ["size", "size"]}, ConfigurationError, "inputCols names 'size' twice"),
+        ({"inputCols": ["map"]}, SchemaError, "column 'map' is map<string,double>; accepted: numbers"),
+        ({"inputCols": ["size"], "featuresCol": "size"}, ConfigurationError, r"\['size'\] are both set"),
+        ({"featuresCol": "size"}, SchemaError, "featuresCol='size' is double; accepted: a tensor column, or ML vect"),
+        ({"recipe": "catboost"}, ConfigurationError, "recipe='catboost'; accepted: realmlp, tabm, h2o, mlp"),
+        ({"hidden": []}, ConfigurationError, r"hidden=\[\]; accepted: a list of integers from 1 up"),
+        ({"hidden": [8, 0]}, ConfigurationError, r"hidden=\[8, 0\]; accepted"),
+        ({"activation": "relu", "recipe": "h2o"}, ConfigurationError, "activation='relu'; accepted: rectifier, tanh"),
+        ({"activation": "tanh"}, ConfigurationError, "activation='tanh' with recipe='realmlp'; accepted there: hidden"),
+        ({"inputDropoutRatio": 1.0}, ConfigurationError, "inputDropoutRatio=1.0; accepted: numbers from 0 up to"),
+        ({"hiddenDropoutRatios": [0.5, -1.0]}, ConfigurationError, r"hiddenDropoutRatios=\[0.5, -1.0\]; accepted"),
+        (
+            {"recipe": "h2o", "hidden": [8, 8], "hiddenDropoutRatios": [0.5], "activation": "tanh_with_dropout"},
+            ConfigurationError,
+            "hidden_dropouts",
+        ),
+        ({"hidden": [8], "network": "mlp"}, ConfigurationError, r"hidden=\[8\] with network='mlp'; they are for the"),
+        ({"hidden": [8], "network": nn.Linear(3, 1)}, ConfigurationError, r"hidden=\[8\] with network=Linear"),
+        ({"network": "lenett"}, ConfigurationError, "network='lenett' is not registered"),
+        ({"network": "no_such_module:net"}, ConfigurationError, "no_such_module can't be imported"),
+        ({"networkArguments": {"depth": 3}}, ConfigurationError, "unexpected keyword argument 'depth'"),
+        ({"ignoredCols": ["size", "count", "colour", "flag", "day", "kind", "id"]}, SchemaError, "no column is left"),
+        ({"labelCol": "missing"}, SchemaError, "there is no column 'missing'"),
+        ({"labelCol": "kind"}, SchemaError, "labelCol='kind' is string; accepted: numbers"),
+        ({"idCol": "missing"}, SchemaError, "there is no column 'missing'"),
+        ({"numWorkers": 9}, ConfigurationError, "numWorkers=9"),
+    ],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_what_can_be_known_is_refused_before_any_job(frame, params: dict[str, Any], error, message: str) -> None:
+    rows = frame.withColumn("map", F.create_map("colour", "size"))
+    with pytest.raises(error, match=message):
+        DeepLearningRegressor(**{"labelCol": "price", "startTimeout": 1, **params}).fit(rows)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_rows_to_validate_on_need_the_same_columns(frame) -> None:
+    other = DeepLearningRegressor(labelCol="price", inputCols=INPUTS, validationDataFrame=frame.drop("size"))
+    with pytest.raises(SchemaError, match=r"validationDataFrame doesn't fit .*: there is no column 'size'"):
+        other.fit(frame)
+    other.setValidationDataFrame(frame.withColumn("size", F.lit("large")))
+    with pytest.raises(SchemaError, match="column 'size' is string there and double in the others"):
+        other.fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop("colour"), "there is no column 'colour'"),
+        (lambda rows: rows.withColumn("size", F.lit("large")), "column 'size' is string; in training it was double"),
+    ],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_scoring_refuses_other_columns(frame, model, change, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        model.transform(change(frame))
+    with pytest.raises(SchemaError, match=message):
+        model.deepFeatures("fc1").transform(change(frame))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"inputCols": ["size"]}, r"inputCols=\['size'\], but the model of warmStart was trained on the columns"),
+        ({"featuresCol": "size"}, "featuresCol='size', but the model of warmStart was trained on the columns"),
+        ({"recipe": "h2o"}, "network='h2o', but the model of warmStart has 'table_mlp'"),
+        ({"recipe": "mlp", "hidden": [5]}, r"networkArguments=.*\[5\].*but the model of warmStart has .*\[4\]"),
+    ],
+)
+@pytest.mark.usefixtures("no_jobs")
+def test_a_warm_start_keeps_columns_and_network(frame, model, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DeepLearningRegressor(labelCol="price", warmStart=model, **params).fit(frame)
+
+
+def test_a_warm_start_needs_an_encoder(frame, tmp_path) -> None:
+    learner = DeepLearningRegressor(recipe="mlp", hidden=[4], labelCol="price", inputCols=INPUTS, epochs=0.5)
+    learner.copy({learner.checkpointDir: str(tmp_path)}).fit(frame)
+    with pytest.raises(ConfigurationError, match="has no encoder of columns: it learned from a features column, or is"):
+        DeepLearningRegressor(labelCol="price", warmStart=str(tmp_path)).fit(frame)
+
+
+def test_a_network_without_ids_gets_flags(frame) -> None:
+    frame.sparkSession.sparkContext.addPyFile(str(ROOT / "tests" / "user_networks.py"))
+    own = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, network="user_networks:small", epochs=0)
+    model = own.fit(frame)
+    assert model.fitted.encoder.layout.categories == ()
+    assert model.fitted.trained.entry.arguments == {}
+    made = nn.Linear(model.fitted.spec.size, 2)
+    again = own.copy({own.network: made}).setRecipe("mlp")
+    with pytest.raises(ConfigurationError, match="doesn't take tensors of shape"):  # ids take fewer places
+        again.fit(frame)

@@ -1,0 +1,81 @@
+"""Recipes of learners of tables, as values: no Spark session."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from sparkwater.conversions import TableToTensor
+from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.networks.sources import asked_arguments
+from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
+from sparkwater.ml.tables.choice import table_network
+from sparkwater.ml.tables.recipes import RECIPES
+
+
+@pytest.mark.parametrize("kind", [DeepLearningClassifier, DeepLearningRegressor])
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_of_params_and_arguments_that_there_are(kind: type[Any], name: str) -> None:
+    recipe = RECIPES[name].of(kind.kind)
+    learner = kind(recipe=name)
+    learner.check_training_params()
+    assert {param: learner.getOrDefault(param) for param in recipe.params} == recipe.params
+    assert learner.getNetwork() == recipe.network
+    assert not learner.isSet("network")
+    assert {*recipe.arguments, *recipe.names.values()} <= asked_arguments(find_network(recipe.network))
+    TableToTensor(**recipe.encoding).check_settings()
+    json.dumps(dict(recipe.arguments))
+
+
+def test_a_recipe_gives_way_to_what_is_set_and_to_another_recipe() -> None:
+    learner = DeepLearningRegressor(learningRate=0.01, recipe="h2o")
+    assert (learner.getLearningRate(), learner.getRho(), learner.getOptimizer()) == (0.01, 0.99, "adadelta")
+    other = learner.copy({learner.recipe: "realmlp"})
+    assert (other.getLearningRate(), other.getRho(), other.getOptimizer()) == (0.01, 0.9, "adamw")
+    assert (learner.getOptimizer(), learner.getRecipe()) == ("adadelta", "h2o")
+    assert other.clear(other.learningRate) is None
+    assert other.getLearningRate() == 0.2
+    assert DeepLearningClassifier().getLearningRate() == 0.04
+    assert "recipe" in inspect.signature(DeepLearningClassifier).parameters
+    assert "(default: realmlp, current: h2o)" in learner.explainParam("recipe")
+
+
+def test_h2o_s_settings_become_arguments_of_its_network() -> None:
+    learner = DeepLearningRegressor(recipe="h2o", activation="maxout_with_dropout", inputDropoutRatio=0.1)
+    assert table_network(learner, None).arguments == {
+        "hidden": [200, 200],
+        "activation": "maxout",
+        "hidden_dropouts": [0.5, 0.5],
+        "input_dropout": 0.1,
+    }
+    assert table_network(learner.setHidden([5]), None).arguments["hidden_dropouts"] == [0.5]
+    ratios = learner.setHiddenDropoutRatios([0.2]).setNetworkArguments({"initial_weights": "normal"})
+    assert table_network(ratios, None).arguments["hidden_dropouts"] == [0.2]
+    assert table_network(ratios, None).arguments["initial_weights"] == "normal"
+
+
+def test_a_table_has_no_params_of_pictures() -> None:
+    pictures, tables = ({param.name for param in kind().params} for kind in (ImageClassifier, DeepLearningClassifier))
+    assert pictures - tables == {"augmentation", "featuresCols", "imageShape", "inputMean", "inputStd"}
+    assert tables - pictures == {
+        "recipe", "inputCols", "ignoredCols", "hidden", "activation", "inputDropoutRatio", "hiddenDropoutRatios",
+    }  # fmt: skip
+
+
+def test_the_documentation_has_the_values_of_each_recipe() -> None:
+    text = (ROOT / "docs" / "deep_learning.md").read_text()
+    rows = {name: cells.split(" | ") for name, cells in re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)}
+    of_kind = [[recipe.of(kind).params for kind in ("classification", "regression")] for recipe in RECIPES.values()]
+    for name in {name for kinds in of_kind for params in kinds for name in params}:
+        shown = [[_shown(params[name]) for params in kinds] for kinds in of_kind]
+        cells = [one if one == other else f"{one}; numbers: {other}" for one, other in shown]
+        assert rows[name] == cells, f"docs/deep_learning.md: | `{name}` | {' | '.join(cells)} |"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
