@@ -117,12 +117,11 @@ SET_BY_AUTOENCODERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "networkArguments": ({"hidden": [3]}, {}),
     "noise": (0.1, {}),
     "optimizer": ("sgd", {}),
-    "sparsityBeta": (0.5, {"activation": "sigmoid", "averageActivation": 0.1}),
     "stoppingMetric": ("mse", {}),
 }
 
-#: Columns that only an autoencoder adds.
-RECONSTRUCTED = {"errorsCol", "reconstructionCol", "reconstructionErrorCol"}
+#: Columns that only an autoencoder reads and adds, and a penalty: a test of their own shows their way.
+RECONSTRUCTED = {"errorsCol", "inputCols", "reconstructionCol", "reconstructionErrorCol", "sparsityBeta"}
 
 #: By estimator: what to set.
 ESTIMATORS: dict[type[Any], dict[str, tuple[Any, dict[str, Any]]]] = {

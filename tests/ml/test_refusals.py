@@ -223,6 +223,10 @@ BAD_FOR_AUTOENCODERS = {
         ([], r"hidden=\[\]; accepted: a list of integers from 1 up"),
         ([8, 0], r"hidden=\[8, 0\]; accepted: a list of integers from 1 up"),
     ],
+    "inputCols": [
+        (["label", "missing"], "there is no column 'missing'"),
+        (["label", "label"], "label"),
+    ],
     "inputDropoutRatio": [(1.0, "inputDropoutRatio=1.0; accepted: numbers from 0 up to, not including, 1")],
     "network": [
         ("lenett", "network='lenett' is not registered; did you mean lenet"),
