@@ -15,9 +15,6 @@ OF_TWO = ("auc", "gini", "aucPr", "maxF1")
 #: Of more classes than this no areas of one against the rest are measured: each takes 32 KiB on every rank.
 MAX_RANKED = 200
 
-#: Logarithm of the highest probability whose log-odds float32 still tells from infinity.
-_ALMOST_SURE = -1e-7
-
 
 class ClassSums(Sums):
     """Sums over scored rows, each counted by its weight.
@@ -90,8 +87,8 @@ class ClassSums(Sums):
 
     def _rank(self, logarithms: torch.Tensor, labels: torch.Tensor, counts: torch.Tensor) -> None:
         """Add rows by the logarithms of their probabilities: for each class all rows, and its own."""
-        known = logarithms.clamp(max=_ALMOST_SURE)
-        bins = odds_bins(known - torch.log(-torch.expm1(known))) + self._first
+        # Of a probability of 1 they are infinite, and in the last bin.
+        bins = odds_bins(logarithms - torch.log(-torch.expm1(logarithms))) + self._first
         self._ranked.index_add_(0, bins.view(-1), counts[:, None].expand_as(bins).reshape(-1))
         self._own.index_add_(0, bins.gather(1, labels[:, None])[:, 0], counts)
 
