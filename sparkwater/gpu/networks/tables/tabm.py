@@ -14,6 +14,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.registry import register_network
 from sparkwater.gpu.networks.tables.embeddings import PiecewiseLinearEmbedding
 from sparkwater.gpu.networks.tables.inputs import TableInput
+from sparkwater.gpu.networks.tables.layers import ScheduledDropout
 from sparkwater.gpu.networks.treatment import Treatment
 
 #: Means of the members when scoring: of their outputs, or of the probabilities that softmax makes of these.
@@ -128,6 +129,6 @@ def tabm(
             table.blank_spares(layer.weight)
         network.add_module(f"fc{place}", layer)
         network.add_module(f"relu{place}", nn.ReLU())
-        network.add_module(f"dropout{place}", nn.Dropout(dropout))
+        network.add_module(f"dropout{place}", ScheduledDropout(dropout, "constant"))
     network.add_module(f"fc{len(hidden) + 1}", MembersOutput(members, hidden[-1], outputs, average))
     return network
