@@ -215,6 +215,10 @@ def test_the_most_frequent_levels_stay_of_a_column_with_many(spark: SparkSession
     report = model.report.columns[0]
     assert (report.levels, report.known, report.rare) == (1002, 2, 1 / 3)
     assert np.bincount(tensors(model.transform(frame))[:, 0].astype(int)).tolist() == [0, 1000, 1000, 1000]
+    later = frame.union(spark.createDataFrame([(None,), ("a",), ("c",), ("c",)], "city string"))
+    assert [row.asDict() for row in model.countUnknown(later).collect()] == [
+        {"name": "city", "rows": 3004, "missing": 1, "unknown": 1002}
+    ]
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field, tensor_spec
 from sparkwater.conversions.stages.executor_functions import executor_function
+from sparkwater.conversions.tables.encoding.categories import MISSING, RARE, CategoryColumn
 from sparkwater.conversions.tables.encoding.column import FittedColumn
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder
 from sparkwater.conversions.tables.encoding.numbers import TensorColumn
@@ -52,6 +53,34 @@ def checked_rows(frame: DataFrame, encoder: TableEncoder) -> Column:
     columns = [_handed_over(frame, column) for column in encoder.columns]
     encode = executor_function(_encode(encoder), CHECKED_TENSOR, pd.DataFrame, encoder.spec.nbytes)
     return encode(F.struct(*columns))
+
+
+def unknown_categories(frame: DataFrame, encoder: TableEncoder) -> DataFrame:
+    """Return how many rows lack a category, or have a rare or unseen one; no job runs before the result is read.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        A row for each column of categories: ``name``, ``rows``, ``missing``, ``unknown``.
+
+    Raises
+    ------
+    SchemaError
+        If a column isn't there, or is of another kind than in training.
+    """
+    columns = [column for column in encoder.columns if isinstance(column, CategoryColumn)]
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            ids = [column.find_ids(batch.column(place)) for place, column in enumerate(columns)]
+            counts = [[len(found), int((found == MISSING).sum()), int((found == RARE).sum())] for found in ids]
+            arrays = [pa.array([column.name for column in columns], pa.string())]
+            arrays += [pa.array(values, pa.int64()) for values in np.array(counts, np.int64).reshape(-1, 3).T]
+            yield pa.RecordBatch.from_arrays(arrays, ["name", "rows", "missing", "unknown"])
+
+    given = frame.select(*(_handed_over(frame, column) for column in columns))
+    parts = given.mapInArrow(count, "name string, rows bigint, missing bigint, unknown bigint")
+    return parts.groupBy("name").agg(*(F.sum(name).alias(name) for name in ("rows", "missing", "unknown")))
 
 
 def _handed_over(frame: DataFrame, column: FittedColumn) -> Column:

@@ -17,7 +17,7 @@ from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, fields_of, setting
 from sparkwater.conversions.stages.spark_params import HasInputCols, HasOutputCol
 from sparkwater.conversions.stages.tensor_stages import MakesTensors, free_output
-from sparkwater.conversions.tables.checked import checked_rows
+from sparkwater.conversions.tables.checked import checked_rows, unknown_categories
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder, TableLayout
 from sparkwater.conversions.tables.fitting import fit_table
 from sparkwater.conversions.tables.inputs import check_columns, form_of, input_column
@@ -197,6 +197,21 @@ class TableToTensorModel(Model, HasTableOutputCol, MakesTensors):
         """Return what became of each column: a row for each, with the fields of `ColumnReport`."""
         rows = [tuple(asdict(column).values()) for column in self.report.columns]
         return SparkSession.active().createDataFrame(rows, _REPORT)
+
+    def countUnknown(self, dataset: DataFrame) -> DataFrame:
+        """Return how many rows lack a category, or have a rare or unseen one; a job runs when it is read.
+
+        Returns
+        -------
+        pyspark.sql.DataFrame
+            A row for each column of categories: ``name``, ``rows``, ``missing``, ``unknown``.
+
+        Raises
+        ------
+        SchemaError
+            If a column isn't there, or is of another kind than in training.
+        """
+        return unknown_categories(dataset, self.encoder)
 
     def _save_more(self, folder: NewFolder) -> None:
         folder.write_json("encoder.json", self.encoder.to_dict())

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkwater.conversions.tables.statistics.columns import InputColumn
-from sparkwater.conversions.tables.statistics.levels import FrequentLevels, LevelCounter
+from sparkwater.conversions.tables.statistics.levels import PIECE_BYTES, PIECE_ROWS, FrequentLevels, LevelCounter
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
 
@@ -81,16 +81,14 @@ def merge_sketches(batches: Batches, most: int, least: int) -> Iterator[pa.Recor
     most, least : int
         The most levels of a column, and the rows that each needs.
     """
-    sketches: dict[Place, NumberSketch] = {}
+    sketches: Sketches = {}
     levels: dict[int, FrequentLevels] = {}
-    for batch in batches:
-        for place, content in _statistics(batch):
+    for some in _gathered(batches):
+        for place, content in _statistics(some):
             sketch = NumberSketch.from_bytes(content)
             sketches[place] = sketches[place].merged(sketch) if place in sketches else sketch
-        counts = pa.Table.from_batches([batch.filter(batch.column("statistics").is_null())])
-        for column in pc.unique(counts["column"]).to_pylist():
-            found = levels.setdefault(column, FrequentLevels(most, least))
-            found.add(counts.filter(pc.equal(counts["column"], column)))
+        for column, counts in _by_column(some):
+            levels.setdefault(column, FrequentLevels(most, least)).add(counts)
     for column, found in levels.items():
         top = found.top()
         numbers = pa.array(np.full(len(top), column, np.int32))
@@ -103,16 +101,14 @@ def merge_sketches(batches: Batches, most: int, least: int) -> Iterator[pa.Recor
 def read_sketches(found: pa.Table, columns: Sequence[InputColumn]) -> tuple[Sketches, dict[int, FrequentLevels]]:
     """Return the sketches and frequent levels that `merge_sketches` yielded."""
     sketches: Sketches = {}
-    counts = found.filter(pc.is_null(found["statistics"]))
     levels: dict[int, FrequentLevels] = {}
-    for batch in found.to_batches():
-        for (column, entry), content in _statistics(batch):
-            if column >= 0 and columns[column].role == "category":
-                present, missing, different = np.frombuffer(content, np.int64).tolist()
-                kept = counts.filter(pc.equal(counts["column"], column))
-                levels[column] = FrequentLevels.of(present, missing, different, kept)
-            else:
-                sketches[column, entry] = NumberSketch.from_bytes(content)
+    kept = dict(_by_column(found))
+    for (column, entry), content in _statistics(found):
+        if column >= 0 and columns[column].role == "category":
+            present, missing, different = np.frombuffer(content, np.int64).tolist()
+            levels[column] = FrequentLevels.of(present, missing, different, kept.get(column, found.slice(0, 0)))
+        else:
+            sketches[column, entry] = NumberSketch.from_bytes(content)
     return sketches, levels
 
 
@@ -143,7 +139,7 @@ def merge_spreads(batches: Batches) -> Iterator[pa.RecordBatch]:
     """Yield the merged counts and sums of each column's entry."""
     merged: dict[Place, bytes] = {}
     for batch in batches:
-        for place, content in _statistics(batch):
+        for place, content in _statistics(pa.Table.from_batches([batch])):
             merged[place] = NumberSpread.sum_bytes(merged[place], content) if place in merged else content
     yield from _as_bytes(merged)
 
@@ -151,17 +147,40 @@ def merge_spreads(batches: Batches) -> Iterator[pa.RecordBatch]:
 def read_spreads(found: pa.Table, empty: Mapping[Place, NumberSpread]) -> Spreads:
     """Return the spreads that `merge_spreads` yielded."""
     spreads = dict(empty)
-    for batch in found.to_batches():
-        for place, content in _statistics(batch):
-            spreads[place] = spreads[place].from_bytes(content)
+    for place, content in _statistics(found):
+        spreads[place] = spreads[place].from_bytes(content)
     return spreads
 
 
-def _statistics(batch: pa.RecordBatch) -> Iterator[tuple[Place, bytes]]:
-    given = batch.filter(batch.column("statistics").is_valid())
-    for row in range(given.num_rows):
-        place = given.column("column")[row].as_py(), given.column("entry")[row].as_py()
-        yield place, given.column("statistics")[row].as_py()
+def _gathered(batches: Batches) -> Iterator[pa.Table]:
+    """Yield batches together, `PIECE_ROWS` rows at a time: each table is taken apart by column."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        held.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows > PIECE_ROWS or size > PIECE_BYTES:
+            yield pa.Table.from_batches(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _statistics(found: pa.Table) -> Iterator[tuple[Place, bytes]]:
+    """Yield the statistics in `FOUND`."""
+    given = found.filter(pc.is_valid(found["statistics"]))
+    for batch in given.to_batches():
+        places = zip(batch.column("column").to_pylist(), batch.column("entry").to_pylist(), strict=True)
+        for place, content in zip(places, batch.column("statistics"), strict=True):
+            yield place, content.as_py()
+
+
+def _by_column(found: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the counts of levels in `FOUND`, column by column."""
+    counts = found.filter(pc.is_null(found["statistics"])).sort_by("column")
+    columns, starts = np.unique(counts["column"].to_numpy(), return_index=True)
+    for column, start, stop in zip(columns.tolist(), starts, [*starts[1:], len(counts)], strict=True):
+        yield column, counts.slice(start, stop - start)
 
 
 def _counted(counts: pa.Table) -> Iterator[pa.RecordBatch]:
