@@ -174,7 +174,7 @@ def test_unknown_levels_count_as_rare_and_nulls_as_missing(numbers, others) -> N
 
 
 def test_it_is_chosen_by_cross_validation_in_a_pipeline(frame, others, tmp_path) -> None:
-    network = classifier(labelCol="number", inputCols=None, ignoredCols=["id", "kind", "price", "later"], epochs=6)
+    network = classifier(labelCol="number", inputCols=None, ignoredCols=["id", "kind", "price", "later"])
     grid = ParamGridBuilder().addGrid(network.hidden, [[8]]).build()
     search = CrossValidator(
         estimator=Pipeline(stages=[network]),

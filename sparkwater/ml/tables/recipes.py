@@ -95,12 +95,11 @@ TABM = TableRecipe(
         "learningRate": 0.002,
         "weightDecay": 0.0003,
         "batchSize": 256,
-        "epochs": 60.0,
         "stoppingRounds": 8,
     },
     kinds={
-        "classification": Alternative({"average": "probabilities"}),
-        "regression": Alternative({"average": "outputs"}),
+        "classification": Alternative({"average": "probabilities"}, {"epochs": 40.0}),
+        "regression": Alternative({"average": "outputs"}, {"epochs": 20.0}),
     },
 )
 
@@ -120,7 +119,7 @@ H2O = TableRecipe(
         "rho": 0.99,
         "epsilon": 1e-8,
         "weightDecay": 0.0,
-        "batchSize": 32,
+        "batchSize": 8,
         "epochs": 10.0,
         "stoppingRounds": 5,
     },

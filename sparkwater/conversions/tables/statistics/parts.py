@@ -179,7 +179,7 @@ def _by_column(found: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """Yield the counts of levels in `FOUND`, column by column."""
     counts = found.filter(pc.is_null(found["statistics"])).sort_by("column")
     columns, starts = np.unique(counts["column"].to_numpy(), return_index=True)
-    for column, start, stop in zip(columns.tolist(), starts, [*starts[1:], len(counts)], strict=True):
+    for column, start, stop in zip(columns.tolist(), starts, np.append(starts, len(counts))[1:], strict=True):
         yield column, counts.slice(start, stop - start)
 
 
