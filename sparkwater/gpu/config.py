@@ -30,13 +30,13 @@ class TrainConfig:
     warmup_epochs, annealing, decay_epochs, decay_factor : float
         See `sparkwater.gpu.training.schedules.learning_rate`.
     l1, l2, max_norm, clip_norm, clip_value : float
-        See `sparkwater.gpu.training.regularization`; 0 for none.
+        See `sparkwater.gpu.training.regularizers.penalties`; 0 for none.
     virtual_adversarial_radius : float
-        See `sparkwater.gpu.training.adversarial`; 0 for none.
+        See `sparkwater.gpu.training.regularizers.adversarial`; 0 for none.
     weight_averaging : float
-        Decay of `sparkwater.gpu.training.weight_average.WeightAverage`; 0 for none.
+        Decay of `sparkwater.gpu.training.regularizers.weight_average.WeightAverage`; 0 for none.
     average_activation, sparsity_beta : float
-        See `sparkwater.gpu.training.sparsity`; 0 for none.
+        See `sparkwater.gpu.training.regularizers.sparsity`; 0 for none.
     augmentation : tuple
         Steps of `sparkwater.gpu.rows.augmentation`; none by default.
     head_multiplier : float

@@ -19,7 +19,7 @@ from sparkwater.gpu.networks.sources import asked_arguments
 from sparkwater.gpu.rows.scaling import is_scaled
 from sparkwater.gpu.tasks import ReconstructionTask
 from sparkwater.gpu.training.loss_quantile import LOSS_QUANTILE
-from sparkwater.gpu.training.sparsity import bounded_layers
+from sparkwater.gpu.training.regularizers.sparsity import bounded_layers
 from sparkwater.ml.autoencoder_model import AutoEncoderModel
 from sparkwater.ml.columns.features import encoded_features, resolve_features, table_features
 from sparkwater.ml.columns.unlabelled import RowCount, count_rows

@@ -18,7 +18,7 @@ from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.seeding import derive_seed
 from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
-from sparkwater.gpu.training.adversarial import PROBE, Adversary
+from sparkwater.gpu.training.regularizers.adversarial import PROBE, Adversary
 from sparkwater.gpu.training.step import StepId, Stepper
 
 ROWS = 12

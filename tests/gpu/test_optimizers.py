@@ -9,7 +9,7 @@ from torch.nn import functional
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.optimizers import make_optimizer, set_step
-from sparkwater.gpu.training.regularization import limit_norms, shape_gradients
+from sparkwater.gpu.training.regularizers.penalties import limit_norms, shape_gradients
 
 SHAPE, CLASSES = (1, 16, 16), 4
 

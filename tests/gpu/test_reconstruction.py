@@ -26,7 +26,7 @@ from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ReconstructionTask, task_from_dict
 from sparkwater.gpu.training.loss_quantile import LOSS_QUANTILE, quantile
-from sparkwater.gpu.training.sparsity import Sparsity
+from sparkwater.gpu.training.regularizers.sparsity import Sparsity
 
 CPU = torch.device("cpu")
 

@@ -23,6 +23,7 @@ from sparkwater.gpu.tasks import (
     MultiLabelTask,
     OrdinalTask,
     QuantilesTask,
+    ReconstructionTask,
     RegressionTask,
     Task,
     task_from_dict,
@@ -44,6 +45,7 @@ ALL: list[Task] = [
     QuantilesTask((0.1, 0.5, 0.75), center=0.7, scale=2.5),
     OrdinalTask((0.0, 3.0, 4.0)),
     OrdinalTask(("low", "high"), beginning=(0.5,)),
+    ReconstructionTask(numbers=3, categories=(4, 2), flags=(1,), threshold=0.5),
 ]
 EACH = pytest.mark.parametrize("task", ALL, ids=str)
 
@@ -65,6 +67,9 @@ def scored(task: Task, rows: int, seed: int = 0) -> Scored:
         targets = torch.randint(0, len(task.classes), shape, generator=generator)
     elif isinstance(task, MultiLabelTask):
         targets = torch.rand(shape, generator=generator) > 0.5
+    elif isinstance(task, ReconstructionTask):
+        ids = [torch.randint(0, count, (rows,), generator=generator) for count in (2, 2, 2, *task.categories)]
+        targets = torch.stack(ids, dim=1).float()
     else:
         targets = torch.randint(int(getattr(task, "least", 0.0) > 0), 9, shape, generator=generator).double()
     return Scored(outputs, targets, torch.randint(1, 8, (rows,), generator=generator).double() / 4)
@@ -99,12 +104,14 @@ def test_a_damaged_task_is_refused(task: Task) -> None:
     whole = json.loads(json.dumps(task.to_dict()))
     for name in whole:
         without = {key: value for key, value in whole.items() if key != name}
-        if name in ("kind", "classes", "distribution", "quantiles"):
+        if name in ("kind", "classes", "distribution", "quantiles", "numbers"):
             with pytest.raises((ValueError, TypeError, KeyError)):
                 task_from_dict(without)
         else:
             task_from_dict(without)  # a field that a later version adds has its default
         damages: list[Any] = [{}, None, "damaged", [[]], [None], math.nan, math.inf]
+        if name == "threshold":
+            damages.remove(None)  # no threshold
         for damaged in damages if name == "center" else [*damages, -1.0]:
             with pytest.raises((ValueError, TypeError, KeyError, CheckpointError)):
                 task_from_dict({**whole, name: damaged})
@@ -124,7 +131,7 @@ def test_classes_that_are_not_sorted_and_different_are_refused(kind: str, classe
 
 def test_a_task_of_another_version_is_named() -> None:
     with pytest.raises(
-        CheckpointError, match=r"learned the task 'ranking'; this process knows classification, multilabel, reg"
+        CheckpointError, match=r"learned the task 'ranking'; this process knows classification, multilabel, ordinal,"
     ):
         task_from_dict({"kind": "ranking", "weights": [1]})
 

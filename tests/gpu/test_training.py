@@ -220,7 +220,8 @@ def test_held_out_rows_have_no_part_in_training_and_are_scored_as_they_are(kind:
     found = validated.history[-1].validation
     assert found is not None
     sums = job.task.sums(torch.device("cpu"))
-    sums.add(logits, rows.targets, None)
+    targets = job.task.targets_of(validated.scaling.apply(rows.features), rows.targets)
+    sums.add(logits, targets, None)
     expected = sums.metrics()
     assert found.keys() == expected.keys()
     for name, value in expected.items():

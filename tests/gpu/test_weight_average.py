@@ -16,7 +16,7 @@ from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.held import load_rows
-from sparkwater.gpu.training.weight_average import WeightAverage
+from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
 
 DECAY, ROWS = 0.8, 24
 

@@ -47,8 +47,11 @@ class ReconstructionTask(Task):
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        tuples = isinstance(self.categories, tuple) and isinstance(self.flags, tuple)
         counts = (self.numbers, *self.categories)
-        if min(counts) < 0 or not any(counts) or not all(0 <= place < self.numbers for place in self.flags):
+        whole = tuples and all(isinstance(count, int) for count in (*counts, *self.flags))
+        flags_fit = all(0 <= place < self.numbers for place in self.flags)
+        if not whole or min(counts) < 0 or not any(counts) or not flags_fit:
             raise ValueError(f"{self.numbers!r} numbers, categories {self.categories!r} and flags {self.flags!r}")
         if self.threshold is not None and not 0 <= self.threshold < math.inf:
             raise ValueError(f"threshold {self.threshold!r} is no reconstruction error")

@@ -96,7 +96,7 @@ class AutoEncoderParams(PictureTrainingParams):
     sparsityBeta: Setting[float] = setting(
         0.0,
         "weight of the penalty on mean activations of a global batch that aren't averageActivation, as H2O's "
-        "sparsity_beta; for bounded activations. See sparkwater.gpu.training.sparsity",
+        "sparsity_beta; for bounded activations. See sparkwater.gpu.training.regularizers.sparsity",
         accepts=at_least(0),
         field="sparsity_beta",
     )

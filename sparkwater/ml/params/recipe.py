@@ -132,14 +132,14 @@ class RecipeParams(Settings):
         0.0,
         "virtual adversarial training (Miyato, Maeda, Koyama and Ishii 2018): predictions are kept from changing "
         "within this Euclidean distance of each row, in units of the scaled inputs; 0 for none. A step takes about "
-        "three times as long. See sparkwater.gpu.training.adversarial",
+        "three times as long. See sparkwater.gpu.training.regularizers.adversarial",
         accepts=at_least(0),
         field="virtual_adversarial_radius",
     )
     weightAveraging: Setting[float] = setting(
         0.0,
         "decay of a moving average of the weights from step to step, such as 0.998; 0 for none. The averaged network "
-        "is the one that is validated and kept. See sparkwater.gpu.training.weight_average",
+        "is the one that is validated and kept. See sparkwater.gpu.training.regularizers.weight_average",
         accepts=between(0, 1),
         field="weight_averaging",
     )
