@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def unknown_categories(frame: DataFrame, encoder: TableEncoder) -> DataFrame:
     """
     columns = [column for column in encoder.columns if isinstance(column, CategoryColumn)]
 
-    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             ids = [column.find_ids(batch.column(place)) for place, column in enumerate(columns)]
             counts = [[len(found), int((found == MISSING).sum()), int((found == RARE).sum())] for found in ids]
