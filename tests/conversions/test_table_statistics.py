@@ -79,6 +79,11 @@ def test_sketches_of_parts_in_any_order_are_the_sketch_of_all_rows(parts, random
     assert whole.finite + whole.missing + whole.infinite == sum(map(len, parts))
 
 
+def test_minus_zero_is_zero() -> None:
+    found = sketch([0.0, -0.0, -0.0])
+    assert (found.values.tolist(), found.counts.tolist()) == ([0.0], [3])
+
+
 def test_a_sketch_samples_values_without_regard_to_their_size() -> None:
     values = np.arange(100_000.0)
     sample = sketch(values, 1000).values
