@@ -129,7 +129,7 @@ def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_l
     reads, recorder = LevelOneInput(("mean",), found.task, "none", ("id", "x")), Recorder()
     recorder.featuresCol = Param(recorder, "featuresCol", "the vector")
     # With as many partitions as the meta-learner reads, Spark sorts the rows for its join anyway.
-    with saying(spark, "spark.sql.shuffle.partitions", "3"):
+    with saying(spark, "spark.sql.shuffle.partitions", "3"), saying(spark, "spark.sql.adaptive.enabled", "false"):
         fit_meta_learner(found, reads, recorder, 1)
     assert sum(map(len, recorder.seen)) == 40
     assert all(part == sorted(part) and len(part) > 5 for part in recorder.seen)
