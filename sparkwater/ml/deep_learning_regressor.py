@@ -25,6 +25,11 @@ class DeepLearningRegressor(RegressorColumns, RegressorParams, TableLearner[Deep
     kind = "regression"
     model_type = DeepLearningRegressorModel
 
+    def check_labels(self, schema: StructType) -> None:
+        """Refuse labels that are no numbers, and two output columns of one name; see `RegressorParams`."""
+        self.check_output_columns()
+        super().check_labels(schema)
+
     def usable_labels(self, schema: StructType) -> Column:
         """Return whether a row has a label that the distribution admits."""
         return usable_labels(schema, self.getLabelCol(), RegressionTask(self.getDistribution()).least)
