@@ -32,15 +32,15 @@ from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.optimizers import make_optimizer
+from sparkwater.gpu.training.regularizers.sparsity import Sparsity
+from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
 from sparkwater.gpu.training.resume import Checkpoints, capture, restore
 from sparkwater.gpu.training.schedules import Length
-from sparkwater.gpu.training.regularizers.sparsity import Sparsity
 from sparkwater.gpu.training.state import CALLBACKS, EPOCHS, MAX_RUNTIME, STOPPING_ROUNDS, TrainingState
 from sparkwater.gpu.training.step import EXTRA, StepId, Stepper
 from sparkwater.gpu.training.stopping import Best, has_converged
 from sparkwater.gpu.training.timings import Stopwatch
 from sparkwater.gpu.training.validation import score_rows
-from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 

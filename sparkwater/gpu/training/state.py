@@ -9,8 +9,8 @@ import torch
 from sparkwater.gpu.records import EpochRecord, Progress
 from sparkwater.gpu.tasks import Sums
 from sparkwater.gpu.training.flat_parameters import FlatParameters
-from sparkwater.gpu.training.stopping import Best
 from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
+from sparkwater.gpu.training.stopping import Best
 
 #: What ended a training: all epochs were done, or the Param of this name said so.
 EPOCHS, STOPPING_ROUNDS, MAX_RUNTIME, CALLBACKS = "epochs", "stoppingRounds", "maxRuntimeSecs", "callbacks"

@@ -20,14 +20,14 @@ from sparkwater.gpu.rows.augmentation import augment
 from sparkwater.gpu.rows.held import Batch
 from sparkwater.gpu.seeding import derive_seed, seed_generators
 from sparkwater.gpu.tasks import Task
-from sparkwater.gpu.training.regularizers.adversarial import Adversary
 from sparkwater.gpu.training.batch_statistics import copied_buffers, stored_statistics
 from sparkwater.gpu.training.gradients import GradientSum
 from sparkwater.gpu.training.members import mean_of_members, member_losses, with_offsets
 from sparkwater.gpu.training.optimizers import set_step
+from sparkwater.gpu.training.regularizers.adversarial import Adversary
 from sparkwater.gpu.training.regularizers.penalties import limit_norms, shape_gradients
-from sparkwater.gpu.training.schedules import Length, learning_rate, momentum, weight_decay
 from sparkwater.gpu.training.regularizers.sparsity import Sparsity
+from sparkwater.gpu.training.schedules import Length, learning_rate, momentum, weight_decay
 from sparkwater.gpu.training.state import TrainingState
 
 #: Numbers that travel with the gradients: the sum of the losses, the rows, and whether rank 0 has no more time.
