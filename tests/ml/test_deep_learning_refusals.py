@@ -65,6 +65,7 @@ def no_jobs(spark, model):
         ({"labelCol": "kind"}, SchemaError, "labelCol='kind' is string; accepted: numbers"),
         ({"idCol": "missing"}, SchemaError, "there is no column 'missing'"),
         ({"numWorkers": 9}, ConfigurationError, "numWorkers=9"),
+        ({"quantilesCol": "prediction"}, ConfigurationError, "quantilesCol='prediction', as predictionCol is"),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")
