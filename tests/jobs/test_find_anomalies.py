@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Points of a line in twelve dimensions, and three others that are off it."""
     path, generator = tmp_path_factory.mktemp("anomalies"), np.random.default_rng(2)
     along = np.outer(generator.normal(size=200), np.linspace(1, 2, 12)) + generator.normal(size=(200, 12)) / 50
-    off = generator.normal(size=(3, 12)) * 3
+    off = generator.normal(size=(3, 12)) * 30
     for name, rows in (("known", along), ("new", np.vstack([along[:20], off]))):
         names = [f"{name}-{row}" for row in range(len(rows))]
         table = pa.table(

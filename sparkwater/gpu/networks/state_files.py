@@ -154,7 +154,7 @@ def fit_body(state: dict[str, torch.Tensor], network: nn.Module, head: str, sour
     if not taken:
         first = next(iter(layers), "")
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in layers.get(first, {}).items())
-        theirs = ", ".join(f"{name} {list(value.shape)}" for name, value in list(state.items())[:_LISTED])
+        theirs = ", ".join(f"{name} {list(value.shape)}" for name, value in sorted(state.items())[:_LISTED])
         raise ConfigurationError(
             f"the network begins with {shapes}, and {source} with {theirs}; accepted: a network whose first layers "
             "have the same names and shapes"
