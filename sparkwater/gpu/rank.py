@@ -195,10 +195,11 @@ def _train(
     if job.config.epochs:
         services = replace(context, checkpoints=checkpoints)
         state = train(compute, data, job.task, place, job.config, communicator, services, job.beginning.head)
+    scoring = replace(compute, precision="float32")
     with clock.part("validation"):
         if job.config.calibrate and data.held_out is not None:
-            calibration = fit_temperature(compute, data.held_out, job.task, communicator)
-        measured = _measure(job, compute, data, place, communicator)
+            calibration = fit_temperature(scoring, data.held_out, job.task, communicator)
+        measured = _measure(job, scoring, data, place, communicator)
     with clock.part("finish"):
         weights = dump_weights(network)
     resumed_at = checkpoints.last.steps if checkpoints.last else 0
@@ -208,11 +209,10 @@ def _train(
 def _measure(
     job: RankJob, compute: Compute, data: RankData, place: Place, communicator: Communicator
 ) -> dict[str, float]:
-    """Return the quantile of losses that the job asks for, by the network as it scores: in single precision."""
+    """Return the quantile of losses that the job asks for."""
     if job.loss_quantile is None:
         return {}
-    scoring = replace(compute, precision="float32")
-    return {LOSS_QUANTILE: loss_quantile(job.loss_quantile, scoring, data, job.task, place, communicator)}
+    return {LOSS_QUANTILE: loss_quantile(job.loss_quantile, compute, data, job.task, place, communicator)}
 
 
 def _build(job: RankJob) -> nn.Module:

@@ -28,7 +28,7 @@ from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.params.autoencoder import AutoEncoderParams, ReconstructionColumns
 from sparkwater.ml.tables.choice import identity_scaling
 from sparkwater.ml.tables.encoding import columns_of, fit_encoder, flag_places, input_columns
-from sparkwater.ml.warm_start import check_image_shape, warm_start_of
+from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_start_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -104,9 +104,28 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
             )
         return ReconstructionTask(spec.size)
 
+    def _fit(self, dataset: DataFrame) -> AutoEncoderModel:
+        learner: AutoEncoder = self.copy()
+        if self.getWarmStart() is not None and self.getInputCols() is None:
+            start = warm_start_of(dataset.sparkSession, self)
+            if start.encoder is not None:  # rows are told apart by its columns
+                learner._set(inputCols=columns_of(start.encoder))
+        return super(AutoEncoder, learner)._fit(dataset)
+
+    def _check_table_params(self) -> None:
+        """Refuse Params that are for pictures, or for features columns, beside ``inputCols``."""
+        for name in ("augmentation", "inputMean", "imageShape", "pretrainedAutoencoder"):
+            if self.isSet(name) and self.getOrDefault(name):
+                raise ConfigurationError(
+                    f"{name} and inputCols={self.getInputCols()!r} are both set; {name} is for features columns, so "
+                    "clear one of them (an autoencoder of columns goes on from another one by warmStart)"
+                )
+
     def _refuse(self, dataset: DataFrame) -> NetworkChoice:
         self.check_settings()
         self.check_shape_params()
+        if self.getInputCols():
+            self._check_table_params()
         choice = super()._refuse(dataset)
         if self.getSparsityBeta():
             task, features = self._task(choice.features), choice.features
@@ -120,6 +139,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
             start = warm_start_of(spark, self)
             check_image_shape(start, self.getImageShape())
             features = start.features(schema, self.getFeaturesCols())
+            self._check_columns_of(start)
             return go_on(start, features, self, start.identity.task.outputs)
         if self.getInputCols():
             features = table_features(schema, input_columns(schema, self.getInputCols(), ()))
@@ -134,6 +154,18 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         if self.getAugmentation() and len(spec.shape) != 3:
             raise ConfigurationError(f"augmentation is for one column of pictures; the features are {spec}")
         return begin(spark, network, features, self, self.given_scalings(spec), self._task(features).outputs)
+
+    def _check_columns_of(self, start: WarmStart) -> None:
+        """Refuse other columns than those of the network to go on from."""
+        asked, own, tried = self.getInputCols(), list[str](), list[str]()
+        if start.encoder is not None:
+            own, tried = columns_of(start.encoder), [column.name for column in start.encoder.report.columns]
+        if asked and asked not in (own, tried):
+            learned = f"the columns {own}" if own else "a features column"
+            raise ConfigurationError(
+                f"inputCols={asked!r}, but {start.source} was trained on {learned}; a warm start keeps them: leave "
+                "inputCols unset"
+            )
 
     def _table_network(self, task: ReconstructionTask) -> NetworkEntry:
         """Return the network for rows of a table, whose layout goes to a factory that asks for it."""

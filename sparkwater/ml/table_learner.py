@@ -18,7 +18,7 @@ from sparkwater.ml.network_learner import M, NetworkLearner
 from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
 from sparkwater.ml.tables.encoding import columns_of, fit_encoder, input_columns, number_features, usable_labels
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
-from sparkwater.ml.tables.recipes import PLAIN
+from sparkwater.ml.tables.recipes import PLAIN, RECIPES
 from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -47,10 +47,31 @@ class TableLearner(TableParams, NetworkLearner[M]):
 
     def _fit(self, dataset: DataFrame) -> M:
         learner: TableLearner[M] = self.copy()
+        learner._take_recipe_of_start(dataset)
         if not learner.getFeaturesCol() and learner.getInputCols() is None:
             learner._set(inputCols=learner._default_columns(dataset))
         logger.info("recipe %s, which sets %s", learner.getRecipe(), learner._choices())
         return super(TableLearner, learner)._fit(dataset)
+
+    def _take_recipe_of_start(self, dataset: DataFrame) -> None:
+        """Make the recipe of a warm start's network the default: another's rates could undo what it learned."""
+        if self.getWarmStart() is None:
+            return
+        network = warm_start_of(dataset.sparkSession, self).identity.name
+        recipe = next((name for name, one in RECIPES.items() if one.of(self.kind).network == network), None)
+        if recipe is not None:
+            self._setDefault(recipe=recipe)
+            self._take_defaults()
+
+    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+        choice = super()._refuse(dataset)
+        if self.getLabelCol() in [field.name for field in choice.features.inputs]:
+            raise ConfigurationError(
+                f"labelCol={self.getLabelCol()!r} is among the columns to learn from, "
+                f"{[field.name for field in choice.features.inputs]!r}: a network would read the label off; accepted: "
+                "inputCols without it, and a warmStart or pretrainedAutoencoder that learned without it"
+            )
+        return choice
 
     def _default_columns(self, dataset: DataFrame) -> list[str]:
         """Return the columns to learn from where the user names none."""

@@ -52,6 +52,14 @@ def test_each_parameter_learns_at_its_own_rate() -> None:
         torch.testing.assert_close(change, torch.full_like(change, expected(name)[0]), rtol=1e-3, atol=1e-3, msg=name)
 
 
+def test_penalties_are_for_weights_that_may_decay() -> None:
+    network = build_network(find_network("tabm", {"numbers": 5, "hidden": [8], "members": 3}), (5,), 2, 1)
+    kernels = {id(kernel) for kernel in FlatParameters(network, extra=2).kernels}
+    names = {name for name, parameter in network.named_parameters() if id(parameter) in kernels}
+    assert any(name.endswith("weight") for name in names)
+    assert not [name for name in names if name.endswith(("bias", "factors"))], names
+
+
 def test_biases_do_not_decay() -> None:
     network = built()
     before = copy.deepcopy(network.state_dict())

@@ -371,5 +371,19 @@ def test_a_table_s_autoencoder_goes_on_from_itself(of_table, table) -> None:
     warm = AutoEncoder(inputCols=COLUMNS, warmStart=of_table, epochs=0).fit(table)
     assert warm.weights == of_table.weights
     assert warm.entries == of_table.entries
+    # Without inputCols they are the model's, by which rows to validate on are chosen.
+    held_out = AutoEncoder(warmStart=of_table, epochs=1, validationFraction=0.2).fit(table)
+    assert held_out.getInputCols() == of_table.getInputCols()
+    assert held_out.summary.records[0].validation is not None
+    for params, message in (
+        (
+            {"inputCols": ["x"], "warmStart": of_table},
+            r"inputCols=\['x'\], but the model of warmStart was trained on the",
+        ),
+        ({"inputCols": COLUMNS, "pretrainedAutoencoder": of_table}, "pretrainedAutoencoder and inputCols=.* both set"),
+        ({"inputCols": COLUMNS, "augmentation": [{"name": "flip"}]}, "augmentation and inputCols=.* both set"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            AutoEncoder(**params).fit(table)
     with pytest.raises(ConfigurationError, match="network='conv_autoencoder' doesn't take tensors"):
         AutoEncoder(inputCols=COLUMNS, network="conv_autoencoder").fit(table)

@@ -22,7 +22,7 @@ def frame():
 @pytest.fixture(scope="module")
 def model(frame):
     learner = DeepLearningRegressor(recipe="mlp", hidden=[4], labelCol="price", inputCols=INPUTS, epochs=0)
-    return learner.fit(frame)
+    return learner.fit(frame.withColumn("features", F.lit("Spark ML's usual name, of a column with no part in this")))
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def no_jobs(spark, model):
     ("params", "error", "message"),
     [
         ({"inputCols": ["missing"]}, SchemaError, "there is no column 'missing'"),
+        ({"inputCols": ["size", "price"]}, ConfigurationError, "labelCol='price' is among the columns to learn from"),
         ({"inputCols": []}, ConfigurationError, "there are no input columns"),
         ({"inputCols": ["size", "size"]}, ConfigurationError, "inputCols names 'size' twice"),
         ({"inputCols": ["map"]}, SchemaError, "column 'map' is map<string,double>; accepted: numbers"),
@@ -73,6 +74,12 @@ def test_what_can_be_known_is_refused_before_any_job(frame, params: dict[str, An
     rows = frame.withColumn("map", F.create_map("colour", "size"))
     with pytest.raises(error, match=message):
         DeepLearningRegressor(**{"labelCol": "price", "startTimeout": 1, **params}).fit(rows)
+
+
+def test_a_warm_start_keeps_the_recipe_of_its_network(frame, model) -> None:
+    again = DeepLearningRegressor(labelCol="price", warmStart=model, epochs=0).fit(frame)
+    assert again.summary.resolved["recipe"] == model.summary.resolved["recipe"] == "mlp"
+    assert again.getInputCols() == model.getInputCols()
 
 
 @pytest.mark.usefixtures("no_jobs")

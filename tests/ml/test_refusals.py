@@ -368,6 +368,13 @@ def test_params_that_do_not_go_with_several_labels_a_row(spark, params, message)
         ImageClassifier(**params).fit(tensor_frame(spark, 4).withColumn("label", F.array("label")))
 
 
+@pytest.mark.usefixtures("no_jobs")
+def test_a_temperature_and_offsets_do_not_go_together(spark):
+    learner = ImageClassifier(calibrate=True, validationIndicatorCol="odd", offsetCol="id")
+    with pytest.raises(ConfigurationError, match="calibrate=True and offsetCol='id' are both set"):
+        learner.fit(tensor_frame(spark, 4).withColumn("odd", F.lit(True)))
+
+
 @pytest.mark.parametrize("metric", ["subsetError", "hammingLoss"])
 @pytest.mark.usefixtures("no_jobs")
 def test_metrics_that_do_not_go_with_one_label_a_row(spark, metric):

@@ -8,10 +8,12 @@ import re
 from typing import Any
 
 import pytest
+import torch
 from conftest import ROOT
 
 from sparkwater.conversions import TableToTensor
-from sparkwater.gpu.networks import find_network
+from sparkwater.conversions.tables.encoding.encoder import TableLayout
+from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.sources import asked_arguments
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
 from sparkwater.ml.tables.choice import table_network
@@ -30,6 +32,16 @@ def test_a_recipe_is_of_params_and_arguments_that_there_are(kind: type[Any], nam
     assert {*recipe.arguments, *recipe.names.values()} <= asked_arguments(find_network(recipe.network))
     TableToTensor(**recipe.encoding).check_settings()
     json.dumps(dict(recipe.arguments))
+
+
+@pytest.mark.parametrize("kind", [DeepLearningClassifier, DeepLearningRegressor])
+def test_members_are_averaged_on_the_scale_of_the_link(kind: type[Any]) -> None:
+    """One output, as of two classes in an order, has no distribution over it."""
+    entry = table_network(kind(recipe="tabm", hidden=[8]), TableLayout(numbers=3, categories=()))
+    network = build_network(entry, (3,), 1, seed=1).eval()
+    with torch.no_grad():
+        outputs = network(torch.randn(20, 3, generator=torch.Generator().manual_seed(1)))
+    assert outputs.std() > 1e-3
 
 
 def test_a_recipe_gives_way_to_what_is_set_and_to_another_recipe() -> None:

@@ -47,7 +47,7 @@ class FlatParameters:
     gradients, extra : torch.Tensor
         The gradients and the extra slots, views of `message`.
     kernels : list of torch.nn.Parameter
-        The network's own parameters of two or more dimensions, views of the vector.
+        The network's own parameters of two or more dimensions that may decay, views of the vector.
     """
 
     def __init__(self, network: nn.Module, extra: int, head: str = "") -> None:
@@ -65,7 +65,9 @@ class FlatParameters:
             parameter.data = _view_as(value, parameter).copy_(parameter.data)
             parameter.grad = _view_as(gradient, parameter)
         self.values.grad = self.gradients
-        self.kernels = [parameter for parameter in parameters if parameter.dim() > 1]
+        self.kernels = [
+            entry.parameter for entry in self._entries if entry.parameter.dim() > 1 and entry.treatment.decay
+        ]
 
     def clear(self) -> None:
         """Set the gradients and the extra slots to zero; backward passes add to them."""

@@ -165,6 +165,12 @@ class ClassifierParams(TrainingParams):
                 "calibrate=True needs rows to validate on: set validationIndicatorCol or validationDataFrame"
             )
 
+        if self.getCalibrate() and self.getOffsetCol() is not None:
+            raise ConfigurationError(
+                f"calibrate=True and offsetCol={self.getOffsetCol()!r} are both set; a temperature would divide the "
+                "offsets, too: clear one of them"
+            )
+
     def _check_not_ordinal(self, **without: Any) -> None:
         """Refuse other values of Params than those that leave them out of a training on classes in an order."""
         for name, value in without.items():

@@ -121,7 +121,9 @@ def fit_encoder(training: RowSource, usable: Column, params: Mapping[str, Any]) 
     """
     names = [field.name for field in training.features.inputs]
     rows = training_rows(training.frame, training.columns, usable)
-    return TableToTensor(inputCols=names, **params).fit(rows)
+    # Without the other columns, of which one may have the name of the stage's output.
+    inputs = rows.select(*(F.col(f"`{name}`") for name in names))
+    return TableToTensor(inputCols=names, outputCol="__sparkwater_encoded", **params).fit(inputs)
 
 
 def columns_of(encoder: TableToTensorModel) -> list[str]:

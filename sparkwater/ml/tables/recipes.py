@@ -97,9 +97,11 @@ TABM = TableRecipe(
         "batchSize": 256,
         "stoppingRounds": 8,
     },
+    # Members' outputs are averaged, for classes too: those of classes in an order, or of several labels, make no
+    # distribution, and offsets and class weights are added and corrected on the scale of the link.
     kinds={
-        "classification": Alternative({"average": "probabilities"}, {"epochs": 40.0}),
-        "regression": Alternative({"average": "outputs"}, {"epochs": 20.0}),
+        "classification": Alternative(params={"epochs": 40.0}),
+        "regression": Alternative(params={"epochs": 20.0}),
     },
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,19 @@ def _plus(left: Column, right: Column) -> Column:
     return F.zip_with(left, right, lambda one, other: one + other)
 
 
+def _bound(value: Column, use: Callable[[Column], Column]) -> Column:
+    """Return a function of a value that is computed once; Spark would compute it again for each time it is named."""
+    return F.transform(F.array(value), use)[0]
+
+
 def _softmax(scores: Column) -> Column:
-    powers = F.transform(scores, lambda score: F.exp(score - F.array_max(scores)))
-    total = F.aggregate(powers, F.lit(0.0), lambda sum_, power: sum_ + power)
-    return F.transform(powers, lambda power: power / total)
+    topped = _bound(scores, lambda row: F.struct(row.alias("values"), F.array_max(row).alias("top")))
+    powers = _bound(topped, lambda row: F.transform(row["values"], lambda score: F.exp(score - row["top"])))
+    summed = _bound(
+        powers, lambda row: F.struct(row.alias("values"), F.aggregate(row, F.lit(0.0), _add).alias("total"))
+    )
+    return _bound(summed, lambda row: F.transform(row["values"], lambda power: power / row["total"]))
+
+
+def _total(row: Column) -> Column:
+    return F.aggregate(row, F.lit(0.0), lambda sum_, value: sum_ + value)

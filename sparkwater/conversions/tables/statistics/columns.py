@@ -24,7 +24,7 @@ class InputColumn:
     role : {"number", "category", "time", "vector", "tensor"}
         The kind of fitted column that it becomes.
     form : str
-        The kind of field, as `sparkwater.conversions.tables.inputs.kind_of` names it.
+        The kind of field, as `sparkwater.conversions.tables.inputs.form_of` names it.
     asked : bool
         Whether the user named it as a number or a category: then it is no identifier.
     size : int
