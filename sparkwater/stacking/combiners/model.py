@@ -106,9 +106,7 @@ def _bound(value: Column, use: Callable[[Column], Column]) -> Column:
 def _softmax(scores: Column) -> Column:
     topped = _bound(scores, lambda row: F.struct(row.alias("values"), F.array_max(row).alias("top")))
     powers = _bound(topped, lambda row: F.transform(row["values"], lambda score: F.exp(score - row["top"])))
-    summed = _bound(
-        powers, lambda row: F.struct(row.alias("values"), F.aggregate(row, F.lit(0.0), _add).alias("total"))
-    )
+    summed = _bound(powers, lambda row: F.struct(row.alias("values"), _total(row).alias("total")))
     return _bound(summed, lambda row: F.transform(row["values"], lambda power: power / row["total"]))
 
 
