@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,29 +10,28 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.networks import check_network, find_network
+from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.networks.building import build_to_try
-from sparkwater.gpu.networks.inputs import zero_inputs
 from sparkwater.gpu.networks.pretrained import Beginning
-from sparkwater.gpu.networks.sources import asked_arguments
 from sparkwater.gpu.rows.scaling import is_scaled
 from sparkwater.gpu.tasks import ReconstructionTask
 from sparkwater.gpu.training.loss_quantile import LOSS_QUANTILE
 from sparkwater.gpu.training.regularizers.sparsity import bounded_layers
 from sparkwater.ml.autoencoder_model import AutoEncoderModel
-from sparkwater.ml.columns.features import encoded_features, resolve_features, table_features
+from sparkwater.ml.columns.features import resolve_features, table_features
 from sparkwater.ml.columns.unlabelled import RowCount, count_rows
 from sparkwater.ml.network_choice import NetworkChoice, begin, describe_before_fit, go_on
 from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.params.autoencoder import AutoEncoderParams, ReconstructionColumns
-from sparkwater.ml.tables.choice import identity_scaling
-from sparkwater.ml.tables.encoding import columns_of, fit_encoder, flag_places, input_columns
+from sparkwater.ml.tables.choice import ANY_ROW, identity_scaling, network_of_layout, tried_on
+from sparkwater.ml.tables.encoding import columns_of, encode_sources, flag_places, input_columns, is_of_columns
 from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_start_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
+    from sparkwater.conversions.tables.encoding.encoder import TableLayout
     from sparkwater.gpu.inspection.describe import NetworkDescription
     from sparkwater.gpu.job import RankJob
     from sparkwater.gpu.networks import NetworkEntry
@@ -45,10 +43,8 @@ if TYPE_CHECKING:
     from sparkwater.ml.columns.roles import RowColumns
     from sparkwater.ml.fitted.network import FittedNetwork
 
-logger = logging.getLogger(__name__)
-
 #: The task of some table, for a trial before its columns are read.
-_ANY_TABLE = ReconstructionTask(3, categories=(4,))
+_ANY_TABLE = ReconstructionTask(ANY_ROW.numbers, ANY_ROW.categories)
 
 
 class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncoderModel]):
@@ -143,10 +139,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
             return go_on(start, features, self, start.identity.task.outputs)
         if self.getInputCols():
             features = table_features(schema, input_columns(schema, self.getInputCols(), ()))
-            network = self._table_network(_ANY_TABLE)
-            if network.kind == "registered":  # another may have been made for these columns alone
-                spec = TensorSpec("float32", (_ANY_TABLE.size,))
-                check_network(network, spec.shape, _ANY_TABLE.outputs, zero_inputs(spec))
+            network = tried_on(self._table_network(ANY_ROW), ANY_ROW, _ANY_TABLE.outputs)
             return NetworkChoice(features, network, Beginning("paper"), ())
         network = find_network(self.getNetwork(), self.getNetworkArguments())
         features = resolve_features(schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)
@@ -157,36 +150,29 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
 
     def _check_columns_of(self, start: WarmStart) -> None:
         """Refuse other columns than those of the network to go on from."""
-        asked, own, tried = self.getInputCols(), list[str](), list[str]()
-        if start.encoder is not None:
-            own, tried = columns_of(start.encoder), [column.name for column in start.encoder.report.columns]
-        if asked and asked not in (own, tried):
-            learned = f"the columns {own}" if own else "a features column"
+        asked, encoder = self.getInputCols(), start.encoder
+        if asked and (encoder is None or not is_of_columns(encoder, asked)):
+            learned = "a features column" if encoder is None else f"the columns {columns_of(encoder)}"
             raise ConfigurationError(
                 f"inputCols={asked!r}, but {start.source} was trained on {learned}; a warm start keeps them: leave "
                 "inputCols unset"
             )
 
-    def _table_network(self, task: ReconstructionTask) -> NetworkEntry:
-        """Return the network for rows of a table, whose layout goes to a factory that asks for it."""
-        asked = asked_arguments(find_network(self.getNetwork()))
-        layout = {"numbers": task.numbers, "categories": list(task.categories)}
-        taken = {name: value for name, value in layout.items() if name in asked}
-        return find_network(self.getNetwork(), {**taken, **self.getNetworkArguments()})
+    def _table_network(self, layout: TableLayout) -> NetworkEntry:
+        """Return the network for rows of a table."""
+        return network_of_layout(self.getNetwork(), layout, self.getNetworkArguments())
 
     def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
         if choice.features.kind != "table" or choice.features.encoder is not None:
             return choice, sources
-        training = sources[0]
         # Each column of categories is one entry, with one error.
-        encoder = fit_encoder(training, F.lit(True), {"oneHotLevels": 0})
-        features = encoded_features(training.frame.schema, encoder)
-        task = self._task(features)
-        logger.info("%d columns give %d numbers and %d ids", len(features.inputs), task.numbers, len(task.categories))
-        spark, scalings = training.frame.sparkSession, (identity_scaling(encoder.layout),)
-        chosen = begin(spark, self._table_network(task), features, self, scalings, task.outputs)
-        return chosen, [replace(source, features=features) for source in sources]
+        features, encoded = encode_sources(sources, F.lit(True), {"oneHotLevels": 0})
+        assert features.encoder is not None  # it was fitted
+        layout = features.encoder.layout
+        network, scalings = self._table_network(layout), (identity_scaling(layout),)
+        spark, outputs = sources[0].frame.sparkSession, self._task(features).outputs
+        return begin(spark, network, features, self, scalings, outputs), encoded
 
     def _check_task_type(self, schema: StructType, choice: NetworkChoice) -> None:
         del schema
@@ -205,8 +191,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         task = fitted.trained.task
         assert isinstance(task, ReconstructionTask)  # as task_for gives it
         known = replace(task, threshold=fitted.summary.resolved.get(LOSS_QUANTILE))
-        model = super()._model(replace(fitted, trained=replace(fitted.trained, task=known)))
-        return model._set(inputCols=columns_of(fitted.encoder)) if fitted.encoder is not None else model
+        return super()._model(replace(fitted, trained=replace(fitted.trained, task=known)))
 
     def describeNetwork(self) -> NetworkDescription:
         """Return the layers of the network for pictures of ``imageShape``, or of its own shape; runs no job.

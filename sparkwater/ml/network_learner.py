@@ -32,6 +32,7 @@ from sparkwater.ml.network_model import RowModel
 from sparkwater.ml.params.learner import NetworkColumns, PredictorParams, TrainingParams
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.reports.summary import TrainingSummary
+from sparkwater.ml.tables.encoding import columns_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -250,6 +251,8 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         model: Any = self.model_type()
         model.fitted = fitted
         self._copyValues(model._resetUid(self.uid))
+        if fitted.encoder is not None:
+            model._set(inputCols=columns_of(fitted.encoder))
         entry = fitted.trained.entry
         given: M = model if entry.kind == "instance" else model._set(network=entry.name)
         return given

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
@@ -16,7 +15,14 @@ from sparkwater.ml.columns.rank_frame import RowSource
 from sparkwater.ml.network_choice import NetworkChoice, begin, go_on
 from sparkwater.ml.network_learner import M, NetworkLearner
 from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
-from sparkwater.ml.tables.encoding import columns_of, fit_encoder, input_columns, number_features, usable_labels
+from sparkwater.ml.tables.encoding import (
+    columns_of,
+    encode_sources,
+    input_columns,
+    is_of_columns,
+    number_features,
+    usable_labels,
+)
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
 from sparkwater.ml.tables.recipes import PLAIN, RECIPES
 from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from sparkwater.gpu.inspection.describe import NetworkDescription
-    from sparkwater.ml.fitted.network import FittedNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +52,18 @@ class TableLearner(TableParams, NetworkLearner[M]):
 
     def _fit(self, dataset: DataFrame) -> M:
         learner: TableLearner[M] = self.copy()
-        learner._take_recipe_of_start(dataset)
+        start = warm_start_of(dataset.sparkSession, learner) if learner.getWarmStart() is not None else None
+        if start is not None:
+            learner._take_recipe_of(start)
         if not learner.getFeaturesCol() and learner.getInputCols() is None:
-            learner._set(inputCols=learner._default_columns(dataset))
+            learner._set(inputCols=learner._default_columns(dataset, start))
         logger.info("recipe %s, which sets %s", learner.getRecipe(), learner._choices())
         return super(TableLearner, learner)._fit(dataset)
 
-    def _take_recipe_of_start(self, dataset: DataFrame) -> None:
+    def _take_recipe_of(self, start: WarmStart) -> None:
         """Make the recipe of a warm start's network the default: another's rates could undo what it learned."""
-        if self.getWarmStart() is None:
-            return
-        network = warm_start_of(dataset.sparkSession, self).identity.name
-        recipe = next((name for name, one in RECIPES.items() if one.of(self.kind).network == network), None)
+        own = start.identity.name
+        recipe = next((name for name, one in RECIPES.items() if one.of(self.kind).network == own), None)
         if recipe is not None:
             self._setDefault(recipe=recipe)
             self._take_defaults()
@@ -73,12 +78,10 @@ class TableLearner(TableParams, NetworkLearner[M]):
             )
         return choice
 
-    def _default_columns(self, dataset: DataFrame) -> list[str]:
+    def _default_columns(self, dataset: DataFrame, start: WarmStart | None = None) -> list[str]:
         """Return the columns to learn from where the user names none."""
-        if self.getWarmStart() is not None:
-            start = warm_start_of(dataset.sparkSession, self)
-            if start.encoder is not None:
-                return columns_of(start.encoder)
+        if start is not None and start.encoder is not None:
+            return columns_of(start.encoder)
         pretrained = autoencoder_of(dataset.sparkSession, self)
         if pretrained is not None and pretrained.encoder is not None:
             return columns_of(pretrained.encoder)
@@ -96,17 +99,17 @@ class TableLearner(TableParams, NetworkLearner[M]):
         if pretrained is not None and pretrained.encoder is not None:
             return self._begin_as(pretrained, features, dataset)
         if features.kind != "table":
-            return begin(spark, table_network(self, None), features, self, outputs=self.known_outputs)
+            network = table_network(self, None)
+            return begin(spark, network, features, self, outputs=self.known_outputs, pretrained=pretrained)
         return NetworkChoice(features, try_network(self, self.known_outputs), Beginning("paper"), ())
 
     def _begin_as(self, pretrained: WarmStart, given: FeatureColumn, dataset: DataFrame) -> NetworkChoice:
         """Return the network for rows that the encoder of a pretrained autoencoder encodes."""
         assert pretrained.encoder is not None  # by the caller
-        own, asked = columns_of(pretrained.encoder), [field.name for field in given.inputs]
-        tried = [column.name for column in pretrained.encoder.report.columns]
-        if asked not in (own, tried):
+        asked = [field.name for field in given.inputs]
+        if not is_of_columns(pretrained.encoder, asked):
             raise ConfigurationError(
-                f"{pretrained.source} was trained on the columns {own}, and these are "
+                f"{pretrained.source} was trained on the columns {columns_of(pretrained.encoder)}, and these are "
                 f"{asked or self.getFeaturesCols()}; accepted: the same inputCols, or none"
             )
         layout, features = pretrained.encoder.layout, encoded_features(dataset.schema, pretrained.encoder)
@@ -141,11 +144,10 @@ class TableLearner(TableParams, NetworkLearner[M]):
                 )
             return trained_features(schema, [given], start.identity.spec)
         features = encoded_features(schema, start.encoder)
-        own, tried = columns_of(start.encoder), [column.name for column in start.encoder.report.columns]
-        if given or columns not in (None, own, tried):
+        if given or not (columns is None or is_of_columns(start.encoder, columns)):
             raise ConfigurationError(
                 f"{f'featuresCol={given!r}' if given else f'inputCols={columns!r}'}, but {start.source} was trained on "
-                f"the columns {own}; a warm start keeps columns and encoder: leave it unset"
+                f"the columns {columns_of(start.encoder)}; a warm start keeps columns and encoder: leave it unset"
             )
         return features
 
@@ -162,34 +164,21 @@ class TableLearner(TableParams, NetworkLearner[M]):
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
         if choice.features.kind != "table" or choice.features.encoder is not None:
             return choice, sources
-        training, settings = sources[0], dict(self.chosen_recipe().encoding)
+        settings = dict(self.chosen_recipe().encoding)
         if not takes_ids(self):
             settings["oneHotLevels"] = MOST_FLAGS
-        schema = training.frame.schema
-        encoder = fit_encoder(training, self.usable_labels(schema), settings)
-        layout = encoder.layout
-        logger.info(
-            "%d columns give %d numbers and %d ids of categories",
-            len(choice.features.inputs),
-            layout.numbers,
-            len(layout.categories),
-        )
-        features, network = encoded_features(schema, encoder), table_network(self, layout)
-        scalings = (identity_scaling(layout),)
-        chosen = begin(training.frame.sparkSession, network, features, self, scalings, self.known_outputs)
-        return chosen, [replace(source, features=features) for source in sources]
+        frame = sources[0].frame
+        features, encoded = encode_sources(sources, self.usable_labels(frame.schema), settings)
+        assert features.encoder is not None  # it was fitted
+        layout = features.encoder.layout
+        network, scalings = table_network(self, layout), (identity_scaling(layout),)
+        return begin(frame.sparkSession, network, features, self, scalings, self.known_outputs), encoded
 
     def _choices(self) -> dict[str, Any]:
         """Return the recipe, and the Params that are as it says, but for those that are as everywhere."""
         values = self.recipe_defaults().items()
         own = {name: value for name, value in values if not self.isSet(name) and value != PLAIN.get(name)}
         return {"recipe": self.getRecipe(), **own}
-
-    def _model(self, fitted: FittedNetwork) -> M:
-        model = super()._model(fitted)
-        if fitted.encoder is not None:
-            model._set(inputCols=columns_of(fitted.encoder))
-        return model
 
     def fitPetastorm(self, url: str) -> M:
         """Train on a petastorm dataset, whose rows are tensors in ``featuresCol``; see `NetworkLearner.fitPetastorm`.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from sparkwater.conversions.tables.encoding.encoder import TableLayout
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from sparkwater.ml.tables.params import TableParams
 
 #: A row for a trial before the columns are read.
-_ANY_ROW = TableLayout(numbers=3, categories=(4,))
+ANY_ROW = TableLayout(numbers=3, categories=(4,))
 
 #: Part of the names of activations by which H2O leaves out half of each hidden layer's units.
 _WITH_DROPOUT, _HALF = "_with_dropout", 0.5
@@ -65,10 +67,30 @@ def table_network(params: TableParams, layout: TableLayout | None) -> NetworkEnt
                 "many levels for a flag each; accepted: a network whose factory takes 'numbers' and 'categories', as "
                 "sparkwater.gpu.networks.tables.inputs.TableInput does, or inputCols without them"
             )
-        asked = asked_arguments(entry)
-        given = {"numbers": layout.numbers, "categories": list(layout.categories)}
-        arguments = {**{name: value for name, value in given.items() if name in asked}, **arguments}
+        return network_of_layout(network, layout, arguments)
     return find_network(network, arguments)
+
+
+def network_of_layout(network: str | nn.Module, layout: TableLayout, arguments: Mapping[str, Any]) -> NetworkEntry:
+    """Return the registry entry of a network for rows of a layout, which goes to a factory that asks for it.
+
+    Parameters
+    ----------
+    network : str or torch.nn.Module
+        As `sparkwater.gpu.networks.find_network` takes it.
+    layout : TableLayout
+        The order of a row's entries.
+    arguments : mapping of str to Any
+        Further arguments of the factory, which go first.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such network.
+    """
+    asked = asked_arguments(find_network(network))
+    given = {"numbers": layout.numbers, "categories": list(layout.categories)}
+    return find_network(network, {**{name: value for name, value in given.items() if name in asked}, **arguments})
 
 
 def try_network(params: TableParams, outputs: int | None) -> NetworkEntry:
@@ -86,9 +108,19 @@ def try_network(params: TableParams, outputs: int | None) -> NetworkEntry:
     ConfigurationError
         If there is no such network, or it can't be built with its arguments.
     """
-    layout = _ANY_ROW if takes_ids(params) else TableLayout(4, ())
-    network = table_network(params, layout)
-    if network.kind == "registered":  # another may have been made for these columns alone
+    layout = ANY_ROW if takes_ids(params) else TableLayout(4, ())
+    return tried_on(table_network(params, layout), layout, outputs)
+
+
+def tried_on(network: NetworkEntry, layout: TableLayout, outputs: int | None) -> NetworkEntry:
+    """Return a network that was tried on rows of a layout where it is registered.
+
+    Raises
+    ------
+    ConfigurationError
+        If it can't be built, or doesn't take them.
+    """
+    if network.kind == "registered":  # another may have been made for its columns alone
         spec = TensorSpec("float32", (layout.width,))
         check_network(network, network_shape(spec), outputs, zero_inputs(spec))
     return network

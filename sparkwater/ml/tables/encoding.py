@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.linalg import VectorUDT
@@ -18,8 +20,10 @@ from sparkwater.conversions.tables.encoding.time_column import TimeColumn
 from sparkwater.conversions.tables.inputs import check_columns, form_of
 from sparkwater.conversions.tables.stages import TableToTensor
 from sparkwater.errors import SchemaError
-from sparkwater.ml.columns.features import FeatureColumn, resolve_features
+from sparkwater.ml.columns.features import FeatureColumn, encoded_features, resolve_features
 from sparkwater.ml.columns.rank_frame import RowSource
+
+logger = logging.getLogger(__name__)
 
 #: Columns that Spark's searches and this package add to the rows that a learner gets.
 _PASSING = re.compile(r"(CrossValidator|TrainValidationSplit)_\w+_rand$|__sparkwater_")
@@ -107,28 +111,47 @@ def number_features(schema: StructType, name: str) -> FeatureColumn:
     return resolve_features(schema, [name], None, None)
 
 
-def fit_encoder(training: RowSource, usable: Column, params: Mapping[str, Any]) -> TableToTensorModel:
-    """Return an encoder that is fitted on the rows to train on; one or two Spark jobs.
+def encode_sources(
+    sources: Sequence[RowSource], usable: Column, params: Mapping[str, Any]
+) -> tuple[FeatureColumn, list[RowSource]]:
+    """Fit an encoder of raw columns on the rows to train on, and give it to all rows; one or two Spark jobs.
 
     Parameters
     ----------
-    training : RowSource
-        The rows, those to validate on in the same DataFrame included.
+    sources : sequence of RowSource
+        The rows to train on first, those to validate on in the same DataFrame included.
     usable : pyspark.sql.Column
         Whether a row's label is one to learn.
     params : mapping of str to Any
         Params of `sparkwater.conversions.TableToTensor`.
+
+    Returns
+    -------
+    FeatureColumn
+        The columns with their encoder.
+    list of RowSource
+        The rows with these features.
     """
+    training = sources[0]
     names = [field.name for field in training.features.inputs]
     rows = training_rows(training.frame, training.columns, usable)
     # Without the other columns, of which one may have the name of the stage's output.
     inputs = rows.select(*(F.col(f"`{name}`") for name in names))
-    return TableToTensor(inputCols=names, outputCol="__sparkwater_encoded", **params).fit(inputs)
+    encoder = TableToTensor(inputCols=names, outputCol="__sparkwater_encoded", **params).fit(inputs)
+    numbers, ids = encoder.layout.numbers, len(encoder.layout.categories)
+    logger.info("%d columns give %d numbers and %d ids of categories", len(names), numbers, ids)
+    features = encoded_features(training.frame.schema, encoder)
+    return features, [replace(source, features=features) for source in sources]
 
 
 def columns_of(encoder: TableToTensorModel) -> list[str]:
     """Return the columns that an encoder reads: those that it was fitted on, without those that it left out."""
     return [column.name for column in encoder.encoder.columns]
+
+
+def is_of_columns(encoder: TableToTensorModel, names: Sequence[str]) -> bool:
+    """Return whether columns are those that an encoder reads, or those that it was fitted on."""
+    return list(names) in (columns_of(encoder), [column.name for column in encoder.report.columns])
 
 
 def flag_places(encoder: TableToTensorModel) -> tuple[int, ...]:
