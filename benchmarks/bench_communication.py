@@ -10,31 +10,24 @@ would say little on few cores; counts are the same everywhere. In a ring each ra
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from ranks import CLASSES, meet, plain_config, random_rows, run_processes
 
-from sparkwater.gpu.collective.addresses import LOOPBACK
-from sparkwater.gpu.collective.communicator import Communicator, Meeting
-from sparkwater.gpu.collective.connections import open_communicator
-from sparkwater.gpu.collective.rendezvous import RendezvousServer
-from sparkwater.gpu.collective.world import Place, World
-from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.collective.communicator import Communicator
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute
-from sparkwater.gpu.rows.held import RankRows
-from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.loop import train
 
-SHAPE, CLASSES, BATCH, EPOCHS = (1, 28, 28), 10, 64, 1
+SHAPE, BATCH, EPOCHS = (1, 28, 28), 64, 1
 RANKS, ROWS, WIDENINGS = (1, 2, 4), (320, 640, 1280), (1, 2, 3)
 #: Both are varied while the other one stays at its first value.
 SETTINGS = [*product(RANKS, ROWS, WIDENINGS[:1]), *product(RANKS, ROWS[:1], WIDENINGS[1:])]
@@ -95,48 +88,21 @@ def main() -> None:
 
 def count(ranks: int, rows: int, widening: int) -> Counted:
     """Train LeNet with as many processes as ranks; return what rank 0 counted."""
-    context = multiprocessing.get_context("spawn")
-    results, endpoints = context.Queue(), context.Queue()
-    processes = [
-        context.Process(target=one_rank, args=(rank, ranks, rows, widening, endpoints, results))
-        for rank in range(ranks)
-    ]
-    for process in processes:
-        process.start()
-    counted: Counted = next(found for found in (results.get() for _ in processes) if found is not None)
-    for process in processes:
-        process.join()
+    counted: Counted = next(
+        found for found in run_processes(one_rank, ranks, ranks, rows, widening) if found is not None
+    )
     return counted
 
 
-def one_rank(rank: int, ranks: int, rows: int, widening: int, endpoints: Any, results: Any) -> None:
+def one_rank(rank: int, ranks: int, rows: int, widening: int, endpoints: Any, results: Any, barrier: Any) -> None:
     torch.set_num_threads(1)
-    world, device = World(rank, ("here",) * ranks), torch.device("cpu")
-    generator = torch.Generator().manual_seed(rank)
-    held = rows // ranks
-    pictures = torch.randint(0, 256, (held, *SHAPE), dtype=torch.uint8, generator=generator)
-    data = RankRows(pictures, torch.randint(0, CLASSES, (held,), generator=generator), SkippedRows())
-    config = TrainConfig(
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        optimizer="sgd",
-        learning_rate=0.01,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        seed=42,
-    )
+    held, device = rows // ranks, torch.device("cpu")
+    data, config = random_rows(held, SHAPE, rank), plain_config(EPOCHS, BATCH)
     network = build_network(find_network("lenet", {"widening": widening}), SHAPE, CLASSES, 42)
-    with ExitStack() as stack:
-        if rank == 0:
-            server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
-            for _ in range(ranks):
-                endpoints.put(server.endpoint)
-        meeting = Meeting(endpoints.get(), LOOPBACK, 60)
-        with open_communicator("torch", world, meeting, device) as communicator:
-            counting = Counting(communicator)
-            compute = Compute(network, Scaling((127.5,), (73.9,)), device)
-            train(compute, data, ClassificationTask.numbered(CLASSES), Place(rank, (held,) * ranks), config, counting)
+    with meet(rank, ranks, "torch", endpoints) as communicator:
+        counting = Counting(communicator)
+        compute = Compute(network, Scaling((127.5,), (73.9,)), device)
+        train(compute, data, ClassificationTask.numbered(CLASSES), Place(rank, (held,) * ranks), config, counting)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     steps = -(-rows // BATCH) * EPOCHS
     results.put(Counted(ranks, rows, parameters, steps, counting.rounds, counting.bytes) if rank == 0 else None)

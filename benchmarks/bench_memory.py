@@ -20,18 +20,18 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import torch
+from ranks import CLASSES, plain_config
 
 from sparkwater.conversions.tensors.arrow import tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.collective.start_messages import SinglePeer
-from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.gpu.tasks import ClassificationTask
 
-SPEC, CLASSES, MEBIBYTE = TensorSpec("uint8", (1, 28, 28)), 10, 2**20
+SPEC, MEBIBYTE = TensorSpec("uint8", (1, 28, 28)), 2**20
 BATCH_ROWS = 2000
 
 
@@ -79,22 +79,12 @@ def in_process(rows: int, epochs: int) -> dict[str, object]:
 def measure(rows: int, epochs: int) -> dict[str, object]:
     torch.set_num_threads(1)
     watch = Watch()
-    config = TrainConfig(
-        epochs=epochs,
-        batch_size=256,
-        optimizer="sgd",
-        learning_rate=0.01,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        seed=42,
-    )
     job = RankJob(
         network=find_network("lenet"),
         spec=SPEC,
         task=ClassificationTask.numbered(CLASSES),
         expected_rows=rows,
-        config=config,
+        config=plain_config(epochs, 256),
         handle_invalid="error",
         collective="horovod",
         device="cpu",

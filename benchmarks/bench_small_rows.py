@@ -11,31 +11,24 @@ the ratios.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import time
-from contextlib import ExitStack
 from typing import Any
 
 import torch
+from ranks import CLASSES, meet, plain_config, random_rows, run_processes
 from torch.nn import functional
 
-from sparkwater.gpu.collective.addresses import LOOPBACK
-from sparkwater.gpu.collective.communicator import Meeting
-from sparkwater.gpu.collective.connections import open_communicator
-from sparkwater.gpu.collective.rendezvous import RendezvousServer
-from sparkwater.gpu.collective.world import Place, World
-from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import PRECISIONS, Compute
-from sparkwater.gpu.rows.held import RankRows
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import TrainingContext, train
 from sparkwater.gpu.training.timings import Stopwatch, TimedCommunicator
 
-INPUTS, CLASSES, RANKS, EPOCHS = 784, 10, 2, 2
+INPUTS, RANKS, EPOCHS = 784, 2, 2
 NETWORK = {"hidden": [1024, 1024, 2048], "dropout": 0.5, "input_dropout": 0.2}
 SCALING = Scaling((127.5,), (73.9,))
 
@@ -68,24 +61,7 @@ def compare(rows: int, batch: int, precision: str, rounds: int) -> None:
 
 def rate(target: Any, processes: int, rows: int, batch: int, precision: str) -> float:
     """Return rows/s of some processes together, the first epoch (warm-up) not counted."""
-    context = multiprocessing.get_context("spawn")
-    results, endpoints, barrier = context.Queue(), context.Queue(), context.Barrier(processes)
-    started = [
-        context.Process(target=target, args=(rank, rows, batch, precision, endpoints, results, barrier))
-        for rank in range(processes)
-    ]
-    for process in started:
-        process.start()
-    seconds = [results.get() for _ in started]
-    for process in started:
-        process.join()
-    return rows / max(seconds)
-
-
-def some_rows(rows: int, seed: int) -> RankRows:
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randint(0, 256, (rows, INPUTS), dtype=torch.uint8, generator=generator)
-    return RankRows(features, torch.randint(0, CLASSES, (rows,), generator=generator))
+    return rows / max(run_processes(target, processes, rows, batch, precision))
 
 
 def network() -> torch.nn.Module:
@@ -94,43 +70,27 @@ def network() -> torch.nn.Module:
 
 def package_rank(rank: int, rows: int, batch: int, precision: str, endpoints: Any, results: Any, barrier: Any) -> None:
     torch.set_num_threads(1)
-    data, world, device = some_rows(rows // RANKS, rank), World(rank, ("here",) * RANKS), torch.device("cpu")
-    config = TrainConfig(
-        epochs=EPOCHS,
-        batch_size=batch,
-        optimizer="sgd",
-        learning_rate=0.01,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        seed=42,
-        precision=precision,
-    )
-    with kept_heap(), ExitStack() as stack:
-        if rank == 0:
-            server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
-            for _ in range(RANKS):
-                endpoints.put(server.endpoint)
-        meeting = Meeting(endpoints.get(), LOOPBACK, 60)
-        with open_communicator("memory", world, meeting, device) as communicator:
-            compute = Compute(network(), SCALING, device, precision=precision)
-            clock = Stopwatch("compute")
-            barrier.wait()
-            state = train(
-                compute,
-                data,
-                ClassificationTask.numbered(CLASSES),
-                Place(rank, (rows // RANKS,) * RANKS),
-                config,
-                TimedCommunicator(communicator, clock),
-                TrainingContext(clock=clock),
-            )
+    data, device = random_rows(rows // RANKS, (INPUTS,), rank), torch.device("cpu")
+    config = plain_config(EPOCHS, batch, precision=precision)
+    with kept_heap(), meet(rank, RANKS, "memory", endpoints) as communicator:
+        compute = Compute(network(), SCALING, device, precision=precision)
+        clock = Stopwatch("compute")
+        barrier.wait()
+        state = train(
+            compute,
+            data,
+            ClassificationTask.numbered(CLASSES),
+            Place(rank, (rows // RANKS,) * RANKS),
+            config,
+            TimedCommunicator(communicator, clock),
+            TrainingContext(clock=clock),
+        )
     results.put(state.history[-1].seconds)
 
 
 def plain_process(rank: int, rows: int, batch: int, precision: str, endpoints: Any, results: Any, barrier: Any) -> None:
     torch.set_num_threads(RANKS)
-    data, trained, kind = some_rows(rows, rank), network(), PRECISIONS[precision]
+    data, trained, kind = random_rows(rows, (INPUTS,), rank), network(), PRECISIONS[precision]
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.01, momentum=0.9)
     barrier.wait()
     seconds = 0.0

@@ -12,31 +12,24 @@ one run. Prints rows/s and ratios; the machine's noise cancels in the ratios.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import time
-from contextlib import ExitStack
 from typing import Any
 
 import torch
+from ranks import CLASSES, meet, plain_config, random_rows, run_processes
 from torch.nn import functional
 
-from sparkwater.gpu.collective.addresses import LOOPBACK
-from sparkwater.gpu.collective.communicator import Meeting
-from sparkwater.gpu.collective.connections import COLLECTIVES, open_communicator
-from sparkwater.gpu.collective.rendezvous import RendezvousServer
-from sparkwater.gpu.collective.world import Place, World
-from sparkwater.gpu.config import TrainConfig
+from sparkwater.gpu.collective.connections import COLLECTIVES
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import Compute, choose_layout
-from sparkwater.gpu.rows.held import RankRows
-from sparkwater.gpu.rows.reading import SkippedRows
 from sparkwater.gpu.rows.scaling import measure_scaling
 from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.gpu.training.kept_memory import kept_heap
 from sparkwater.gpu.training.loop import train
 
-SHAPE, CLASSES, RANKS = (1, 28, 28), 10, 2
+SHAPE, RANKS = (1, 28, 28), 2
 EPOCHS = 2
 
 
@@ -76,58 +69,25 @@ def compare(rows: int, batch: int, collective: str, rounds: int) -> None:
 
 def run_both(target: Any, rows: int, batch: int, collective: str) -> float:
     """Return rows/s of two processes together, the first epoch (warm-up) not counted."""
-    context = multiprocessing.get_context("spawn")
-    results, endpoints, barrier = context.Queue(), context.Queue(), context.Barrier(RANKS)
-    processes = [
-        context.Process(target=target, args=(rank, rows, batch, collective, endpoints, results, barrier))
-        for rank in range(RANKS)
-    ]
-    for process in processes:
-        process.start()
-    seconds = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return RANKS * rows / max(seconds)
-
-
-def rank_rows(rank: int, rows: int) -> RankRows:
-    generator = torch.Generator().manual_seed(rank)
-    features = torch.randint(0, 256, (rows, *SHAPE), dtype=torch.uint8, generator=generator)
-    return RankRows(features, torch.randint(0, CLASSES, (rows,), generator=generator), SkippedRows())
+    return RANKS * rows / max(run_processes(target, RANKS, rows, batch, collective))
 
 
 def package_rank(rank: int, rows: int, batch: int, collective: str, endpoints: Any, results: Any, barrier: Any) -> None:
     torch.set_num_threads(1)
-    data, world, device = rank_rows(rank, rows), World(rank, ("here",) * RANKS), torch.device("cpu")
-    config = TrainConfig(
-        epochs=EPOCHS,
-        batch_size=RANKS * batch,
-        optimizer="sgd",
-        learning_rate=0.01,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        seed=42,
-    )
-    with kept_heap(), ExitStack() as stack:
-        if rank == 0:
-            server = stack.enter_context(RendezvousServer(LOOPBACK, [LOOPBACK]))
-            for _ in range(RANKS):
-                endpoints.put(server.endpoint)
-        meeting = Meeting(endpoints.get(), LOOPBACK, 60)
-        with open_communicator(collective, world, meeting, device) as communicator:
-            scaling = measure_scaling(data.blocks(), SHAPE[0], communicator, device)
-            network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
-            layout = choose_layout(network, torch.zeros((2, *SHAPE)), device, config.precision)
-            barrier.wait()
-            state = train(
-                Compute(network, scaling, device, layout),
-                data,
-                ClassificationTask.numbered(CLASSES),
-                Place(rank, (rows,) * RANKS),
-                config,
-                communicator,
-            )
+    data, device, config = random_rows(rows, SHAPE, rank), torch.device("cpu"), plain_config(EPOCHS, RANKS * batch)
+    with kept_heap(), meet(rank, RANKS, collective, endpoints) as communicator:
+        scaling = measure_scaling(data.blocks(), SHAPE[0], communicator, device)
+        network = build_network(find_network("lenet"), SHAPE, CLASSES, 42)
+        layout = choose_layout(network, torch.zeros((2, *SHAPE)), device, config.precision)
+        barrier.wait()
+        state = train(
+            Compute(network, scaling, device, layout),
+            data,
+            ClassificationTask.numbered(CLASSES),
+            Place(rank, (rows,) * RANKS),
+            config,
+            communicator,
+        )
     results.put(state.history[-1].seconds)
 
 
@@ -148,7 +108,7 @@ def default_layout_rank(
 
 def train_plainly(rank: int, rows: int, batch: int, results: Any, barrier: Any, layout: torch.memory_format) -> None:
     torch.set_num_threads(1)
-    data = rank_rows(rank, rows)
+    data = random_rows(rows, SHAPE, rank)
     network = build_network(find_network("lenet"), SHAPE, CLASSES, 42).to(memory_format=layout)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     barrier.wait()
