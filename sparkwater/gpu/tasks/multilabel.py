@@ -138,8 +138,8 @@ class LabelSums(Sums):
     def metrics(self) -> Metrics:
         """Return the metrics."""
         weight = float(self._weight)
-        areas = self._areas()
-        defined = areas[~areas.isnan()]
+        found = self._areas()
+        defined = found[~found.isnan()]
         return Metrics(
             logloss=float(self._loss) / weight,
             subsetError=float(self._wrong) / weight,

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkwater.stacking.combiners.blocks import Block, Numbers
-
-#: As in the metrics of learners.
-_SMALLEST = 1e-15
-
-METRICS = ("logLoss", "error", "rmse", "mae")
+from sparkwater.stacking.level_one.metrics import LEAST_PROBABILITY
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def row_losses(outputs: Numbers, block: Block) -> tuple[Numbers, Numbers]:
         return away**2, np.abs(away)
     label = block.label.astype(np.int64)
     right = outputs[np.arange(len(label)), label]
-    return -np.log(np.maximum(right, _SMALLEST)), (outputs.argmax(axis=1) != label).astype(np.float64)
+    return -np.log(np.maximum(right, LEAST_PROBABILITY)), (outputs.argmax(axis=1) != label).astype(np.float64)
 
 
 def mixture_losses(block: Block, without: Sequence[int], points: Numbers, metric: str) -> Numbers:
@@ -80,7 +76,7 @@ def mixture_losses(block: Block, without: Sequence[int], points: Numbers, metric
     """
     weight = block.weight_without(without)
     if metric == "logLoss":
-        losses = -np.log(np.maximum(block.right @ points.T, _SMALLEST))
+        losses = -np.log(np.maximum(block.right @ points.T, LEAST_PROBABILITY))
         return np.concatenate([[weight.sum()], weight @ losses])
     place = {"error": 1, "rmse": 0, "mae": 1}[metric]
     mixed = (np.tensordot(block.outputs, point, axes=(1, 0)) for point in points)
@@ -90,8 +86,8 @@ def mixture_losses(block: Block, without: Sequence[int], points: Numbers, metric
 def pool_loss(block: Block, without: Sequence[int], point: Numbers) -> Numbers:
     """Return the total weight, and the logarithmic loss of a pool with its gradient and Hessian."""
     weight = block.weight_without(without)
-    right = np.maximum(block.right, _SMALLEST)
-    mixed = np.maximum(right @ point, _SMALLEST)
+    right = np.maximum(block.right, LEAST_PROBABILITY)
+    mixed = np.maximum(right @ point, LEAST_PROBABILITY)
     ratio = right / mixed[:, None]
     hessian = (weight[:, None] * ratio).T @ ratio
     return np.concatenate([[weight.sum(), -weight @ np.log(mixed)], -weight @ ratio, hessian.ravel()])

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 #: As wide as 95 of 100 intervals that hold the true value.
 _TWO_SIDED = 1.959964
 
-_SMALLEST = 1e-15
+#: Probabilities nearer to 0 have no larger logarithmic loss.
+LEAST_PROBABILITY = 1e-15
 
 #: Columns of rows that are measured: the label as a double, and the weight.
 LABEL, WEIGHT = "__sparkwater_label", "__sparkwater_weight"
@@ -189,7 +190,7 @@ def losses(values: Column, task: LevelOneTask) -> tuple[Column, Column]:
     else:
         right = F.get(values, label.cast("int"))
         wrong = F.array_position(values, F.array_max(values)) - 1 != label
-    return -F.log(F.greatest(right, F.lit(_SMALLEST))), wrong.cast("double")
+    return -F.log(F.greatest(right, F.lit(LEAST_PROBABILITY))), wrong.cast("double")
 
 
 def compare(frame: DataFrame, task: LevelOneTask, name: str, others: Sequence[str]) -> dict[str, Losses]:
