@@ -24,7 +24,7 @@ fi
 
 if ! command -v "${CXX:-g++}" >/dev/null; then
     problems+=("A C++ compiler is missing: Horovod is built with '${CXX:-g++}' (Debian, Ubuntu: apt-get install g++).
-  Without one: pip install sparkwater, and train with numWorkers=1 or collective='torch'")
+  Without one: pip install 'sparkwater[spark]', and train with numWorkers=1 or collective='torch'")
 fi
 
 [ ${#problems[@]} -eq 0 ] && exit 0

@@ -14,7 +14,8 @@ mkdir "$work/source"
 git -C "$root" ls-files -z | (cd "$root" && xargs -0 cp --parents -t "$work/source")
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$work" "$work/source"
-"$work/venv/bin/python" -m pip install --quiet --no-compile --constraint "$constraints" "$work"/sparkwater-*.whl
+"$work/venv/bin/python" -m pip install --quiet --no-compile --constraint "$constraints" \
+	"$(echo "$work"/sparkwater-*.whl)[spark]"
 cp "$root/scripts/smoke.py" "$work"
 cd "$work"
 PYSPARK_PYTHON=$work/venv/bin/python SPARK_LOCAL_IP=127.0.0.1 "$work/venv/bin/python" smoke.py
