@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     )
     from sparkwater.ml.deep_learning_regressor import DeepLearningRegressor as DeepLearningRegressor
     from sparkwater.ml.deep_learning_regressor_model import DeepLearningRegressorModel as DeepLearningRegressorModel
+    from sparkwater.ml.explanations.dependence import (
+        individual_curves as individual_curves,
+        partial_dependence as partial_dependence,
+    )
+    from sparkwater.ml.explanations.importance import permutation_importance as permutation_importance
+    from sparkwater.ml.explanations.shapley import shapley_values as shapley_values
     from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
     from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
     from sparkwater.ml.image_regressor import ImageRegressor as ImageRegressor
@@ -34,6 +40,9 @@ else:
             "deep_learning_classifier_model": ("DeepLearningClassifierModel",),
             "deep_learning_regressor": ("DeepLearningRegressor",),
             "deep_learning_regressor_model": ("DeepLearningRegressorModel",),
+            "explanations.dependence": ("individual_curves", "partial_dependence"),
+            "explanations.importance": ("permutation_importance",),
+            "explanations.shapley": ("shapley_values",),
             "image_classifier": ("ImageClassifier",),
             "image_classifier_model": ("ImageClassifierModel",),
             "image_regressor": ("ImageRegressor",),
