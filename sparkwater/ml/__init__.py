@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.ml.attributions import Attributions as Attributions
     from sparkwater.ml.autoencoder import AutoEncoder as AutoEncoder
     from sparkwater.ml.autoencoder_model import AutoEncoderModel as AutoEncoderModel
     from sparkwater.ml.deep_features import DeepFeatures as DeepFeatures
@@ -34,6 +35,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
+            "attributions": ("Attributions",),
             "autoencoder": ("AutoEncoder",),
             "autoencoder_model": ("AutoEncoderModel",),
             "deep_learning_classifier": ("DeepLearningClassifier",),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pyspark import inheritable_thread_target
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -44,11 +45,8 @@ def permutation_importance(
     """Return how much worse a model gets when the values of one feature are dealt out anew among the rows.
 
     Breiman, Random Forests, Machine Learning 45 (2001), section 10; for any model: Fisher, Rudin and Dominici, JMLR 20
-    (2019), section 3. Features that say the same stand in for each other, and all look unimportant then. Take rows
-    that the model wasn't trained on.
-
-    Runs on executors: ``maxRows`` x (features x ``repeats`` + 1) rows are scored once, and kept for the time of the
-    call in Spark's cache, as the evaluator's columns only. The driver gets one number an evaluation.
+    (2019), section 3. Runs on executors: ``maxRows`` x (features x ``repeats`` + 1) rows are scored; the
+    evaluator's columns of them are in Spark's cache during the call. The driver gets a number an evaluation.
 
     Parameters
     ----------
@@ -78,30 +76,27 @@ def permutation_importance(
 
     Raises
     ------
-    ConfigurationError, SchemaError
-        If a parameter or a column isn't what is accepted.
-    DataError
-        If there are fewer than two rows.
+    ConfigurationError, SchemaError, DataError
+        If a parameter or a column isn't what is accepted, or there are fewer than two rows.
     """
-    if repeats < 2 or not 0 < confidence < 1:
-        raise ConfigurationError(
-            f"repeats={repeats}, confidence={confidence} are not accepted; repeats from 2 up, confidence within (0, 1)"
-        )
+    _check(repeats, confidence)
     features = find_features(model, frame, inputCols)
     sample = numbered_sample(frame, maxRows, seed).persist()
     try:
         if sample.count() < 2:
             raise DataError("there are fewer than two rows; values can't be exchanged")
         scored = model.transform(_permuted(sample, features, repeats, seed))
-        read = {REPEAT, PERMUTED, *_columns(evaluator)}
-        kept = scored.select(*(F.col(f"`{name}`") for name in scored.columns if name in read)).persist()
-        try:
-            worse = _losses(kept, evaluator, len(features.names), repeats)
-        finally:
-            kept.unpersist()
+        losses = _losses(scored, evaluator, len(features.names), repeats)
     finally:
         sample.unpersist()
-    return frame.sparkSession.createDataFrame(_summary(features.names, worse, confidence), SCHEMA)
+    return frame.sparkSession.createDataFrame(_summary(features.names, losses, confidence), SCHEMA)
+
+
+def _check(repeats: int, confidence: float) -> None:
+    if repeats < 2:
+        raise ConfigurationError(f"repeats={repeats} is not accepted; an interval needs 2 or more")
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"confidence={confidence} is not accepted; a probability within (0, 1)")
 
 
 def _permuted(sample: DataFrame, features: Features, repeats: int, seed: int) -> DataFrame:
@@ -133,23 +128,27 @@ def _columns(evaluator: Evaluator) -> list[str]:
     ]
 
 
-def _losses(scored: DataFrame, evaluator: Evaluator, features: int, repeats: int) -> np.ndarray[Any, Any]:
+def _losses(scored: DataFrame, evaluator: Evaluator, features: int, repeats: int) -> npt.NDArray[np.float64]:
     """Return what the metric loses: a row a feature, a column a repetition."""
+    read = {REPEAT, PERMUTED, *_columns(evaluator)}
+    kept = scored.select(*(F.col(f"`{name}`") for name in scored.columns if name in read)).persist()
 
-    def evaluate(permuted: int, repeat: int) -> float:
-        rows = scored.where((F.col(PERMUTED) == permuted) & (F.col(REPEAT) == repeat))
-        return float(evaluator.evaluate(rows))
+    def evaluate(case: tuple[int, int]) -> float:
+        permuted, repeat = case
+        return float(evaluator.evaluate(kept.where((F.col(PERMUTED) == permuted) & (F.col(REPEAT) == repeat))))
 
-    sign = 1.0 if evaluator.isLargerBetter() else -1.0
-    reference = evaluate(-1, 0)
     cases = [(feature, repeat) for feature in range(features) for repeat in range(repeats)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        thread = inheritable_thread_target(scored.sparkSession)(evaluate)
-        found = list(pool.map(lambda case: thread(*case), cases))
+    try:
+        reference = evaluate((-1, 0))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(pool.map(inheritable_thread_target(scored.sparkSession)(evaluate), cases))
+    finally:
+        kept.unpersist()
+    sign = 1.0 if evaluator.isLargerBetter() else -1.0
     return sign * (reference - np.reshape(found, (features, repeats)))
 
 
-def _summary(names: Sequence[str], losses: np.ndarray[Any, Any], confidence: float) -> list[tuple[Any, ...]]:
+def _summary(names: Sequence[str], losses: npt.NDArray[np.float64], confidence: float) -> list[tuple[Any, ...]]:
     repeats = losses.shape[1]
     means, errors = losses.mean(axis=1), losses.std(axis=1, ddof=1) / np.sqrt(repeats)
     reach = errors * stats.t.ppf(0.5 + confidence / 2, repeats - 1)

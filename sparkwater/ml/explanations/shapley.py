@@ -39,15 +39,11 @@ def shapley_values(
 ) -> DataFrame:
     """Add to each row what each of its features contributes to the model's output.
 
-    Features go over from a background row to the explained row one by one, in a random order; the change of the
-    output at its step is a feature's contribution. The mean over orders and background rows estimates the Shapley value
-    of the difference to the background (Štrumbelj and Kononenko, Knowledge and Information Systems 41 (2014),
-    algorithm 2). Each order is followed by its reverse (Mitchell, Cooper, Frank and Holmes, JMLR 23 (2022), section
-    4.1). Contributions and the base value add up to the row's output; for a linear model they are exact.
-
-    Runs on executors when the result is used. Each different row is scored ``permutations`` x (features + 1) times, as
-    a stream of rows, so memory does not grow with rows, permutations or the models of an ensemble. Rows of the
-    background that are drawn (at most ``permutations`` / 2) go to all executors.
+    Features go over from a background row to the explained row in a random order; the change of the output at its step
+    is a feature's contribution. The mean over orders and background rows estimates the Shapley value (Štrumbelj and
+    Kononenko, Knowledge and Information Systems 41 (2014), algorithm 2). Each order is followed by its reverse (Mitchell et
+    al., JMLR 23 (2022), section 4.1). Contributions and base value add up to the output. Runs on executors when the result is used: each different row is scored ``permutations`` x (features + 1)
+    times, as a stream of rows. At most ``permutations`` / 2 rows of the background go to all executors.
 
     Parameters
     ----------
@@ -56,33 +52,22 @@ def shapley_values(
     frame : pyspark.sql.DataFrame
         Rows to explain.
     background : pyspark.sql.DataFrame
-        Rows that stand for "not known", such as a part of the training rows; has the features' columns.
+        Rows that stand for "not known", such as some training rows, with the features' columns.
     inputCols : sequence of str, optional
-        Columns to explain; of a vector column each entry by itself. Others keep the row's values. Default: the model's
-        ``inputCols`` or ``featuresCol``.
-    outputCol : str
-        The explained output: a number, or a vector such as ``probability``.
-    outputIndex : int, optional
-        The entry of a vector. Default: the second of two classes.
+        Columns to explain; of a vector each entry. Default: the model's ``inputCols`` or ``featuresCol``.
+    outputCol, outputIndex : str, int
+        The explained output: a number, or an entry of a vector such as ``probability``. Default: the second of two.
     permutations : int
         Orders; an even number. The standard error falls with its root.
     contributionsCol, baseValueCol : str
-        Columns to add: a map from the feature's name to a double, in the output's units, and the mean output of the
-        background rows, a double.
+        Columns to add: a map from a feature's name to a double, and the mean output of background rows, a double.
     seed : int
-        Source of the orders and of the background's sample.
-
-    Returns
-    -------
-    pyspark.sql.DataFrame
-        The rows with both columns.
+        Source of orders and sample.
 
     Raises
     ------
-    ConfigurationError, SchemaError
-        If a parameter or a column isn't what is accepted.
-    DataError
-        If the background has no rows.
+    ConfigurationError, SchemaError, DataError
+        If a parameter or a column isn't what is accepted, or the background has no rows.
     """
     if permutations < 2 or permutations % 2:
         raise ConfigurationError(f"permutations={permutations} is not accepted; even numbers from 2 up")
