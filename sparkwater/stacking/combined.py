@@ -113,7 +113,8 @@ def combiners_of(given: Any, task_kind: str, width: int) -> dict[str, Combiner]:
     values: dict[str, Any] = {"width": width, "task": task_kind}
     if isinstance(given, Combiner):
         own = {one: name for name, one in _COMBINERS.items()}
-        return {own[type(given)]: given.copy({given.getParam(name): value for name, value in values.items()})}
+        name = next((own[one] for one in type(given).__mro__ if one in own), type(given).__name__)
+        return {name: given.copy({given.getParam(key): value for key, value in values.items()})}
     names = [
         name for name in _COMBINERS if given in (name, AUTO) and (task_kind == CLASSIFICATION or name != "logPool")
     ]
@@ -142,7 +143,7 @@ def fit_combined(level_one: LevelOneFrame, reads: LevelOneInput, given: str | Co
         return {fold: reduce(lambda one, other: one + other, part) for fold, part in zip(folds, parts, strict=True)}
 
     found = {name: by_fold(losses) for name, losses in zip(reads.learners, choice.learners, strict=True)}
-    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.whole)})
+    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.estimate)})
     if choice.name == GLM:
         weights, (intercept,) = np.array(choice.combination.weights), choice.combination.biases
         model: Any = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(weights, intercept)

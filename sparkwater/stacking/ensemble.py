@@ -22,12 +22,13 @@ from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.ensemble_params import EnsembleParams
-from sparkwater.stacking.folds import ASSIGNMENTS, Folds
+from sparkwater.stacking.folds import ASSIGNMENTS, Folds, role_columns
 from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import (
     CLASSIFICATION,
     Learner,
     find_learners,
+    hide_columns,
     kind_of,
     last_stage,
     set_apart,
@@ -183,9 +184,10 @@ class StackedEnsemble(
         """
         started = time.monotonic()
         learners = self._refuse(dataset)
+        roles = role_columns(self._folds(dataset), dataset.columns, self.getIdCol(), self.getWeightCol())
         chosen = levelOne.select([learner.name for learner in learners])
         for learner, measured in zip(learners, chosen.learners, strict=True):
-            if set_apart(learner).digest != measured.digest:
+            if hide_columns(set_apart(learner), roles).digest != measured.digest:
                 raise ConfigurationError(
                     f"learner {learner.name!r} has other Params than the one that gave the level-one predictions"
                 )

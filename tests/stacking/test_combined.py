@@ -145,7 +145,13 @@ def test_the_model_combines_what_its_base_models_say_and_is_saved(
     assert loaded.transform(wine).select(columns).collect() == fitted.transform(wine).select(columns).collect()
 
 
-@pytest.mark.parametrize("given", ["logPool", "selection", LogPool(bias=True), GreedySelection(metric="error")])
+class OwnPool(Pool):
+    """A user's combiner."""
+
+
+@pytest.mark.parametrize(
+    "given", ["logPool", "selection", OwnPool(), LogPool(bias=True), GreedySelection(metric="error")]
+)
 def test_a_named_combiner_is_taken_and_measured_by_itself(fitted: StackedEnsembleModel, given) -> None:
     reads = LevelOneInput(("bayes", "tree"), fitted.levelOne.task)
     found = fit_given(fitted.levelOne, reads, given, 1)
