@@ -17,10 +17,11 @@ from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
+from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
 from sparkwater.stacking.combined import check_given, fit_given
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
-from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
+from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel, curves_of
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.folds import ASSIGNMENTS, Folds, role_columns
 from sparkwater.stacking.level_one.fit_plan import count_slots
@@ -90,6 +91,13 @@ class StackedEnsemble(
     )
     passthroughCols: Setting[list[str]] = setting(
         [], "other columns that the meta-learner reads: numbers, vectors or arrays"
+    )
+    calibration: Setting[str] = setting(
+        NONE,
+        "what is done to the ensemble's probabilities, learned from those out of fold. temperature: their logarithms "
+        "are divided by one number. isotonic: each class's probability goes through a rising function. auto: the first "
+        "of none, temperature and isotonic that can't be told from the best by cross-validation",
+        accepts=one_of(*CALIBRATIONS),
     )
     numFolds: Setting[int] = setting(5, "number of folds", accepts=at_least(2))
     foldAssignment: Setting[str] = setting(
@@ -259,6 +267,10 @@ class StackedEnsemble(
         check_given(self.getMetaLearner(), kind, reads_more)
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
+        if self.getCalibration() != NONE and kind != CLASSIFICATION:
+            raise ConfigurationError(
+                f"calibration={self.getCalibration()!r} is for probabilities; regression has none: leave it at 'none'"
+            )
         for name in self.getPassthroughCols():
             passthrough_values(dataset.schema, name)
         folds = self._folds(dataset)
@@ -285,12 +297,12 @@ class StackedEnsemble(
             reads = LevelOneInput(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
-            meta = fit_given(level_one, reads, self.getMetaLearner(), slots)
+            meta = fit_given(level_one, reads, self.getMetaLearner(), slots, self.getCalibration())
             if bases is None:
                 bases = refit(level_one, self.getFinalModels(), self.getParallelism())
-            summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started)
+            summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started, curves_of(bases))
             model = StackedEnsembleModel()
-            model.fitted = FittedEnsemble(bases, meta.model, reads, summary)
+            model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)
             model.levelOne = level_one if self.getKeepLevelOne() else None
             logger.info("%s", summary)
             return self._copyValues(model._resetUid(self.uid))

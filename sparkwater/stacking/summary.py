@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
+from sparkwater.stacking.diagnostics import Diagnostics
 from sparkwater.stacking.level_one.fits import FitRecord
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 
@@ -76,6 +77,28 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Learning curve of a network: its model on all rows, or the first of its fold models.
+
+    Attributes
+    ----------
+    learner : str
+        Its name.
+    loss : tuple of float
+        Training loss by epoch.
+    metric : str
+        Name of the first metric that the validation rows were judged by; empty without such rows.
+    validation : tuple of float or None
+        That metric by epoch; None where it is undefined.
+    """
+
+    learner: str
+    loss: tuple[float, ...]
+    metric: str = ""
+    validation: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
 class EnsembleSummary:
     """Summary of one ``fit``; it is saved and loaded with the model.
 
@@ -112,6 +135,16 @@ class EnsembleSummary:
         Name of the combiner that was chosen; empty for other meta-learners.
     tried : tuple of Tried
         Estimates of all combiners that were tried; empty for other meta-learners.
+    learners, classes : tuple of str
+        Names of the learners in the order of the meta-learner, and of the classes; no classes for regression.
+    calibration : str
+        The calibration of the probabilities; empty where none was asked for, ``none`` where none helps.
+    calibrationsTried : tuple of Tried
+        Estimates of the calibrations that were tried; ``none`` is the ensemble as it is, which the leaderboard shows.
+    diagnostics : Diagnostics
+        Reliability, confusion of classes, and correlation of the learners' errors, out of fold.
+    curves : tuple of Curve
+        Learning curves of the learners that are networks.
     """
 
     strategy: str
@@ -132,6 +165,12 @@ class EnsembleSummary:
     totalSeconds: float
     metaLearner: str = ""
     tried: tuple[Tried, ...] = ()
+    learners: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    calibration: str = ""
+    calibrationsTried: tuple[Tried, ...] = ()
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    curves: tuple[Curve, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -174,13 +213,42 @@ class EnsembleSummary:
         text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in table]
         skipped = f"not asked when scoring, having no weight: {', '.join(self.skipped)}" if self.skipped else ""
         said = f"{self.rows:,} rows, {self.folds} folds, {self.strategy}, fingerprint {self.fingerprint}"
-        return "\n".join(line for line in (said, *text, self.verdict, self._tries(), skipped, *self.notes) if line)
+        tried = [self._tries("meta-learner", self.metaLearner, self.tried)]
+        tried.append(self._tries("calibration", self.calibration, self.calibrationsTried))
+        return "\n".join(line for line in (said, *text, self.verdict, *tried, skipped, *self.notes) if line)
 
-    def _tries(self) -> str:
-        if not self.metaLearner:
-            return ""
-        estimates = ", ".join(f"{one.name} {one.value:.5f}" for one in self.tried)
-        return f"meta-learner: {self.metaLearner} ({self.metrics[0]} of those that were tried: {estimates})"
+    def _tries(self, what: str, name: str, tried: Sequence[Tried]) -> str:
+        estimates = ", ".join(f"{one.name} {one.value:.5f}" for one in tried)
+        return f"{what}: {name} ({self.metrics[0]} of those that were tried: {estimates})" if name else ""
+
+    @property
+    def reliability(self) -> DataFrame:
+        """Reliability of the ensemble's probabilities out of fold: one row a bin; see `ReliabilityBin`."""
+        found = self.diagnostics
+        rows = [
+            (calibrated, one.low, one.high, one.rows, one.predicted, one.observed)
+            for calibrated, bins in ((False, found.reliability), (True, found.calibrated))
+            for one in bins
+        ]
+        schema = "calibrated boolean, low double, high double, rows long, predicted double, observed double"
+        return SparkSession.builder.getOrCreate().createDataFrame(rows, schema)
+
+    def report(self, folder: str) -> str:
+        """Write one HTML page with plots, which needs nothing else and no network, and return its path.
+
+        Parameters
+        ----------
+        folder : str
+            A folder on the driver's machine; made if it isn't there. A page that is there is written over.
+        """
+        from sparkwater.stacking.report.page import write_page
+
+        return write_page(self, folder)
+
+    def _repr_html_(self) -> str:
+        from sparkwater.stacking.report.page import notebook_view
+
+        return notebook_view(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""
@@ -197,10 +265,17 @@ class EnsembleSummary:
                 "scores": tuple(Score(**score) for score in fields["scores"]),
                 "fits": tuple(FitRecord(**fit) for fit in fields["fits"]),
                 "tried": tuple(Tried(**one) for one in fields.get("tried", ())),
+                "calibrationsTried": tuple(Tried(**one) for one in fields.get("calibrationsTried", ())),
+                "diagnostics": Diagnostics.from_dict(fields.get("diagnostics") or asdict(Diagnostics())),
+                "curves": tuple(_curve(one) for one in fields.get("curves", ())),
                 "coefficients": tuple(tuple(line) for line in fields["coefficients"]),
             }
         )
         return cls(**plain)
+
+
+def _curve(fields: dict[str, Any]) -> Curve:
+    return Curve(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def _line(score: Score) -> list[str]:

@@ -22,7 +22,7 @@ from pyspark.ml.feature import SQLTransformer, VectorAssembler, VectorSlicer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import LongType, StructType
 from sklearn.metrics import log_loss, roc_auc_score
 from tables import MeanModel, MeanRegressor, table
 
@@ -369,7 +369,7 @@ def test_columns_that_say_where_a_row_goes_are_no_features() -> None:
         return stage.getOrDefault("ignoredCols" if stage.hasParam("ignoredCols") else "excludedCols")
 
     def hidden(stage):
-        (found,) = find_learners({"one": stage}, StructType().add("id", "int"), "label")
+        (found,) = find_learners({"one": stage}, StructType().add("id", LongType()), "label")
         return hide_columns(found, ["id", "site"]).stage
 
     network = DeepLearningClassifier(ignoredCols=["id", "note"])

@@ -67,6 +67,8 @@ class Choice:
     estimate : tuple of Losses
         The whole's losses where the choice counts as a part of the fit: those of the best learner alone are of the
         learner that the other folds find best, not of the one that all of them do.
+    column : mapping of int to Combination
+        What scores each fold in the whole.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Choice:
     tried: Mapping[str, tuple[Losses, ...]]
     nested: tuple[Losses, ...]
     estimate: tuple[Losses, ...]
+    column: Mapping[int, Combination]
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def choose(blocks: Blocks, layout: Layout, methods: Mapping[str, Method], folds:
         tried,
         found.byFold[0],
         tried[BEST] if alone else found.byFold[0],
+        singles[single] if alone else nested,
     )
 
 

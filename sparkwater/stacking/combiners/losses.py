@@ -179,11 +179,26 @@ def compared_losses(
     return np.concatenate([*sums, *totals])
 
 
-def _scored(block: Block, column: Mapping[int, Combination], without: Sequence[int]) -> tuple[Numbers, Numbers]:
-    first, second = np.zeros(len(block.label)), np.zeros(len(block.label))
+def combined_outputs(block: Block, column: Mapping[int, Combination], without: Sequence[int] = ()) -> Numbers:
+    """Return the outputs of the combination that scores each fold, shape (rows, outputs); zeros in folds without one.
+
+    Parameters
+    ----------
+    block : Block
+        The rows.
+    column : mapping of int to Combination
+        The combination of each fold.
+    without : sequence of int
+        Folds to leave out.
+    """
+    found = np.zeros((len(block.label), block.outputs.shape[2]))
     for combination in dict.fromkeys(column[fold] for fold in column if fold not in without):
         rows = np.isin(block.fold, [fold for fold, other in column.items() if other == combination])
         if rows.any():
-            found = row_losses(combination.apply(block), block)
-            first[rows], second[rows] = found[0][rows], found[1][rows]
-    return first, second
+            found[rows] = combination.apply(block)[rows]
+    return found
+
+
+def _scored(block: Block, column: Mapping[int, Combination], without: Sequence[int]) -> tuple[Numbers, Numbers]:
+    """Return the losses of the rows that are scored; those of other rows don't count."""
+    return row_losses(combined_outputs(block, column, without), block)

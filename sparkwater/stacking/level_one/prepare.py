@@ -103,6 +103,8 @@ class Prepared:
         Fingerprint of rows and labels.
     timeCol, embargo
         As in `Folds`.
+    unitCol : str or None
+        Column whose equal values share a fold, of groups or ids; None where equal rows do.
     """
 
     frame: DataFrame
@@ -115,6 +117,7 @@ class Prepared:
     labels: Fingerprint
     timeCol: str | None = None
     embargo: float = 0.0
+    unitCol: str | None = None
 
     @property
     def rows(self) -> Fingerprint:
@@ -206,6 +209,7 @@ def prepare(
         Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found),
         spec.timeCol,
         spec.embargo,
+        spec.groupCol or identity,
     )
 
 
