@@ -22,7 +22,8 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last
 from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
-from sparkwater.stacking.summary import Curve, EnsembleSummary
+from sparkwater.stacking.scores import Curve
+from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

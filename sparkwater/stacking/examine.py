@@ -11,7 +11,7 @@ from sparkwater.stacking.combiners.blocks import Blocks, Layout
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.diagnostics import Diagnostics, diagnose, reliability_of
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
-from sparkwater.stacking.summary import Tried
+from sparkwater.stacking.scores import Tried
 
 logger = logging.getLogger(__name__)
 

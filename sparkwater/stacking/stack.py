@@ -30,7 +30,8 @@ from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.summary import ENSEMBLE, Curve, EnsembleSummary, Tried, interval, rank_learners
+from sparkwater.stacking.scores import Curve, Tried, interval, rank_learners
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
