@@ -34,11 +34,12 @@ def _grid(
     values: Sequence[Sequence[float]], words: Sequence[Sequence[str]], names: Sequence[str], label: str, below: str
 ) -> str:
     """Return a table of shaded squares; the numbers are left out where the squares are too small for them."""
-    size = max(16.0, min(62.0, 640.0 / len(values)))
+    size = max(16.0, min(80.0, 640.0 / len(values)))
     fits = max(len(word) for row in words for word in row) * svg.CHARACTER <= size - 4
-    left, top = svg.width_of(list(map(short, names))) + 16, 0.0
-    slanted = svg.width_of(list(map(short, names))) > size
-    top = (0.75 * svg.width_of(list(map(short, names))) if slanted else 0.0) + 26
+    longest = svg.width_of([short(name) for name in names])
+    left, slanted = longest + 16, longest > size
+    reach = 0.75 * longest if slanted else 0.0
+    top = reach + 26
     parts = []
     for i, name in enumerate(names):
         middle = (i + 0.5) * size
@@ -46,14 +47,13 @@ def _grid(
         parts.append(_heading(left + middle, top - 12, short(name), slanted))
         for j, value in enumerate(values[i]):
             x, y = left + j * size, top + i * size
-            parts.append(svg.box(x, y, size, size, _shade(value), "white"))
+            parts.append(svg.box(x, y, size, size, _shade(value), "#e4e4e4"))
             if fits and words[i][j]:
-                ink = "white" if abs(value) > 0.55 else svg.INK
+                ink = "white" if abs(value) > 0.75 else svg.INK
                 parts.append(svg.text(x + size / 2, y + size / 2, words[i][j], "middle", fill=ink))
     height = top + len(values) * size
     if below:
         parts.append(svg.text(left, height + 16, below))
-    reach = 0.75 * svg.width_of(list(map(short, names))) if slanted else 0.0
     return svg.drawing(max(left + len(values) * size + reach, 420.0), height + (30 if below else 6), label, *parts)
 
 

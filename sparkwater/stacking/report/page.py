@@ -21,6 +21,7 @@ _STYLE = """
 .sw svg { max-width: 100%; height: auto; font: 13px system-ui, sans-serif; display: block; }
 .sw .wide { overflow-x: auto; } .sw table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .sw th, .sw td { padding: 0.2rem 0.7rem; text-align: right; border-bottom: 1px solid #ddd; font-weight: normal; }
+.sw td { white-space: nowrap; }
 .sw thead th { border-bottom: 2px solid #222; white-space: nowrap; } .sw tbody th { text-align: left; }
 .sw .whole th, .sw .whole td { font-weight: bold; } .sw summary { cursor: pointer; color: #00558a; }
 .sw .verdict { border-left: 4px solid #0072b2; padding: 0.3rem 0.8rem; background: #f2f7fa; }
@@ -91,8 +92,8 @@ def _sections(content: Content) -> list[tuple[str, str]]:
         )),
         ("Confusion of classes", _figure(
             matrices.confusion(found.confusion, content.classes),
-            "Rows of the ensemble out of fold, by weight where rows have weights. The shade is the share of the rows of "
-            "a label.", tables.matrix(found.confusion, content.classes, ",.0f") if found.confusion else "",
+            "Rows of the ensemble out of fold, by weight where rows have weights. Shades are shares of the rows of a "
+            "label.", tables.matrix(found.confusion, content.classes, ",.0f") if found.confusion else "",
         )),
         ("Correlation of errors", _figure(
             matrices.correlation(found.correlation, names),

@@ -109,6 +109,9 @@ def reliability(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin
     ):
         points = [(across(one.predicted), up(one.observed)) for one in bins]
         parts += [svg.path(points, color, dash), *(mark(x, y, color) for x, y in points)] if points else []
+    for one in after or before:
+        low, high = _wilson(one.observed, one.rows)
+        parts.append(svg.line(across(one.predicted), up(low), across(one.predicted), up(high), svg.INK))
     parts += [_legend(right + 40, bool(after)), _counts(before, right + 40)]
     gap = sum(one.rows * abs(one.predicted - one.observed) for one in before) / sum(one.rows for one in before)
     label = f"reliability diagram: predicted and observed differ by {gap:.3f} in the mean over rows"
@@ -122,13 +125,23 @@ def _legend(left: float, both: bool) -> str:
     ]
     if both:
         parts += [svg.dot(left + 10, 62), svg.text(left + 26, 62, "after calibration, cross-validated")]
-    dots = svg.line(left, 84, left + 20, 84, svg.INK, 1.5, "2 4")
-    return "".join([*parts, dots, svg.text(left + 26, 84, "perfect calibration")])
+    y = 84.0 if both else 62.0
+    parts += [svg.line(left, y, left + 20, y, svg.INK, 1.5, "2 4"), svg.text(left + 26, y, "perfect calibration")]
+    bar = svg.line(left + 10, y + 13, left + 10, y + 31, svg.INK)
+    return "".join([*parts, bar, svg.text(left + 26, y + 22, "95 % interval of the observed rate")])
+
+
+def _wilson(rate: float, rows: int) -> tuple[float, float]:
+    """Return the 95 % interval of a rate (Wilson, JASA 22, 1927); it isn't empty where the rate is 0 or 1."""
+    z = 1.959964
+    middle = (rate + z * z / (2 * rows)) / (1 + z * z / rows)
+    reach = z / (1 + z * z / rows) * math.sqrt(rate * (1 - rate) / rows + z * z / (4 * rows * rows))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _counts(bins: Sequence[ReliabilityBin], left: float) -> str:
     """Return the number of rows in each bin as bars."""
-    most, bottom, height = max(one.rows for one in bins), 30.0 + _SIDE, 170.0
+    most, bottom, height = max(one.rows for one in bins), 30.0 + _SIDE, 140.0
     across = svg.Scale(0.0, 1.0, left, left + _SIDE)
     parts = [svg.text(left, bottom - height - 30, f"rows in each bin (the highest bar: {most:,})")]
     for one in bins:

@@ -141,7 +141,7 @@ def left_axis(scale: Scale, x: float, right: float, name: str) -> str:
     parts = [line(x, scale.start, x, scale.end)]
     for tick in scale.ticks(5):
         parts += [line(x, scale(tick), right, scale(tick), FAINT), text(x - GAP, scale(tick), number(tick), "end")]
-    return "".join([*parts, text(x, scale.end - 16, name, "middle" if x > 80 else "start")])
+    return "".join([*parts, text(x, scale.end - 16, name)])
 
 
 def width_of(words: Sequence[str]) -> float:
