@@ -13,6 +13,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.folds import Folds, role_columns
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, hide_columns, last_stage
@@ -56,7 +57,8 @@ def blend(
     learners = [hide_columns(learner, roles) for learner in learners]
     if training is not None:
         _check_apart(holdout, training, idCol)
-    prepared = prepare(holdout, folds, learners[0].kind, labelCol, idCol=idCol, weightCol=weightCol)
+    kind, deviance = learners[0].kind, deviance_of(learners)
+    prepared = prepare(holdout, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, deviance=deviance)
     values: list[DataFrame] = []
     try:
         _check_classes(learners, prepared.task)

@@ -166,7 +166,7 @@ def fit_combined(
         return {fold: reduce(lambda one, other: one + other, part) for fold, part in zip(folds, parts, strict=True)}
 
     found = {name: by_fold(losses) for name, losses in zip(reads.learners, choice.learners, strict=True)}
-    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.estimate)})
+    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.estimate)}, reads.task.deviance)
     if choice.name == GLM:
         weights, (intercept,) = np.array(choice.combination.weights), choice.combination.biases
         model: Any = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(weights, intercept)
@@ -179,7 +179,7 @@ def fit_combined(
         metrics,
         dict(zip(reads.learners, choice.difference, strict=True)),
         choice.name,
-        tries(tried, reads.task.kind),
+        tries(tried, reads.task.kind, reads.task.deviance),
         examined,
     )
 
@@ -202,7 +202,7 @@ def _open(level_one: LevelOneFrame, several: bool) -> Iterator[tuple[Blocks, Lay
         F.col(WEIGHT).alias("weight"),
         number.alias("fold"),
     )
-    layout = Layout(len(level_one.names), task.width, task.kind == CLASSIFICATION)
+    layout = Layout(len(level_one.names), task.width, task.kind == CLASSIFICATION, task.deviance)
     with open_blocks(rows, layout, prepared.rows.rows) as blocks:
         yield blocks, layout, len(folds) if halved is None else 2 * len(folds)
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.checkpoints import FitStore
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
@@ -223,7 +224,10 @@ def cross_fit(
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        prepared = prepare(
+            frame, folds, found[0].kind, labelCol,
+            idCol=idCol, weightCol=weightCol, deviance=deviance_of(found), store=store,
+        )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
         level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)

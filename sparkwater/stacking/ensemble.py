@@ -201,7 +201,7 @@ class StackedEnsemble(
                 )
         given = prepare(
             dataset, self._folds(dataset), levelOne.task.kind, self.getLabelCol(),
-            idCol=self.getIdCol(), weightCol=self.getWeightCol(),
+            idCol=self.getIdCol(), weightCol=self.getWeightCol(), deviance=levelOne.task.deviance,
         )  # fmt: skip
         try:
             chosen.check_same(given)

@@ -18,6 +18,7 @@ from sparkwater.stacking.calibration.isotonic import calibration_from
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.combiners.model import bound
 from sparkwater.stacking.ensemble_params import EnsembleParams
+from sparkwater.stacking.level_one.deviance import Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
 from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
@@ -224,7 +225,8 @@ def _base(folder: SavedFolder, place: int, base: Mapping[str, Any]) -> BaseModel
 
 
 def _reads(fields: Mapping[str, Any]) -> LevelOneInput:
-    task = LevelOneTask(fields["task"]["kind"], tuple(fields["task"]["classes"]))
+    given = fields["task"]
+    task = LevelOneTask(given["kind"], tuple(given["classes"]), Deviance(**given.get("deviance", {})))
     return LevelOneInput(tuple(fields["learners"]), task, fields["transform"], tuple(fields["passthrough"]))
 
 

@@ -10,6 +10,7 @@ from sparkwater.stacking.calibration.choice import AUTO, NONE, Combined, calibra
 from sparkwater.stacking.combiners.blocks import Blocks, Layout
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.diagnostics import Diagnostics, diagnose, reliability_of
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 from sparkwater.stacking.scores import Tried
 
@@ -78,9 +79,9 @@ def examine(
     return Examined(diagnostics, calibration, name, tries(tried, "classification"))
 
 
-def tries(losses: Mapping[str, Iterable[Losses]], kind: str) -> tuple[Tried, ...]:
+def tries(losses: Mapping[str, Iterable[Losses]], kind: str, deviance: Deviance = SQUARED) -> tuple[Tried, ...]:
     """Return the estimates of what was tried, from losses by fold."""
-    metrics = LearnerMetrics(kind, {name: _numbered(list(one)) for name, one in losses.items()})
+    metrics = LearnerMetrics(kind, {name: _numbered(list(one)) for name, one in losses.items()}, deviance)
     return tuple(Tried(name, metrics.value(name), *metrics.interval(name)) for name in losses)
 
 

@@ -118,7 +118,7 @@ def fit_meta_learner(
             examined = _examine(scored, level_one, names, calibration)
         finally:
             scored.unpersist()
-        metrics = LearnerMetrics(prepared.task.kind, found)
+        metrics = LearnerMetrics(prepared.task.kind, found, prepared.task.deviance)
         return MetaFit(model, MetaWeights.of(model), metrics, difference, examined=examined)
     finally:
         rows.unpersist()
@@ -134,7 +134,7 @@ def _examine(scored: DataFrame, level_one: LevelOneFrame, names: Sequence[str], 
         F.col(WEIGHT).alias("weight"),
         number.alias("fold"),
     )
-    layout = Layout(len(names) + 1, task.width, task.kind == CLASSIFICATION)
+    layout = Layout(len(names) + 1, task.width, task.kind == CLASSIFICATION, task.deviance)
     own = Combination("pool", (*([0.0] * len(names)), 1.0))
     with open_blocks(rows, layout, level_one.prepared.rows.rows) as blocks:
         return examine(blocks, layout, len(names), dict.fromkeys(range(len(folds)), own), calibration, len(folds))

@@ -33,7 +33,8 @@ class EnsembleSummary:
     strategy : {"cross-validation", "blending"}
         Origin of level one.
     metrics : tuple of (str, str)
-        The two metrics: logLoss and error, or rmse and mae. The lower, the better.
+        The two metrics: logLoss and error, or rmse and mae; where the learners are set to a distribution, its
+        deviance in place of rmse. The lower, the better.
     scores : tuple of Score
         Best first.
     rows, folds : int
@@ -102,7 +103,7 @@ class EnsembleSummary:
     def verdict(self) -> str:
         """Verdict on the ensemble against its best learner, in words."""
         gap = f"{self.difference:+.5f}, 95 % interval {self.differenceLow:+.5f} to {self.differenceHigh:+.5f}"
-        loss = "logLoss" if self.metrics[0] == "logLoss" else "squared error"
+        loss = "squared error" if self.metrics[0] == "rmse" else self.metrics[0]
         if not (self.differenceLow or self.differenceHigh):
             return f"the ensemble is its best learner {self.best!r} alone"
         if self.differenceHigh < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -42,7 +42,7 @@ class Combined:
 
 def _of_whole(block: Block, measure: Measure, column: Mapping[int, Combination]) -> Numbers:
     outputs = combined_outputs(block, column)[:, None, :]
-    return measure(Block(outputs, block.label, block.weight, block.fold, block.classification))
+    return measure(replace(block, outputs=outputs))
 
 
 def calibrate(blocks: Blocks, outputs: int, how: str, folds: int) -> Choice:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -50,11 +52,14 @@ class Layout:
         Numbers that each gives: one for two classes and for regression, else one a class.
     classification : bool
         Whether they are probabilities.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     learners: int
     width: int
     classification: bool
+    deviance: Deviance = SQUARED
 
     @property
     def outputs(self) -> int:
@@ -76,6 +81,8 @@ class Block:
         Numbers of the folds, from 0 up.
     classification : bool
         Whether the outputs are probabilities.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     outputs: Numbers
@@ -83,6 +90,7 @@ class Block:
     weight: Numbers
     fold: npt.NDArray[np.int64]
     classification: bool
+    deviance: Deviance = SQUARED
 
     @cached_property
     def logs(self) -> Numbers:
@@ -262,4 +270,5 @@ def _block(batches: Sequence[pa.RecordBatch], layout: Layout) -> Block:
         outputs = np.concatenate([1.0 - outputs, outputs], axis=2)
     if not layout.classification:
         outputs = np.clip(outputs, -LARGEST, LARGEST)
-    return Block(outputs, column("label"), column("weight"), column("fold").astype(np.int64), layout.classification)
+    label, weight, fold = column("label"), column("weight"), column("fold").astype(np.int64)
+    return Block(outputs, label, weight, fold, layout.classification, layout.deviance)

@@ -17,6 +17,7 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column, row_hash
 
@@ -43,10 +44,13 @@ class LevelOneTask:
         The kind of the learners.
     classes : tuple of float, of str or of bool
         The labels, sorted; empty for regression.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     kind: str
     classes: tuple[Any, ...] = ()
+    deviance: Deviance = SQUARED
 
     @property
     def named(self) -> bool:
@@ -158,6 +162,7 @@ def prepare(
     *,
     idCol: str | None = None,
     weightCol: str | None = None,
+    deviance: Deviance = SQUARED,
     store: Callable[[DataFrame], DataFrame] | None = None,
 ) -> Prepared:
     """Evaluate the rows once, with key and fold, and look at each fold.
@@ -175,6 +180,8 @@ def prepare(
         Kind of the learners: classification or regression.
     labelCol, idCol, weightCol : str
         Columns of the rows.
+    deviance : Deviance
+        Loss of a regression's rows.
     store : callable, optional
         Keeps the rows and returns them as they were kept. Default: Spark's cache.
 
@@ -197,7 +204,7 @@ def prepare(
     except BaseException:
         kept.unpersist()
         raise
-    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else ())
+    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else (), deviance)
     return Prepared(
         kept,
         tuple(frame.columns),
