@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -183,27 +183,16 @@ def summarize(
 ) -> EnsembleSummary:
     """Return the summary of a fit."""
     positions, columns = meta.columns(reads)
-    weights = meta.weights.share(positions)
     importance = meta.weights.importance
     skipped = tuple(
         name for name, places in positions.items() if importance and not any(importance[place] for place in places)
     )
     best = min(reads.learners, key=meta.metrics.value)
-    others = len(importance) - len(columns)
-    columns += (
-        list(reads.passthrough) if others == len(reads.passthrough) else [f"passthrough/{i}" for i in range(others)]
-    )
-    notes = ("there is one learner only: the ensemble can only correct it",) if len(reads.learners) == 1 else ()
-    if meta.name == BEST and meta.metrics.value(ENSEMBLE) != meta.metrics.value(best):
-        notes += (
-            f"the ensemble's line accounts for the choice of its learner: each fold is scored by the learner that the "
-            f"others find best. The line of {best!r} doesn't, so it is hopeful",
-        )
     mean, low, high = interval(meta.difference[best])
     return EnsembleSummary(
         strategy=strategy,
         metrics=meta.metrics.names,
-        scores=rank_learners(meta.metrics, weights, level_one.fits),
+        scores=rank_learners(meta.metrics, meta.weights.share(positions), level_one.fits),
         rows=level_one.prepared.rows.rows,
         folds=len(level_one.prepared.folds),
         fingerprint=level_one.fingerprint,
@@ -212,9 +201,9 @@ def summarize(
         differenceLow=low,
         differenceHigh=high,
         coefficients=meta.weights.coefficients,
-        columns=tuple(columns),
+        columns=(*columns, *_other_columns(len(importance) - len(columns), reads)),
         skipped=skipped,
-        notes=notes,
+        notes=tuple(_notes(meta, best, reads)),
         fits=level_one.fits,
         totalSeconds=seconds,
         metaLearner=meta.name,
@@ -226,6 +215,23 @@ def summarize(
         diagnostics=meta.examined.diagnostics,
         curves=tuple(curves),
     )
+
+
+def _other_columns(number: int, reads: LevelOneInput) -> list[str]:
+    """Return the names of the meta-learner's columns that aren't the learners'."""
+    given = list(reads.passthrough)
+    return given if number == len(given) else [f"passthrough/{place}" for place in range(number)]
+
+
+def _notes(meta: MetaFit, best: str, reads: LevelOneInput) -> Iterator[str]:
+    """Yield remarks for the reader."""
+    if len(reads.learners) == 1:
+        yield "there is one learner only: the ensemble can only correct it"
+    if meta.name == BEST and meta.metrics.value(ENSEMBLE) != meta.metrics.value(best):
+        yield (
+            "the ensemble's line accounts for the choice of its learner: each fold is scored by the learner that the "
+            f"others find best. The line of {best!r} doesn't, so it is hopeful"
+        )
 
 
 def _class_names(task: LevelOneTask) -> tuple[str, ...]:

@@ -190,8 +190,7 @@ def prepare(
     SchemaError
         If a column is missing or has a type that doesn't fit.
     DataError
-        If rows have no label, no fold or another one's id, folds are empty or too few, or a class
-        has no rows outside of a fold.
+        If rows have no label, no fold or another one's id, or folds are empty, too few, or hold all rows of a class.
     """
     spec = folds if isinstance(folds, Folds) else Folds(foldCol=folds)
     identity = idCol or spec.idCol
