@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator
@@ -37,6 +38,7 @@ from sparkwater.stacking.level_one.learners import (
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
 from sparkwater.stacking.refit import refit
+from sparkwater.stacking.repeats import check_repeats, repeat_folds
 from sparkwater.stacking.stack import summarize
 from sparkwater.stacking.summary import ENSEMBLE
 
@@ -100,6 +102,12 @@ class StackedEnsemble(
         accepts=one_of(*CALIBRATIONS),
     )
     numFolds: Setting[int] = setting(5, "number of folds", accepts=at_least(2))
+    repeats: Setting[int] = setting(
+        1,
+        "assignments of folds, each with another seed: level one is the mean of their out-of-fold predictions. With "
+        "finalModels average all of their models score",
+        accepts=at_least(1),
+    )
     foldAssignment: Setting[str] = setting(
         "random", "how rows are dealt out to folds, as in assign_folds", accepts=one_of(*ASSIGNMENTS)
     )
@@ -160,10 +168,14 @@ class StackedEnsemble(
     def _fit(self, dataset: DataFrame) -> StackedEnsembleModel:
         started = time.monotonic()
         learners = self._refuse(dataset)
-        level_one = cross_fit(
+        level_one = repeat_folds(partial(self._cross_fit, dataset, learners), self._folds(dataset), self.getRepeats())
+        return self._finish(level_one, "cross-validation", None, started)
+
+    def _cross_fit(self, dataset: DataFrame, learners: list[Learner], folds: Folds | str) -> LevelOneFrame:
+        return cross_fit(
             {learner.name: learner.stage for learner in learners},
             dataset,
-            self._folds(dataset),
+            folds,
             labelCol=self.getLabelCol(),
             weightCol=self.getWeightCol(),
             idCol=self.getIdCol(),
@@ -171,7 +183,6 @@ class StackedEnsemble(
             keepModels=self.getFinalModels() == "average",
             checkpointDir=self.getCheckpointDir(),
         )
-        return self._finish(level_one, "cross-validation", None, started)
 
     def fitLevelOne(self, dataset: DataFrame, levelOne: LevelOneFrame) -> StackedEnsembleModel:
         """Fit on a level-one frame that is there already, such as several of `cross_fit` joined.
@@ -276,6 +287,7 @@ class StackedEnsemble(
         folds = self._folds(dataset)
         if isinstance(folds, Folds):
             folds.check()
+        check_repeats(self.getRepeats(), folds)
         return learners
 
     def _weighted(self, learner: Learner) -> Learner:

@@ -400,3 +400,35 @@ def test_a_learner_of_all_columns_does_not_see_the_folds(spark: SparkSession) ->
     for model in fitted.models:
         assert [column.name for column in model.model.stages[0].report.columns] == INPUTS
     fitted.unpersist()
+
+
+def test_repeats_are_the_mean_of_predictions_by_models_that_never_saw_the_row(spark: SparkSession) -> None:
+    # Row i has the label 2^i, so that a sum of labels names its rows.
+    frame = spark.range(12).selectExpr("id", "pow(2.0D, id) as label").cache()
+    ensemble = StackedEnsemble(
+        learners={"mean": MeanRegressor()}, numFolds=3, repeats=3, idCol="id", foldAssignment="modulo",
+        metaLearner="best", finalModels="average", keepLevelOne=True,
+    )  # fmt: skip
+    model = ensemble.fit(frame)
+    level_one = model.levelOne
+    assert len(level_one.models) == len(level_one.fits) == 9
+    assert len({fit.fold for fit in level_one.fits}) == 9
+    # Each model's training rows, read off its mean: those of the folds that it doesn't hold out.
+    trained = [round(one.model.mean * 8) for one in level_one.models]
+    found = {row.id: row.mean for row in level_one.frame.collect()}
+    for row in range(12):
+        unseen = [sums / 8 for sums in trained if not sums >> row & 1]
+        assert len(unseen) == 3
+        assert found[row] == pytest.approx(np.mean(unseen))
+    assert len({tuple(sorted(trained[start : start + 3])) for start in (0, 3, 6)}) == 3
+    level_one.unpersist()
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"foldCol": "id"}, "repeats=2 with foldCol='id': the folds would be the same each time; accepted: 1"),
+    ({"timeCol": "id"}, "repeats=2 with timeCol='id'"),
+])  # fmt: skip
+def test_repeats_of_folds_that_no_seed_moves_are_refused(spark: SparkSession, settings, message: str) -> None:
+    frame = spark.range(9).selectExpr("id", "1.0D as label", "raise_error('a job ran') as text")
+    with pytest.raises(ConfigurationError, match=message):
+        StackedEnsemble(learners={"mean": MeanRegressor()}, repeats=2, **settings).fit(frame)
