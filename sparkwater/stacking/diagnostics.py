@@ -72,9 +72,11 @@ class Diagnostics:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Diagnostics:
         """Return the diagnostics that `dataclasses.asdict` gave, also after a way through JSON."""
-        bins = {name: tuple(ReliabilityBin(**one) for one in fields[name]) for name in ("reliability", "calibrated")}
-        tables = {name: tuple(tuple(row) for row in fields[name]) for name in ("confusion", "correlation")}
-        return cls(**bins, **tables)
+        reliability, after = (
+            tuple(ReliabilityBin(**one) for one in fields[name]) for name in ("reliability", "calibrated")
+        )
+        confusion, correlation = (tuple(tuple(row) for row in fields[name]) for name in ("confusion", "correlation"))
+        return cls(reliability, after, confusion, correlation)
 
 
 def diagnose(blocks: Blocks, learners: int, outputs: int, column: Mapping[int, Combination]) -> Diagnostics:
@@ -138,7 +140,7 @@ def confused(block: Block, column: Mapping[int, Combination]) -> Numbers:
     outputs = combined_outputs(block, column)
     classes = outputs.shape[1]
     cell = block.label.astype(np.int64) * classes + outputs.argmax(axis=1)
-    return np.bincount(cell, block.weight, classes * classes)
+    return np.bincount(cell, block.weight, classes * classes).astype(np.float64)
 
 
 def error_products(block: Block, learners: int, column: Mapping[int, Combination]) -> Numbers:

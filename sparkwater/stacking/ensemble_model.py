@@ -199,7 +199,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
         values = bound(vector_numbers(F.col(f"`{name}`")), lambda row: calibrated(row, calibration))
         place = F.array_position(F.col(array), F.array_max(array)) - 1
         return scored.withColumn(array, values).withColumns(
-            {name: array_to_vector(array), self.getPredictionCol(): place.cast("double")}
+            {name: array_to_vector(F.col(array)), self.getPredictionCol(): place.cast("double")}
         )
 
     def _named_label(self) -> Column:

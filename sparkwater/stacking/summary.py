@@ -202,7 +202,7 @@ class EnsembleSummary:
 
 
 def _curve(fields: dict[str, Any]) -> Curve:
-    return Curve(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    return Curve(fields["learner"], tuple(fields["loss"]), fields["metric"], tuple(fields["validation"]))
 
 
 def _line(score: Score) -> list[str]:

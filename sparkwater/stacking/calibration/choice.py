@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,7 +35,7 @@ class Combined:
     blocks: Blocks
     column: Mapping[int, Combination]
 
-    def add_up(self, measures: list[Measure]) -> list[Numbers]:  # type: ignore[override]
+    def add_up(self, measures: Sequence[Measure]) -> list[Numbers]:
         """Return the sum of each measure over all blocks, added in the order of the blocks."""
         return self.blocks.add_up([partial(_of_whole, measure=measure, column=self.column) for measure in measures])
 

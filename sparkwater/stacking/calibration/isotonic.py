@@ -44,10 +44,10 @@ def calibration_from(fields: Mapping[str, Any] | None) -> Combination | None:
     """Return the calibration that `dataclasses.asdict` gave, also after a way through JSON; None of None."""
     if not fields:
         return None
-    plain = {"form": str(fields["form"]), "weights": tuple(fields["weights"]), "biases": tuple(fields["biases"])}
+    form, weights, biases = str(fields["form"]), tuple(fields["weights"]), tuple(fields["biases"])
     if "points" not in fields:
-        return Combination(**plain)
-    return Isotonic(**plain, points=tuple(tuple((x, y) for x, y in one) for one in fields["points"]))
+        return Combination(form, weights, biases)
+    return Isotonic(form, weights, biases, points=tuple(tuple((x, y) for x, y in one) for one in fields["points"]))
 
 
 def _through(values: Numbers, points: Sequence[tuple[float, float]]) -> Numbers:
@@ -81,7 +81,7 @@ def grid_sums(block: Block, without: Sequence[int]) -> Numbers:
         cell = np.minimum(((odds + _BOUND) / (2 * _BOUND) * CELLS).astype(np.int64), CELLS - 1)
         sums = (weight, weight * given, weight * (label == place))
         found.append(np.stack([np.bincount(cell, values, CELLS) for values in sums]))
-    return np.stack(found).transpose(0, 2, 1).ravel()
+    return np.stack(found).transpose(0, 2, 1).ravel().astype(np.float64)
 
 
 def _rising(cells: Numbers) -> tuple[tuple[float, float], ...]:

@@ -64,7 +64,7 @@ def weights(scores: Sequence[Score]) -> str:
 
 def learning_curve(curve: Curve) -> str:
     """Return the training loss by epoch, and beside it the metric of the validation rows where there are any."""
-    panels = [("training loss", curve.loss, svg.BLUE, "")]
+    panels: list[tuple[str, Sequence[float | None], str, str]] = [("training loss", curve.loss, svg.BLUE, "")]
     if curve.metric:
         panels.append((f"{curve.metric} of the validation rows", curve.validation, svg.ORANGE, "6 4"))
     parts = [_panel(place * (_PANEL + 60) + 70, *panel) for place, panel in enumerate(panels)]
