@@ -91,6 +91,10 @@ stacking.level_one             conversions.files conversions.stages gpu.tasks
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
+stacking.calibration           stacking.combiners
+stacking.diagnostics           stacking.combiners
+stacking.scores                stacking.level_one
+stacking.report                stacking.diagnostics stacking.scores
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 """
 

@@ -12,10 +12,11 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
-from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.folds import Folds, role_columns
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, hide_columns, last_stage
 from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.values import VALUES, add_values
 from sparkwater.stacking.row_keys import ROW, hash_columns, plain_column
@@ -52,9 +53,12 @@ def blend(
     unfitted = [learner.name for learner in learners if not learner.fitted]
     if unfitted and training is None:
         raise ConfigurationError(f"learner {unfitted[0]!r} isn't fitted: blending needs a training DataFrame for it")
+    roles = role_columns(folds, holdout.columns, idCol, weightCol)
+    learners = [hide_columns(learner, roles) for learner in learners]
     if training is not None:
         _check_apart(holdout, training, idCol)
-    prepared = prepare(holdout, folds, learners[0].kind, labelCol, idCol=idCol, weightCol=weightCol)
+    kind, deviance = learners[0].kind, deviance_of(learners)
+    prepared = prepare(holdout, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, deviance=deviance)
     values: list[DataFrame] = []
     try:
         _check_classes(learners, prepared.task)

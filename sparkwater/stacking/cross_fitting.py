@@ -13,11 +13,12 @@ from pyspark.ml import Estimator
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.checkpoints import FitStore
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
-from sparkwater.stacking.level_one.learners import Learner, find_learners, set_apart
+from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
 from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.values import VALUES, shown
@@ -216,13 +217,17 @@ def cross_fit(
         If folds or labels can't be used, or a learner doesn't give each row a prediction.
     """
     check_parallelism(parallelism)
-    found = _find_unfitted(learners, frame, labelCol)
+    roles = role_columns(folds, frame.columns, idCol, weightCol)
+    found = [hide_columns(learner, roles) for learner in _find_unfitted(learners, frame, labelCol)]
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
     store = checkpoint.keep_rows if checkpoint else None
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        prepared = prepare(
+            frame, folds, found[0].kind, labelCol,
+            idCol=idCol, weightCol=weightCol, deviance=deviance_of(found), store=store,
+        )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
         level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ _VALIDATORS = (CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainV
 
 #: Between the seeds of an ensemble and of one in it.
 _APART = 1_000_003
+
+#: Params of stages that take all columns but those.
+_LEFT_OUT = ("ignoredCols", "excludedCols")
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 
@@ -102,6 +105,37 @@ def _set_apart(stage: Any) -> Any:
     inner = {name: _set_apart(learner) for name, learner in last.getOrDefault("learners").items()}
     values = {"learners": inner, "seed": last.getOrDefault("seed") + _APART}
     return stage.copy({last.getParam(name): value for name, value in values.items()})
+
+
+def hide_columns(learner: Learner, names: Sequence[str]) -> Learner:
+    """Return the learner without some columns among its features, wherever it takes all columns that there are.
+
+    Stages that name their columns read what they name.
+    """
+    return learner if learner.fitted else replace(learner, stage=_hide(learner.stage, names))
+
+
+def _hide(stage: Any, names: Sequence[str]) -> Any:
+    values: dict[Any, Any] = {}
+    for one in _stages(stage):
+        left_out = next((one.getParam(name) for name in _LEFT_OUT if one.hasParam(name)), None)
+        if left_out is not None and _value(one, "inputCols") is None and not _value(one, "featuresCol"):
+            given = one.getOrDefault(left_out)
+            values[left_out] = [*given, *(name for name in names if name not in given)]
+        if one.hasParam("learners") and one.isDefined("learners"):
+            inner = {name: _hide(learner, names) for name, learner in one.getOrDefault("learners").items()}
+            values[one.getParam("learners")] = inner
+    return stage.copy(values) if values else stage
+
+
+def _stages(stage: Any) -> Iterator[Any]:
+    """Yield a stage, those of a pipeline, and the estimator of a validator."""
+    yield stage
+    if isinstance(stage, Pipeline):
+        for one in stage.getStages():
+            yield from _stages(one)
+    if isinstance(stage, (CrossValidator, TrainValidationSplit)):
+        yield from _stages(stage.getEstimator())
 
 
 def last_stage(stage: Any) -> Any:

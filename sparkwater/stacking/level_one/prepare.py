@@ -17,6 +17,7 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column, row_hash
 
@@ -43,10 +44,13 @@ class LevelOneTask:
         The kind of the learners.
     classes : tuple of float, of str or of bool
         The labels, sorted; empty for regression.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     kind: str
     classes: tuple[Any, ...] = ()
+    deviance: Deviance = SQUARED
 
     @property
     def named(self) -> bool:
@@ -103,6 +107,8 @@ class Prepared:
         Fingerprint of rows and labels.
     timeCol, embargo
         As in `Folds`.
+    unitCol : str or None
+        Column whose equal values share a fold, of groups or ids; None where equal rows do.
     """
 
     frame: DataFrame
@@ -115,6 +121,7 @@ class Prepared:
     labels: Fingerprint
     timeCol: str | None = None
     embargo: float = 0.0
+    unitCol: str | None = None
 
     @property
     def rows(self) -> Fingerprint:
@@ -155,6 +162,7 @@ def prepare(
     *,
     idCol: str | None = None,
     weightCol: str | None = None,
+    deviance: Deviance = SQUARED,
     store: Callable[[DataFrame], DataFrame] | None = None,
 ) -> Prepared:
     """Evaluate the rows once, with key and fold, and look at each fold.
@@ -172,6 +180,8 @@ def prepare(
         Kind of the learners: classification or regression.
     labelCol, idCol, weightCol : str
         Columns of the rows.
+    deviance : Deviance
+        Loss of a regression's rows.
     store : callable, optional
         Keeps the rows and returns them as they were kept. Default: Spark's cache.
 
@@ -180,8 +190,7 @@ def prepare(
     SchemaError
         If a column is missing or has a type that doesn't fit.
     DataError
-        If rows have no label, no fold or another one's id, folds are empty or too few, or a class
-        has no rows outside of a fold.
+        If rows have no label, no fold or another one's id, or folds are empty, too few, or hold all rows of a class.
     """
     spec = folds if isinstance(folds, Folds) else Folds(foldCol=folds)
     identity = idCol or spec.idCol
@@ -194,7 +203,7 @@ def prepare(
     except BaseException:
         kept.unpersist()
         raise
-    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else ())
+    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else (), deviance)
     return Prepared(
         kept,
         tuple(frame.columns),
@@ -206,6 +215,7 @@ def prepare(
         Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found),
         spec.timeCol,
         spec.embargo,
+        spec.groupCol or identity,
     )
 
 
