@@ -23,7 +23,7 @@ from sparkwater.ml.columns.unlabelled import RowCount, count_rows
 from sparkwater.ml.network_choice import NetworkChoice, begin, describe_before_fit, go_on
 from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.params.autoencoder import AutoEncoderParams, ReconstructionColumns
-from sparkwater.ml.tables.choice import ANY_ROW, identity_scaling, network_of_layout, tried_on
+from sparkwater.ml.tables.choice import ANY_ROW, check_beginning, identity_scaling, network_of_layout, tried_on
 from sparkwater.ml.tables.encoding import columns_of, encode_sources, flag_places, input_columns, is_of_columns
 from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_start_of
 
@@ -140,6 +140,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         if self.getInputCols():
             features = table_features(schema, input_columns(schema, self.getInputCols(), ()))
             network = tried_on(self._table_network(ANY_ROW), ANY_ROW, _ANY_TABLE.outputs)
+            check_beginning(spark, self, self._table_network, _ANY_TABLE.outputs)
             return NetworkChoice(features, network, Beginning("paper"), ())
         network = find_network(self.getNetwork(), self.getNetworkArguments())
         features = resolve_features(schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)

@@ -14,7 +14,14 @@ from sparkwater.ml.columns.features import FeatureColumn, encoded_features, tabl
 from sparkwater.ml.columns.rank_frame import RowSource
 from sparkwater.ml.network_choice import NetworkChoice, begin, go_on
 from sparkwater.ml.network_learner import M, NetworkLearner
-from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
+from sparkwater.ml.tables.choice import (
+    check_beginning,
+    identity_scaling,
+    layout_for,
+    table_network,
+    takes_ids,
+    try_network,
+)
 from sparkwater.ml.tables.encoding import (
     columns_of,
     encode_sources,
@@ -101,7 +108,15 @@ class TableLearner(TableParams, NetworkLearner[M]):
         if features.kind != "table":
             network = table_network(self, None)
             return begin(spark, network, features, self, outputs=self.known_outputs, pretrained=pretrained)
-        return NetworkChoice(features, try_network(self, self.known_outputs), Beginning("paper"), ())
+        if pretrained is not None:
+            raise ConfigurationError(
+                f"{pretrained.source} was trained on a features column, and the columns "
+                f"{[field.name for field in features.inputs]} are to be encoded; accepted: an AutoEncoder with "
+                "inputCols, or featuresCol with such rows"
+            )
+        network = try_network(self, self.known_outputs)
+        check_beginning(spark, self, lambda row: table_network(self, layout_for(self, row)), self.known_outputs)
+        return NetworkChoice(features, network, Beginning("paper"), ())
 
     def _begin_as(self, pretrained: WarmStart, given: FeatureColumn, dataset: DataFrame) -> NetworkChoice:
         """Return the network for rows that the encoder of a pretrained autoencoder encodes."""

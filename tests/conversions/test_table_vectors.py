@@ -23,8 +23,8 @@ from sparkwater.conversions.tables.statistics.parts import sketch_part, spread_p
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
 from sparkwater.conversions.tables.statistics.vectors import VectorRows, VectorSketches, VectorSpreads
-from sparkwater.conversions.tensors.values import array_to_tensors
 from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.conversions.tensors.values import array_to_tensors
 from sparkwater.conversions.tensors.vectors import DENSE, vectors_of
 
 SIZE = 4

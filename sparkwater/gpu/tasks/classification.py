@@ -53,6 +53,7 @@ class ClassificationTask(OneClassTask):
         "aucMacro": True,
         "aucWeighted": True,
     }
+    TAKES_OFFSETS: ClassVar[bool] = True
 
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0

@@ -73,6 +73,7 @@ class RegressionTask(Task):
 
     kind: ClassVar[str] = "regression"
     METRICS: ClassVar[Mapping[str, bool]] = NUMBER_METRICS
+    TAKES_OFFSETS: ClassVar[bool] = True
 
     distribution: str
     center: float = 0.0
@@ -140,10 +141,6 @@ class RegressionTask(Task):
         if self.distribution == "huber":
             return huber(residuals, self.delta)
         return pinball(residuals, self.quantile) if self.distribution == "quantile" else residuals.abs()
-
-    def unfit_offsets(self) -> str | None:
-        """Return None: rows can have offsets."""
-        return None
 
     def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         """Return outputs with offsets added, in double precision: it keeps the digits of labels near large offsets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +122,7 @@ class VectorSketches:
     def sketches(self) -> Iterator[tuple[int, NumberSketch]]:
         """Yield the sketch of each entry."""
         bounds = np.searchsorted(self._entries, np.arange(len(self._finite) + 1))
-        for entry, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for entry, (start, stop) in enumerate(pairwise(bounds)):
             yield (
                 entry,
                 NumberSketch(
