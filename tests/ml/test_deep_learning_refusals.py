@@ -70,6 +70,11 @@ def no_jobs(spark, model):
         ({"numWorkers": 9}, ConfigurationError, "numWorkers=9"),
         ({"quantilesCol": "prediction"}, ConfigurationError, "quantilesCol='prediction', as predictionCol is"),
         ({"freeze": "fc9"}, ConfigurationError, "freeze='fc9'; did you mean fc"),
+        ({"categoricalCols": ["size"]}, SchemaError, "categoricalCols names column 'size', which is double"),
+        ({"numericCols": ["price"]}, ConfigurationError, "numericCols names 'price', which is no input column"),
+        ({"scaling": "log"}, ConfigurationError, "scaling='log'; accepted: standard, robust, quantile"),
+        ({"timeZone": "Mars"}, ConfigurationError, "timeZone='Mars'; accepted: names of time zones"),
+        ({"maxLevels": 5, "featuresCol": "v"}, ConfigurationError, "maxLevels=5 is set beside featuresCol='v', whose"),
         ({"weights": "/no/such/file"}, CheckpointError, "/no/such/file"),
         (
             {"distribution": "quantile", "quantiles": [0.1, 0.9], "offsetCol": "size"},
@@ -150,6 +155,7 @@ def test_scoring_refuses_other_columns(frame, model, change, message: str) -> No
     [
         ({"inputCols": ["size"]}, r"inputCols=\['size'\], but the model of warmStart was trained on the columns"),
         ({"featuresCol": "size"}, "featuresCol='size', but the model of warmStart was trained on the columns"),
+        ({"scaling": "robust"}, "scaling='robust' is set beside the model of warmStart, whose encoder is kept"),
         ({"recipe": "h2o"}, "network='h2o', but the model of warmStart has 'table_mlp'"),
         ({"recipe": "mlp", "hidden": [5]}, r"networkArguments=.*\[5\].*but the model of warmStart has .*\[4\]"),
     ],

@@ -132,8 +132,9 @@ def input_column(frame: DataFrame, name: str, *, is_number: bool, is_category: b
 def handed_over(name: str, form: str, role: str, zone: str) -> Column:
     """Return a column as Python gets it.
 
-    Numbers are doubles, categories strings, arrays those of double, dates and timestamps the seconds of the clock on the
-    wall. Vectors are the structs that Spark keeps them as: sparse ones stay sparse. So neither the session's time zone nor pandas, which has no null integers, changes anything.
+    Numbers are doubles, categories strings, arrays those of double, dates and timestamps the seconds of the clock on
+    the wall. So neither the session's time zone nor pandas, which has no null integers, changes anything. Vectors are
+    the structs that Spark keeps them as: sparse ones stay sparse.
 
     Parameters
     ----------
