@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
-from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor
+from sparkwater.ml import AutoEncoder, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor
 from sparkwater.ml.tables import choice
 
 
@@ -142,6 +142,16 @@ def test_rows_to_validate_on_need_the_same_columns(frame) -> None:
         (lambda rows: rows.withColumn("size", F.lit("large")), "column 'size' is string; in training it was double"),
     ],
 )
+@pytest.mark.usefixtures("no_jobs")
+def test_a_fitted_model_reads_its_own_columns_only(frame, model) -> None:
+    other = model.copy().setInputCols(["size"])
+    for stage in (other, other.deepFeatures("fc1")):
+        with pytest.raises(ConfigurationError, match=r"\['size'\] are set; this model reads those that it learned"):
+            stage.transform(frame)
+    with pytest.raises(ConfigurationError, match=r"a trained ImageClassifierModel, .*DeepLearningRegressorModel or A"):
+        DeepFeatures().setModel(DeepLearningRegressor())
+
+
 @pytest.mark.usefixtures("no_jobs")
 def test_scoring_refuses_other_columns(frame, model, change, message: str) -> None:
     with pytest.raises(SchemaError, match=message):
