@@ -119,6 +119,16 @@ def test_offsets_of_tasks_without_a_place_for_them_are_refused_before_any_job(fr
         AutoEncoder(inputCols=INPUTS, freeze="fc9").fit(frame)
 
 
+@pytest.mark.usefixtures("no_jobs")
+def test_a_fitted_model_reads_its_own_columns_only(frame, model) -> None:
+    other = model.copy().setInputCols(["size"])
+    for stage in (other, other.deepFeatures("fc1")):
+        with pytest.raises(ConfigurationError, match=r"\['size'\] are set; this model reads those that it learned"):
+            stage.transform(frame)
+    with pytest.raises(ConfigurationError, match=r"a trained ImageClassifierModel, .*DeepLearningRegressorModel or A"):
+        DeepFeatures().setModel(DeepLearningRegressor())
+
+
 def test_a_warm_start_keeps_the_recipe_of_its_network(frame, model) -> None:
     again = DeepLearningRegressor(labelCol="price", warmStart=model, epochs=0).fit(frame)
     assert again.summary.resolved["recipe"] == model.summary.resolved["recipe"] == "mlp"
@@ -142,16 +152,6 @@ def test_rows_to_validate_on_need_the_same_columns(frame) -> None:
         (lambda rows: rows.withColumn("size", F.lit("large")), "column 'size' is string; in training it was double"),
     ],
 )
-@pytest.mark.usefixtures("no_jobs")
-def test_a_fitted_model_reads_its_own_columns_only(frame, model) -> None:
-    other = model.copy().setInputCols(["size"])
-    for stage in (other, other.deepFeatures("fc1")):
-        with pytest.raises(ConfigurationError, match=r"\['size'\] are set; this model reads those that it learned"):
-            stage.transform(frame)
-    with pytest.raises(ConfigurationError, match=r"a trained ImageClassifierModel, .*DeepLearningRegressorModel or A"):
-        DeepFeatures().setModel(DeepLearningRegressor())
-
-
 @pytest.mark.usefixtures("no_jobs")
 def test_scoring_refuses_other_columns(frame, model, change, message: str) -> None:
     with pytest.raises(SchemaError, match=message):

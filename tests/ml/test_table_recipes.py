@@ -97,7 +97,8 @@ def test_a_table_has_no_params_of_pictures() -> None:
 def test_the_documentation_has_the_values_of_each_recipe() -> None:
     text = (ROOT / "docs" / "deep_learning.md").read_text()
     rows = {name: cells.split(" | ") for name, cells in re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)}
-    of_kind = [[recipe.of(kind).params for kind in ("classification", "regression")] for recipe in RECIPES.values()]
+    both = [[recipe.of(kind) for kind in ("classification", "regression")] for recipe in RECIPES.values()]
+    of_kind = [[{**one.params, **one.encoding} for one in kinds] for kinds in both]
     for name in {name for kinds in of_kind for params in kinds for name in params}:
         shown = [[_shown(params[name]) for params in kinds] for kinds in of_kind]
         cells = [one if one == other else f"{one}; numbers: {other}" for one, other in shown]
