@@ -56,8 +56,8 @@ gpu.inspection                 conversions.tensors gpu.networks
 gpu.config                     gpu.rows
 gpu.records                    gpu.tasks
 gpu.callbacks                  gpu.collective gpu.records
-gpu.training                   conversions.files gpu.seeding gpu.curves gpu.collective gpu.tasks gpu.rows gpu.networks
-                               gpu.config gpu.records gpu.callbacks
+gpu.training                   conversions.files conversions.tensors gpu.seeding gpu.curves gpu.collective gpu.tasks
+                               gpu.rows gpu.networks gpu.config gpu.records gpu.callbacks
 gpu.job                        conversions.tensors gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks
 gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.training
 gpu.rank                       sparkwater gpu.*
@@ -72,8 +72,9 @@ ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
                                gpu.networks ml.columns ml.reports
-ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
-                               gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
+ml.params                      conversions.stages conversions.tables conversions.tensors gpu.curves gpu.device
+                               gpu.collective gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training
+                               ml.columns
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
                                ml.fitted      # warmStart is a model
