@@ -1,0 +1,55 @@
+"""Columns of rows, as tensors in a graph."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["number", "vector", "tensor", "string"]
+
+#: The text of a missing string: tensors of strings hold no null, and the empty string is a value of its own. It is one
+#: character of Unicode's private use area. Missing numbers are NaN.
+MISSING_TEXT = "\uf8ff"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of rows, as a tensor in a graph.
+
+    Attributes
+    ----------
+    tensor : str
+        Name of the tensor; its first dimension are the rows.
+    kind : {"number", "vector", "tensor", "string"}
+        Kind of a row's value.
+    dtype : str
+        Name of the numpy dtype; ``str`` for strings.
+    shape : tuple of int
+        Shape of a row's value: () for numbers and strings, (size,) for vectors.
+    """
+
+    tensor: str
+    kind: Kind
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of values in a row."""
+        return math.prod(self.shape)
+
+
+def number(tensor: str, dtype: str = "float64") -> Column:
+    """Return a column of numbers; NaN is a missing one."""
+    return Column(tensor, "number", dtype)
+
+
+def vector(tensor: str, size: int, dtype: str = "float64") -> Column:
+    """Return a column of vectors."""
+    return Column(tensor, "vector", dtype, (size,))
+
+
+def string(tensor: str) -> Column:
+    """Return a column of strings; `MISSING_TEXT` is a missing one."""
+    return Column(tensor, "string", "str")
