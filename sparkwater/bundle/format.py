@@ -31,8 +31,9 @@ MOST_MANIFEST_BYTES = 2**20
 #: The most rows of test vectors that are written.
 VECTOR_ROWS = 100
 
-#: A missing string, as the graph gets it: tensors of strings have no null. It is the symbol for null.
-MISSING_STRING = "\u2400"
+#: A missing string, as the graph gets it: tensors of strings hold no null, and the empty string is a value of its own.
+#: It is one character of Unicode's private use area. A missing number is NaN.
+MISSING_TEXT = "\uf8ff"
 
 #: A missing time, as the graph gets it, in microseconds.
 MISSING_TIME = -(2**63)

@@ -13,7 +13,7 @@ from sparkwater.errors import ConfigurationError
 Emitter = Callable[[Any, Graph], None]
 
 #: Modules of this folder that register emitters, imported at the first use.
-MODULES = ("features", "scalers", "linear", "probabilistic", "trees", "pipelines", "ensembles")
+MODULES = ("networks", "tables", "tensors")
 
 _EMITTERS: dict[str, Emitter] = {}
 

@@ -14,6 +14,7 @@ from sparkwater.bundle.format import MODEL, PREPROCESSING, SIGNATURE, VECTORS
 from sparkwater.bundle.scorer.columns import encode
 from sparkwater.bundle.scorer.folder import BundleFiles, read_files
 from sparkwater.bundle.scorer.pictures import Preprocessing, read_preprocessing
+from sparkwater.bundle.scorer.problems import without_problems
 from sparkwater.bundle.scorer.report import describe
 from sparkwater.bundle.scorer.rows import columns_of
 from sparkwater.bundle.scorer.session import Session
@@ -131,8 +132,8 @@ class Bundle:
         SchemaError
             If a column is missing, or holds values of another type or shape.
         DataError
-            If a value is missing, infinite or unseen where the model takes none such, or a picture can't be decoded;
-            with the row.
+            If a row has a value that a stage refuses, such as a missing or an unseen one, or a picture can't be
+            decoded; with the row. Rows that a stage of the pipeline skips have NaN and None for outputs.
         ConfigurationError
             If there is no such output.
         """
@@ -189,7 +190,10 @@ class Bundle:
             each.tensor: encode(columns[each.name][start : start + BLOCK_ROWS], each, self._pictures, start)
             for each in self.signature.inputs
         }
-        return self._session.run(inputs, list(wanted.values()))
+        if self.signature.problem is None:
+            return self._session.run(inputs, list(wanted.values()))
+        *found, problems = self._session.run(inputs, [*wanted.values(), self.signature.problem])
+        return without_problems(found, problems, self.signature.problems, start)
 
     def _verify_pictures(self, vectors: dict[str, npt.NDArray[Any]]) -> int:
         """Return the count of pictures that were decoded as expected."""

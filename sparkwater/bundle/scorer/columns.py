@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from sparkwater.bundle.format import MISSING_STRING, MISSING_TIME
+from sparkwater.bundle.format import MISSING_TEXT, MISSING_TIME
 from sparkwater.bundle.scorer.pictures import Preprocessing
 from sparkwater.bundle.scorer.signature import Input
 from sparkwater.errors import DataError, SchemaError
@@ -42,8 +42,7 @@ def encode(column: Sequence[Any], given: Input, pictures: Mapping[str, Preproces
     SchemaError
         If the values are of another type or shape.
     DataError
-        If a value is missing, infinite or unseen, and the model takes none such; or a picture can't be decoded. The
-        row is named.
+        If a vector, tensor or picture is missing or can't be used. The row is named.
     """
     if given.kind == "picture":
         return _pictures(column, given, pictures[given.name], start)
@@ -51,10 +50,8 @@ def encode(column: Sequence[Any], given: Input, pictures: Mapping[str, Preproces
 
 
 def _number(column: Sequence[Any], given: Input, start: int) -> Values:
-    values = _numbers(column, given, start)
-    _refuse(np.isnan(values) & (not given.missing), given, start, "is missing")
-    _refuse(np.isinf(values) & (not given.infinite), given, start, "is infinite")
-    return values.astype(given.dtype, copy=False)
+    with np.errstate(over="ignore"):
+        return _numbers(column, given, start).astype(given.dtype, copy=False)
 
 
 def _numbers(column: Sequence[Any], given: Input, start: int) -> npt.NDArray[np.float64]:
@@ -75,12 +72,6 @@ def _string(column: Sequence[Any], given: Input, start: int) -> Values:
     texts = np.empty(len(column), object)
     for place, value in enumerate(column):
         texts[place] = _text(value, given, start + place)
-    _refuse((texts == MISSING_STRING) & (not given.missing), given, start, "is missing")
-    if given.levels is not None:
-        unseen = np.array([text not in given.levels and text != MISSING_STRING for text in texts], bool)
-        if unseen.any():
-            first = int(unseen.argmax())
-            raise DataError(f"row {start + first}: {given.name!r} is {texts[first]!r}, which no training row had")
     return texts
 
 
@@ -88,15 +79,7 @@ def _text(value: Any, given: Input, row: int) -> str:
     if isinstance(value, str):
         return value
     if _is_missing(value):
-        return MISSING_STRING
-    if given.whole:
-        if isinstance(value, (bool, np.bool_)):
-            return "true" if value else "false"
-        if isinstance(value, (int, np.integer)):
-            return str(int(value))
-        if isinstance(value, (float, np.floating)) and float(value).is_integer():
-            return str(int(value))
-        raise _wrong(given, row, value, "a text, a whole number or a boolean")
+        return MISSING_TEXT
     raise _wrong(given, row, value, "a text")
 
 
@@ -106,7 +89,6 @@ def _time(column: Sequence[Any], given: Input, start: int) -> Values:
     else:
         zone = ZoneInfo(given.zone)
         micros = np.array([_micros(value, given, start + row, zone) for row, value in enumerate(column)], np.int64)
-    _refuse((micros == MISSING_TIME) & (not given.missing), given, start, "is missing")
     return micros
 
 
@@ -158,8 +140,6 @@ def _cast(values: Values, given: Input, dtype: np.dtype[Any], start: int) -> Val
     with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(dtype)
     flat = values.reshape(len(values), -1)
-    if values.dtype.kind == "f":
-        _refuse(~np.isfinite(flat).all(axis=1) & (not given.infinite), given, start, "holds a NaN or an infinity")
     if dtype.kind in "iub" and len(values):
         changed = (cast.reshape(len(values), -1) != flat).any(axis=1)
         _refuse(changed, given, start, f"holds a number that {given.dtype} can't hold")

@@ -162,5 +162,3 @@ def _read(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
         if size is not None and status.st_size != size:
             raise CheckpointError(f"{place} is damaged: it has {status.st_size:,} bytes, {MANIFEST} says {size:,}")
         return file.read(status.st_size)
-
-

@@ -33,9 +33,6 @@ def _input(given: Input, pictures: Mapping[str, Preprocessing]) -> str:
         words.append(f"resized by {pictures[given.name].resize}")
     if given.kind == "time":
         words.append(f"by the clock of {given.zone}")
-    words.append("may be missing" if given.missing else "must be there")
-    if given.levels is not None:
-        words.append(f"one of {len(given.levels)} categories")
     return ", ".join(words)
 
 

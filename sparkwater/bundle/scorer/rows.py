@@ -60,7 +60,9 @@ def columns_of(rows: Any, names: Sequence[str], picture: str | None = None) -> d
 def _named(rows: Any, names: Sequence[str], given: Sequence[Any], column: Any) -> dict[str, Sequence[Any]]:
     missing = [name for name in names if name not in given]
     if missing:
-        raise SchemaError(f"there is no column {missing[0]!r}; the bundle takes {_listed(names)}; given: {_listed(given)}")
+        raise SchemaError(
+            f"there is no column {missing[0]!r}; the bundle takes {_listed(names)}; given: {_listed(given)}"
+        )
     found = {name: column(name) for name in names}
     for name, values in found.items():
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):

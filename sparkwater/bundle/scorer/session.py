@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparkwater.bundle.scorer.signature import Signature
+from sparkwater.bundle.scorer.signature import Output, Signature
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 
 #: dtypes by onnxruntime's names.
@@ -55,7 +55,8 @@ class Session:
         except Exception as error:  # onnxruntime has a class for each kind
             raise CheckpointError(f"onnxruntime {runtime.__version__} refuses the graph: {_line(error)}") from error
         _check("input", self._session.get_inputs(), signature.inputs)
-        _check("output", self._session.get_outputs(), signature.outputs)
+        problem = () if signature.problem is None else (Output(signature.problem, signature.problem, "int64", ()),)
+        _check("output", self._session.get_outputs(), (*signature.outputs, *problem))
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
         """Return outputs of the graph, by the names of its tensors.

@@ -26,14 +26,6 @@ class Input:
         dtype of the graph's input.
     shape : tuple of int
         Shape of a row; ``()`` for a single value.
-    missing : bool
-        Whether a missing value is accepted.
-    infinite : bool
-        Whether an infinite number is accepted.
-    levels : frozenset of str or None
-        The categories of a text where no other one is accepted; None where all are.
-    whole : bool
-        Whether a text may be given as a whole number or a boolean.
     zone : str
         Time zone of the clock that instants are read by.
     """
@@ -43,10 +35,6 @@ class Input:
     kind: str
     dtype: str
     shape: tuple[int, ...]
-    missing: bool = False
-    infinite: bool = False
-    levels: frozenset[str] | None = None
-    whole: bool = False
     zone: str = "UTC"
 
 
@@ -80,6 +68,22 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """A reason for which a row isn't scored.
+
+    Attributes
+    ----------
+    reason : str
+        The stage, the column and the accepted values.
+    skips : bool
+        Whether the row's outputs are missing, in place of an error.
+    """
+
+    reason: str
+    skips: bool
+
+
+@dataclass(frozen=True)
 class Signature:
     """Inputs and outputs of a bundle.
 
@@ -89,10 +93,16 @@ class Signature:
         In the order of the graph.
     outputs : tuple of Output
         In the order of the graph.
+    problems : tuple of Problem
+        Problems that a row may have, by the numbers that the graph gives, from 1 on.
+    problem : str or None
+        The graph's output of those numbers; None where rows have none.
     """
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+    problems: tuple[Problem, ...] = ()
+    problem: str | None = None
 
 
 def read_signature(fields: Mapping[str, Any]) -> Signature:
@@ -110,23 +120,20 @@ def read_signature(fields: Mapping[str, Any]) -> Signature:
         for names in ([each.name for each in inputs], [each.name for each in outputs]):
             if len(set(names)) < len(names):
                 raise ValueError(f"a name twice in {names}")
+        problems = tuple(Problem(str(each["reason"]), bool(each["skips"])) for each in fields.get("problems", []))
+        problem = str(fields["problem"]) if problems else None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"the signature is damaged: {error!r}") from error
-    return Signature(inputs, outputs)
+    return Signature(inputs, outputs, problems, problem)
 
 
 def _input(fields: Mapping[str, Any]) -> Input:
-    levels = fields.get("levels") if fields.get("unseen") == "refused" else None
     return Input(
         name=str(fields["name"]),
         tensor=str(fields["tensor"]),
         kind=_one_of(fields["kind"], KINDS),
         dtype=_one_of(fields["dtype"], DTYPES),
         shape=_shape(fields["shape"]),
-        missing=fields.get("missing") == "accepted",
-        infinite=fields.get("infinite") == "accepted",
-        levels=None if levels is None else frozenset(map(str, levels)),
-        whole=bool(fields.get("whole")),
         zone=str(fields.get("zone", "UTC")),
     )
 
