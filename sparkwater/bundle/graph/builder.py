@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -89,9 +90,14 @@ class Graph:
         """Add a column, or put one in the place of another."""
         self._columns[name] = column
 
-    def forget(self, name: str) -> None:
-        """Take a column away."""
-        self._columns.pop(name, None)
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the columns that the ``with`` block publishes away at its end; their tensors stay."""
+        before = dict(self._columns)
+        try:
+            yield
+        finally:
+            self._columns = before
 
     @overload
     def node(self, op: str, *tensors: str, domain: str = "", outputs: Literal[1] = 1, **attributes: Any) -> str: ...
