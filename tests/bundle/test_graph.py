@@ -96,7 +96,7 @@ def test_missing_columns_other_opsets_and_taken_names_are_refused():
     graph = Graph({"x": vector("x", 2)})
     with pytest.raises(SchemaError, match="no column 'z'; the columns are 'x'"):
         graph.column("z")
-    with pytest.raises(ConfigurationError, match="opset is ai.onnx 19"):
+    with pytest.raises(ConfigurationError, match=r"opset is ai\.onnx 19"):
         graph.splice(inner(19), {"x": "x"})
     with pytest.raises(ConfigurationError, match=r"\['x'\] have no tensor"):
         graph.splice(inner(), {"y": "x"})

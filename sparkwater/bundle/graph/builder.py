@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -130,6 +131,14 @@ class Graph:
     def forget(self, name: str) -> None:
         """Take a column away."""
         self._columns.pop(name, None)
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the columns that the ``with`` block publishes away at its end; their tensors stay."""
+        before = dict(self._columns)
+        try:
+            yield
+        finally:
+            self._columns = before
 
     @overload
     def node(self, op: str, *tensors: str, domain: str = "", outputs: Literal[1] = 1, **attributes: Any) -> str: ...

@@ -25,12 +25,15 @@ class Column:
         Name of the numpy dtype; ``str`` for strings.
     shape : tuple of int
         Shape of a row's value: () for numbers and strings, (size,) for vectors.
+    whole : bool
+        True for integers that are held as float64, so that NaN can be a missing one.
     """
 
     tensor: str
     kind: Kind
     dtype: str
     shape: tuple[int, ...] = ()
+    whole: bool = False
 
     @property
     def size(self) -> int:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from sparkwater.bundle.export.feature_inputs import cast
-from sparkwater.bundle.export.scalings import scaled
+from sparkwater.bundle.export.networks.feature_inputs import cast
+from sparkwater.bundle.export.networks.scalings import scaled
 from sparkwater.bundle.format import MISSING_TIME
 from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import Column

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparkwater.bundle.export.feature_inputs import cast, picture
+from sparkwater.bundle.export.networks.feature_inputs import cast, picture
 from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import Column
