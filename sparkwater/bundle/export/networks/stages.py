@@ -23,7 +23,12 @@ from sparkwater.gpu.networks.inputs import forward
 from sparkwater.gpu.tasks import ReconstructionTask
 
 
-@emits("sparkwater.ml.network_model.NetworkModel")
+@emits(
+    "sparkwater.ml.image_classifier_model.ImageClassifierModel",
+    "sparkwater.ml.image_regressor_model.ImageRegressorModel",
+    "sparkwater.ml.deep_learning_classifier_model.DeepLearningClassifierModel",
+    "sparkwater.ml.deep_learning_regressor_model.DeepLearningRegressorModel",
+)
 def emit_predictions(stage: Any, graph: Graph) -> None:
     """Add a network that learned labels, with its predictions."""
     task = stage.fitted.trained.task
