@@ -54,7 +54,8 @@ def with_task(task: Task, response: Response) -> Callable[..., Tensors]:
 
     def respond(outputs: torch.Tensor, offsets: torch.Tensor | None = None) -> Tensors:
         given = outputs if offsets is None else task.add_offsets(outputs, offsets)
-        return response.respond(task.adjust(given).double())
+        raw = task.levels(given.double()) if isinstance(task, QuantilesTask) else task.adjust(given)
+        return response.respond(raw.double())
 
     return respond
 
@@ -100,7 +101,12 @@ def _number(task: RegressionTask) -> Response:
 
 def _quantiles(task: QuantilesTask) -> Response:
     def respond(raw: torch.Tensor) -> Tensors:
-        return raw[:, task.middle], raw
+        # In place of the cumulative maximum of `QuantilesTask.adjust`, which ONNX has not.
+        highest = [raw[:, :1]]
+        for place in range(1, task.outputs):
+            highest.append(torch.maximum(highest[-1], raw[:, place : place + 1]))
+        quantiles = torch.cat(highest, dim=1) * task.scale + task.center
+        return quantiles[:, task.middle], quantiles
 
     outputs = (("predictionCol", "number", ()), ("quantilesCol", "vector", (task.outputs,)))
     return Response(outputs, respond, {"quantilesCol": {"quantiles": list(task.quantiles)}})

@@ -14,6 +14,7 @@ import onnx
 import torch
 from torch import nn
 
+from sparkwater.bundle.export.networks.operators import operators
 from sparkwater.bundle.graph.builder import OPSET
 from sparkwater.conversions.tensors.spec import TensorSpec, parts_of
 from sparkwater.errors import ConfigurationError
@@ -107,6 +108,8 @@ def network_model(trained: TrainedNetwork, spec: TensorSpec, decode: Decode, off
     rows += [torch.zeros(2, dtype=torch.float64)] * offsets
     names = input_names(len(rows))
     module = _Whole(trained, spec, decode).eval()
+    with torch.no_grad():
+        module(*rows)  # what modules keep from their first call, they keep of tensors that have values
     try:
         return _exported(module, rows, names)
     except Exception as error:  # torch has no class for all that can go wrong
@@ -133,6 +136,7 @@ def _exported(module: nn.Module, rows: Sequence[torch.Tensor], names: Sequence[s
             input_names=list(names),
             dynamic_shapes=(tuple({0: count} for _ in rows),),
             external_data=False,
+            custom_translation_table=operators(),
             verbose=False,
         )
     assert program is not None  # as without dynamo
