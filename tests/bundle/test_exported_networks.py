@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import start_session
-from digits import pictures, png, png_frame, tensor_frame
+from digits import pictures, png, png_frame
 from mixed_tables import INPUTS, mixed_frame, mixed_rows
-from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle, export_bundle
 from sparkwater.ml import (
-    AutoEncoder,
     DeepLearningClassifier,
-    DeepLearningRegressor,
     ImageClassifier,
-    ImageRegressor,
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import onnx
@@ -21,6 +22,9 @@ _OF_NETWORKS, _EXACT = (1e-4, 1e-4), (1e-9, 1e-9)
 
 #: Packages whose versions the manifest names.
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "pyarrow", "pyspark", "torch")
+
+#: Packages that are imported by another name.
+_MODULES = {"pillow": "PIL"}
 
 #: The way of a picture, for those who repeat it in another language.
 STEPS = (
@@ -143,10 +147,5 @@ def _metrics(summary: Any) -> dict[str, float]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = [name for name in _PACKAGES if find_spec(_MODULES.get(name, name)) is not None]
+    return {name: version(name) for name in installed}

@@ -140,9 +140,9 @@ def _compare(graph: bytes, signature: Signature, inputs: Arrays, expected: Array
         largest, tolerated = difference(values, expected[output.name], output.absolute, output.relative)
         if not tolerated:
             raise ConfigurationError(
-                f"the bundle's {output.name!r} differs from transform's by {largest:.3g} for a row of the sample; at most "
-                f"{output.absolute:g} + {output.relative:g} * |value| is tolerated, so it isn't written. It is a fault "
-                "of sparkwater, unless transform gives something else each time"
+                f"the bundle's {output.name!r} differs from transform's by {largest:.3g} for a row of the sample; "
+                f"at most {output.absolute:g} + {output.relative:g} * |value| is tolerated, so it isn't written. It is "
+                "a fault of sparkwater, unless transform gives something else each time"
             )
         differences[output.name] = largest
     return differences

@@ -131,6 +131,7 @@ class Graph:
     def forget(self, name: str) -> None:
         """Take a column away."""
         self._columns.pop(name, None)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Take the columns that the ``with`` block publishes away at its end; their tensors stay."""

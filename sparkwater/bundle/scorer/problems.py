@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkwater.bundle.scorer.signature import Problem
-from sparkwater.errors import DataError
+from sparkwater.errors import CheckpointError, DataError
 
 
 def without_problems(
@@ -32,12 +32,17 @@ def without_problems(
 
     Raises
     ------
+    CheckpointError
+        If the signature has no such problem.
     DataError
         If a row has a problem for which none is skipped; with the row and the reason.
     """
     found = np.flatnonzero(numbers)
     for row in found.tolist():
-        problem = problems[int(numbers[row]) - 1]
+        number = int(numbers[row])
+        if not 1 <= number <= len(problems):
+            raise CheckpointError(f"the graph finds problem {number}; the signature has {len(problems)}")
+        problem = problems[number - 1]
         if not problem.skips:
             raise DataError(f"row {start + row}: {problem.reason}")
     if not len(found):

@@ -41,12 +41,12 @@ def columns_of(rows: Any, names: Sequence[str], picture: str | None = None) -> d
     if isinstance(rows, (str, bytes, os.PathLike, Image.Image)):
         rows = [rows]
     if isinstance(rows, Mapping):
-        found = _named(rows, names, list(rows), lambda name: rows[name])
+        found = _named(names, list(rows), lambda name: rows[name])
     elif hasattr(rows, "column_names") or hasattr(rows, "schema"):
         given = list(getattr(rows, "column_names", None) or rows.schema.names)
-        found = _named(rows, names, given, lambda name: _from_arrow(rows.column(name)))
+        found = _named(names, given, lambda name: _from_arrow(rows.column(name)))
     elif hasattr(rows, "columns") and hasattr(rows, "iloc"):
-        found = _named(rows, names, list(rows.columns), lambda name: rows[name].to_numpy())
+        found = _named(names, list(rows.columns), lambda name: rows[name].to_numpy())
     elif isinstance(rows, Sequence):
         found = _from_list(rows, names, picture)
     else:
@@ -57,7 +57,7 @@ def columns_of(rows: Any, names: Sequence[str], picture: str | None = None) -> d
     return found
 
 
-def _named(rows: Any, names: Sequence[str], given: Sequence[Any], column: Any) -> dict[str, Sequence[Any]]:
+def _named(names: Sequence[str], given: Sequence[Any], column: Any) -> dict[str, Sequence[Any]]:
     missing = [name for name in names if name not in given]
     if missing:
         raise SchemaError(

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from sparkwater.bundle.export.networks.feature_inputs import cast, feature_tensor
-from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.export.networks.responses import response_of, with_task
 from sparkwater.bundle.export.networks.tables import encoded_table
 from sparkwater.bundle.export.networks.torch_graphs import Decode, Scores, input_names, network_model
+from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import Column, string
 from sparkwater.conversions.tensors.spec import parts_of

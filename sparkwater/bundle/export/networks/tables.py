@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparkwater.bundle.export.networks.feature_inputs import cast
-from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.export.networks.scalings import scaled
 from sparkwater.bundle.export.networks.times import emit_time
+from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.graph.builder import ML, Graph
 from sparkwater.bundle.graph.column import MISSING_TEXT, Column
 from sparkwater.conversions.tables.encoding.categories import FIRST, MISSING, RARE, CategoryColumn
