@@ -60,7 +60,7 @@ def _sections(
     yield _Section(
         "Model",
         (
-            f"A model of sparkwater {manifest['versions']['sparkwater']}, as an ONNX graph of opset {manifest['opset']}.",
+            f"Made by sparkwater {manifest['versions']['sparkwater']}, as an ONNX graph of opset {manifest['opset']}.",
             f"Licence: {licence}.",
         ),
     )

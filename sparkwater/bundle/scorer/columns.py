@@ -139,9 +139,8 @@ def _cast(values: Values, given: Input, dtype: np.dtype[Any], start: int) -> Val
         raise SchemaError(f"{given.name!r} has rows of shape {values.shape[1:]}; accepted: {given.shape}")
     with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(dtype)
-    flat = values.reshape(len(values), -1)
     if dtype.kind in "iub" and len(values):
-        changed = (cast.reshape(len(values), -1) != flat).any(axis=1)
+        changed = (cast != values).reshape(len(values), -1).any(axis=1)
         _refuse(changed, given, start, f"holds a number that {given.dtype} can't hold")
     return cast
 
