@@ -20,7 +20,7 @@ from sparkwater.bundle.scorer.rows import columns_of
 from sparkwater.bundle.scorer.session import Session
 from sparkwater.bundle.scorer.signature import Signature, read_signature
 from sparkwater.bundle.scorer.vectors import INPUT, OUTPUT, PICTURE, difference, read_vectors
-from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 
 #: Rows that are decoded and scored together: decoded pictures of a large batch would fill the memory.
 BLOCK_ROWS = 1024
@@ -205,7 +205,11 @@ class Bundle:
             if column not in self._pictures or not row.isdigit() or int(row) >= len(vectors[INPUT + column]):
                 raise CheckpointError(f"the test vectors are damaged: {name!r} is no picture of theirs")
             expected = vectors[INPUT + column][int(row)].astype(np.int64)
-            if np.abs(self._pictures[column].tensor(encoded.tobytes()) - expected).max() > _DECODERS_DIFFER:
+            try:
+                found = self._pictures[column].tensor(encoded.tobytes())
+            except DataError as error:
+                raise CheckpointError(f"{self.path!r}: picture {row} of {column!r}: {error}") from error
+            if np.abs(found - expected).max() > _DECODERS_DIFFER:
                 raise CheckpointError(f"{self.path!r}: picture {row} of {column!r} is decoded otherwise than expected")
             count += 1
         return count
