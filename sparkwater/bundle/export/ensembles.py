@@ -26,7 +26,7 @@ def _inner(stage: Any) -> dict[str, Any]:
 
 @emits("sparkwater.stacking.ensemble_model.StackedEnsembleModel", inner=_inner)
 def emit_ensemble(stage: Any, graph: Graph) -> None:
-    """Base models, fold models' means, level one, and the meta-learner; columns of base models are not published."""
+    """Emit base models, means of fold models, level one, and the meta-learner; base models' columns stay inside."""
     fitted, wanted = stage.fitted, stage.getIncludeBasePredictions()
     reads, task = fitted.reads, fitted.reads.task
     asked = [base for base in fitted.bases if wanted or base.name not in stage.summary.skipped]

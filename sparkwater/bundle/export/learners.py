@@ -23,12 +23,17 @@ def classify_by_bayes(stage: Any, graph: Graph) -> None:
     if kind == "gaussian":
         raw = gaussian_bayes(graph, x, theta, stage.sigma.toArray(), prior)
     else:
+        accepted = _ones(graph, x) if kind == "bernoulli" else graph.node("GreaterOrEqual", x, graph.constant(0.0))
+        reason = f"NaiveBayes: a feature is not {'0 or 1' if kind == 'bernoulli' else 'from 0 up'}"
         raw = linear_bayes(graph, x, kind, theta, prior)
-    if kind == "bernoulli":
-        zero, one = (graph.node("Equal", x, graph.constant(value)) for value in (0.0, 1.0))
-        other = any_of(graph, graph.node("Not", graph.node("Or", zero, one)))
-        raw = graph.check(other, raw, "NaiveBayes (bernoulli): a feature is neither 0 nor 1")
+        raw = graph.check(any_of(graph, graph.node("Not", accepted)), raw, reason)
     publish_classes(stage, graph, raw, softmax(graph, raw), len(prior))
+
+
+def _ones(graph: Graph, x: str) -> str:
+    """Return whether numbers are 0 or 1."""
+    zero, one = (graph.node("Equal", x, graph.constant(value)) for value in (0.0, 1.0))
+    return graph.node("Or", zero, one)
 
 
 @emits("pyspark.ml.classification.MultilayerPerceptronClassificationModel")
@@ -46,8 +51,14 @@ def classify_by_layers(stage: Any, graph: Graph) -> None:
 
 @emits("pyspark.ml.clustering.KMeansModel")
 def cluster(stage: Any, graph: Graph) -> None:
-    """Number of the nearest center."""
+    """Find the nearest center."""
     centers = np.array(stage.clusterCenters(), np.float64)
     x = features(stage, graph, centers.shape[1])
-    place = nearest(graph, x, centers, cosine=stage.getDistanceMeasure() == "cosine")
+    cosine = stage.getDistanceMeasure() == "cosine"
+    place = nearest(graph, x, centers, cosine)
+    missing = any_of(graph, graph.node("IsNaN", x))
+    place = graph.check(missing, place, f"KMeans: a number is missing in {stage.getFeaturesCol()!r}")
+    if cosine:
+        zeros = graph.node("Not", any_of(graph, graph.node("Not", graph.node("Equal", x, graph.constant(0.0)))))
+        place = graph.check(zeros, place, "KMeans: a vector of zeros has no cosine distance")
     publish(stage, graph, "predictionCol", lambda: number(place))

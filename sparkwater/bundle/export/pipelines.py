@@ -10,7 +10,7 @@ from sparkwater.bundle.graph.builder import Graph
 
 @emits("pyspark.ml.pipeline.PipelineModel", inner=lambda stage: {"": stage.stages})
 def emit_pipeline(stage: Any, graph: Graph) -> None:
-    """All stages, one after the other."""
+    """Emit all stages, one after the other."""
     for inner in stage.stages:
         emit(inner, graph)
 
@@ -21,5 +21,5 @@ def emit_pipeline(stage: Any, graph: Graph) -> None:
     inner=lambda stage: {"": [stage.bestModel]},
 )
 def emit_best(stage: Any, graph: Graph) -> None:
-    """The best model."""
+    """Emit the best model."""
     emit(stage.bestModel, graph)

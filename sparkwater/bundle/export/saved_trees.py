@@ -60,7 +60,7 @@ def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
 @contextmanager
 def _folder(spark: SparkSession) -> Iterator[str]:
     """Yield a folder that does not exist yet, on the filesystem of Spark, and delete it at the end."""
-    filesystem, root = resolve(spark, "/")
+    filesystem, _ = resolve(spark, "/")
     if filesystem.getUri().getScheme() == "file":
         with tempfile.TemporaryDirectory(prefix="sparkwater-") as local:
             yield f"file:{local}/model"

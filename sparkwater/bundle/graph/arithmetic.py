@@ -85,6 +85,13 @@ def softmax(graph: Graph, x: str) -> str:
     return graph.node("Div", powers, row_sum(graph, powers))
 
 
+def log_softmax(graph: Graph, x: str) -> str:
+    """Return the logarithm of the softmax of each row."""
+    top = row_maximum(graph, x)
+    total = row_sum(graph, graph.node("Exp", graph.node("Sub", x, top)))
+    return graph.node("Sub", x, graph.node("Add", graph.node("Log", total), top))
+
+
 def normalized(graph: Graph, x: str) -> str:
     """Return each row divided by its sum; a row whose sum is zero stays as it is."""
     total = row_sum(graph, x)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparkwater.bundle.graph.arithmetic import Numbers, as_double, row_sum
+from sparkwater.bundle.graph.arithmetic import Numbers, as_double, row_maximum, row_sum
 
 if TYPE_CHECKING:
     from sparkwater.bundle.graph.builder import Graph
@@ -139,7 +139,8 @@ def unit_rows(graph: Graph, x: str, p: float) -> str:
     """Return rows divided by their p-norm; rows of zeros stay."""
     size = graph.node("Abs", x)
     if np.isinf(p):
-        norm = graph.node("ReduceMax", size, graph.constant(np.array([1])), keepdims=1)
+        # As in Spark this norm alone passes over missing numbers.
+        norm = row_maximum(graph, graph.node("Where", graph.node("IsNaN", x), graph.constant(0.0), size))
     elif p == 1:
         norm = row_sum(graph, size)
     elif p == 2:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparkwater.bundle.graph.arithmetic import Numbers, affine, largest, logistic, row_sum
+from sparkwater.bundle.graph.arithmetic import Numbers, affine, largest, log_softmax, logistic, row_sum
 
 if TYPE_CHECKING:
     from sparkwater.bundle.graph.builder import Graph
@@ -28,13 +28,14 @@ def linear_bayes(graph: Graph, x: str, kind: str, theta: Numbers, prior: Numbers
     theta : numpy.ndarray, shape (classes, columns)
         Logarithms of the features' probabilities, or weights (complement).
     prior : numpy.ndarray, shape (classes,)
-        Logarithms of the classes' probabilities; not used by complement, except with one class.
+        Logarithms of the classes' probabilities; complement doesn't use them, and takes logarithms of softmax.
     """
     if kind == "bernoulli":
         absent = np.log1p(-np.exp(theta))
         return affine(graph, x, (theta - absent).T, prior + absent.sum(axis=1))
-    bias = prior if kind == "multinomial" or len(prior) == 1 else np.zeros(len(prior))
-    return affine(graph, x, theta.T, bias)
+    if kind == "multinomial":
+        return affine(graph, x, theta.T, prior)
+    return log_softmax(graph, graph.node("MatMul", x, graph.constant(theta.T.copy())))
 
 
 def gaussian_bayes(graph: Graph, x: str, means: Numbers, variances: Numbers, prior: Numbers) -> str:

@@ -6,19 +6,20 @@ a table of all leaves; what leaves hold is then gathered, and added tree by tree
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparkwater.bundle.graph.arithmetic import Numbers
+from sparkwater.bundle.graph.arithmetic import Numbers, slice_columns
 
 if TYPE_CHECKING:
     from sparkwater.bundle.graph.builder import Graph
 
-#: Comparisons of ``TreeEnsemble``: at most the threshold, and equal to it.
-_AT_MOST, _EQUAL = 0, 4
+#: Comparisons of ``TreeEnsemble``: at most the threshold, and member of a set.
+_AT_MOST, _MEMBER = 0, 6
 
 #: Sum of the trees' targets, and no transform afterwards.
 _SUM, _NO_TRANSFORM = 1, 0
@@ -38,7 +39,7 @@ class Split:
     Attributes
     ----------
     column : int
-        Place in the vector of features.
+        Place in the vector of features; a column is split by threshold, or by categories, in all trees.
     left, right : Leaf or Split
         Branches.
     threshold : float or None
@@ -69,6 +70,7 @@ class _Nodes:
     no: list[int] = field(default_factory=list)
     no_is_leaf: list[int] = field(default_factory=list)
     roots: list[int] = field(default_factory=list)
+    members: list[float] = field(default_factory=list)
     leaf_tree: list[int] = field(default_factory=list)
     table: list[tuple[float, ...]] = field(default_factory=list)
 
@@ -79,31 +81,19 @@ class _Nodes:
         self.roots.append(self._add_split(tree, place))
 
     def _add_split(self, split: Split, tree: int) -> int:
-        if split.threshold is not None:
-            place = self._reserve(split.column, _AT_MOST, [split.threshold])
-            self._link([place], self._add(split.left, tree), self._add(split.right, tree))
-            return place
-        place = self._reserve(split.column, _EQUAL, split.categories)
-        listed, others = (split.left, split.right) if split.listed_left else (split.right, split.left)
-        chain = list(range(place, place + len(split.categories)))
-        self._link(chain, self._add(listed, tree), self._add(others, tree))
-        return place
-
-    def _reserve(self, column: int, mode: int, values: Sequence[float]) -> int:
         place = len(self.column)
-        for value in values:
-            self.column.append(column)
-            self.mode.append(mode)
-            self.threshold.append(value)
+        self.column.append(split.column)
+        self.mode.append(_MEMBER if split.threshold is None else _AT_MOST)
+        self.threshold.append(split.threshold or 0.0)
+        if split.threshold is None:
+            # Sets end with NaN.
+            self.members += [*split.categories, math.nan]
         for branch in (self.yes, self.yes_is_leaf, self.no, self.no_is_leaf):
-            branch.extend([0] * len(values))
+            branch.append(0)
+        yes, no = (split.left, split.right) if split.listed_left else (split.right, split.left)
+        self.yes[place], self.yes_is_leaf[place] = self._add(yes, tree)
+        self.no[place], self.no_is_leaf[place] = self._add(no, tree)
         return place
-
-    def _link(self, chain: Sequence[int], yes: tuple[int, int], no: tuple[int, int]) -> None:
-        """Join comparisons: each yes leads to one branch, the no of the last one to the other."""
-        for place, following in zip(chain, [*chain[1:], None], strict=True):
-            self.yes[place], self.yes_is_leaf[place] = yes
-            self.no[place], self.no_is_leaf[place] = no if following is None else (following, 0)
 
     def _add(self, node: Leaf | Split, tree: int) -> tuple[int, int]:
         if isinstance(node, Split):
@@ -135,7 +125,7 @@ def leaf_values(graph: Graph, x: str, trees: Sequence[Leaf | Split], scale: Sequ
         table = table * np.array(scale, np.float64)[nodes.leaf_tree]
     places = graph.node(
         "TreeEnsemble",
-        x,
+        _whole_categories(graph, x, nodes),
         domain="ai.onnx.ml",
         aggregate_function=_SUM,
         post_transform=_NO_TRANSFORM,
@@ -148,11 +138,27 @@ def leaf_values(graph: Graph, x: str, trees: Sequence[Leaf | Split], scale: Sequ
         nodes_falsenodeids=nodes.no,
         nodes_falseleafs=nodes.no_is_leaf,
         tree_roots=nodes.roots,
+        membership_values=np.array(nodes.members, np.float64) if nodes.members else None,
         leaf_targetids=nodes.leaf_tree,
         leaf_weights=np.arange(len(nodes.table), dtype=np.float64),
     )
     by_tree = graph.node("Cast", graph.node("Transpose", places, perm=[1, 0]), to=7)
     return graph.node("Gather", graph.constant(table), by_tree, axis=0)
+
+
+def _whole_categories(graph: Graph, x: str, nodes: _Nodes) -> str:
+    """Return features with -1, which is in no set, for fractions in columns of categories.
+
+    onnxruntime looks sets up by whole numbers: it would take 2.5 for 2.
+    """
+    columns = {column for column, mode in zip(nodes.column, nodes.mode, strict=True) if mode == _MEMBER}
+    if not columns:
+        return x
+    size = max(nodes.column) + 1
+    others = np.array([column not in columns for column in range(size)])
+    head = slice_columns(graph, x, 0, size)
+    kept = graph.node("Or", graph.node("Equal", head, graph.node("Floor", head)), graph.constant(others))
+    return graph.node("Where", kept, head, graph.constant(-1.0))
 
 
 def add_trees(graph: Graph, values: str, trees: int) -> str:
