@@ -11,7 +11,7 @@ from sparkwater.bundle.export.card import card_of
 from sparkwater.bundle.export.documents import manifest_of, preprocessing_of, signature_of
 from sparkwater.bundle.export.inputs import input_columns
 from sparkwater.bundle.export.outputs import added_columns
-from sparkwater.bundle.export.registry import emit
+from sparkwater.bundle.export.registry import check_stage, emit
 from sparkwater.bundle.export.sampling import sampled_vectors
 from sparkwater.bundle.format import CARD, CARD_HTML, MANIFEST, MODEL, PREPROCESSING, SIGNATURE, VECTORS
 from sparkwater.bundle.graph.builder import Graph
@@ -56,6 +56,7 @@ def export_bundle(
     DataError
         If the sample has no rows.
     """
+    check_stage(model)
     graph = Graph(input_columns(sample))
     emit(model, graph)
     outputs = {name: graph.column(name) for name in added_columns(model, sample) if name in graph.columns}
