@@ -93,7 +93,7 @@ def test_missing_columns_and_other_forms_are_refused(bundle):
     lacking = {name: value for name, value in ROWS[0].items() if name != "pair"}
     for rows in ([ROWS[0], lacking], {name: [value] for name, value in lacking.items()}, pd.DataFrame([lacking])):
         with pytest.raises(
-            SchemaError, match="no (column )?'pair'; the bundle takes size, name, pair, day; given: size"
+            SchemaError, match=r"no (column )?'pair'; the bundle takes size, name, pair, day; given: size"
         ):
             bundle.predict(rows)
     with pytest.raises(SchemaError, match="a list of one dictionary"):

@@ -9,24 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against_spark import differences, graph_of, score
+from against_spark import differences, graph_of
 from conftest import start_session
 from onnx.helper import get_attribute_value
 from onnx.numpy_helper import to_array
-from pyspark.errors import PySparkException
-from pyspark.ml import Estimator, Pipeline, PipelineModel
+from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml import classification as C
 from pyspark.ml import clustering as K
 from pyspark.ml import feature as P
 from pyspark.ml import regression as R
-from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkwater.bundle.export.registry import check_stage, emit, exportable
 from sparkwater.bundle.graph.builder import Graph
-from sparkwater.bundle.graph.column import string, vector
-from sparkwater.errors import ConfigurationError, SchemaError
 
 SCHEMA = "a double, b double, f float, n int, color string, size int, flag boolean"
 KEEP = {"handleInvalid": "keep"}
