@@ -11,6 +11,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import vector_numbers
+from sparkwater.conversions.stages.exported import Exported
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import CheckpointError, SchemaError, SparkwaterError
 from sparkwater.stacking.calibration.columns import calibrated
@@ -79,7 +80,7 @@ class FittedEnsemble:
     calibration: Combination | None = None
 
 
-class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
+class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
     """A fitted `StackedEnsemble`.
 
     ``transform`` keeps every row and column and adds ``prediction`` and, for classification,

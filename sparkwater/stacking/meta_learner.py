@@ -34,7 +34,7 @@ LEVEL_ONE = "__sparkwater_level_one"
 TRANSFORMS = ("none", "logit")
 
 #: Probabilities nearer to 0 or 1 than this have no larger logit, as in H2O.
-_CLIP = 1e-9
+CLIP = 1e-9
 
 #: Keeps the weights of learners that are never wrong finite.
 _RIDGE = 1e-6
@@ -127,7 +127,7 @@ class LevelOneInput:
     def _transformed(self, values: Column) -> Column:
         if self.transform == "none":
             return values
-        return F.transform(values, lambda value: _logit(F.least(F.greatest(value, F.lit(_CLIP)), F.lit(1 - _CLIP))))
+        return F.transform(values, lambda value: _logit(F.least(F.greatest(value, F.lit(CLIP)), F.lit(1 - CLIP))))
 
 
 def _logit(value: Column) -> Column:

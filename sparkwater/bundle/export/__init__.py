@@ -1,0 +1,1 @@
+"""Fitted stages as parts of a graph: Spark's, the project's, and ensembles of both."""

@@ -1,0 +1,1 @@
+"""ONNX graphs from plain data: the builder, and the operators of trees, linear models and features; free of pyspark."""
