@@ -80,6 +80,8 @@ ml.scoring                     conversions.stages conversions.tensors gpu.tasks 
                                ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
+ml.sklearn                     conversions.stages conversions.tables conversions.tensors ml.columns ml.params ml.launch
+                               ml.scoring
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.plain_values
