@@ -89,6 +89,7 @@ stacking.row_keys              conversions.stages stacking.plain_values
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
+                               ml.sklearn     # fits that hold their rows in one task
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner

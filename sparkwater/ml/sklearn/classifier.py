@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.ml.columns.classes import check_label_type, find_classes
 from sparkwater.ml.columns.roles import RowColumns
 from sparkwater.ml.params.classifier import ClassifierColumns
-from sparkwater.ml.sklearn.learner import class_vector, SklearnLearner, SklearnModel
+from sparkwater.ml.sklearn.learner import SklearnLearner, SklearnModel, class_vector
 from sparkwater.ml.sklearn.params import ClassifierSettings
 from sparkwater.ml.sklearn.rows import check_bound
 from sparkwater.ml.sklearn.scoring import add_predictions, class_outputs

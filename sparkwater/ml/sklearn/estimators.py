@@ -39,8 +39,8 @@ def checked_estimator(value: Any, kind: str) -> Any:
     gives_probabilities = hasattr(value, "predict_proba")
     if kind == CLASSIFICATION and not gives_probabilities:
         raise ConfigurationError(
-            f"estimator={name} has no predict_proba(); accepted: classifiers with probabilities. CalibratedClassifierCV "
-            "gives them to others; regressors go into SklearnRegressor"
+            f"estimator={name} has no predict_proba(); accepted: classifiers with probabilities, which "
+            "CalibratedClassifierCV gives to others; regressors go into SklearnRegressor"
         )
     if kind == REGRESSION and gives_probabilities:
         raise ConfigurationError(f"estimator={name} is a classifier; put it into SklearnClassifier")

@@ -16,13 +16,14 @@ from sparkwater.ml.sklearn.files import dump_estimator
 from sparkwater.ml.sklearn.predictions import ClassVector, predicted
 from sparkwater.ml.sklearn.rows import LABEL, WEIGHT, Layout, Rows, read_rows
 
-#: Columns of the rows that are scored by the fit: the row's key, and the number of its fold.
-ROW, FOLD, HELD_OUT = "row", "fold", "heldOut"
+#: Columns of rows in folds: the row's key, and the number of its fold.
+ROW, FOLD = "row", "fold"
 
 #: What a task gives back: its report, then the fitted estimator in pieces, then the scored rows.
-RESULTS = "report string, content binary, row bigint, fold int, values array<double>"
+RESULTS = "fit int, report string, content binary, row bigint, fold int, values array<double>"
 _SCHEMA = pa.schema(
     [
+        ("fit", pa.int32()),
         ("report", pa.string()),
         ("content", pa.binary()),
         ("row", pa.int64()),
@@ -30,7 +31,7 @@ _SCHEMA = pa.schema(
         ("values", pa.list_(pa.float64())),
     ]
 )
-_PIECE_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES, _BATCH_ROWS = 64 * 1024 * 1024, 10_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SklearnFit:
     Attributes
     ----------
     name : str
-        Its name in reports and messages.
+        Its name in messages.
     estimator : object
         The estimator, not fitted.
     vector : ClassVector or None
@@ -51,6 +52,10 @@ class SklearnFit:
         The most rows that the task may hold.
     weights : str
         The argument of ``fit`` for the rows' weights; empty for none.
+    number : int
+        Number of the fit, where a job has several.
+    fold : int or None
+        Number of the fold to leave out and to score; None to learn from all rows.
     keep : bool
         Whether to give back the fitted estimator.
     """
@@ -61,17 +66,18 @@ class SklearnFit:
     layout: Layout
     most: int
     weights: str = ""
+    number: int = 0
+    fold: int | None = None
     keep: bool = True
 
 
 def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.RecordBatch]:
-    """Fit an estimator on a task's rows, and score those that are held out; executor side.
+    """Fit an estimator on a task's rows, and score the fold that is left out; executor side.
 
     Parameters
     ----------
     batches : iterable of pyarrow.RecordBatch
-        The rows, as `sparkwater.ml.sklearn.rows.read_rows` takes them; with ``row``, ``fold`` and ``heldOut`` where
-        some are held out.
+        The rows, as `sparkwater.ml.sklearn.rows.read_rows` takes them; with ``row`` and ``fold`` where there are folds.
     fit : SklearnFit
         The fit.
 
@@ -83,32 +89,34 @@ def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.R
     started = time.monotonic()
     try:
         rows = read_rows(batches, fit.layout, fit.most)
-        held_out = rows.columns.get(HELD_OUT, np.zeros(len(rows), bool)).astype(bool)
-        fitted = _fitted(fit, rows.where(~held_out) if held_out.any() else rows)
+        inside = np.zeros(len(rows), bool) if fit.fold is None else rows.columns[FOLD] == fit.fold
+        fitted = _fitted(fit, rows.where(~inside))
         done = time.monotonic()
-        scored = _score(fit, fitted, rows.where(held_out)) if held_out.any() else []
+        scored = _score(fit, fitted, rows.where(inside)) if inside.any() else []
         content = dump_estimator(fitted) if fit.keep else b""
     except SparkwaterError as error:
-        failure = [type(error).__name__, str(error)]
-        yield _piece(report=json.dumps({"name": fit.name, "failure": failure}))
+        yield _piece(fit, report=json.dumps({"failure": [type(error).__name__, str(error)]}))
         return
-    report = {
-        "name": fit.name,
-        "rows": len(rows),
-        "fitSeconds": done - started,
-        "scoreSeconds": time.monotonic() - done,
-    }
-    yield _piece(report=json.dumps(report))
+    seconds = {"fitSeconds": done - started, "scoreSeconds": time.monotonic() - done}
+    yield _piece(fit, report=json.dumps({"rows": len(rows), **seconds}))
     for start in range(0, len(content), _PIECE_BYTES):
-        yield _piece(content=content[start : start + _PIECE_BYTES])
+        yield _piece(fit, content=content[start : start + _PIECE_BYTES])
     yield from scored
 
 
-def raise_failure(report: Any) -> None:
-    """Raise the mistake that a report tells of."""
+def read_report(text: str) -> dict[str, Any]:
+    """Return a fit's report: ``rows``, ``fitSeconds`` and ``scoreSeconds``.
+
+    Raises
+    ------
+    SparkwaterError
+        The mistake that it tells of.
+    """
+    report: dict[str, Any] = json.loads(text)
     if "failure" in report:
         kind, message = report["failure"]
-        raise MISTAKES.get(kind, ConfigurationError)(message)
+        raise MISTAKES[kind](message)
+    return report
 
 
 def _fitted(fit: SklearnFit, rows: Rows) -> Any:
@@ -127,10 +135,15 @@ def _score(fit: SklearnFit, fitted: Any, rows: Rows) -> list[pa.RecordBatch]:
         raise _failed(fit, "can't score these rows", error) from error
     offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
-    given = {ROW: pa.array(rows.columns[ROW]), FOLD: pa.array(rows.columns[FOLD]), "values": lists}
+    given = {
+        "fit": pa.array(np.full(len(values), fit.number, np.int32)),
+        ROW: pa.array(rows.columns[ROW]),
+        FOLD: pa.array(rows.columns[FOLD].astype(np.int32)),
+        "values": lists,
+    }
     arrays = [given.get(field.name, pa.nulls(len(values), field.type)) for field in _SCHEMA]
     batch = pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
-    return [batch.slice(start, 10_000) for start in range(0, len(values), 10_000)]
+    return [batch.slice(start, _BATCH_ROWS) for start in range(0, len(values), _BATCH_ROWS)]
 
 
 def _failed(fit: SklearnFit, what: str, error: Exception) -> ConfigurationError:
@@ -138,6 +151,7 @@ def _failed(fit: SklearnFit, what: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"{fit.name}: {type(fit.estimator).__name__} {what}: {type(error).__name__}: {lines[0]}")
 
 
-def _piece(**values: Any) -> pa.RecordBatch:
-    arrays = [pa.array([values.get(field.name)], field.type) for field in _SCHEMA]
+def _piece(fit: SklearnFit, **values: Any) -> pa.RecordBatch:
+    given = {"fit": fit.number, **values}
+    arrays = [pa.array([given.get(field.name)], field.type) for field in _SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)

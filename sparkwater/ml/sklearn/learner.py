@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -16,7 +15,7 @@ from sparkwater.errors import CheckpointError, ConfigurationError, raised_on_exe
 from sparkwater.ml.columns.classes import vector_positions
 from sparkwater.ml.sklearn.estimators import seeded, weight_argument
 from sparkwater.ml.sklearn.files import check_portable, dump_estimator, foreign_types, read_estimator
-from sparkwater.ml.sklearn.fitting import RESULTS, SklearnFit, raise_failure, run_fit
+from sparkwater.ml.sklearn.fitting import RESULTS, SklearnFit, read_report, run_fit
 from sparkwater.ml.sklearn.inputs import feature_columns, row_columns
 from sparkwater.ml.sklearn.params import SklearnColumns, SklearnParams
 from sparkwater.ml.sklearn.predictions import ClassVector
@@ -108,6 +107,13 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
     model_type: ClassVar[type[Any]]
     _unsaved_params = ("estimator",)
 
+    @property
+    def foreign_packages(self) -> tuple[str, ...]:
+        """Packages whose classes the estimator is made of, beside those that load without consent."""
+        given = self.getEstimator()
+        names = [] if given is None else foreign_types(dump_estimator(given), "the estimator")
+        return tuple(sorted({name.partition(".")[0] for name in names}))
+
     def check_label(self, frame: DataFrame) -> None:
         """Refuse a label column of another type than the learner's."""
         raise NotImplementedError
@@ -188,8 +194,7 @@ def collect_fit(results: DataFrame) -> tuple[dict[str, Any], bytes]:
         if mistake is None:
             raise
         raise mistake from error
-    report = json.loads(rows[0]["report"])
-    raise_failure(report)
+    report = read_report(rows[0]["report"])
     return report, b"".join(bytes(row["content"]) for row in rows if row["content"] is not None)
 
 
