@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+
+logger = logging.getLogger(__name__)
 
 _ESTIMATOR_FILE, _MODEL_FILE = "estimator.skops", "model.json"
 
@@ -162,6 +166,7 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
         fit = replace(fit, vector=class_vector(classes))
         rows = dataset.select(*columns).repartition(1)
         report, content = collect_fit(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))
+        log_warnings(report, fit.name)
         return self.make_model(TrainedEstimator(content, classes, report["rows"]))
 
     def _save_more(self, folder: NewFolder) -> None:
@@ -172,6 +177,12 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
     def _load_more(self, folder: SavedFolder) -> None:
         if folder.read_json(_MODEL_FILE) == {"estimator": True}:
             self._set(estimator=read_estimator(_read(folder)))
+
+
+def log_warnings(report: Mapping[str, Any], where: str) -> None:
+    """Log what a library warned of in a task; its own output would be on the executor."""
+    for warning in report["warnings"]:
+        logger.warning("%s: %s", where, warning)
 
 
 def class_vector(classes: tuple[Any, ...]) -> ClassVector | None:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
-from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector
+from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, log_warnings
 from sparkwater.ml.sklearn.rows import check_bound
 from sparkwater.stacking.level_one.checks import check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sparkwater.stacking.level_one.checkpoints import FitStore
 
 logger = logging.getLogger(__name__)
+
+#: Counts of a fit that scored no rows.
+_NONE = {"rows": 0, "total": 0, "mixed": 0, "empty": 0}
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,10 @@ def _collect(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, kee
             )
         )  # fmt: skip
         logger.info("%s: fitted in %.1f s", pair.where, report["fitSeconds"])
+        log_warnings(report, pair.where)
     models = _models(prepared, pairs, results, reports) if keep else ()
     chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER)
     return Scored(tuple(records), chosen, models, results)
-
-
-#: Counts of a fit that scored no rows.
-_NONE = {"rows": 0, "total": 0, "mixed": 0, "empty": 0}
 
 
 def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> DataFrame:
@@ -192,7 +192,7 @@ def _models(
             pair.fold.value,
             prepared.rows.digest,
             pair.learner.stage.make_model(
-                TrainedEstimator(content[pair.number], classes, reports[pair.number]["rows"] - pair.fold.rows.rows)
+                TrainedEstimator(content[pair.number], classes, reports[pair.number]["rows"])
             ),
         )
         for pair in pairs
