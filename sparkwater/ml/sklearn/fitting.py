@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkwater.errors import MISTAKES, ConfigurationError, SparkwaterError
+from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.sklearn.files import dump_estimator
 from sparkwater.ml.sklearn.predictions import ClassVector, predicted
 from sparkwater.ml.sklearn.rows import LABEL, WEIGHT, Layout, Rows, read_rows
@@ -110,6 +111,7 @@ def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.R
     for start in range(0, len(content), _PIECE_BYTES):
         yield _piece(fit, content=content[start : start + _PIECE_BYTES])
     yield from scored
+    exempt_modules()  # which the fit has loaded
 
 
 def read_report(text: str) -> dict[str, Any]:

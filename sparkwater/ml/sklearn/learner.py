@@ -165,7 +165,7 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
         classes = self.find_classes(dataset)
         fit = replace(fit, vector=class_vector(classes))
         rows = dataset.select(*columns).repartition(1)
-        report, content = collect_fit(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))
+        report, content = collect_fits(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))[fit.number]
         log_warnings(report, fit.name)
         return self.make_model(TrainedEstimator(content, classes, report["rows"]))
 
@@ -190,23 +190,27 @@ def class_vector(classes: tuple[Any, ...]) -> ClassVector | None:
     return ClassVector(classes, tuple(vector_positions(classes))) if classes else None
 
 
-def collect_fit(results: DataFrame) -> tuple[dict[str, Any], bytes]:
-    """Run a fit, and return its report and the fitted estimator.
+def collect_fits(results: DataFrame) -> dict[int, tuple[dict[str, Any], bytes]]:
+    """Run the fits of a job, and return the report and the estimator of each, by number.
 
     Raises
     ------
     SparkwaterError
-        If the rows or the estimator can't be used.
+        If the rows or an estimator can't be used.
     """
     try:
-        rows = results.select("report", "content").collect()
+        rows = results.select("fit", "report", "content").collect()
     except PySparkException as error:
         mistake = raised_on_executor(error)
         if mistake is None:
             raise
         raise mistake from error
-    report = read_report(rows[0]["report"])
-    return report, b"".join(bytes(row["content"]) for row in rows if row["content"] is not None)
+    reports = {row["fit"]: read_report(row["report"]) for row in rows if row["report"] is not None}
+    pieces: dict[int, list[bytes]] = {number: [] for number in reports}
+    for row in rows:
+        if row["content"] is not None:
+            pieces[row["fit"]].append(bytes(row["content"]))
+    return {number: (report, b"".join(pieces[number])) for number, report in reports.items()}
 
 
 def _read(folder: SavedFolder) -> bytes:
