@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparkwater.stacking.level_one.fits import FitRecord
+from sparkwater.stacking.level_one.records import FitRecord
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 
 _TWO_SIDED = 1.959964

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import SparkSession
 
 from sparkwater.stacking.diagnostics import Diagnostics
-from sparkwater.stacking.level_one.fits import FitRecord
+from sparkwater.stacking.level_one.records import FitRecord
 from sparkwater.stacking.scores import Curve, Score, Tried
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,9 @@ _APART = 7_919
 
 #: More different values than this are no folds.
 MAX_FOLDS = 1000
+
+#: Up to so many rows are read as one partition: fits then cost fewer tasks, and what follows them no shuffles.
+SMALL_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -128,22 +131,48 @@ class Prepared:
         """Fingerprint of rows and folds."""
         return Fingerprint.over(fold.rows for fold in self.folds)
 
+    @property
+    def small(self) -> bool:
+        """True for rows that are read as one partition."""
+        return self.rows.rows <= SMALL_ROWS
+
+    @property
+    def _read(self) -> DataFrame:
+        # In order of their keys, whatever the number of partitions before.
+        return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
+        """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
+        rows = self._read.select(ROW, *columns)
+        return rows.join(self.gather(values).hint("merge"), ROW) if self.small else rows.join(values, ROW)
+
+    def gather(self, frame: DataFrame) -> DataFrame:
+        """Return a row or less for each of the rows as one partition, where they are few."""
+        return frame.coalesce(1) if self.small else frame
+
     def all_rows(self) -> DataFrame:
         """Return the rows as learners get them: the user's columns, labels numbered where they are strings."""
-        return self._visible(self.frame)
+        return self._visible(self._read)
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        outside = self.frame.where(~self._in_fold(fold))
-        if self.timeCol:
-            time = time_value(self.frame.schema, self.timeCol)
-            outside = outside.where(~time.between(fold.start - self.embargo, fold.end + self.embargo))  # type: ignore[operator]
-        return self._visible(outside)
+        return self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+
+    def divided(self, fold: FoldRows) -> DataFrame:
+        """Return the rows of `training` and of `scorable` together, with key and fold."""
+        rows = self.frame.where(self._in_fold(fold) | ~self._is_near(fold)) if self.timeCol else self.frame
+        return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
 
     def scorable(self, fold: FoldRows | None = None) -> DataFrame:
         """Return the rows of a fold, or all of them, with key and fold."""
-        rows = self.frame if fold is None else self.frame.where(self._in_fold(fold))
+        rows = self._read if fold is None else self._read.where(self._in_fold(fold))
         return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
+
+    def _is_near(self, fold: FoldRows) -> Column:
+        if not self.timeCol or fold.start is None or fold.end is None:
+            return F.lit(False)
+        time = time_value(self.frame.schema, self.timeCol)
+        return time.between(fold.start - self.embargo, fold.end + self.embargo)
 
     def _in_fold(self, fold: FoldRows) -> Column:
         return F.col(f"`{self.foldCol}`").eqNullSafe(F.lit(fold.value))
