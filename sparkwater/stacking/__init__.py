@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sparkwater.stacking.ensemble_model import StackedEnsembleModel as StackedEnsembleModel
     from sparkwater.stacking.folds import Folds as Folds, assign_folds as assign_folds
     from sparkwater.stacking.meta_learner import NonNegativeRegression as NonNegativeRegression
+    from sparkwater.stacking.search.model import SearchModel as SearchModel
+    from sparkwater.stacking.search.stages import GridSearch as GridSearch, RandomSearch as RandomSearch
 else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
@@ -30,5 +32,7 @@ else:
             "meta_learner": ("NonNegativeRegression",),
             "ensemble": ("StackedEnsemble",),
             "ensemble_model": ("StackedEnsembleModel",),
+            "search.model": ("SearchModel",),
+            "search.stages": ("GridSearch", "RandomSearch"),
         },
     )
