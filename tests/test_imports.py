@@ -90,6 +90,20 @@ stacking.level_one             conversions.files conversions.stages gpu.tasks
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
+stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
+stacking.ensemble_params       conversions.stages
+stacking.summary               stacking.level_one
+stacking.ensemble_model        conversions.stages stacking.level_one stacking.meta_learner stacking.cross_fitting
+                               stacking.ensemble_params stacking.summary
+stacking.refit                 stacking.level_one stacking.cross_fitting stacking.ensemble_model
+stacking.stack                 stacking.row_keys stacking.level_one stacking.meta_learner stacking.cross_fitting
+                               stacking.summary
+stacking.combined              stacking.row_keys stacking.level_one stacking.meta_learner stacking.combiners
+                               stacking.cross_fitting stacking.stack stacking.summary
+stacking.fold_params           conversions.stages stacking.folds
+stacking.search                conversions.stages ml.reports stacking.*
+                               gpu.training    # the rule of early stopping
+stacking.automl                conversions conversions.stages conversions.images ml ml.reports stacking.*
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 """
 

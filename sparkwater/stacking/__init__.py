@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.stacking.automl.model import AutoMLModel as AutoMLModel
+    from sparkwater.stacking.automl.stage import AutoML as AutoML
     from sparkwater.stacking.combiners.model import CombinerModel as CombinerModel
     from sparkwater.stacking.combiners.stages import (
         BestLearner as BestLearner,
@@ -32,6 +34,8 @@ else:
             "meta_learner": ("NonNegativeRegression",),
             "ensemble": ("StackedEnsemble",),
             "ensemble_model": ("StackedEnsembleModel",),
+            "automl.model": ("AutoMLModel",),
+            "automl.stage": ("AutoML",),
             "search.model": ("SearchModel",),
             "search.stages": ("GridSearch", "RandomSearch"),
         },

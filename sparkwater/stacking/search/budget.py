@@ -29,6 +29,8 @@ class Budget:
         The time in seconds.
     started : float
         The time at which the budget began.
+    reserve : callable
+        Seconds of it that are needed afterwards.
     """
 
     models: int = 0
@@ -37,19 +39,21 @@ class Budget:
     tolerance: float = 0.0
     clock: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
+    reserve: Callable[[], float] = lambda: 0.0
 
     @property
     def limited(self) -> bool:
         """True where the search may end before its candidates do, for another reason than their number."""
         return bool(self.seconds or self.rounds)
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Return the seconds that are left; infinite without a limit."""
         return self.started + self.seconds - self.clock() if self.seconds else float("inf")
 
     def allows(self, expected: float) -> bool:
-        """Return whether work of so many seconds ends in time."""
-        return expected <= self.left() and self.left() > 0
+        """Return whether work of so many seconds ends in time, before what is reserved."""
+        left = self.remaining() - self.reserve()
+        return left > 0 and expected <= left
 
     def more(self, trials: int, wanted: int) -> int:
         """Return the trials to begin: as many as wanted, or as are left."""

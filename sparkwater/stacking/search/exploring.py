@@ -143,8 +143,10 @@ def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | Non
         wanted = budget.more(len(explored.trials), size)
         wave = list(propose(explored.trials, wanted)) if wanted else []
         if not wave:
-            explored.ended = f"maxModels={budget.models} were tried" if not wanted else "all candidates were tried"
-        elif explored.trials and not budget.allows(_expected(explored.trials, (parallelism or slots))):
+            explored.ended = f"maxModels={budget.models} were tried" if not wanted else "no candidates are left"
+        elif explored.trials and not budget.allows(
+            expected_seconds(explored.trials, wave[0].family) / (parallelism or slots)
+        ):
             explored.ended = f"no more trials fit into maxRuntimeSecs={budget.seconds:g}"
         else:
             plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
@@ -152,9 +154,13 @@ def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | Non
             _stop_early(explored, budget)
 
 
-def _expected(trials: Sequence[Trial], parallelism: int) -> float:
-    """Return the seconds that another trial may take, by the slowest of the last ones."""
-    return max(one.seconds for one in trials[-2:]) / parallelism
+def expected_seconds(trials: Sequence[Trial], family: str) -> float:
+    """Return the seconds of fits that a trial may take, by the slowest of its family's last ones.
+
+    The first of a family, which may be dearer than all before, counts as one fit of the last trial.
+    """
+    same = [one.seconds for one in trials if one.family == family and one.error is None]
+    return max(same[-2:]) if same else trials[-1].seconds / max(1, trials[-1].fits) if trials else 0.0
 
 
 def _add_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, explored: Explored) -> None:
@@ -231,10 +237,10 @@ def _trial(
     error = next((one for one in fits if isinstance(one, Exception)), None)
     if error is not None:
         said = f"{type(error).__name__}: {first_line(error)}"
-        return Trial(number, name, params, seconds=seconds, error=said, family=candidate.family)
+        return Trial(number, name, params, seconds=seconds, fits=len(records), error=said, family=candidate.family)
     if frame is None or name not in frame.names:
         said = f"{len(records)} of {len(fits)} fits were done when maxRuntimeSecs={budget.seconds:g} ended"
-        return Trial(number, name, params, seconds=seconds, error=said, family=candidate.family)
+        return Trial(number, name, params, seconds=seconds, fits=len(records), error=said, family=candidate.family)
     metrics = frame.metrics
     low, high = metrics.interval(name)
     return Trial(
@@ -247,6 +253,7 @@ def _trial(
         high=high,
         second=metrics.error(name),
         seconds=seconds,
+        fits=len(records),
         family=candidate.family,
     )
 
@@ -268,7 +275,9 @@ def _stop_early(explored: Explored, budget: Budget) -> None:
     beyond = {one.learner for one in explored.trials[last:]}
     explored.trials[:] = explored.trials[:last]
     explored.frames[:] = [
-        frame.select(kept) for frame in explored.frames if (kept := [name for name in frame.names if name not in beyond])
+        frame.select(kept)
+        for frame in explored.frames
+        if (kept := [name for name in frame.names if name not in beyond])
     ]
     explored.ended = f"the best metric stopped improving (stoppingRounds={budget.rounds})"
 

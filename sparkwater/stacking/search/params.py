@@ -28,9 +28,7 @@ class BudgetParams(Settings):
         "0: never",
         accepts=at_least(0),
     )
-    stoppingTolerance: Setting[float] = setting(
-        0.001, "relative improvement that isn't enough", accepts=between(0, 1)
-    )
+    stoppingTolerance: Setting[float] = setting(0.001, "relative improvement that isn't enough", accepts=between(0, 1))
 
     def budget(self) -> Budget:
         """Return the limits, whose time begins now."""

@@ -39,6 +39,8 @@ class Trial:
         The second metric.
     seconds : float
         Sum over its fits and their scoring, side by side with others.
+    fits : int
+        The fits that were finished.
     error : str or None
         The reason why there is no value.
     family : str
@@ -54,6 +56,7 @@ class Trial:
     high: float | None = None
     second: float | None = None
     seconds: float = 0.0
+    fits: int = 0
     error: str | None = None
     family: str = ""
 

@@ -156,8 +156,8 @@ def find_param(stages: Sequence[Any], key: Any) -> Param[Any]:
         raise ConfigurationError(f"space names the Param {key!r}, which is not there; {_accepted(stages)}")
     if len(owners) > 1:
         raise ConfigurationError(
-            f"space names the Param {key!r}, which several stages have: {', '.join(map(_kind, owners))}; give the Param "
-            "itself, such as stage.getParam('name')"
+            f"space names the Param {key!r}, which several stages have: {', '.join(map(_kind, owners))}; give the "
+            "Param itself, such as stage.getParam('name')"
         )
     param: Param[Any] = owners[0].getParam(key)
     return param

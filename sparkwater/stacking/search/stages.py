@@ -223,7 +223,7 @@ def take_new(source: Callable[[], Any], candidate: Callable[[ParamMap], Candidat
     """Return a source of candidates that leaves out those that would learn the same as an earlier one."""
     values, seen = iter(source()), set()
 
-    def propose(trials: Sequence[Trial], number: int) -> list[Candidate]:
+    def propose(_trials: Sequence[Trial], number: int) -> list[Candidate]:
         found: list[Candidate] = []
         in_vain = 0
         while len(found) < number and in_vain < _IN_VAIN:
@@ -239,4 +239,3 @@ def take_new(source: Callable[[], Any], candidate: Callable[[ParamMap], Candidat
         return found
 
     return propose
-
