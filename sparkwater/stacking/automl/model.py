@@ -34,7 +34,8 @@ class AutoMLModel(Model, Settings, SavedStage):
     summary : AutoMLSummary
         The leaderboard and all that was tried; ``print`` shows it.
     levelOne : LevelOneFrame or None
-        Out-of-fold predictions of all learners, in Spark's cache until its ``unpersist``; None in a loaded model.
+        Out-of-fold predictions of all learners, in Spark's cache until its ``unpersist``; None in a loaded model,
+        and with ``keepLevelOne=False``.
     """
 
     bestModel: StackedEnsembleModel

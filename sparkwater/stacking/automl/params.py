@@ -51,3 +51,6 @@ class AutoMLParams(HasLabelCol, HasWeightCol, HasIdCol, HasImageShape, HasSeed):
         "folder where rows and finished fits are kept; a new fit goes on from there",
         convert=location("checkpointDir"),
     )
+    keepLevelOne: Setting[bool] = setting(
+        True, "whether model.levelOne keeps the out-of-fold predictions, in Spark's cache"
+    )

@@ -84,7 +84,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
 
     def _finish(self, rows: Rows, found: _Found, explored: Explored, chosen: Chosen, started: float) -> AutoMLModel:
         model = AutoMLModel()
-        model.bestModel, model.levelOne = chosen.model, chosen.levelOne
+        model.bestModel, model.levelOne = chosen.model, chosen.levelOne if self.getKeepLevelOne() else None
         model.summary = AutoMLSummary(
             task=found.label.kind,
             metrics=chosen.levelOne.metrics.names,
@@ -104,6 +104,8 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
             totalSeconds=time.monotonic() - started,
         )
         logger.info("%s", model.summary)
+        if not self.getKeepLevelOne():
+            chosen.levelOne.unpersist()
         return self._copyValues(model._resetUid(self.uid))
 
     def _said(self, explored: Explored) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ class SearchModel(Model, Settings, SavedStage):
     summary : SearchSummary
         Records of all trials; ``print`` shows them.
     levelOne : LevelOneFrame or None
-        Out-of-fold predictions of all trials, in Spark's cache until its ``unpersist``; None in a loaded model.
+        Out-of-fold predictions of all trials, in Spark's cache until its ``unpersist``; None in a loaded model, and
+        with ``keepLevelOne=False``.
     """
 
     predictedLabelCol: Setting[str] = setting(
@@ -74,12 +75,12 @@ class SearchModel(Model, Settings, SavedStage):
         Raises
         ------
         ConfigurationError
-            If the model was loaded, or its level-one frame isn't there any more.
+            If the predictions aren't there: the model was loaded, or they weren't kept.
         """
         if self.levelOne is None:
             raise ConfigurationError(
-                "the out-of-fold predictions aren't saved with a model: fit the search again, with checkpointDir to go "
-                "on from finished fits"
+                "the out-of-fold predictions aren't there: they aren't saved with a model, nor kept with "
+                "keepLevelOne=False; fit the search again, with checkpointDir to go on from finished fits"
             )
         return stack(self.levelOne, metaLearner, parallelism)
 

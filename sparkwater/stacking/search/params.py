@@ -65,3 +65,6 @@ class SearchParams(FoldParams, BudgetParams):
         "folder where rows and finished fits are kept; a new fit goes on from there",
         convert=location("checkpointDir"),
     )
+    keepLevelOne: Setting[bool] = setting(
+        True, "whether model.levelOne keeps the out-of-fold predictions, in Spark's cache"
+    )

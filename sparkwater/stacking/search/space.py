@@ -133,7 +133,8 @@ def stages_of(stage: Any) -> Iterator[Any]:
     elif hasattr(stage, "getLearners"):
         inner = list(stage.getLearners().values())
     for one in inner:
-        yield from stages_of(one)
+        if isinstance(one, Params):
+            yield from stages_of(one)
 
 
 def find_param(stages: Sequence[Any], key: Any) -> Param[Any]:

@@ -92,7 +92,7 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         assert best is not None  # there are predictions
         (base,) = refit(level_one.select([best.learner]), "refit", self.getParallelism())
         model = SearchModel()
-        model.bestModel, model.levelOne = base.models[0], level_one
+        model.bestModel, model.levelOne = base.models[0], level_one if self.getKeepLevelOne() else None
         model.summary = SearchSummary(
             strategy=type(self).__name__,
             kind=level_one.task.kind,
@@ -107,6 +107,8 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
             totalSeconds=time.monotonic() - started,
         )
         logger.info("%s", model.summary)
+        if not self.getKeepLevelOne():
+            level_one.unpersist()
         return self._copyValues(model._resetUid(self.uid))
 
     def _given(self) -> Any:
