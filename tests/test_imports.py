@@ -80,6 +80,8 @@ ml.scoring                     conversions.stages conversions.tensors gpu.tasks 
                                ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
+ml.sklearn                     conversions.stages conversions.tables conversions.tensors ml.columns ml.params ml.launch
+                               ml.scoring
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.plain_values
@@ -87,6 +89,7 @@ stacking.row_keys              conversions.stages stacking.plain_values
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
+                               ml.sklearn     # fits that hold their rows in one task
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from sparkwater.ml.reports.summary import TrainingSummary as TrainingSummary
     from sparkwater.ml.similarity.search import distance_matrix as distance_matrix, k_nearest as k_nearest
     from sparkwater.ml.similarity_stage import Similarity as Similarity
+    from sparkwater.ml.sklearn.classifier import (
+        SklearnClassifier as SklearnClassifier,
+        SklearnClassifierModel as SklearnClassifierModel,
+    )
+    from sparkwater.ml.sklearn.regressor import (
+        SklearnRegressor as SklearnRegressor,
+        SklearnRegressorModel as SklearnRegressorModel,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
@@ -43,5 +51,7 @@ else:
             "reports.summary": ("TrainingSummary",),
             "similarity.search": ("distance_matrix", "k_nearest"),
             "similarity_stage": ("Similarity",),
+            "sklearn.classifier": ("SklearnClassifier", "SklearnClassifierModel"),
+            "sklearn.regressor": ("SklearnRegressor", "SklearnRegressorModel"),
         },
     )

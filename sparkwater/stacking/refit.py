@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.stacking.cross_fitting import LevelOneFrame
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
-from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_side
+from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, last_stage
+from sparkwater.stacking.level_one.records import FitRecord
 
 if TYPE_CHECKING:
     from sparkwater.stacking.level_one.checkpoints import FitStore

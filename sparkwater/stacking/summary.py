@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from sparkwater.stacking.level_one.fits import FitRecord
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
+from sparkwater.stacking.level_one.records import FitRecord
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

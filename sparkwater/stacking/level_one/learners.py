@@ -73,6 +73,7 @@ class Learner:
         names = [
             type(last).__module__.split(".")[0],
             *([network] if isinstance(network, str) and ":" in network else []),
+            *getattr(last, "foreign_packages", ()),
         ]
         return Consent(tuple(names))
 
@@ -199,7 +200,7 @@ def _check_columns(learner: Learner, schema: StructType, labelCol: str) -> None:
             f"learner {learner.name!r} has labelCol={_value(last, 'labelCol')!r}, the others learn {labelCol!r}; set "
             "the same (strings are numbered for the learners)"
         )
-    features = _value(last, "featuresCol")
+    features = None if _value(last, "inputCols") else _value(last, "featuresCol")
     if last is stage and isinstance(features, str) and features not in schema.names:
         raise SchemaError(
             f"learner {learner.name!r} has featuresCol={features!r}; the columns are {', '.join(schema.names)}"
@@ -221,6 +222,9 @@ def describe(value: Any) -> Any:
         )
     if isinstance(value, nn.Module):
         return [str(value), digest(dump_weights(value))]
+    if not isinstance(value, type) and hasattr(value, "get_params"):  # an estimator of scikit-learn or its kin
+        params = value.get_params(deep=False)
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": describe(params)}
     if isinstance(value, DataFrame):
         return value.semanticHash()  # a session's own: a later one fits again
     if isinstance(value, Mapping):

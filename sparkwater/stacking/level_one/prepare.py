@@ -127,16 +127,23 @@ class Prepared:
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        outside = self.frame.where(~self._in_fold(fold))
-        if self.timeCol:
-            time = time_value(self.frame.schema, self.timeCol)
-            outside = outside.where(~time.between(fold.start - self.embargo, fold.end + self.embargo))  # type: ignore[operator]
-        return self._visible(outside)
+        return self._visible(self.frame.where(~self._in_fold(fold) & ~self._is_near(fold)))
+
+    def divided(self, fold: FoldRows) -> DataFrame:
+        """Return the rows of `training` and of `scorable` together, with key and fold."""
+        rows = self.frame.where(self._in_fold(fold) | ~self._is_near(fold)) if self.timeCol else self.frame
+        return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
 
     def scorable(self, fold: FoldRows | None = None) -> DataFrame:
         """Return the rows of a fold, or all of them, with key and fold."""
         rows = self.frame if fold is None else self.frame.where(self._in_fold(fold))
         return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
+
+    def _is_near(self, fold: FoldRows) -> Column:
+        if not self.timeCol or fold.start is None or fold.end is None:
+            return F.lit(False)
+        time = time_value(self.frame.schema, self.timeCol)
+        return time.between(fold.start - self.embargo, fold.end + self.embargo)
 
     def _in_fold(self, fold: FoldRows) -> Column:
         return F.col(f"`{self.foldCol}`").eqNullSafe(F.lit(fold.value))
