@@ -195,10 +195,10 @@ def test_a_budget_counts_models_and_time_with_what_is_reserved() -> None:
 
 def test_trials_are_expected_to_take_as_long_as_those_of_their_family() -> None:
     done = [
-        Trial(0, "a", {}, 1.0, seconds=90, fits=3, family="slow"),
-        Trial(1, "b", {}, 1.0, seconds=6, fits=3, family="quick"),
-        Trial(2, "c", {}, None, seconds=50, fits=1, error="failed", family="quick"),
-        Trial(3, "d", {}, 1.0, seconds=3, fits=3, family="quick"),
+        Trial(0, "a", {}, 1.0, wallSeconds=90, fits=3, family="slow"),
+        Trial(1, "b", {}, 1.0, wallSeconds=6, fits=3, family="quick"),
+        Trial(2, "c", {}, None, wallSeconds=50, fits=1, error="failed", family="quick"),
+        Trial(3, "d", {}, 1.0, wallSeconds=3, fits=3, family="quick"),
     ]
     assert expected_seconds(done, "quick") == 6
     assert expected_seconds(done, "slow") == 90
@@ -218,7 +218,7 @@ def test_the_best_trial_is_the_first_of_the_lowest_and_failed_ones_come_last() -
 def test_a_summary_comes_back_from_json() -> None:
     summary = SearchSummary(
         "GridSearch", "classification", ("logLoss", "error"), ("no", "yes"),
-        (Trial(0, "a", {"x": [1]}, 0.5, 0.1, 0.4, 0.6, 0.2, 3.0, 2), Trial(1, "b", {"x": [2]}, error="no luck")),
+        (Trial(0, "a", {"x": [1]}, 0.5, 0.1, 0.4, 0.6, 0.2, 3.0, 1.0, 2), Trial(1, "b", {"x": [2]}, error="no luck")),
         "a", 10, 2, "print", "no candidates are left", 1.5,
     )  # fmt: skip
     assert SearchSummary.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary

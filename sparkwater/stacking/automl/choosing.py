@@ -9,7 +9,6 @@ from sparkwater.stacking.automl.summary import ALL, BEST_OF_FAMILY
 from sparkwater.stacking.combiners.model import CombinerModel
 from sparkwater.stacking.cross_fitting import LevelOneFrame
 from sparkwater.stacking.ensemble_model import StackedEnsembleModel
-from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.search.records import Trial, ranked
 from sparkwater.stacking.search.stacked import combine, fit_used, used_by
 from sparkwater.stacking.stack import MetaFit
@@ -17,6 +16,9 @@ from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 #: Seconds of training and measuring the ensembles' combiners.
 _COMBINING = 3.0
+
+#: Seconds of a fit's jobs beside the fit itself.
+_EACH = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,15 @@ def best_of_family(trials: Sequence[Trial]) -> list[str]:
     return list(found.values())
 
 
-def refit_seconds(trials: Sequence[Trial], parallelism: int) -> float:
+def refit_seconds(trials: Sequence[Trial]) -> float:
     """Return the seconds that the model will need at the end: for a fit of each family's best, and the combiners."""
     chosen = set(best_of_family(trials))
-    return _COMBINING * bool(chosen) + sum(_refit(one) for one in trials if one.learner in chosen) / parallelism
+    return _COMBINING * bool(chosen) + sum(refit_of(one) for one in trials if one.learner in chosen)
 
 
-def _refit(trial: Trial) -> float:
-    """Return the seconds of a learner's fit on all rows, by those on folds, which had fewer rows each."""
-    return trial.seconds / max(1, trial.fits - 1)
+def refit_of(trial: Trial) -> float:
+    """Return the share of the wall time of a learner's fit on all rows, by those on folds, which had fewer rows."""
+    return _EACH + trial.wallSeconds / max(1, trial.fits - 1)
 
 
 def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None, seconds: float) -> Chosen:
@@ -81,7 +83,6 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
     seconds : float
         The time for fits on all rows.
     """
-    slots = parallelism or count_slots(level_one.values.sparkSession)
     ensembles = _measure(level_one, trials, parallelism)
     best = ranked(trials)[0]
     found = {name: _estimate(summary) for name, (_, _, summary) in ensembles.items()}
@@ -91,7 +92,7 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
     else:
         name, frame = best.learner, level_one.select([best.learner])
         meta, summary = combine(frame, "best", parallelism)
-    kept = affordable(meta, frame, {one.learner: _refit(one) / slots for one in trials}, best.learner, seconds)
+    kept = affordable(meta, frame, {one.learner: refit_of(one) for one in trials}, best.learner, seconds)
     notes: tuple[str, ...] = ()
     if len(kept) < len(used_by(frame.names, meta)):
         frame = level_one.select(kept)

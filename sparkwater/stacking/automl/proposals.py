@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from sparkwater.stacking.level_one.learners import Learner, set_apart
 from sparkwater.stacking.search.budget import Budget
 from sparkwater.stacking.search.exploring import Candidate, expected_seconds, plain
 from sparkwater.stacking.search.records import Trial, ranked
-from sparkwater.stacking.search.space import Space, read_space
+from sparkwater.stacking.search.space import Choice
+from sparkwater.stacking.search.stages import weighted
 
 #: Families that the search goes on with: the best ones.
 _BEST = 3
@@ -24,16 +25,30 @@ _IN_VAIN = 20
 
 @dataclass(frozen=True)
 class Start:
-    """A family with its checked first learner and its space."""
+    """A family with its first learner, which was checked.
+
+    Attributes
+    ----------
+    family : Family
+        The family.
+    learner : Learner
+        Its first learner.
+    weightCol : str or None
+        Weights of the rows.
+    """
 
     family: Family
     learner: Learner
-    space: Space | None
+    weightCol: str | None = None
 
-    @classmethod
-    def of(cls, family: Family, learner: Learner) -> Start:
-        """Return the start of a family, whose space is checked."""
-        return cls(family, learner, read_space(learner.stage, family.space) if family.space else None)
+    def draw(self, shares: Sequence[float]) -> dict[str, Any]:
+        """Return the values at some shares of the family's space."""
+        pairs = zip(self.family.space.items(), shares, strict=True)
+        return {name: Choice.of(given).at(share) for (name, given), share in pairs}
+
+    def variant(self, name: str, values: Mapping[str, Any]) -> Learner:
+        """Return the learner with other values, and another name."""
+        return weighted(replace(self.learner, name=name, stage=self.family.make(values)), self.weightCol)
 
 
 class Proposals:
@@ -45,18 +60,16 @@ class Proposals:
         The families, from cheap to dear.
     seed : int
         Seed of the draws.
-    slots : int
-        Fits at a time.
     budget : Budget
         The time; families that don't fit into it are left out.
     """
 
-    def __init__(self, starts: Sequence[Start], seed: int, slots: int, budget: Budget) -> None:
+    def __init__(self, starts: Sequence[Start], seed: int, budget: Budget) -> None:
         self._starts = list(starts)
         self._begun: dict[str, int] = {}
         self._seen: set[str] = set()
         self._seed = seed
-        self._slots, self._budget = slots, budget
+        self._budget = budget
 
     def __call__(self, trials: Sequence[Trial], _number: int) -> list[Candidate]:
         """Return one candidate, or none at the end."""
@@ -72,31 +85,28 @@ class Proposals:
         return []
 
     def _fits(self, trials: Sequence[Trial], name: str) -> bool:
-        return self._budget.allows(expected_seconds(trials, name) / self._slots)
+        return self._budget.allows(expected_seconds(trials, name))
 
     def _in_turn(self, trials: Sequence[Trial]) -> list[Start]:
         """Return the best families whose next trial fits the time: the one with the fewest draws first."""
         order = [one.family for one in ranked(trials) if one.value is not None]
         order = list(dict.fromkeys(order))[:_BEST]
-        found = [start for start in self._starts if start.family.name in order and start.space is not None]
+        found = [start for start in self._starts if start.family.name in order]
         found = [start for start in found if self._fits(trials, start.family.name)]
         return sorted(found, key=lambda one: (self._begun[one.family.name], order.index(one.family.name)))
 
     def _draw(self, start: Start) -> Candidate | None:
         """Return a new combination of a family, or None where there is none."""
-        assert start.space is not None  # families without one aren't drawn from
         name = start.family.name
         for attempt in range(_IN_VAIN):
             place = self._begun[name]
             generator = np.random.default_rng([self._seed, place, attempt, *name.encode()])
-            values = start.space.draw(generator.random(len(start.space.dimensions)).tolist())
-            params: dict[str, Any] = {key: plain(value) for key, value in start.space.named(values).items()}
+            values = start.draw(generator.random(len(start.family.space)).tolist())
+            params = {key: plain(value) for key, value in values.items()}
             said = f"{name} {sorted(params.items())}"
             if said not in self._seen:
                 self._seen.add(said)
                 self._begun[name] = place + 1
-                stage = start.learner.stage.copy(values)
-                learner = Learner(f"{name}-{place + 1}", stage, start.learner.kind, start.learner.output)
-                return Candidate(set_apart(learner), params, name)
+                return Candidate(set_apart(start.variant(f"{name}-{place + 1}", values)), params, name)
         self._begun[name] += 1
         return None

@@ -14,13 +14,13 @@ from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
 from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_columns, look_at_label
-from sparkwater.stacking.automl.families import FAMILIES, Setup, choose, families_of
+from sparkwater.stacking.automl.families import FAMILIES, Setup, choose
 from sparkwater.stacking.automl.model import AutoMLModel
 from sparkwater.stacking.automl.params import AutoMLParams
+from sparkwater.stacking.automl.portfolio import families_of
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.summary import AutoMLSummary, entries_of
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners
 from sparkwater.stacking.search.budget import Budget
 from sparkwater.stacking.search.exploring import Explored, Rows, explore, finish, open_rows
@@ -59,13 +59,12 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         self._refuse(dataset.schema)
         found = self._look(dataset)
         logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.inputs.found)
-        slots = self.getParallelism() or count_slots(dataset.sparkSession)
         explored = Explored()
         budget = Budget(
             models=self.getMaxModels(),
             seconds=self.getMaxRuntimeSecs(),
             started=started,
-            reserve=lambda: refit_seconds(explored.trials, slots),
+            reserve=lambda: refit_seconds(explored.trials),
         )
         opened = open_rows(
             found.frame, self._folds(found), found.label.kind, self.getLabelCol(), self.getWeightCol(), self.getIdCol(),
@@ -73,7 +72,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         )  # fmt: skip
         with opened as rows:
             try:
-                propose = Proposals(found.starts, self.getSeed(), slots, budget)
+                propose = Proposals(found.starts, self.getSeed(), budget)
                 explore(rows, propose, budget, self.getParallelism(), explored)
                 level_one = finish(rows, explored)
                 chosen = choose_model(level_one, explored.trials, self.getParallelism(), budget.remaining())
@@ -141,16 +140,16 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         frame = as_names(dataset, self.getLabelCol()) if label.renamed else dataset
         inputs = look_at_columns(frame, self._other_columns(), self.getImageShape())
         setup = Setup(label, inputs, self.getLabelCol(), self.getSeed(), self.getNumWorkers(), self.getImageShape())
-        fitting = families_of(setup)
+        fitting = families_of(setup, frame.schema)
         families = choose(fitting, self.getInclude(), self.getExclude())
         if not families:
             raise ConfigurationError(
                 f"include={self.getInclude()!r} and exclude={self.getExclude()!r} leave no family for these rows; "
                 f"those that fit are {', '.join(one.name for one in fitting)}"
             )
-        learners = find_learners({one.name: one.estimator for one in families}, frame.schema, self.getLabelCol())
+        learners = find_learners({one.name: one.make({}) for one in families}, frame.schema, self.getLabelCol())
         starts = [
-            Start.of(family, weighted(learner, self.getWeightCol()))
+            Start(family, weighted(learner, self.getWeightCol()), self.getWeightCol())
             for family, learner in zip(families, learners, strict=True)
         ]
         return _Found(frame, label, inputs, starts)

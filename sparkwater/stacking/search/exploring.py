@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.checkpoints import FitStore
 from sparkwater.stacking.level_one.fit_plan import FitPlan, count_slots, plan_fits
-from sparkwater.stacking.level_one.fits import Scored, fit_fold, run_side_by_side
+from sparkwater.stacking.level_one.fits import fit_fold, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import Prepared, prepare
+from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.search.budget import Budget, converged_after
 from sparkwater.stacking.search.records import Trial
 
@@ -155,106 +158,117 @@ def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | Non
 
 
 def expected_seconds(trials: Sequence[Trial], family: str) -> float:
-    """Return the seconds of fits that a trial may take, by the slowest of its family's last ones.
+    """Return the wall time that a trial may take, by the slowest of its family's last ones.
 
     The first of a family, which may be dearer than all before, counts as one fit of the last trial.
     """
-    same = [one.seconds for one in trials if one.family == family and one.error is None]
-    return max(same[-2:]) if same else trials[-1].seconds / max(1, trials[-1].fits) if trials else 0.0
+    same = [one.wallSeconds for one in trials if one.family == family and one.error is None]
+    return max(same[-2:]) if same else trials[-1].wallSeconds / max(1, trials[-1].fits) if trials else 0.0
+
+
+#: What came of a piece of work: the scores of its fits, an error, or None where it wasn't begun.
+_Found = list[Scored] | Exception | None
 
 
 def _add_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, explored: Explored) -> None:
     """Fit the candidates of a wave, measure those that succeeded, and add both."""
-    first = not explored.frames
-    found = _fit_wave(rows, [*wave], plan, budget, first)
-    good = [number for number, fits in found.items() if all(isinstance(one, Scored) for one in fits)]
-    for number, fits in found.items():
-        if number not in good:
-            for one in fits:
-                if isinstance(one, Scored):
-                    one.values.unpersist()
+    started = time.monotonic()
+    found = _fit_wave(rows, wave, plan, budget, not explored.frames)
+    good: dict[int, list[Scored]] = {}
+    for number, parts in enumerate(found):
+        scored = [one for part in parts if isinstance(part, list) for one in part]
+        if all(isinstance(part, list) for part in parts):
+            good[number] = scored
+        else:
+            for one in scored:
+                one.unpersist()
     frame = None
     if good:
         learners = [wave[number].learner for number in good]
-        frame = collect_level_one(rows.prepared, learners, [one for number in good for one in found[number]])  # type: ignore[misc]
+        frame = collect_level_one(rows.prepared, learners, [one for scored in good.values() for one in scored])
         explored.frames.append(frame)
-    for number, candidate in enumerate(wave):
-        trial = _trial(len(explored.trials), candidate, found[number], frame, budget)
+    wall = time.monotonic() - started
+    for candidate, parts in zip(wave, found, strict=True):
+        trial = replace(_trial(len(explored.trials), candidate, parts, frame, budget), wallSeconds=wall)
         explored.trials.append(trial)
-        explored.errors += [one for one in found[number] if isinstance(one, Exception)][:1]
+        explored.errors += [part for part in parts if isinstance(part, Exception)][:1]
         said = trial.error or f"{trial.value:.5f}"
         logger.info("trial %d, %s: %s in %.1f s of fits", trial.number, trial.learner, said, trial.seconds)
 
 
-def _fit_wave(
-    rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, first: bool
-) -> dict[int, list[Scored | Exception | None]]:
-    """Return what came of each fit of each candidate: its scores, an error, or None where it wasn't begun."""
+def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, first: bool) -> list[list[_Found]]:
+    """Return what came of each candidate: of each fold, or of all folds together where one job fits them."""
     planned = {learner.name: learner for learner in plan.learners}
-    found: dict[int, list[Scored | Exception | None]] = {number: [] for number in range(len(wave))}
+    done: list[list[_Found]] = [[] for _ in wave]
 
-    def fit(number: int, fold: int) -> Scored | Exception | None:
-        done = found[number]
-        if any(isinstance(one, Exception) for one in done):
-            return None
-        if not (first and number == 0) and not budget.allows(_of_next(done)):
+    def fit(number: int, fold: int | None) -> _Found:
+        own, candidate = done[number], wave[number]
+        may_begin = (first and number == 0) or budget.allows(_of_next(own))
+        if not may_begin or any(isinstance(part, Exception) for part in own):
             return None
         try:
-            if wave[number].error is not None:
-                raise wave[number].error
-            learner = planned[wave[number].learner.name]
-            folder = rows.checkpoint.fit_folder(learner, fold) if rows.checkpoint else None
-            one: Scored | Exception = fit_fold(rows.prepared, learner, rows.prepared.folds[fold], False, folder)
+            if candidate.error is not None:
+                raise candidate.error
+            found: _Found = _fit(rows, planned[candidate.learner.name], fold)
         except Exception as error:  # whatever a learner raises: the others go on
-            one = error
-        done.append(one)
-        return one
+            found = error
+        own.append(found)
+        return found
 
-    work = [(number, fold) for number in range(len(wave)) for fold in range(plan.fitsEach)]
+    work = [
+        (number, fold)
+        for number, candidate in enumerate(wave)
+        for fold in ([None] if holds_its_rows(candidate.learner) else range(plan.fitsEach))
+    ]
     results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
-    return {
-        number: [result for (owner, _), result in zip(work, results, strict=True) if owner == number]
-        for number in range(len(wave))
-    }
+    pairs = list(zip(work, results, strict=True))
+    return [[result for (owner, _), result in pairs if owner == number] for number in range(len(wave))]
 
 
-def _of_next(done: Sequence[Scored | Exception | None]) -> float:
+def _fit(rows: Rows, learner: Learner, fold: int | None) -> list[Scored]:
+    """Fit a learner without a fold, or without each of them in one job, and score what it left out."""
+    if fold is None:
+        return fit_in_one_job(rows.prepared, [learner], False, rows.checkpoint)
+    folder = rows.checkpoint.fit_folder(learner, fold) if rows.checkpoint else None
+    return [fit_fold(rows.prepared, learner, rows.prepared.folds[fold], False, folder)]
+
+
+def _records(parts: Sequence[_Found]) -> list[FitRecord]:
+    return [record for part in parts if isinstance(part, list) for one in part for record in one.records]
+
+
+def _of_next(done: Sequence[_Found]) -> float:
     """Return the seconds that the next fit of a candidate may take, by those before."""
-    seconds = [one.record.fitSeconds + one.record.scoreSeconds for one in done if isinstance(one, Scored)]
-    return max(seconds, default=0.0)
+    return max((one.fitSeconds + one.scoreSeconds for one in _records(done)), default=0.0)
 
 
 def _trial(
-    number: int,
-    candidate: Candidate,
-    fits: Sequence[Scored | Exception | None],
-    frame: LevelOneFrame | None,
-    budget: Budget,
+    number: int, candidate: Candidate, parts: Sequence[_Found], frame: LevelOneFrame | None, budget: Budget
 ) -> Trial:
-    records = [one.record for one in fits if isinstance(one, Scored)]
-    name, params = candidate.learner.name, candidate.params
-    seconds = float(sum(one.fitSeconds + one.scoreSeconds for one in records))
-    error = next((one for one in fits if isinstance(one, Exception)), None)
+    records, name = _records(parts), candidate.learner.name
+    begun = Trial(
+        number,
+        name,
+        candidate.params,
+        seconds=float(sum(one.fitSeconds + one.scoreSeconds for one in records)),
+        fits=len(records),
+        family=candidate.family,
+    )
+    error = next((part for part in parts if isinstance(part, Exception)), None)
     if error is not None:
-        said = f"{type(error).__name__}: {first_line(error)}"
-        return Trial(number, name, params, seconds=seconds, fits=len(records), error=said, family=candidate.family)
+        return replace(begun, error=f"{type(error).__name__}: {first_line(error)}")
     if frame is None or name not in frame.names:
-        said = f"{len(records)} of {len(fits)} fits were done when maxRuntimeSecs={budget.seconds:g} ended"
-        return Trial(number, name, params, seconds=seconds, fits=len(records), error=said, family=candidate.family)
+        said = f"{len(records)} of {len(parts)} fits were done when maxRuntimeSecs={budget.seconds:g} ended"
+        return replace(begun, error=said)
     metrics = frame.metrics
     low, high = metrics.interval(name)
-    return Trial(
-        number=number,
-        learner=name,
-        params=params,
+    return replace(
+        begun,
         value=metrics.value(name),
         deviation=metrics.deviation(name),
         low=low,
         high=high,
         second=metrics.error(name),
-        seconds=seconds,
-        fits=len(records),
-        family=candidate.family,
     )
 
 

@@ -39,6 +39,8 @@ class Trial:
         The second metric.
     seconds : float
         Sum over its fits and their scoring, side by side with others.
+    wallSeconds : float
+        Wall time of the trials that were fitted and measured together with it.
     fits : int
         The fits that were finished.
     error : str or None
@@ -56,6 +58,7 @@ class Trial:
     high: float | None = None
     second: float | None = None
     seconds: float = 0.0
+    wallSeconds: float = 0.0
     fits: int = 0
     error: str | None = None
     family: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.ml import Pipeline
@@ -19,6 +19,34 @@ ParamMap = dict[Param[Any], Any]
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The values of one Param to choose from.
+
+    Attributes
+    ----------
+    values : tuple of object
+        A list of values; empty for a distribution.
+    distribution : object
+        A frozen distribution of `scipy.stats`, or None.
+    """
+
+    values: tuple[Any, ...] = ()
+    distribution: Any = None
+
+    @classmethod
+    def of(cls, given: Any) -> Choice:
+        """Return the choice that a space gives: a list, or a distribution."""
+        return cls(distribution=given) if _is_distribution(given) else cls(tuple(given))
+
+    def at(self, share: float) -> Any:
+        """Return the value below which a share of the distribution lies, from 0 to 1; or of the list."""
+        if self.distribution is None:
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        value = float(self.distribution.ppf(share))
+        return int(value) if hasattr(self.distribution.dist, "pmf") else value
+
+
+@dataclass(frozen=True)
 class Dimension:
     """One Param of the space.
 
@@ -28,23 +56,13 @@ class Dimension:
         Its name in reports.
     param : pyspark.ml.param.Param
         The Param of one of the estimator's stages.
-    values : tuple of object
-        The values to choose from; empty for a distribution.
-    distribution : object
-        A frozen distribution of `scipy.stats`, or None.
+    choice : Choice
+        Its values.
     """
 
     name: str
     param: Param[Any]
-    values: tuple[Any, ...] = ()
-    distribution: Any = None
-
-    def at(self, share: float) -> Any:
-        """Return the value below which a share of the distribution lies, from 0 to 1; or of the list."""
-        if self.distribution is None:
-            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
-        value = float(self.distribution.ppf(share))
-        return int(value) if _is_discrete(self.distribution) else value
+    choice: Choice
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,9 @@ class Space:
         """The number of combinations; infinite with a distribution."""
         if self.maps:
             return len(self.maps)
-        return math.prod(math.inf if one.distribution is not None else len(one.values) for one in self.dimensions)
+        return math.prod(
+            math.inf if one.choice.distribution is not None else len(one.choice.values) for one in self.dimensions
+        )
 
     def combination(self, number: int) -> ParamMap:
         """Return a combination of lists by its number: the last Param's values change first."""
@@ -78,13 +98,13 @@ class Space:
             return self.maps[number]
         chosen: ParamMap = {}
         for one in reversed(self.dimensions):
-            number, place = divmod(number, len(one.values))
-            chosen[one.param] = one.values[place]
+            number, place = divmod(number, len(one.choice.values))
+            chosen[one.param] = one.choice.values[place]
         return {one.param: chosen[one.param] for one in self.dimensions}
 
     def draw(self, shares: Sequence[float]) -> ParamMap:
         """Return the combination at some shares, one for each dimension."""
-        return {one.param: one.at(share) for one, share in zip(self.dimensions, shares, strict=True)}
+        return {one.param: one.choice.at(share) for one, share in zip(self.dimensions, shares, strict=True)}
 
     def named(self, values: ParamMap) -> dict[str, Any]:
         """Return the values by the names of their Params."""
@@ -112,7 +132,7 @@ def read_space(estimator: Any, given: Any) -> Space:
     if isinstance(given, Mapping):
         dimensions = tuple(_dimension(stages, key, values) for key, values in given.items())
         names = _names(stages, [one.param for one in dimensions])
-        return Space(tuple(Dimension(names[d.param], d.param, d.values, d.distribution) for d in dimensions), (), names)
+        return Space(tuple(replace(one, name=names[one.param]) for one in dimensions), (), names)
     if not isinstance(given, Sequence) or not all(isinstance(one, Mapping) for one in given):
         raise ConfigurationError(f"space={given!r}; accepted: a mapping of Params to values, or a list of ParamMaps")
     maps = tuple(
@@ -176,15 +196,15 @@ def _kind(stage: Any) -> str:
 def _dimension(stages: Sequence[Any], key: Any, given: Any) -> Dimension:
     param = find_param(stages, key)
     if _is_distribution(given):
-        _converted(param, Dimension("", param, distribution=given).at(0.5))
-        return Dimension(param.name, param, distribution=given)
+        _converted(param, Choice.of(given).at(0.5))
+        return Dimension(param.name, param, Choice.of(given))
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
         raise ConfigurationError(
             f"space gives {param.name} {given!r}; accepted: a list of values, or a frozen distribution of scipy.stats"
         )
     if not given:
         raise ConfigurationError(f"space gives {param.name} no values; leave it out, or list one at least")
-    return Dimension(param.name, param, tuple(_converted(param, value) for value in given))
+    return Dimension(param.name, param, Choice(tuple(_converted(param, value) for value in given)))
 
 
 def _converted(param: Param[Any], value: Any) -> Any:
@@ -209,10 +229,6 @@ def _names(stages: Sequence[Any], params: Sequence[Param[Any]]) -> dict[Param[An
 
 def _is_distribution(given: Any) -> bool:
     return all(hasattr(given, name) for name in ("ppf", "rvs", "dist"))
-
-
-def _is_discrete(distribution: Any) -> bool:
-    return hasattr(distribution.dist, "pmf")
 
 
 def write_space(given: Any) -> Any:

@@ -184,7 +184,7 @@ class GridSearch(Search):
 
     def _check_space(self, space: Space) -> None:
         if math.isinf(space.size):
-            named = next(one.name for one in space.dimensions if one.distribution is not None)
+            named = next(one.name for one in space.dimensions if one.choice.distribution is not None)
             raise ConfigurationError(f"space gives {named} a distribution; a grid takes lists, RandomSearch both")
 
     def _propose(self, space: Space, candidate: Callable[[ParamMap], Candidate]) -> Propose:
