@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sparkwater._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sparkwater.stacking.automl.model import AutoMLModel as AutoMLModel
+    from sparkwater.stacking.automl.stage import AutoML as AutoML
     from sparkwater.stacking.combiners.model import CombinerModel as CombinerModel
     from sparkwater.stacking.combiners.stages import (
         BestLearner as BestLearner,
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from sparkwater.stacking.ensemble_model import StackedEnsembleModel as StackedEnsembleModel
     from sparkwater.stacking.folds import Folds as Folds, assign_folds as assign_folds
     from sparkwater.stacking.meta_learner import NonNegativeRegression as NonNegativeRegression
+    from sparkwater.stacking.search.model import SearchModel as SearchModel
+    from sparkwater.stacking.search.stages import GridSearch as GridSearch, RandomSearch as RandomSearch
 else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
@@ -30,5 +34,9 @@ else:
             "meta_learner": ("NonNegativeRegression",),
             "ensemble": ("StackedEnsemble",),
             "ensemble_model": ("StackedEnsembleModel",),
+            "automl.model": ("AutoMLModel",),
+            "automl.stage": ("AutoML",),
+            "search.model": ("SearchModel",),
+            "search.stages": ("GridSearch", "RandomSearch"),
         },
     )

@@ -55,7 +55,7 @@ def shapley_values(
     background : pyspark.sql.DataFrame
         Rows that stand for "not known", such as some training rows, with the features' columns.
     inputCols : sequence of str, optional
-        Columns to explain; of a vector each entry. Default: the model's ``inputCols`` or ``featuresCol``.
+        Columns, or vectors of features. Default: the model's ``inputCols`` or ``featuresCol``.
     outputCol, outputIndex : str, int
         The explained output: a number, or an entry of a vector such as ``probability``. Default: the second of two.
     permutations : int
@@ -73,8 +73,7 @@ def shapley_values(
     if permutations < 2 or permutations % 2:
         raise ConfigurationError(f"permutations={permutations} is not accepted; even numbers from 2 up")
     features = find_features(model, frame, inputCols)
-    # One row is enough to know the outputs' types; nothing runs.
-    output_number(model.transform(frame.limit(1)), outputCol, outputIndex, model)
+    output_number(model.transform(frame.limit(1)), outputCol, outputIndex, model)  # before any job
     keyed = frame.withColumns({name: content_hash(frame, salt) for salt, name in enumerate(_KEYS)})
     draws = _draws(background, features, permutations, seed)
     steps = F.sequence(F.lit(0), F.lit(len(features.names)))

@@ -11,6 +11,7 @@ from sparkwater.errors import CheckpointError, ConfigurationError
 _TRUSTED = frozenset(
     {
         "collections.OrderedDict",
+        "numpy.dtype",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.param import Params
-from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainValidationSplitModel
 from pyspark.sql import DataFrame
 from torch import nn
 
@@ -21,9 +20,6 @@ from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
-
-#: Stages around an estimator whose Params they try out.
-_VALIDATORS = (CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainValidationSplitModel)
 
 #: Between the seeds of an ensemble and of one in it.
 _APART = 1_000_003
@@ -100,12 +96,15 @@ def set_apart(learner: Learner) -> Learner:
 
 
 def _set_apart(stage: Any) -> Any:
-    last = last_stage(stage)
-    if not (last.hasParam("learners") and last.hasParam("seed")) or not isinstance(stage, Estimator):
-        return stage
-    inner = {name: _set_apart(learner) for name, learner in last.getOrDefault("learners").items()}
-    values = {"learners": inner, "seed": last.getOrDefault("seed") + _APART}
-    return stage.copy({last.getParam(name): value for name, value in values.items()})
+    values: dict[Any, Any] = {}
+    for one in _chain(stage) if isinstance(stage, Estimator) else ():
+        if one.hasParam("foldAssignment") and one.hasParam("seed"):
+            values[one.getParam("seed")] = one.getOrDefault("seed") + _APART
+            values[one.getParam("keepLevelOne")] = False  # nobody could free it
+            if one.hasParam("learners"):
+                inner = one.getOrDefault("learners").items()
+                values[one.getParam("learners")] = {name: _set_apart(learner) for name, learner in inner}
+    return stage.copy(values) if values else stage
 
 
 def hide_columns(learner: Learner, names: Sequence[str]) -> Learner:
@@ -130,24 +129,34 @@ def _hide(stage: Any, names: Sequence[str]) -> Any:
 
 
 def _stages(stage: Any) -> Iterator[Any]:
-    """Yield a stage, those of a pipeline, and the estimator of a validator."""
+    """Yield a stage, those of a pipeline, and the estimator of a validator or a search."""
     yield stage
     if isinstance(stage, Pipeline):
         for one in stage.getStages():
             yield from _stages(one)
-    if isinstance(stage, (CrossValidator, TrainValidationSplit)):
+    if hasattr(type(stage), "getEstimator"):
         yield from _stages(stage.getEstimator())
 
 
 def last_stage(stage: Any) -> Any:
-    """Return the stage whose Params name the output columns: a pipeline's last, a validator's estimator."""
-    if isinstance(stage, Pipeline) and stage.getStages():
-        return last_stage(stage.getStages()[-1])
-    if isinstance(stage, PipelineModel) and stage.stages:
-        return last_stage(stage.stages[-1])
-    if isinstance(stage, _VALIDATORS):
-        return last_stage(getattr(stage, "bestModel", None) or stage.getEstimator())
-    return stage
+    """Return the stage whose Params name the output columns: a pipeline's last, a validator's or search's estimator."""
+    return list(_chain(stage))[-1]
+
+
+def _chain(stage: Any) -> Iterator[Any]:
+    """Yield a stage, and what it hands its columns on to: a pipeline's last stage, a validator's estimator."""
+    yield stage
+    inner: Any = None
+    if isinstance(stage, Pipeline):
+        inner = (stage.getStages() or [None])[-1]
+    elif isinstance(stage, PipelineModel):
+        inner = (stage.stages or [None])[-1]
+    else:
+        inner = getattr(stage, "bestModel", None)
+        if inner is None and hasattr(type(stage), "getEstimator"):
+            inner = stage.getEstimator()
+    if isinstance(inner, (Estimator, Transformer)):
+        yield from _chain(inner)
 
 
 def kind_of(stage: Any) -> str | None:

@@ -196,8 +196,7 @@ def prepare(
 ) -> Prepared:
     """Evaluate the rows once, with key and fold, and look at each fold.
 
-    Rows are put in order of their keys, so that learners that depend on the order of rows see the
-    same one for the same rows. Two Spark jobs, three with an id column.
+    Rows are in the order of their keys, the same for the same rows. Two Spark jobs, three with an id column.
 
     Parameters
     ----------
@@ -216,10 +215,9 @@ def prepare(
 
     Raises
     ------
-    SchemaError
-        If a column is missing or has a type that doesn't fit.
-    DataError
-        If rows have no label, no fold or another one's id, or folds are empty, too few, or hold all rows of a class.
+    SchemaError, DataError
+        If a column is missing or of another type; if rows have no label, no fold or another one's id, or folds are
+        empty, too few, or hold all rows of a class.
     """
     spec = folds if isinstance(folds, Folds) else Folds(foldCol=folds)
     identity = idCol or spec.idCol

@@ -1,0 +1,1 @@
+"""AutoML: learners for raw columns, tried, searched and stacked within a budget."""

@@ -1,0 +1,33 @@
+"""The portfolio: the families that fit the rows, from cheap to dear."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from sparkwater.stacking.automl.families import Family, Setup
+from sparkwater.stacking.automl.network_families import picture_networks, table_networks
+from sparkwater.stacking.automl.spark_families import spark_families
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+
+def families_of(setup: Setup, schema: StructType) -> list[Family]:
+    """Return the families that fit the rows, from cheap to dear.
+
+    Small tables of numbers and categories have scikit-learn's learners, where it is installed; others have Spark's.
+    """
+    if setup.inputs.picture is not None:
+        return picture_networks(setup)
+    return [*_plain_families(setup, schema), *table_networks(setup)]
+
+
+def _plain_families(setup: Setup, schema: StructType) -> list[Family]:
+    if find_spec("sklearn") and find_spec("skops"):
+        from sparkwater.stacking.automl.sklearn_families import MOST_ROWS, columns_by_role, sklearn_families
+
+        roles = columns_by_role(schema, setup.inputs.columns)
+        if roles is not None and setup.label.rows <= MOST_ROWS:
+            return sklearn_families(setup, *roles)
+    return spark_families(setup)

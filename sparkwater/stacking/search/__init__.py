@@ -1,0 +1,1 @@
+"""Searches over Params of any estimator, on the same folds for all trials."""

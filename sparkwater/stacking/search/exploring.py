@@ -1,0 +1,325 @@
+"""Trials on the same folds, in waves: fitted side by side, measured in one job, and kept with their predictions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+from sparkwater.conversions.stages.stage_folders import first_line
+from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
+from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.level_one.checkpoints import FitStore
+from sparkwater.stacking.level_one.fit_plan import FitPlan, count_slots, plan_fits
+from sparkwater.stacking.level_one.fits import fit_fold, run_side_by_side
+from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
+from sparkwater.stacking.level_one.prepare import Prepared, prepare
+from sparkwater.stacking.level_one.records import FitRecord, Scored
+from sparkwater.stacking.search.budget import Budget, converged_after
+from sparkwater.stacking.search.records import Trial
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+#: Trials that are fitted and measured together, where nothing may end the search between them.
+_WAVE = 8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A learner to try.
+
+    Attributes
+    ----------
+    learner : Learner
+        The estimator with its Params set, and a name of its own.
+    params : dict of str to object
+        The Params that are tried, for reports: JSON's types.
+    family : str
+        The kind of learner, where a search tries several.
+    error : Exception or None
+        The reason why it can't be fitted.
+    """
+
+    learner: Learner
+    params: dict[str, Any]
+    family: str = ""
+    error: Exception | None = None
+
+
+#: It gets the trials so far, and a number; it returns at most so many candidates, and none to end the search.
+Propose = Callable[[Sequence[Trial], int], Sequence[Candidate]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of all trials.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The rows, evaluated once.
+    checkpoint : FitStore or None
+        The folder of rows and fits.
+    """
+
+    prepared: Prepared
+    checkpoint: FitStore | None = None
+
+
+@dataclass
+class Explored:
+    """Trials so far, and their predictions.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        In their order.
+    frames : list of LevelOneFrame
+        Predictions of the trials that succeeded, a frame a wave.
+    errors : list of Exception
+        The reasons of those that failed.
+    ended : str
+        The reason why no more is tried.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    frames: list[LevelOneFrame] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    ended: str = ""
+
+    def best(self) -> Trial | None:
+        """Return the best trial; None where all failed."""
+        return min((one for one in self.trials if one.value is not None), key=lambda one: one.value, default=None)  # type: ignore[arg-type,return-value]
+
+    def unpersist(self) -> None:
+        """Free what Spark's cache holds of the predictions."""
+        for frame in self.frames:
+            frame.values.unpersist()
+
+
+@contextmanager
+def open_rows(
+    frame: DataFrame, folds: Folds | str, kind: str, labelCol: str, weightCol: str | None, idCol: str | None,
+    checkpointDir: str | None,
+) -> Iterator[Rows]:  # fmt: skip
+    """Prepare the rows for the length of a ``with`` block, as `cross_fit` does; they stay where it ends well."""
+    checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
+    store = checkpoint.keep_rows if checkpoint else None
+    with ExitStack() as undo:
+        if checkpoint:
+            undo.callback(checkpoint.discard)
+        prepared = prepare(frame, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        undo.callback(prepared.frame.unpersist)
+        yield Rows(checkpoint.settle(prepared) if checkpoint else prepared, checkpoint)
+        undo.pop_all()
+
+
+def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | None, explored: Explored) -> None:
+    """Try candidates until there are none, or the budget ends; all is added to ``explored``.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    propose : callable
+        Source of the candidates.
+    budget : Budget
+        Limits. The first trial is always finished.
+    parallelism : int, optional
+        Fits at a time. Default: as many as the slots allow.
+    explored : Explored
+        The trials so far.
+    """
+    folds = len(rows.prepared.folds)
+    slots = count_slots(rows.prepared.frame.sparkSession)
+    size = max(1, -(-(parallelism or slots) // folds)) if budget.limited else _WAVE
+    while not explored.ended:
+        wanted = budget.more(len(explored.trials), size)
+        wave = list(propose(explored.trials, wanted)) if wanted else []
+        if not wave:
+            explored.ended = f"maxModels={budget.models} were tried" if not wanted else "no candidates are left"
+        elif explored.trials and not budget.allows(
+            expected_seconds(explored.trials, wave[0].family) / (parallelism or slots)
+        ):
+            explored.ended = f"no more trials fit into maxRuntimeSecs={budget.seconds:g}"
+        else:
+            plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
+            _add_wave(rows, wave, plan, budget, explored)
+            _stop_early(explored, budget)
+
+
+def expected_seconds(trials: Sequence[Trial], family: str) -> float:
+    """Return the wall time that a trial may take, by the slowest of its family's last ones.
+
+    The first of a family, which may be dearer than all before, counts as one fit of the last trial.
+    """
+    same = [one.wallSeconds for one in trials if one.family == family and one.error is None]
+    return max(same[-2:]) if same else trials[-1].wallSeconds / max(1, trials[-1].fits) if trials else 0.0
+
+
+#: What came of a piece of work: the scores of its fits, an error, or None where it wasn't begun.
+_Found = list[Scored] | Exception | None
+
+
+def _add_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, explored: Explored) -> None:
+    """Fit the candidates of a wave, measure those that succeeded, and add both."""
+    started = time.monotonic()
+    found = _fit_wave(rows, wave, plan, budget, not explored.frames)
+    good: dict[int, list[Scored]] = {}
+    for number, parts in enumerate(found):
+        scored = [one for part in parts if isinstance(part, list) for one in part]
+        if all(isinstance(part, list) for part in parts):
+            good[number] = scored
+        else:
+            for one in scored:
+                one.unpersist()
+    frame = None
+    if good:
+        learners = [wave[number].learner for number in good]
+        frame = collect_level_one(rows.prepared, learners, [one for scored in good.values() for one in scored])
+        explored.frames.append(frame)
+    wall = time.monotonic() - started
+    for candidate, parts in zip(wave, found, strict=True):
+        trial = replace(_trial(len(explored.trials), candidate, parts, frame, budget), wallSeconds=wall)
+        explored.trials.append(trial)
+        explored.errors += [part for part in parts if isinstance(part, Exception)][:1]
+        said = trial.error or f"{trial.value:.5f}"
+        logger.info("trial %d, %s: %s in %.1f s of fits", trial.number, trial.learner, said, trial.seconds)
+
+
+def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, first: bool) -> list[list[_Found]]:
+    """Return what came of each candidate: of each fold, or of all folds together where one job fits them."""
+    planned = {learner.name: learner for learner in plan.learners}
+    done: list[list[_Found]] = [[] for _ in wave]
+
+    def fit(number: int, fold: int | None) -> _Found:
+        own, candidate = done[number], wave[number]
+        may_begin = (first and number == 0) or budget.allows(_of_next(own))
+        if not may_begin or any(isinstance(part, Exception) for part in own):
+            return None
+        try:
+            if candidate.error is not None:
+                raise candidate.error
+            found: _Found = _fit(rows, planned[candidate.learner.name], fold)
+        except Exception as error:  # whatever a learner raises: the others go on
+            found = error
+        own.append(found)
+        return found
+
+    work = [
+        (number, fold)
+        for number, candidate in enumerate(wave)
+        for fold in ([None] if holds_its_rows(candidate.learner) else range(plan.fitsEach))
+    ]
+    results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    pairs = list(zip(work, results, strict=True))
+    return [[result for (owner, _), result in pairs if owner == number] for number in range(len(wave))]
+
+
+def _fit(rows: Rows, learner: Learner, fold: int | None) -> list[Scored]:
+    """Fit a learner without a fold, or without each of them in one job, and score what it left out."""
+    if fold is None:
+        return fit_in_one_job(rows.prepared, [learner], False, rows.checkpoint)
+    folder = rows.checkpoint.fit_folder(learner, fold) if rows.checkpoint else None
+    return [fit_fold(rows.prepared, learner, rows.prepared.folds[fold], False, folder)]
+
+
+def _records(parts: Sequence[_Found]) -> list[FitRecord]:
+    return [record for part in parts if isinstance(part, list) for one in part for record in one.records]
+
+
+def _of_next(done: Sequence[_Found]) -> float:
+    """Return the seconds that the next fit of a candidate may take, by those before."""
+    return max((one.fitSeconds + one.scoreSeconds for one in _records(done)), default=0.0)
+
+
+def _trial(
+    number: int, candidate: Candidate, parts: Sequence[_Found], frame: LevelOneFrame | None, budget: Budget
+) -> Trial:
+    records, name = _records(parts), candidate.learner.name
+    begun = Trial(
+        number,
+        name,
+        candidate.params,
+        seconds=float(sum(one.fitSeconds + one.scoreSeconds for one in records)),
+        fits=len(records),
+        family=candidate.family,
+    )
+    error = next((part for part in parts if isinstance(part, Exception)), None)
+    if error is not None:
+        return replace(begun, error=f"{type(error).__name__}: {first_line(error)}")
+    if frame is None or name not in frame.names:
+        said = f"{len(records)} of {len(parts)} fits were done when maxRuntimeSecs={budget.seconds:g} ended"
+        return replace(begun, error=said)
+    metrics = frame.metrics
+    low, high = metrics.interval(name)
+    return replace(
+        begun,
+        value=metrics.value(name),
+        deviation=metrics.deviation(name),
+        low=low,
+        high=high,
+        second=metrics.error(name),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return a Param's value as JSON's types; others as text."""
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def _stop_early(explored: Explored, budget: Budget) -> None:
+    """End the search where its best metric stopped improving; what ran beside the last trial doesn't count."""
+    last = converged_after(explored.trials, budget.rounds, budget.tolerance)
+    if last is None:
+        return
+    beyond = {one.learner for one in explored.trials[last:]}
+    explored.trials[:] = explored.trials[:last]
+    explored.frames[:] = [
+        frame.select(kept)
+        for frame in explored.frames
+        if (kept := [name for name in frame.names if name not in beyond])
+    ]
+    explored.ended = f"the best metric stopped improving (stoppingRounds={budget.rounds})"
+
+
+def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
+    """Return the predictions of all trials that succeeded, side by side.
+
+    Raises
+    ------
+    ConfigurationError, DataError, SchemaError
+        If all failed: with the first reason.
+    """
+    if not explored.frames:
+        _raise_first(explored)
+    joined = reduce(lambda one, other: one.join(other), explored.frames)
+    if len(explored.frames) > 1:
+        values = joined.values.persist()
+        values.count()
+        explored.unpersist()
+    return LevelOneFrame(
+        joined.prepared, joined.learners, joined.values, joined.fits, joined.models, joined.metrics, rows.checkpoint
+    )
+
+
+def _raise_first(explored: Explored) -> None:
+    count = len(explored.trials)
+    said = next((one.error for one in explored.trials if one.error), "there was no candidate")
+    message = f"none of the {count} trial(s) could be fitted; the first: {said}"
+    first = explored.errors[0] if explored.errors else None
+    kind = type(first) if isinstance(first, SparkwaterError) and isinstance(first, ValueError) else ConfigurationError
+    raise kind(message) from first
