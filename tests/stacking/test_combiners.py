@@ -356,3 +356,11 @@ def test_the_estimate_of_the_best_learner_alone_accounts_for_its_choice() -> Non
 def _worst(layout: Layout, without):
     sums = yield partial(mixture_losses, without=without, points=np.eye(layout.learners), metric="rmse")
     return Combination("pool", tuple(np.eye(layout.learners)[sums[1:].argmax()].tolist()))
+
+
+def test_a_constant_far_from_zero_has_no_weight_beside_a_learner_that_has_none() -> None:
+    block = numbers()
+    outputs = np.stack([-block.label, np.full(ROWS, 1e12 + 0.1)], axis=1)[:, :, None]
+    found = fitted(fit_linear(Layout(2, 1, False), ()), replace(block, outputs=outputs))
+    assert found.weights == (0.0, 0.0)
+    assert found.biases[0] == pytest.approx(np.average(block.label, weights=block.weight))
