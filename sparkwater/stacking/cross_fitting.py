@@ -21,7 +21,7 @@ from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slot
 from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
-from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
+from sparkwater.stacking.level_one.one_job import check_plan, fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.scoring import FoldFit, score_together
@@ -245,6 +245,8 @@ def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, lab
         raise ConfigurationError(
             f"learner {fitted[0]!r} is fitted already, so it may have seen any row; blend it instead"
         )
+    for learner in found:
+        check_plan(learner, frame)
     return [set_apart(learner) for learner in found]
 
 

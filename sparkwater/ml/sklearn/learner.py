@@ -113,10 +113,20 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
 
     @property
     def foreign_packages(self) -> tuple[str, ...]:
-        """Packages whose classes the estimator is made of, beside those that load without consent."""
+        """Packages whose classes the estimator is made of."""
         given = self.getEstimator()
-        names = [] if given is None else foreign_types(dump_estimator(given), "the estimator")
+        names = (
+            [] if given is None else [type(given).__module__, *foreign_types(dump_estimator(given), "the estimator")]
+        )
         return tuple(sorted({name.partition(".")[0] for name in names}))
+
+    @property
+    def takes_weights(self) -> bool:
+        """True for estimators that learn from weighted rows."""
+        try:
+            return bool(weight_argument(self.getEstimator()))
+        except ConfigurationError:
+            return False
 
     def check_label(self, frame: DataFrame) -> None:
         """Refuse a label column of another type than the learner's."""
@@ -163,7 +173,7 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
     def _fit(self, dataset: DataFrame) -> M:
         fit, columns = self.plan(dataset)
         classes = self.find_classes(dataset)
-        fit = replace(fit, vector=class_vector(classes))
+        fit = replace(fit, vector=class_vector(classes) if classes else None)
         rows = dataset.select(*columns).repartition(1)
         report, content = collect_fits(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))[fit.number]
         log_warnings(report, fit.name)
@@ -185,9 +195,9 @@ def log_warnings(report: Mapping[str, Any], where: str) -> None:
         logger.warning("%s: %s", where, warning)
 
 
-def class_vector(classes: tuple[Any, ...]) -> ClassVector | None:
-    """Return classes with their places in the vector of probabilities; None where there are none."""
-    return ClassVector(classes, tuple(vector_positions(classes))) if classes else None
+def class_vector(classes: tuple[Any, ...]) -> ClassVector:
+    """Return classes with their places in the vector of probabilities."""
+    return ClassVector(classes, tuple(vector_positions(classes)))
 
 
 def collect_fits(results: DataFrame) -> dict[int, tuple[dict[str, Any], bytes]]:

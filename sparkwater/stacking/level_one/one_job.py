@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
 from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, collect_fits, log_warnings
+from sparkwater.ml.sklearn.predictions import ClassVector
 from sparkwater.ml.sklearn.rows import check_bound
 from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
@@ -48,6 +49,12 @@ class _Pair:
 def holds_its_rows(learner: Learner) -> bool:
     """Return whether a learner is fitted by one task that holds all rows."""
     return isinstance(learner.stage, SklearnLearner)
+
+
+def check_plan(learner: Learner, frame: DataFrame) -> None:
+    """Refuse what a fit of such a learner would refuse before its job; other learners aren't looked at."""
+    if holds_its_rows(learner):
+        learner.stage.plan(frame)
 
 
 def fit_in_one_job(
@@ -106,7 +113,7 @@ def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any
     for number, learner in enumerate(learners):
         fit, columns = learner.stage.plan(rows)
         where = f"learner {learner.name!r} on all rows"
-        fit = replace(fit, name=where, vector=class_vector(classes), number=number)
+        fit = replace(fit, name=where, vector=_vector(prepared.task), number=number)
         tasks.append(rows.select(*columns).coalesce(1).mapInArrow(partial(run_fit, fit=fit), RESULTS))
     fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
     return [
@@ -117,7 +124,7 @@ def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any
 
 def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFrame:
     """Return what the tasks give; each reads all rows of the cache by itself, so that nothing is shuffled."""
-    vector, planned = class_vector(_classes(prepared.task)), {}
+    vector, planned = _vector(prepared.task), {}
     rows: dict[tuple[str, int], DataFrame] = {}
     tasks = []
     for pair in pairs:
@@ -137,6 +144,10 @@ def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFram
 
 def _classes(task: LevelOneTask) -> tuple[float, ...]:
     return tuple(float(place) for place in range(len(task.classes))) if task.named else task.classes
+
+
+def _vector(task: LevelOneTask) -> ClassVector | None:
+    return class_vector(_classes(task)) if task.classes else None
 
 
 def _number(prepared: Prepared, fold: Column) -> Column:

@@ -180,7 +180,15 @@ class Prepared:
     def _visible(self, frame: DataFrame, *others: Column) -> DataFrame:
         columns = [F.col(f"`{name}`") for name in self.columns if name != self.labelCol]
         label = self.task.label(self.labelCol) if self.task.named else F.col(f"`{self.labelCol}`")
-        return frame.select(*columns, label.alias(self.labelCol), *others)
+        return frame.select(*columns, label.alias(self.labelCol, metadata=self._label_metadata), *others)
+
+    @property
+    def _label_metadata(self) -> dict[str, Any]:
+        """The label's metadata; Spark's classifiers look there for the number of classes before they run a job."""
+        own: dict[str, Any] = self.frame.schema[self.labelCol].metadata
+        if self.task.kind != CLASSIFICATION or "ml_attr" in own:
+            return own
+        return {**own, "ml_attr": {"type": "nominal", "num_vals": self.task.size}}
 
 
 def prepare(
