@@ -50,7 +50,7 @@ def test_proposals_follow_from_the_seed_and_go_where_the_loss_is_low() -> None:
     assert first == tried(1, 40)
     assert first != tried(2, 40)
     values = [one.value for one in first if one.value is not None]
-    assert sum(values[-10:]) < 0.5 * sum(values[:10])
+    assert sum(values[-20:]) / 20 < 0.6 * 1.97  # the mean of draws at random
     assert len({one.learner for one in first}) == 40
 
 

@@ -154,7 +154,7 @@ def explore(
         wanted = budget.more(len(explored.trials), size)
         wave = list(propose(explored.trials, wanted)) if wanted else []
         if not wave:
-            explored.ended = f"maxModels={budget.models} were tried" if not wanted else "no candidates are left"
+            explored.ended = _said(budget, wanted, adaptive)
         elif explored.trials and not budget.allows(
             expected_seconds(explored.trials, wave[0].family) / (parallelism or slots)
         ):
@@ -163,6 +163,15 @@ def explore(
             plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
             _add_wave(rows, wave, plan, budget, explored)
             _stop_early(explored, budget)
+
+
+def _said(budget: Budget, wanted: int, adaptive: bool) -> str:
+    """Return the reason why there are no more candidates."""
+    if not wanted:
+        return f"maxModels={budget.models} were tried"
+    return "no candidates are left" + f" that fit into maxRuntimeSecs={budget.seconds:g}" * bool(
+        adaptive and budget.seconds
+    )
 
 
 def expected_seconds(trials: Sequence[Trial], family: str) -> float:

@@ -142,8 +142,11 @@ class SearchSummary:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> SearchSummary:
         """Return the summary from `to_dict`, also after a way through JSON."""
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        return cls(**{**plain, "trials": tuple(Trial.from_dict(trial) for trial in fields["trials"])})
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        plain["trials"] = tuple(Trial.from_dict(trial) for trial in fields["trials"])
+        return cls(**plain)
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
