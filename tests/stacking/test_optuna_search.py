@@ -96,9 +96,7 @@ class Pruned(GridSearch):
 def test_a_network_that_is_behind_ends_early_and_its_other_folds_aren_t_fitted() -> None:
     frame = mixed_frame(start_session("local[2]"), 60).drop("kind")
     learner = network(labelCol="price", inputCols=INPUTS, epochs=4, hidden=[8])
-    search = Pruned(
-        estimator=learner, space={"learningRate": [0.03, 1e-7]}, numFolds=2, idCol="id", parallelism=1
-    )
+    search = Pruned(estimator=learner, space={"learningRate": [0.03, 1e-7]}, numFolds=2, idCol="id", parallelism=1)
     model = search.fit(frame)
     first, behind = model.summary.trials
     assert (first.error, first.fits) == (None, 2)
