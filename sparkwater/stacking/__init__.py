@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sparkwater.stacking.folds import Folds as Folds, assign_folds as assign_folds
     from sparkwater.stacking.meta_learner import NonNegativeRegression as NonNegativeRegression
     from sparkwater.stacking.search.model import SearchModel as SearchModel
+    from sparkwater.stacking.search.optuna_stage import OptunaSearch as OptunaSearch
     from sparkwater.stacking.search.stages import GridSearch as GridSearch, RandomSearch as RandomSearch
 else:
     __getattr__, __dir__, __all__ = lazy_exports(
@@ -37,6 +38,7 @@ else:
             "automl.model": ("AutoMLModel",),
             "automl.stage": ("AutoML",),
             "search.model": ("SearchModel",),
+            "search.optuna_stage": ("OptunaSearch",),
             "search.stages": ("GridSearch", "RandomSearch"),
         },
     )

@@ -173,7 +173,8 @@ def test_spark_submit_passes_exit_code_and_cause_on():
 
 
 @pytest.mark.parametrize(
-    "program", ["train_image_classifier.py", "score_images.py", "extract_features.py", "stack_images.py"]
+    "program",
+    ["train_image_classifier.py", "score_images.py", "extract_features.py", "stack_images.py", "automl.py"],
 )
 def test_help_can_be_followed(program):
     done = subprocess.run(
@@ -200,3 +201,14 @@ def test_a_table_is_learned_from_its_file(tmp_path, monkeypatch, capsys, label, 
     assert re.match(said, last_line(printed))
     assert "recipe: mlp" in printed
     assert (tmp_path / "model" / "encoder").is_dir()
+
+
+def test_the_best_model_of_a_file_s_rows_is_found_and_saved(tmp_path, monkeypatch, capsys):
+    model = str(tmp_path / "model")
+    arguments = ["--data", str(ROOT / "data" / "penguins.csv"), "--null", "NA", "--label", "species", "--seconds", "0"]
+    settings = ["--param", "maxModels=1", "--param", 'include=["glm"]', "--save", model]
+    assert run_here(monkeypatch, "automl.py", *arguments, *settings) == 0
+    printed = capsys.readouterr().out
+    assert re.match(r"automl: glm: test error \d\.\d\d % of \d+ rows", last_line(printed))
+    assert "body_mass_g" in printed
+    assert (tmp_path / "model" / "best").is_dir()

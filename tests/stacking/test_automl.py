@@ -46,9 +46,9 @@ def frame() -> DataFrame:
 )
 def test_the_label_says_what_is_to_be_learned(labels: list[Any], kind: str, task: str, renamed: bool) -> None:
     spark = start_session("local[2]")
-    rows = spark.createDataFrame([(value,) for value in labels if value is not None], f"label {kind}")
+    rows = spark.createDataFrame([(value,) for value in labels], f"label {kind}")
     facts = look_at_label(rows, "label", "auto")
-    assert (facts.kind, facts.renamed, facts.rows) == (task, renamed, rows.count())
+    assert (facts.kind, facts.renamed, facts.rows) == (task, renamed, len(labels) - labels.count(None))
     assert facts.distinct == len({value for value in labels if value is not None})
     if renamed:
         assert {row.label for row in as_names(rows, "label").collect()} == {str(int(value)) for value in labels}
@@ -58,7 +58,7 @@ def test_labels_that_can_t_be_learned_are_refused() -> None:
     spark = start_session("local[2]")
     with pytest.raises(DataError, match="a class has one row only"):
         look_at_label(spark.createDataFrame([(1,), (1,), (2,)], "label int"), "label", "auto")
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match="no rows with a label"):
         look_at_label(spark.createDataFrame([], "label int"), "label", "auto")
     with pytest.raises(SchemaError, match="accepted for regression: numbers"):
         look_at_label(spark.createDataFrame([("a",)], "label string"), "label", "regression")

@@ -100,6 +100,7 @@ def test_distributions_are_drawn_by_their_quantiles_and_whole_numbers_stay_whole
     rate, size, epochs = space.draw([0.5, 0.01, 0.99]).values()
     assert (rate, size, epochs) == (pytest.approx(1e-3), 8, 3.0)
     assert isinstance(size, int)
+    assert [space.draw([0, share, 0])[space.dimensions[1].param] for share in (0.0, 1.0)] == [8, 15]
     assert [space.draw([0, 1, share])[space.dimensions[2].param] for share in (0, 0.34, 1.0)] == [1, 2, 3]
 
 

@@ -36,7 +36,7 @@ class LabelFacts:
     kind : {"classification", "regression"}
         The task that follows.
     rows : int
-        All rows.
+        Rows with a label.
     distinct : int
         Different labels; of more than `MOST_CLASSES` numbers, at least so many.
     fewest : int
@@ -74,13 +74,14 @@ def look_at_label(frame: DataFrame, labelCol: str, asked: str) -> LabelFacts:
     SchemaError
         If the label has a type that can't be learned.
     DataError
-        If there are no rows, or a class has one row only.
+        If no row has a label, or a class has one row only.
     """
     kind = find_field(frame.schema, labelCol).dataType
     numeric = isinstance(kind, T.NumericType)
     _check_type(kind, labelCol, asked)
     label = F.col(f"`{labelCol}`").cast("double") if numeric else F.col(f"`{labelCol}`")
-    counts = frame.groupBy(label.alias("label")).agg(F.count(F.lit(1)).alias("rows"))
+    # Rows without a label are refused later, with their number.
+    counts = frame.where(label.isNotNull()).groupBy(label.alias("label")).agg(F.count(F.lit(1)).alias("rows"))
     # Numbers that are labels of a regression may be as many as rows: their counts stay on the executors.
     summed: Any = counts.agg(
         F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("distinct"), F.min("rows").alias("fewest"),
@@ -88,7 +89,7 @@ def look_at_label(frame: DataFrame, labelCol: str, asked: str) -> LabelFacts:
            F.every(F.col("label") == F.floor("label")).alias("whole")) if numeric else ()),
     ).first()  # fmt: skip
     if not summed["rows"]:
-        raise DataError("the DataFrame has no rows to train on")
+        raise DataError(f"the DataFrame has no rows with a label in labelCol={labelCol!r}")
     is_classes = not numeric or (summed["whole"] and summed["distinct"] <= MOST_CLASSES)
     task = asked if asked != "auto" else CLASSIFICATION if is_classes else REGRESSION
     if task == REGRESSION:

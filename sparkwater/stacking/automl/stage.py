@@ -73,7 +73,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         with opened as rows:
             try:
                 propose = Proposals(found.starts, self.getSeed(), budget)
-                explore(rows, propose, budget, self.getParallelism(), explored)
+                explore(rows, propose, budget, self.getParallelism(), explored, adaptive=True)
                 level_one = finish(rows, explored)
                 chosen = choose_model(level_one, explored.trials, self.getParallelism(), budget.remaining())
                 return self._finish(rows, found, explored, chosen, started)

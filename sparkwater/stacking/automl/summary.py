@@ -109,8 +109,10 @@ class AutoMLSummary:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AutoMLSummary:
         """Return the summary from `to_dict`, also after a way through JSON."""
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        plain["trials"] = tuple(Trial(**trial) for trial in fields["trials"])
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        plain["trials"] = tuple(Trial.from_dict(trial) for trial in fields["trials"])
         plain["entries"] = tuple(
             Entry(Score(**one["score"]), one["family"], one["params"]) for one in fields["entries"]
         )

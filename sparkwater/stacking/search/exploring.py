@@ -22,6 +22,7 @@ from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import Prepared, prepare
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.search.budget import Budget, converged_after
+from sparkwater.stacking.search.pruning import Pruned, Pruner, curve_of, pruned_at
 from sparkwater.stacking.search.records import Trial
 
 if TYPE_CHECKING:
@@ -69,10 +70,13 @@ class Rows:
         The rows, evaluated once.
     checkpoint : FitStore or None
         The folder of rows and fits.
+    pruner : Pruner or None
+        The rule that ends trainings early.
     """
 
     prepared: Prepared
     checkpoint: FitStore | None = None
+    pruner: Pruner | None = None
 
 
 @dataclass
@@ -109,7 +113,7 @@ class Explored:
 @contextmanager
 def open_rows(
     frame: DataFrame, folds: Folds | str, kind: str, labelCol: str, weightCol: str | None, idCol: str | None,
-    checkpointDir: str | None,
+    checkpointDir: str | None, pruner: Pruner | None = None,
 ) -> Iterator[Rows]:  # fmt: skip
     """Prepare the rows for the length of a ``with`` block, as `cross_fit` does; they stay where it ends well."""
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
@@ -119,11 +123,13 @@ def open_rows(
             undo.callback(checkpoint.discard)
         prepared = prepare(frame, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
         undo.callback(prepared.frame.unpersist)
-        yield Rows(checkpoint.settle(prepared) if checkpoint else prepared, checkpoint)
+        yield Rows(checkpoint.settle(prepared) if checkpoint else prepared, checkpoint, pruner)
         undo.pop_all()
 
 
-def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | None, explored: Explored) -> None:
+def explore(
+    rows: Rows, propose: Propose, budget: Budget, parallelism: int | None, explored: Explored, adaptive: bool = False
+) -> None:
     """Try candidates until there are none, or the budget ends; all is added to ``explored``.
 
     Parameters
@@ -138,15 +144,17 @@ def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | Non
         Fits at a time. Default: as many as the slots allow.
     explored : Explored
         The trials so far.
+    adaptive : bool
+        Whether candidates follow from the trials before: then no more are asked for at a time than the slots need.
     """
     folds = len(rows.prepared.folds)
     slots = count_slots(rows.prepared.frame.sparkSession)
-    size = max(1, -(-(parallelism or slots) // folds)) if budget.limited else _WAVE
+    size = max(1, -(-(parallelism or slots) // folds)) if budget.limited or adaptive else _WAVE
     while not explored.ended:
         wanted = budget.more(len(explored.trials), size)
         wave = list(propose(explored.trials, wanted)) if wanted else []
         if not wave:
-            explored.ended = f"maxModels={budget.models} were tried" if not wanted else "no candidates are left"
+            explored.ended = _said(budget, wanted, adaptive)
         elif explored.trials and not budget.allows(
             expected_seconds(explored.trials, wave[0].family) / (parallelism or slots)
         ):
@@ -155,6 +163,15 @@ def explore(rows: Rows, propose: Propose, budget: Budget, parallelism: int | Non
             plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
             _add_wave(rows, wave, plan, budget, explored)
             _stop_early(explored, budget)
+
+
+def _said(budget: Budget, wanted: int, adaptive: bool) -> str:
+    """Return the reason why there are no more candidates."""
+    if not wanted:
+        return f"maxModels={budget.models} were tried"
+    return "no candidates are left" + f" that fit into maxRuntimeSecs={budget.seconds:g}" * bool(
+        adaptive and budget.seconds
+    )
 
 
 def expected_seconds(trials: Sequence[Trial], family: str) -> float:
@@ -166,8 +183,8 @@ def expected_seconds(trials: Sequence[Trial], family: str) -> float:
     return max(same[-2:]) if same else trials[-1].wallSeconds / max(1, trials[-1].fits) if trials else 0.0
 
 
-#: What came of a piece of work: the scores of its fits, an error, or None where it wasn't begun.
-_Found = list[Scored] | Exception | None
+#: What came of a piece of work: the scores of its fits, an error, an early end, or None where it wasn't begun.
+_Found = list[Scored] | Exception | Pruned | None
 
 
 def _add_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budget, explored: Explored) -> None:
@@ -200,16 +217,21 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
     """Return what came of each candidate: of each fold, or of all folds together where one job fits them."""
     planned = {learner.name: learner for learner in plan.learners}
     done: list[list[_Found]] = [[] for _ in wave]
+    curves: dict[int, tuple[float, ...]] = {}
 
     def fit(number: int, fold: int | None) -> _Found:
         own, candidate = done[number], wave[number]
         may_begin = (first and number == 0) or budget.allows(_of_next(own))
-        if not may_begin or any(isinstance(part, Exception) for part in own):
+        if not may_begin or any(isinstance(part, (Exception, Pruned)) for part in own):
             return None
         try:
             if candidate.error is not None:
                 raise candidate.error
-            found: _Found = _fit(rows, planned[candidate.learner.name], fold)
+            found: _Found
+            if fold == 0 and rows.pruner is not None:
+                found, curves[number] = _fit_watched(rows, rows.pruner, planned[candidate.learner.name])
+            else:
+                found = _fit(rows, planned[candidate.learner.name], fold)
         except Exception as error:  # whatever a learner raises: the others go on
             found = error
         own.append(found)
@@ -221,6 +243,8 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
         for fold in ([None] if holds_its_rows(candidate.learner) else range(plan.fitsEach))
     ]
     results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    if rows.pruner is not None:
+        rows.pruner.curves += [curves[number] for number in sorted(curves) if curves[number]]
     pairs = list(zip(work, results, strict=True))
     return [[result for (owner, _), result in pairs if owner == number] for number in range(len(wave))]
 
@@ -231,6 +255,19 @@ def _fit(rows: Rows, learner: Learner, fold: int | None) -> list[Scored]:
         return fit_in_one_job(rows.prepared, [learner], False, rows.checkpoint)
     folder = rows.checkpoint.fit_folder(learner, fold) if rows.checkpoint else None
     return [fit_fold(rows.prepared, learner, rows.prepared.folds[fold], False, folder)]
+
+
+def _fit_watched(rows: Rows, pruner: Pruner, learner: Learner) -> tuple[list[Scored] | Pruned, tuple[float, ...]]:
+    """Fit a network without the first fold; return its scores or its early end, and the losses of a whole training."""
+    # A training that may be ended early isn't kept: with other trials before it, it would have come to its end.
+    kept = rows.checkpoint if not pruner.limits() else None
+    folder = kept.fit_folder(learner, 0) if kept else None
+    scored = fit_fold(rows.prepared, pruner.watched(learner), rows.prepared.folds[0], True, folder)
+    curve = curve_of(scored.models[0].model)
+    if pruned_at(curve, pruner.limits()) is not None:
+        scored.unpersist()
+        return Pruned(curve), ()
+    return [replace(scored, models=())], curve
 
 
 def _records(parts: Sequence[_Found]) -> list[FitRecord]:
@@ -254,6 +291,10 @@ def _trial(
         fits=len(records),
         family=candidate.family,
     )
+    pruned = next((part for part in parts if isinstance(part, Pruned)), None)
+    if pruned is not None:
+        said = f"ended after epoch {len(pruned.curve)}: its loss was above the median of the trials before"
+        return replace(begun, error=said, curve=pruned.curve)
     error = next((part for part in parts if isinstance(part, Exception)), None)
     if error is not None:
         return replace(begun, error=f"{type(error).__name__}: {first_line(error)}")

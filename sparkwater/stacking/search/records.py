@@ -47,6 +47,8 @@ class Trial:
         The reason why there is no value.
     family : str
         The kind of learner, where a search tries several.
+    curve : tuple of float
+        Loss after each epoch of a training that was ended for being behind; else empty.
     """
 
     number: int
@@ -62,6 +64,12 @@ class Trial:
     fits: int = 0
     error: str | None = None
     family: str = ""
+    curve: tuple[float, ...] = ()
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Trial:
+        """Return the trial from its fields, also after a way through JSON."""
+        return cls(**{**fields, "curve": tuple(fields["curve"])})
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,11 @@ class SearchSummary:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> SearchSummary:
         """Return the summary from `to_dict`, also after a way through JSON."""
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        return cls(**{**plain, "trials": tuple(Trial(**trial) for trial in fields["trials"])})
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        plain["trials"] = tuple(Trial.from_dict(trial) for trial in fields["trials"])
+        return cls(**plain)
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:

@@ -42,7 +42,8 @@ class Choice:
         """Return the value below which a share of the distribution lies, from 0 to 1; or of the list."""
         if self.distribution is None:
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
-        value = float(self.distribution.ppf(share))
+        # The quantile at 0 of whole numbers is one below the lowest.
+        value = max(float(self.distribution.ppf(share)), float(self.distribution.support()[0]))
         return int(value) if hasattr(self.distribution.dist, "pmf") else value
 
 

@@ -31,6 +31,7 @@ from sparkwater.stacking.search.exploring import (
 )
 from sparkwater.stacking.search.model import SearchModel
 from sparkwater.stacking.search.params import SearchParams
+from sparkwater.stacking.search.pruning import Pruner
 from sparkwater.stacking.search.records import SearchSummary, Trial
 from sparkwater.stacking.search.space import ParamMap, Space, read_space, restore_space, write_space
 
@@ -52,6 +53,8 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
     """Base of the searches: candidates are tried on the same folds, and the best is fitted on all rows."""
 
     _unsaved_params = ("estimator", "space")
+    #: Whether candidates follow from the trials before.
+    _adaptive = False
 
     @property
     def kind(self) -> str | None:
@@ -76,11 +79,12 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         folds, explored = self.folds(dataset.schema, label), Explored()
         propose = self._propose(space, self._maker(learner, space))
         opened = open_rows(
-            dataset, folds, learner.kind, label, self.getWeightCol(), self.getIdCol(), self.getCheckpointDir()
-        )
+            dataset, folds, learner.kind, label, self.getWeightCol(), self.getIdCol(), self.getCheckpointDir(),
+            self._pruner(),
+        )  # fmt: skip
         with opened as rows:
             try:
-                explore(rows, propose, self.budget(), self.getParallelism(), explored)
+                explore(rows, propose, self.budget(), self.getParallelism(), explored, self._adaptive)
                 return self._finish(rows, explored, started)
             except BaseException:
                 explored.unpersist()
@@ -134,6 +138,10 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
 
     def _check_space(self, space: Space) -> None:
         """Refuse spaces that this search can't go through."""
+
+    def _pruner(self) -> Pruner | None:
+        """Return the rule that ends trainings early, where there is one."""
+        return None
 
     def _maker(self, learner: Learner, space: Space) -> Callable[[ParamMap], Candidate]:
         """Return a function that makes candidates, named for their values: the same in each call."""
