@@ -45,15 +45,14 @@ def emit_time(graph: Graph, column: TimeColumn) -> str:
 
 def _parts(graph: Graph, seconds: str) -> dict[str, str]:
     """Return the parts of times, float64 ``(rows, 1)``, as `sparkwater.conversions.tables.encoding.times` does."""
-    number = lambda value: graph.constant(np.float64(value))  # noqa: E731
-    days = graph.node("Floor", graph.node("Div", seconds, number(DAY)))
-    rest = graph.node("Sub", seconds, graph.node("Mul", days, number(DAY)))
+    days = graph.node("Floor", graph.node("Div", seconds, _number(graph, DAY)))
+    rest = graph.node("Sub", seconds, graph.node("Mul", days, _number(graph, DAY)))
     whole = cast(graph, days, "int64")
     weekday = graph.node("Mod", graph.node("Add", whole, _int(graph, 3)), _int(graph, 7))  # 1970 began on a Thursday
     parts = {"weekday": weekday, **_calendar(graph, whole)}
     return {
-        "time": graph.node("Div", seconds, number(DAY)),
-        "hour": graph.node("Div", rest, number(3600)),
+        "time": graph.node("Div", seconds, _number(graph, DAY)),
+        "hour": graph.node("Div", rest, _number(graph, 3600.0)),
         **{name: cast(graph, part, "float64") for name, part in parts.items()},
     }
 
@@ -103,6 +102,10 @@ def _waves(graph: Graph, part: str, values: str, missing: str) -> list[str]:
     waves = (graph.node(op, angle) for op in ("Sin", "Cos"))
     zero = graph.constant(np.float64(0))
     return [cast(graph, graph.node("Where", missing, zero, wave), "float32") for wave in waves]
+
+
+def _number(graph: Graph, value: float) -> str:
+    return graph.constant(np.float64(value))
 
 
 def _int(graph: Graph, value: int) -> str:
