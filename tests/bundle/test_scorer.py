@@ -165,5 +165,5 @@ def test_the_scorer_imports_neither_spark_nor_torch_nor_pandas(folder):
 def test_a_damaged_graph_is_refused_as_onnxruntime_says(bundle, monkeypatch):
     from sparkwater.bundle.scorer.session import Session
 
-    with pytest.raises(CheckpointError, match="onnxruntime .* refuses the graph"):
+    with pytest.raises(CheckpointError, match=r"onnxruntime .* refuses the graph"):
         Session(b"no graph", bundle.signature)

@@ -85,7 +85,6 @@ class _Reconstruction:
         self._numbers = _inverse(scaling, len(shape))
 
     def __call__(self, network: nn.Module, inputs: Any) -> tuple[torch.Tensor, ...]:
-        task = self._task
         outputs = forward(network, inputs).float()
         wanted = inputs.flatten(1).float()
         errors = self._errors(outputs, wanted)
