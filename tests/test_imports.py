@@ -91,6 +91,12 @@ stacking.level_one             conversions.files conversions.stages gpu.tasks
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
+
+bundle.format
+bundle.graph                   bundle.format
+bundle.scorer                  conversions.images bundle.format
+bundle.export                  sparkwater conversions.* gpu.* ml.* stacking.* stacking bundle.*
+bundle                         _lazy bundle.*
 """
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
@@ -126,8 +132,11 @@ WITHOUT = {
     "conversions": "horovod",
     "ml": "horovod",
     "stacking": "horovod",
+    "bundle": "horovod",
+    "bundle.graph": "pyspark",
+    "bundle.scorer": "pyspark",
 }
-HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas")
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime")
 
 
 def read_layers(table: str) -> dict[str, set[str]]:
@@ -233,7 +242,9 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("package", ["sparkwater", "sparkwater.conversions", "sparkwater.ml", "sparkwater.stacking"])
+@pytest.mark.parametrize(
+    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle")]
+)
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
     assert done.returncode == 0, done.stderr
@@ -260,7 +271,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking"])
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -274,7 +285,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking"):
+    for package in ("conversions", "ml", "stacking", "bundle"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -304,3 +315,31 @@ def exceptions_of(source: str) -> list[str]:
             if any(base in found or base in EXCEPTIONS for base in bases):
                 found.append(node.name)
     return found
+
+
+def test_a_missing_package_is_named_with_what_installs_it():
+    program = "from sparkwater.{}"
+    for line, blocked, extra in (
+        ("ml import ImageClassifier", "pyspark", "spark"),
+        ("conversions import ImageToTensor", "pyarrow", "spark"),
+        ("ml import ImageClassifier", "torch", "spark"),
+        ("bundle import export_bundle", "onnx", "export"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert f"needs {blocked}, which isn't installed: pip install 'sparkwater[{extra}]'" in done.stderr
+
+
+#: Beginning of a program in an environment without a package.
+_BLOCKER = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{}":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Transformer
 
 from sparkwater.conversions.stages.accepts import one_of
+from sparkwater.conversions.stages.exported import Exported
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
 from sparkwater.conversions.stages.spark_params import HasOutputCol, HasOutputCols
@@ -36,7 +37,7 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HasOutputCols, SavedStage):
+class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HasOutputCols, SavedStage, Exported):
     """Add what layers inside a trained network give for each row.
 
     There is nothing to learn, so this is a Transformer; the network is no Param, and is saved with it.

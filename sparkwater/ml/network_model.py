@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.ml import Model
 
+from sparkwater.conversions.stages.exported import Exported
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.gpu.inspection.cuts import PENULTIMATE
 from sparkwater.gpu.inspection.describe import describe_entry
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sparkwater.gpu.inspection.describe import NetworkDescription
 
 
-class RowModel(Model, NetworkColumns, SavedStage):
+class RowModel(Model, NetworkColumns, SavedStage, Exported):
     """Base of the models of trained networks, whether their rows had labels or not.
 
     Attributes

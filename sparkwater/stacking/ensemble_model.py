@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Model
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.exported import Exported
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import CheckpointError, SchemaError, SparkwaterError
 from sparkwater.stacking.ensemble_params import EnsembleParams
@@ -68,7 +69,7 @@ class FittedEnsemble:
     summary: EnsembleSummary
 
 
-class StackedEnsembleModel(Model, EnsembleParams, SavedStage):
+class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
     """A fitted `StackedEnsemble`.
 
     ``transform`` keeps every row and column and adds ``prediction`` and, for classification,

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.bundle.graph.column import Column, number, string, vector
-from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def input_columns(frame: DataFrame, names: Sequence[str] | None = None) -> dict[str, Column]:
-    """Return the columns of numbers, strings and vectors of a DataFrame, as inputs of a graph.
+    """Return the columns of numbers, strings, vectors and tensors of a DataFrame, as inputs of a graph.
 
     Integers and decimals are float64, so that NaN can be a missing one; floats stay float32, as a decimal fraction of
     a float is another number than that of a double. The length of vectors comes from the column's metadata, or from
@@ -45,7 +45,9 @@ def input_columns(frame: DataFrame, names: Sequence[str] | None = None) -> dict[
 
 
 def _column(field: T.StructField, sizes: dict[str, int]) -> Column | None:
-    name, kind = field.name, field.dataType
+    name, kind, spec = field.name, field.dataType, tensor_spec(field)
+    if spec is not None:
+        return Column(name, "tensor", spec.dtype, spec.shape)
     if isinstance(kind, (T.StringType, T.CharType, T.VarcharType)):
         return string(name)
     if isinstance(kind, VectorUDT):

@@ -17,7 +17,18 @@ Emitter = Callable[[Any, Graph], None]
 Inner = Callable[[Any], Mapping[str, Iterable[Any]]]
 
 #: Modules of this folder that register emitters, imported at the first use.
-MODULES = ("features", "scalers", "linear", "learners", "trees", "pipelines", "ensembles")
+MODULES = (
+    "features",
+    "scalers",
+    "linear",
+    "learners",
+    "trees",
+    "pipelines",
+    "ensembles",
+    "networks.stages",
+    "networks.tables",
+    "networks.tensors",
+)
 
 
 @dataclass(frozen=True)

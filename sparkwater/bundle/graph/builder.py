@@ -68,6 +68,8 @@ class Graph:
         self._checks: list[_Check] = []
         self._taken = {column.tensor for column in inputs.values()}
         self._spliced = 0
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._declared: dict[str, tuple[Column, dict[str, Any]]] = {}
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -89,6 +91,46 @@ class Graph:
     def publish(self, name: str, column: Column) -> None:
         """Add a column, or put one in the place of another."""
         self._columns[name] = column
+
+    def declare(self, name: str, column: Column, **facts: Any) -> Column:
+        """Add an input that a stage describes, such as a picture, or describe one that there is.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        column : Column
+            Its tensor is the graph's input.
+        **facts
+            Entries of the signature; see `remark`.
+
+        Raises
+        ------
+        ConfigurationError
+            If two stages describe it differently.
+        """
+        known = self._declared.setdefault(name, (column, facts))
+        if known != (column, facts):
+            raise ConfigurationError(
+                f"two stages read column {name!r} in different ways; give each a column of its own"
+            )
+        self._inputs[name] = self._columns[name] = column
+        self._taken.add(column.tensor)
+        self.remark(name, **facts)
+        return column
+
+    def remark(self, name: str, **facts: Any) -> None:
+        """Add entries to the signature of an input or output: values of JSON, such as ``classes`` and ``zone``."""
+        self._facts.setdefault(name, {}).update(facts)
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Entries of the signature, by the column's name."""
+        return {name: dict(facts) for name, facts in self._facts.items()}
+
+    def forget(self, name: str) -> None:
+        """Take a column away."""
+        self._columns.pop(name, None)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["number", "vector", "tensor", "string"]
+from sparkwater.bundle.format import MISSING_TEXT as MISSING_TEXT
 
-#: The text of a missing string: tensors of strings hold no null, and the empty string is a value of its own. It is one
-#: character of Unicode's private use area. Missing numbers are NaN.
-MISSING_TEXT = "\uf8ff"
+Kind = Literal["number", "vector", "tensor", "string"]
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _decode_structs(
 ) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def decode_batch(column: pd.DataFrame) -> pd.DataFrame:
         rows = (None if row.data is None else row for row in column[list(_STRUCT_FIELDS)].itertuples())
-        return _checked_rows(rows, len(column), lambda row: from_pixels(_pixels(row)), spec)
+        return _checked_rows(rows, len(column), lambda row: from_pixels(struct_pixels(row)), spec)
 
     return decode_batch
 
@@ -186,7 +186,7 @@ def _bgr(data: bytes, spec: TensorSpec) -> bytes:
     return np.frombuffer(data, np.uint8).reshape(spec.shape)[::-1].transpose(1, 2, 0).tobytes()
 
 
-def _pixels(row: Any) -> _Pixels:
+def struct_pixels(row: Any) -> _Pixels:
     """Return the pixels of an image struct as grey or RGB; Spark stores blue, green, red."""
     channels = _OPENCV_CHANNELS.get(int(row.mode))
     if channels is None:

@@ -85,7 +85,7 @@ class QuantilesTask(Task):
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the pinball loss of each row, the mean over the quantiles, in deviations of the labels."""
-        levels = self._levels(outputs)
+        levels = self.levels(outputs)
         units = ((targets - self.center) / self.scale).to(outputs.dtype)
         return self.pinballs(units[:, None] - levels).mean(dim=1)
 
@@ -97,10 +97,10 @@ class QuantilesTask(Task):
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return the quantiles of each row, float64, in units of the labels, ascending."""
         # Sums in parallel, as a GPU's, may round a later one below an earlier one.
-        levels = self._levels(outputs.double()).cummax(dim=1).values
+        levels = self.levels(outputs.double()).cummax(dim=1).values
         return levels * self.scale + self.center
 
-    def _levels(self, outputs: torch.Tensor) -> torch.Tensor:
+    def levels(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return the quantiles in deviations of the labels."""
         begun = outputs + _beginning(self.quantiles, outputs.dtype, outputs.device)
         rises = functional.softplus(begun[:, 1:])

@@ -149,7 +149,7 @@ class Flags(_OneTable):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the flags, float32 ``(rows, features)``, of the ids of all columns, ``(rows, columns)``."""
-        flags = torch.zeros(len(ids), self.ids, device=ids.device)
+        flags = torch.zeros(ids.shape[0], self.ids, device=ids.device)  # len() would be a number in an export
         return flags.scatter_(1, self.of_columns(ids), 1.0)
 
 

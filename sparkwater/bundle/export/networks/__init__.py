@@ -1,0 +1,1 @@
+"""Models of networks, tables and tensors in graphs."""

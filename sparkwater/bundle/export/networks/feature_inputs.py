@@ -1,0 +1,76 @@
+"""Features columns as tensors in a graph: pictures, vectors and tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from sparkwater.bundle.graph.builder import Graph
+from sparkwater.bundle.graph.column import Column
+from sparkwater.conversions.images.decoding import MAX_PIXELS
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import SchemaError
+
+
+def feature_tensor(graph: Graph, name: str, spec: TensorSpec) -> str:
+    """Return a features column as a tensor of a spec, as `sparkwater.ml.columns.features.checked_features` makes it.
+
+    A column that the graph doesn't have, or has as a text, is a picture where the spec is one.
+
+    Raises
+    ------
+    SchemaError
+        If the column can't give such tensors.
+    """
+    is_picture = spec.dtype == "uint8" and len(spec.shape) == 3 and spec.shape[0] in (1, 3)
+    column = graph.columns.get(name)
+    if is_picture and (column is None or column.kind == "string"):
+        return picture(graph, name, spec).tensor
+    column = graph.column(name)
+    if column.kind == "tensor" and column.dtype == spec.dtype and column.shape == spec.shape:
+        return column.tensor
+    if column.kind in ("number", "vector") and spec.dtype == "float32" and column.size == spec.size:
+        return _from_vector(graph, name, column, spec)
+    raise SchemaError(f"column {name!r} is a {column.kind} of {column.dtype}{list(column.shape)}; needed: {spec}")
+
+
+def picture(graph: Graph, name: str, spec: TensorSpec, resize: str = "stretch", max_pixels: int = MAX_PIXELS) -> Column:
+    """Return an input that is a picture, decoded before the graph as `preprocessing.json` says."""
+    given = Column(name, "tensor", "uint8", spec.shape)
+    return graph.declare(name, given, kind="picture", resize=resize, max_pixels=max_pixels)
+
+
+def cast(graph: Graph, tensor: str, dtype: str) -> str:
+    """Return a tensor as one of another dtype."""
+    kind: Any = TensorProto.DataType.Value(_NAMES[dtype])
+    return graph.node("Cast", tensor, to=int(kind))
+
+
+def _from_vector(graph: Graph, name: str, column: Column, spec: TensorSpec) -> str:
+    values = cast(graph, column.tensor, "float32")
+    if len(spec.shape) == 3:  # pictures come row by row, channels last
+        channels, height, width = spec.shape
+        values = graph.node("Reshape", values, graph.constant(np.array([-1, height, width, channels], np.int64)))
+        values = graph.node("Transpose", values, perm=[0, 3, 1, 2])
+    else:
+        values = graph.node("Reshape", values, graph.constant(np.array([-1, *spec.shape], np.int64)))
+    flat = graph.node("Reshape", column.tensor, graph.constant(np.array([-1, column.size], np.int64)))
+    unfit = graph.node("Or", graph.node("IsNaN", flat), graph.node("IsInf", cast(graph, flat, "float32")))
+    found = graph.node("ReduceMax", cast(graph, unfit, "int32"), graph.constant(np.array([1])), keepdims=0)
+    mask = cast(graph, found, "bool")
+    return graph.check(mask, values, f"column {name!r} holds a NaN or an infinity, which the network doesn't take")
+
+
+_NAMES = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FLOAT16",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+}

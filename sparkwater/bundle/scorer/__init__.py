@@ -1,0 +1,1 @@
+"""Scoring of bundles with NumPy, onnxruntime and Pillow."""

@@ -1,0 +1,102 @@
+"""The graph of a bundle in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkwater.bundle.scorer.signature import Output, Signature
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError
+
+#: dtypes by onnxruntime's names.
+_TYPES = {
+    "tensor(bool)": "bool",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(string)": "string",
+}
+
+
+class Session:
+    """A graph, ready to compute on the processor.
+
+    Parameters
+    ----------
+    model : bytes
+        The ONNX model. Bytes have no folder, so onnxruntime refuses tensors in other files.
+    signature : Signature
+        Inputs and outputs, which must be the graph's own.
+    threads : int, optional
+        Threads of one run; onnxruntime's choice without it.
+
+    Raises
+    ------
+    CheckpointError
+        If onnxruntime refuses the model, or the graph has other inputs or outputs.
+    """
+
+    def __init__(self, model: bytes, signature: Signature, threads: int | None = None) -> None:
+        runtime = _onnxruntime()
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class for each kind
+            raise CheckpointError(f"onnxruntime {runtime.__version__} refuses the graph: {_line(error)}") from error
+        _check("input", self._session.get_inputs(), signature.inputs)
+        problem = () if signature.problem is None else (Output(signature.problem, signature.problem, "int64", ()),)
+        _check("output", self._session.get_outputs(), (*signature.outputs, *problem))
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Return outputs of the graph, by the names of its tensors.
+
+        Raises
+        ------
+        DataError
+            If the graph can't compute them.
+        """
+        try:
+            found = self._session.run(list(outputs), dict(inputs))
+        except Exception as error:
+            raise DataError(f"the graph can't score these rows: {_line(error)}") from error
+        return [np.asarray(values) for values in found]
+
+
+def _check(what: str, given: Sequence[Any], expected: Sequence[Any]) -> None:
+    nodes = {node.name: node for node in given}
+    named = {each.tensor: each for each in expected}
+    if nodes.keys() != named.keys():
+        raise CheckpointError(f"the graph has the {what}s {sorted(nodes)}; the signature names {sorted(named)}")
+    for name, node in nodes.items():
+        shape = [size for size in node.shape[1:] if isinstance(size, int)]
+        fits = _TYPES.get(node.type) == named[name].dtype and tuple(shape) == named[name].shape
+        if not fits or not node.shape or isinstance(node.shape[0], int):
+            raise CheckpointError(
+                f"the graph's {what} {name!r} is {node.type} {node.shape}; the signature says {named[name].dtype} of "
+                f"shape {named[name].shape} for any number of rows"
+            )
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigurationError(
+            f"onnxruntime can't be imported ({error}); bundles need it: pip install 'sparkwater[scorer]'"
+        ) from error
+    return onnxruntime

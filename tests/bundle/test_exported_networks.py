@@ -1,0 +1,193 @@
+"""Models of networks as bundles: the scorer gives what ``transform`` gives."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, start_session
+from digits import pictures, png, png_frame, tensor_frame
+from mixed_tables import INPUTS, mixed_frame, mixed_rows
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import functions as F
+
+from sparkwater.bundle import Bundle, export_bundle
+from sparkwater.conversions import ImageToTensor, TensorToVector
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier, ImageRegressor
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """A classifier of pictures with the weights that its network begins with."""
+    frame = png_frame(start_session("local[2]"), 40)
+    return ImageClassifier(epochs=0, featuresCol="content", imageShape=[16, 16, 1]).fit(frame)
+
+
+def exported(model, sample, folder):
+    export_bundle(model, str(folder), sample, overwrite=True)
+    return Bundle.load(folder, threads=1)
+
+
+def check(model, frame, bundle, rows):
+    """Compare a bundle's outputs for rows with those of ``transform`` for a DataFrame of the same rows."""
+    expected = model.transform(frame).collect()
+    found = bundle.predict(rows)
+    for name, values in found.items():
+        wanted = [row[name] for row in expected]
+        if values.dtype == object:
+            assert list(values) == wanted
+        elif isinstance(wanted[0], bytearray):
+            assert np.allclose(
+                values, np.stack([np.frombuffer(row, values.dtype) for row in wanted]).reshape(values.shape)
+            )
+        else:
+            numbers = np.array([value.toArray() if hasattr(value, "toArray") else value for value in wanted])
+            np.testing.assert_allclose(values, numbers, rtol=1e-5, atol=1e-5)
+    return found
+
+
+def test_a_classifier_of_pictures(spark, classifier, tmp_path):
+    frame = png_frame(spark, 30, seed=3)
+    classifier.exportBundle(str(tmp_path / "bundle"), frame, licence="Apache-2.0")
+    bundle = Bundle.load(tmp_path / "bundle", threads=1)
+    encoded = [png(image) for image in pictures(30, seed=3)[0]]
+    found = check(classifier, frame, bundle, encoded)
+    assert found.keys() == {"rawPrediction", "probability", "prediction", "predictedLabel"}
+    assert bundle.verify().pictures == 10
+    assert bundle.manifest["licence"] == "Apache-2.0"
+    with pytest.raises(DataError, match="row 1: 'content': the bytes are no picture"):
+        bundle.predict([encoded[0], b"nothing"])
+    card = (tmp_path / "bundle" / "model_card.md").read_text()
+    assert "## Training" in card
+    assert "rawPrediction" in card
+    with pytest.raises(ConfigurationError, match="exists already"):
+        classifier.exportBundle(str(tmp_path / "bundle"), frame)
+
+
+def test_two_exports_are_equal_to_the_byte_and_name_no_file_of_this_machine(spark, classifier, tmp_path):
+    frame = png_frame(spark, 5).coalesce(1).cache()
+    for name in ("one", "other"):
+        classifier.exportBundle(str(tmp_path / name), frame)
+    files = [path.name for path in (tmp_path / "one").iterdir() if not path.name.startswith(".")]
+    assert len(files) == 7
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes() for name in files)
+    graph = (tmp_path / "one" / "model.onnx").read_bytes()
+    assert b"site-packages" not in graph
+    assert str(ROOT).encode() not in graph
+
+
+def test_a_pipeline_from_encoded_pictures_to_vectors(spark, classifier, tmp_path):
+    frame = png_frame(spark, 12)
+    stages = [
+        ImageToTensor(inputCol="content", outputCol="small", imageShape=[10, 8, 3], resize="fit"),
+        TensorToVector(inputCol="small", outputCol="pixels"),
+    ]
+    model = Pipeline(stages=stages).fit(frame)
+    bundle = exported(model, frame, tmp_path / "bundle")
+    assert list(check(model, frame, bundle, [png(image) for image in pictures(12)[0]])) == ["pixels"]
+    features = PipelineModel([classifier.deepFeatures(["fc1", 0], outputCols=["deep", "maps"])])
+    bundle = exported(features, frame, tmp_path / "features")
+    found = check(features, frame, bundle, [png(image) for image in pictures(12)[0]])
+    assert found["deep"].shape == (12, 500)
+    with pytest.raises(DataError, match="no row"):
+        export_bundle(features, str(tmp_path / "none"), frame.limit(0))
+
+
+def test_tables_with_missing_and_unseen_values(spark, tmp_path):
+    frame = mixed_frame(spark, 80).withColumn(
+        "at", F.expr("timestamp_seconds(1.7e9 + id * 12345.678 - 1e9 * (id % 3))")
+    )
+    strange = [(900, None, None, None, None, None, "big", 1.0), (901, 1e9, -7, "violet", True, None, "big", 1.0)]
+    rows = spark.createDataFrame(mixed_rows(60, seed=5) + strange, mixed_frame(spark, 1).schema)
+    rows = rows.withColumn("at", F.when(F.col("id") % 7 != 0, F.expr("timestamp_seconds(1.6e9 + id * 54321.123)")))
+    inputs = [*INPUTS, "at"]
+    arrow = rows.toArrow()
+    for number, recipe in enumerate(("realmlp", "tabm", "h2o", "mlp")):
+        model = DeepLearningClassifier(labelCol="kind", inputCols=inputs, epochs=0, recipe=recipe).fit(frame)
+        bundle = exported(model, frame, tmp_path / str(number))
+        check(model, rows, bundle, arrow)
+        assert {each.name: each.kind for each in bundle.signature.inputs} == {
+            "size": "number",
+            "count": "number",
+            "colour": "string",
+            "flag": "number",
+            "day": "time",
+            "at": "time",
+        }
+    with pytest.raises(SchemaError, match="there is no column 'size'"):
+        export_bundle(model, str(tmp_path / "bad"), frame.drop("size"))
+
+
+def test_regressors_of_tables_with_offsets_and_autoencoders(spark, tmp_path):
+    frame = mixed_frame(spark, 60).withColumn("exposure", F.col("id") / 50)
+    model = DeepLearningRegressor(
+        labelCol="price", inputCols=INPUTS, epochs=0, distribution="poisson", offsetCol="exposure"
+    ).fit(frame.where("price > 0"))
+    check(model, frame, exported(model, frame, tmp_path / "regressor"), frame.toArrow())
+    encoder = AutoEncoder(
+        inputCols=INPUTS, epochs=0, errorsCol="errors", reconstructionCol="rows", anomalyThreshold=0.9
+    ).fit(frame)
+    found = check(encoder, frame, exported(encoder, frame, tmp_path / "encoder"), frame.toArrow())
+    assert found.keys() == {"reconstructionError", "errors", "rows", "prediction"}
+
+
+def test_other_tasks_of_pictures(spark, tmp_path):
+    frame = tensor_frame(spark, 40).withColumn("value", F.col("label") * 2.5)
+    tensors = pictures(40)[0][:, None]
+    numbers = ImageRegressor(epochs=0, labelCol="value", quantiles=[0.1, 0.5, 0.9]).fit(frame)
+    found = check(numbers, frame, exported(numbers, frame, tmp_path / "numbers"), {"features": tensors})
+    assert found["quantiles"].shape == (40, 3)
+    ordered = ImageClassifier(epochs=0, ordinal=True).fit(frame)
+    check(ordered, frame, exported(ordered, frame, tmp_path / "ordered"), {"features": tensors})
+    several = frame.withColumn("label", F.array(F.col("label"), (F.col("label") + 1) % 4))
+    labels = ImageClassifier(epochs=0).fit(several)
+    bundle = exported(labels, several, tmp_path / "labels")
+    positions = [np.flatnonzero(row).tolist() for row in bundle.predict({"features": tensors})["prediction"]]
+    assert positions == [row.prediction for row in labels.transform(several).collect()]
+
+
+class Fixed(torch.nn.Module):
+    """A network that reads the number of rows as a plain number."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.layer = torch.nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, batch):
+        """Return the outputs, by a loop over rows."""
+        return torch.stack([self.layer(batch[row].flatten()) for row in range(len(batch))])
+
+
+def test_a_network_that_cannot_be_exported_is_refused(spark, tmp_path):
+    frame = tensor_frame(spark, 20)
+    model = ImageClassifier(epochs=0, network=Fixed((1, 16, 16), 4)).fit(frame)
+    with pytest.raises(ConfigurationError, match=r"Fixed.* can't be exported to ONNX"):
+        export_bundle(model, str(tmp_path / "bundle"), frame)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_sample_with_another_result_each_time_is_not_written(spark, classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr("sparkwater.bundle.export.documents._OF_NETWORKS", (0.0, 1e-12))
+    with pytest.raises(ConfigurationError, match="differs from transform's by"):
+        classifier.exportBundle(str(tmp_path / "bundle"), png_frame(spark, 5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_signature_and_preprocessing_say_what_is_needed(spark, classifier, tmp_path):
+    classifier.exportBundle(str(tmp_path / "bundle"), png_frame(spark, 5))
+    signature = json.loads((tmp_path / "bundle" / "signature.json").read_text())
+    assert signature["inputs"][0]["kind"] == "picture"
+    named = {each["name"]: each for each in signature["outputs"]}
+    assert named["probability"]["classes"] == [f"class {label}" for label in range(4)]
+    ways = json.loads((tmp_path / "bundle" / "preprocessing.json").read_text())
+    assert ways["pictures"]["content"] | {"max_pixels": 0} == {
+        "height": 16,
+        "width": 16,
+        "channels": 1,
+        "resize": "stretch",
+        "max_pixels": 0,
+    }
+    assert len(ways["steps"]) == 6

@@ -1,0 +1,46 @@
+"""The JavaScript of docs/bundle.md, as Node runs it with onnxruntime from npm."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from made_bundles import mixed_bundle, rehash
+
+#: Kept from run to run, as it is large.
+CACHE = Path.home() / ".cache" / "sparkwater" / "node"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The program of the page, beside onnxruntime for Node."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    if not (CACHE / "node_modules" / "onnxruntime-node").is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / "package.json").write_text("{}")
+        # Its own script would fetch GPU libraries from elsewhere.
+        install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-node@1"]
+        done = subprocess.run(install, cwd=CACHE, capture_output=True, text=True, timeout=240, check=False)
+        if done.returncode:
+            pytest.skip(f"npm can't install onnxruntime-node: {done.stderr.strip().splitlines()[-1:]}")
+    (code,) = re.findall(r"^```javascript\n(.*?)^```$", (ROOT / "docs/bundle.md").read_text(), re.MULTILINE | re.DOTALL)
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "node_modules").symlink_to(CACHE / "node_modules")
+    (folder / "score.mjs").write_text(code)
+    return folder / "score.mjs"
+
+
+@pytest.mark.slow
+def test_javascript_scores_the_test_vectors_as_expected(program, tmp_path):
+    folder = mixed_bundle(tmp_path / "bundle")
+    done = subprocess.run(["node", program, folder], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+    signature = (folder / "signature.json").read_text()
+    (folder / "signature.json").write_text(signature.replace('"name": "double"', '"name": "sum"', 1))
+    done = subprocess.run(["node", program, rehash(folder)], capture_output=True, text=True, check=False)
+    assert "sum: 4 is not 7" in done.stderr or "sum: 3 is not 3" in done.stderr or done.returncode
