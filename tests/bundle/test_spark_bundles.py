@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import start_session
 from digits import pictures, png, png_frame
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import GBTClassifier, RandomForestClassifier
+from pyspark.ml import Pipeline
+from pyspark.ml.classification import RandomForestClassifier
 from pyspark.ml.feature import Imputer, StringIndexer, VectorAssembler
+from pyspark.ml.regression import GBTRegressor
 from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle, export_bundle
@@ -38,7 +39,7 @@ def test_a_pipeline_from_raw_columns_to_a_forest(tmp_path):
         Imputer(inputCol="n", outputCol="n_full"),
         VectorAssembler(inputCols=["a", "n_full", "color_at"], outputCol="features", handleInvalid="skip"),
         RandomForestClassifier(numTrees=3, maxDepth=3, seed=1),
-        GBTClassifier(maxIter=2, maxDepth=2, seed=1, predictionCol="again", probabilityCol="", rawPredictionCol=""),
+        GBTRegressor(maxIter=2, maxDepth=2, seed=1, predictionCol="again"),
     ]
     model = Pipeline(stages=stages).fit(frame)
     export_bundle(model, str(tmp_path / "bundle"), frame)
@@ -48,7 +49,7 @@ def test_a_pipeline_from_raw_columns_to_a_forest(tmp_path):
         {"a": 0.3, "n": None, "color": "violet"},
         {"a": 0.2, "n": 3, "color": None},
         {"a": None, "n": 1, "color": "red"},
-        {"a": np.nextafter(0.5, 1.0), "n": 2, "color": "blue", "more": 1},
+        {"a": float(np.nextafter(0.5, 1.0)), "n": 2, "color": "blue", "more": 1},
     ]
     given = [(row["a"], row["n"], row["color"]) for row in new]
     scored = model.transform(spark.createDataFrame(given, "a double, n int, color string")).collect()
