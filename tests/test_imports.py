@@ -56,8 +56,8 @@ gpu.inspection                 conversions.tensors gpu.networks
 gpu.config                     gpu.rows
 gpu.records                    gpu.tasks
 gpu.callbacks                  gpu.collective gpu.records
-gpu.training                   conversions.files gpu.seeding gpu.curves gpu.collective gpu.tasks gpu.rows gpu.networks
-                               gpu.config gpu.records gpu.callbacks
+gpu.training                   conversions.files conversions.tensors gpu.seeding gpu.curves gpu.collective gpu.tasks
+                               gpu.rows gpu.networks gpu.config gpu.records gpu.callbacks
 gpu.job                        conversions.tensors gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks
 gpu.outcome                    conversions.tensors gpu.rows gpu.records gpu.training
 gpu.rank                       sparkwater gpu.*
@@ -66,13 +66,15 @@ gpu                            gpu.*
 ml.columns                     conversions.images conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
+ml.explanations                conversions.stages
 ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
                                gpu.networks ml.columns ml.reports
-ml.params                      conversions.stages conversions.tensors gpu.curves gpu.device gpu.collective gpu.tasks
-                               gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training ml.columns
+ml.params                      conversions.stages conversions.tables conversions.tensors gpu.curves gpu.device
+                               gpu.collective gpu.tasks gpu.rows gpu.networks gpu.config gpu.callbacks gpu.training
+                               ml.columns
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
                                ml.fitted      # warmStart is a model
@@ -80,6 +82,8 @@ ml.scoring                     conversions.stages conversions.tensors gpu.tasks 
                                ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
+ml.sklearn                     conversions.stages conversions.tables conversions.tensors ml.columns ml.params ml.launch
+                               ml.scoring
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.plain_values
@@ -87,9 +91,14 @@ stacking.row_keys              conversions.stages stacking.plain_values
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
+                               ml.sklearn     # fits that hold their rows in one task
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
+stacking.calibration           stacking.combiners
+stacking.diagnostics           stacking.combiners
+stacking.scores                stacking.level_one
+stacking.report                stacking.diagnostics stacking.scores
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 
 bundle.format

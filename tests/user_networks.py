@@ -16,6 +16,14 @@ def small(shape: tuple[int, ...], classes: int, width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), width), nn.ReLU(), nn.Linear(width, classes))
 
 
+def maps_summed(shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Each class is a sum over the last maps, so what Grad-CAM shows is what the network computes."""
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(4), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes),
+    )  # fmt: skip
+
+
 class Net(nn.Module):
     """A class that asks for the classes as torchvision's do, and for nothing else."""
 

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     )
     from sparkwater.conversions.image_stages import ImageToTensor as ImageToTensor, TensorToImage as TensorToImage
     from sparkwater.conversions.images.columns import check_schemes as check_schemes
-    from sparkwater.conversions.images.folders import read_image_folder as read_image_folder, read_images as read_images
+    from sparkwater.conversions.images.folders import (
+        read_image_folder as read_image_folder,
+        read_images as read_images,
+        stream_images as stream_images,
+    )
     from sparkwater.conversions.petastorm.frames import (
         read_petastorm as read_petastorm,
         tensor_transform as tensor_transform,
@@ -61,7 +65,7 @@ else:
             "assembler": ("TensorAssembler",),
             "categories": ("CategoryToTensor", "find_categories"),
             "stages.columns": ("from_tensor_column", "tensor_spec", "to_tensor_column", "with_tensor_spec"),
-            "images.folders": ("read_image_folder", "read_images"),
+            "images.folders": ("read_image_folder", "read_images", "stream_images"),
             "frames": ("from_numpy", "from_torch", "iter_torch_batches", "to_tensors", "to_torch"),
             "images.columns": ("check_schemes",),
             "image_stages": ("ImageToTensor", "TensorToImage"),

@@ -29,7 +29,8 @@ from sparkwater.conversions.stages.tensor_stages import MakesTensors
 from sparkwater.conversions.tensors.arrow import TensorRows, readable_tensors
 from sparkwater.conversions.tensors.casting import common_dtype
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.conversions.tensors.values import NULL, Runs, pack_runs
+from sparkwater.conversions.tensors.values import Runs, pack_runs
+from sparkwater.conversions.tensors.vectors import NULL
 from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:

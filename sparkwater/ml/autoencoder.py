@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.tables.inputs import check_columns
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks import find_network
@@ -23,8 +24,15 @@ from sparkwater.ml.columns.unlabelled import RowCount, count_rows
 from sparkwater.ml.network_choice import NetworkChoice, begin, describe_before_fit, go_on
 from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.params.autoencoder import AutoEncoderParams, ReconstructionColumns
-from sparkwater.ml.tables.choice import ANY_ROW, identity_scaling, network_of_layout, tried_on
-from sparkwater.ml.tables.encoding import columns_of, encode_sources, flag_places, input_columns, is_of_columns
+from sparkwater.ml.tables.choice import ANY_ROW, check_beginning, identity_scaling, network_of_layout, tried_on
+from sparkwater.ml.tables.encoding import (
+    columns_of,
+    encode_sources,
+    flag_places,
+    input_columns,
+    is_of_columns,
+    refuse_encoding,
+)
 from sparkwater.ml.warm_start import WarmStart, check_image_shape, warm_start_of
 
 if TYPE_CHECKING:
@@ -58,6 +66,8 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
 
     kind = "reconstruction"
     model_type = AutoEncoderModel
+    #: Each column of categories is one entry, with one error.
+    _class_defaults: ClassVar[Mapping[str, Any]] = {"oneHotLevels": 0}
 
     def check_labels(self, schema: StructType) -> None:
         """Refuse nothing: there is no label column."""
@@ -133,14 +143,19 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         spark, schema = dataset.sparkSession, dataset.schema
         if self.getWarmStart() is not None:
             start = warm_start_of(spark, self)
+            refuse_encoding(self, f"{start.source}, whose encoder is kept")
             check_image_shape(start, self.getImageShape())
             features = start.features(schema, self.getFeaturesCols())
             self._check_columns_of(start)
             return go_on(start, features, self, start.identity.task.outputs)
         if self.getInputCols():
-            features = table_features(schema, input_columns(schema, self.getInputCols(), ()))
+            names = input_columns(schema, self.getInputCols(), ())
+            check_columns(schema, names, self.getNumericCols(), self.getCategoricalCols())
+            features = table_features(schema, names)
             network = tried_on(self._table_network(ANY_ROW), ANY_ROW, _ANY_TABLE.outputs)
+            check_beginning(spark, self, self._table_network, _ANY_TABLE.outputs)
             return NetworkChoice(features, network, Beginning("paper"), ())
+        refuse_encoding(self, f"featuresCol={self.getFeaturesCols()[0]!r}, which isn't encoded")
         network = find_network(self.getNetwork(), self.getNetworkArguments())
         features = resolve_features(schema, self.getFeaturesCols(), self.getImageShape(), network.image_shape)
         spec = features.spec
@@ -166,8 +181,7 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
         if choice.features.kind != "table" or choice.features.encoder is not None:
             return choice, sources
-        # Each column of categories is one entry, with one error.
-        features, encoded = encode_sources(sources, F.lit(True), {"oneHotLevels": 0})
+        features, encoded = encode_sources(sources, F.lit(True), self.encoding())
         assert features.encoder is not None  # it was fitted
         layout = features.encoder.layout
         network, scalings = self._table_network(layout), (identity_scaling(layout),)

@@ -48,8 +48,8 @@ class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Has
     """
 
     model: Argument[HasFittedNetwork | None] = argument(
-        "an ImageClassifierModel or ImageRegressorModel: its network, and its features columns where none are given; "
-        "setModel sets it as well"
+        "a trained model, of pictures or of tables, or an AutoEncoderModel: its network, and its columns where none "
+        "are given; setModel sets it as well"
     )
     featuresCol: Setting[str] = setting(
         "features",
@@ -106,8 +106,9 @@ class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Has
         fitted = getattr(model, "fitted", None)
         if fitted is None:
             raise ConfigurationError(
-                f"model is a {type(model).__name__}; accepted: an ImageClassifierModel or an "
-                "ImageRegressorModel, such as the last of a PipelineModel's stages"
+                f"model is a {type(model).__name__}; accepted: a trained ImageClassifierModel, ImageRegressorModel, "
+                "DeepLearningClassifierModel, DeepLearningRegressorModel or AutoEncoderModel, such as the last of a "
+                "PipelineModel's stages"
             )
         self.fitted = fitted
         names = model.getFeaturesCols()

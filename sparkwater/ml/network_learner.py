@@ -157,6 +157,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         self.check_labels(dataset.schema)
         self._check_task_type(dataset.schema, choice)
         self.row_columns().check(dataset.schema)
+        self.check_offset_kind(self.task_type(dataset.schema))
         check_cluster(
             dataset.sparkSession,
             self.getNumWorkers(),

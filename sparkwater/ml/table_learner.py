@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
+from sparkwater.conversions.tables.inputs import check_columns
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.gpu.networks.pretrained import Beginning
@@ -14,17 +15,25 @@ from sparkwater.ml.columns.features import FeatureColumn, encoded_features, tabl
 from sparkwater.ml.columns.rank_frame import RowSource
 from sparkwater.ml.network_choice import NetworkChoice, begin, go_on
 from sparkwater.ml.network_learner import M, NetworkLearner
-from sparkwater.ml.tables.choice import identity_scaling, table_network, takes_ids, try_network
+from sparkwater.ml.tables.choice import (
+    check_beginning,
+    identity_scaling,
+    layout_for,
+    table_network,
+    takes_ids,
+    try_network,
+)
 from sparkwater.ml.tables.encoding import (
     columns_of,
     encode_sources,
     input_columns,
     is_of_columns,
     number_features,
+    refuse_encoding,
     usable_labels,
 )
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
-from sparkwater.ml.tables.recipes import PLAIN, RECIPES
+from sparkwater.ml.tables.recipes import PLAIN, PLAIN_ENCODING, RECIPES
 from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -92,6 +101,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
         spark = dataset.sparkSession
         if self.getWarmStart() is not None:
             start = warm_start_of(spark, self)
+            refuse_encoding(self, f"{start.source}, whose encoder is kept")
             features = self._features_of(start, dataset.schema)
             return go_on(start, features, self._architecture(start), self.known_outputs)
         features = self._features(dataset.schema)
@@ -101,11 +111,20 @@ class TableLearner(TableParams, NetworkLearner[M]):
         if features.kind != "table":
             network = table_network(self, None)
             return begin(spark, network, features, self, outputs=self.known_outputs, pretrained=pretrained)
-        return NetworkChoice(features, try_network(self, self.known_outputs), Beginning("paper"), ())
+        if pretrained is not None:
+            raise ConfigurationError(
+                f"{pretrained.source} was trained on a features column, and the columns "
+                f"{[field.name for field in features.inputs]} are to be encoded; accepted: an AutoEncoder with "
+                "inputCols, or featuresCol with such rows"
+            )
+        network = try_network(self, self.known_outputs)
+        check_beginning(spark, self, lambda row: table_network(self, layout_for(self, row)), self.known_outputs)
+        return NetworkChoice(features, network, Beginning("paper"), ())
 
     def _begin_as(self, pretrained: WarmStart, given: FeatureColumn, dataset: DataFrame) -> NetworkChoice:
         """Return the network for rows that the encoder of a pretrained autoencoder encodes."""
         assert pretrained.encoder is not None  # by the caller
+        refuse_encoding(self, f"{pretrained.source}, whose encoder is kept")
         asked = [field.name for field in given.inputs]
         if not is_of_columns(pretrained.encoder, asked):
             raise ConfigurationError(
@@ -125,8 +144,11 @@ class TableLearner(TableParams, NetworkLearner[M]):
                 "clear the other"
             )
         if given:
+            refuse_encoding(self, f"featuresCol={given!r}, whose numbers aren't encoded")
             return number_features(schema, given)
-        return table_features(schema, input_columns(schema, columns, self._other_columns()))
+        names = input_columns(schema, columns, self._other_columns())
+        check_columns(schema, names, self.getNumericCols(), self.getCategoricalCols())
+        return table_features(schema, names)
 
     def _other_columns(self) -> list[str]:
         """Return the columns that other Params name, and those to leave out."""
@@ -164,8 +186,8 @@ class TableLearner(TableParams, NetworkLearner[M]):
         """Fit the encoder of raw columns on the rows to train on, and choose the network for its rows."""
         if choice.features.kind != "table" or choice.features.encoder is not None:
             return choice, sources
-        settings = dict(self.chosen_recipe().encoding)
-        if not takes_ids(self):
+        settings = self.encoding()
+        if not (takes_ids(self) or self.isSet("oneHotLevels")):
             settings["oneHotLevels"] = MOST_FLAGS
         frame = sources[0].frame
         features, encoded = encode_sources(sources, self.usable_labels(frame.schema), settings)
@@ -177,7 +199,8 @@ class TableLearner(TableParams, NetworkLearner[M]):
     def _choices(self) -> dict[str, Any]:
         """Return the recipe, and the Params that are as it says, but for those that are as everywhere."""
         values = self.recipe_defaults().items()
-        own = {name: value for name, value in values if not self.isSet(name) and value != PLAIN.get(name)}
+        plain = {**PLAIN, **PLAIN_ENCODING}
+        own = {name: value for name, value in values if not self.isSet(name) and value != plain.get(name)}
         return {"recipe": self.getRecipe(), **own}
 
     def fitPetastorm(self, url: str) -> M:

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
-from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.folds import Folds, role_columns
+from sparkwater.stacking.level_one.checks import check_rows
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
-from sparkwater.stacking.level_one.fits import FitRecord, Scored, check_rows, retry, run_side_by_side
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
+from sparkwater.stacking.level_one.fits import retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, hide_columns, last_stage
 from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, Prepared, prepare
-from sparkwater.stacking.level_one.values import VALUES, add_values
+from sparkwater.stacking.level_one.records import FitRecord, Scored
+from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
 from sparkwater.stacking.row_keys import ROW, hash_columns, plain_column
 
 if TYPE_CHECKING:
@@ -52,9 +57,12 @@ def blend(
     unfitted = [learner.name for learner in learners if not learner.fitted]
     if unfitted and training is None:
         raise ConfigurationError(f"learner {unfitted[0]!r} isn't fitted: blending needs a training DataFrame for it")
+    roles = role_columns(folds, holdout.columns, idCol, weightCol)
+    learners = [hide_columns(learner, roles) for learner in learners]
     if training is not None:
         _check_apart(holdout, training, idCol)
-    prepared = prepare(holdout, folds, learners[0].kind, labelCol, idCol=idCol, weightCol=weightCol)
+    kind, deviance = learners[0].kind, deviance_of(learners)
+    prepared = prepare(holdout, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, deviance=deviance)
     values: list[DataFrame] = []
     try:
         _check_classes(learners, prepared.task)
@@ -116,12 +124,13 @@ def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> 
         rows = _numbered(training, prepared.task, prepared.labelCol)
         model, attempts = retry(lambda: learner.stage.fit(rows), f"learner {learner.name!r}")
     fitted = time.monotonic()
-    values = add_values(prepared.scorable(), model, learner, prepared.task).select(ROW, FOLD, VALUES).persist()
+    values = add_values(prepared.scorable(), model, learner, prepared.task)
+    values = values.select(ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER)).persist()
     check_rows(values, prepared.rows, f"learner {learner.name!r}")
     record = FitRecord(
         learner.name, _HOLDOUT, prepared.rows.rows, fitted - started, time.monotonic() - fitted, attempts
     )
-    return Scored(record, values, None), BaseModel(learner.name, learner.output, (model,))
+    return Scored((record,), values, (), values), BaseModel(learner.name, learner.output, (model,))
 
 
 def _numbered(frame: DataFrame, task: LevelOneTask, labelCol: str) -> DataFrame:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +13,13 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.stacking.combiners.blocks import Layout, open_blocks
-from sparkwater.stacking.combiners.choice import BEST, Choice, Method, choose
+from sparkwater.stacking.calibration.choice import NONE
+from sparkwater.stacking.combiners.blocks import Blocks, Layout, open_blocks
+from sparkwater.stacking.combiners.choice import BEST, Method, choose
 from sparkwater.stacking.combiners.solvers import fit_linear
 from sparkwater.stacking.combiners.stages import BestLearner, Combiner, GreedySelection, LogPool, Pool
+from sparkwater.stacking.examine import examine, tries
+from sparkwater.stacking.level_one.halves import HALF, halve
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
 from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, LearnerMetrics, Losses, labelled
 from sparkwater.stacking.level_one.prepare import FOLD
@@ -24,14 +30,15 @@ from sparkwater.stacking.meta_learner import (
     NonNegativeRegression,
     check_meta_learner,
 )
-from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.stack import MetaFit, fit_meta_learner
-from sparkwater.stacking.summary import ENSEMBLE, Tried
+from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
     from sparkwater.stacking.cross_fitting import LevelOneFrame
+
+logger = logging.getLogger(__name__)
 
 AUTO, GLM = "auto", "glm"
 
@@ -84,7 +91,9 @@ def _check_name(name: str, kind: str) -> None:
         )
 
 
-def fit_given(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int) -> MetaFit:
+def fit_given(
+    level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int, calibration: str = NONE
+) -> MetaFit:
     """Train a meta-learner on all rows, and measure it by cross-validation.
 
     Parameters
@@ -97,15 +106,17 @@ def fit_given(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parall
         The meta-learner.
     parallelism : int
         Fits at a time, where it isn't a combiner.
+    calibration : {"none", "temperature", "isotonic", "auto"}
+        Calibration of its probabilities.
     """
     given = AUTO if given is None else given
     if given == AUTO and (reads.passthrough or reads.transform != "none"):
         given = GLM
     if given == GLM:
-        return fit_meta_learner(level_one, reads, None, parallelism)
+        return fit_meta_learner(level_one, reads, None, parallelism, calibration)
     if isinstance(given, (str, Combiner)):
-        return fit_combined(level_one, reads, given)
-    return fit_meta_learner(level_one, reads, given, parallelism)
+        return fit_combined(level_one, reads, given, calibration)
+    return fit_meta_learner(level_one, reads, given, parallelism, calibration)
 
 
 def combiners_of(given: Any, task_kind: str, width: int) -> dict[str, Combiner]:
@@ -113,14 +124,17 @@ def combiners_of(given: Any, task_kind: str, width: int) -> dict[str, Combiner]:
     values: dict[str, Any] = {"width": width, "task": task_kind}
     if isinstance(given, Combiner):
         own = {one: name for name, one in _COMBINERS.items()}
-        return {own[type(given)]: given.copy({given.getParam(name): value for name, value in values.items()})}
+        name = next((own[one] for one in type(given).__mro__ if one in own), type(given).__name__)
+        return {name: given.copy({given.getParam(key): value for key, value in values.items()})}
     names = [
         name for name in _COMBINERS if given in (name, AUTO) and (task_kind == CLASSIFICATION or name != "logPool")
     ]
     return {name: _COMBINERS[name](**values) for name in names}
 
 
-def fit_combined(level_one: LevelOneFrame, reads: LevelOneInput, given: str | Combiner) -> MetaFit:
+def fit_combined(
+    level_one: LevelOneFrame, reads: LevelOneInput, given: str | Combiner, calibration: str = NONE
+) -> MetaFit:
     """Cross-validate the combiners that a name stands for, and return the chosen one.
 
     Parameters
@@ -131,9 +145,19 @@ def fit_combined(level_one: LevelOneFrame, reads: LevelOneInput, given: str | Co
         The input columns, without passthrough columns and transform.
     given : str or Combiner
         The meta-learner.
+    calibration : {"none", "temperature", "isotonic", "auto"}
+        Calibration of its probabilities.
     """
     combiners = combiners_of(given, reads.task.kind, reads.task.width)
-    choice = _cross_validate(level_one, combiners, given == AUTO)
+    methods: dict[str, Method] = {name: combiner.fit_of for name, combiner in combiners.items()}
+    if given == AUTO and reads.task.kind == REGRESSION:
+        methods[GLM] = fit_linear
+    with _open(level_one, len(methods) > 1 or calibration == AUTO) as (blocks, layout, number):
+        if number < 3 and len(methods) > 1:
+            logger.warning("two folds that can't be halved leave nothing to choose by: the best learner is taken")
+            methods = {BEST: methods[BEST]}
+        choice = choose(blocks, layout, methods, number)
+        examined = examine(blocks, layout, layout.learners, choice.column, calibration, number)
     folds = [str(fold.value) for fold in level_one.prepared.folds]
 
     def by_fold(losses: Sequence[Losses]) -> dict[str, Losses]:
@@ -142,44 +166,48 @@ def fit_combined(level_one: LevelOneFrame, reads: LevelOneInput, given: str | Co
         return {fold: reduce(lambda one, other: one + other, part) for fold, part in zip(folds, parts, strict=True)}
 
     found = {name: by_fold(losses) for name, losses in zip(reads.learners, choice.learners, strict=True)}
-    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.whole)})
+    metrics = LearnerMetrics(reads.task.kind, {**found, ENSEMBLE: by_fold(choice.estimate)}, reads.task.deviance)
     if choice.name == GLM:
         weights, (intercept,) = np.array(choice.combination.weights), choice.combination.biases
         model: Any = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(weights, intercept)
     else:
         model = combiners[choice.name].model_of(choice.combination)._set(featuresCol=LEVEL_ONE)
     tried = {**choice.tried, **({AUTO: choice.nested} if len(choice.tried) > 1 else {})}
-    estimates = LearnerMetrics(reads.task.kind, {name: by_fold(losses) for name, losses in tried.items()})
     return MetaFit(
         model,
         MetaWeights((choice.combination.weights,), choice.combination.weights),
         metrics,
         dict(zip(reads.learners, choice.difference, strict=True)),
         choice.name,
-        tuple(Tried(name, estimates.value(name), *estimates.interval(name)) for name in tried),
+        tries(tried, reads.task.kind, reads.task.deviance),
+        examined,
     )
 
 
-def _cross_validate(level_one: LevelOneFrame, combiners: Mapping[str, Combiner], auto: bool) -> Choice:
-    """Cross-validate combiners on the folds of level one, and choose one of them."""
+@contextmanager
+def _open(level_one: LevelOneFrame, several: bool) -> Iterator[tuple[Blocks, Layout, int]]:
+    """Open the blocks of level one, with their layout and the number of folds.
+
+    Of two folds, one alone leaves nothing to choose by: where there are several to choose among, each is halved.
+    """
     prepared, task = level_one.prepared, level_one.task
-    layout = Layout(len(level_one.names), task.width, task.kind == CLASSIFICATION)
-    methods: dict[str, Method] = {name: combiner.fit_of for name, combiner in combiners.items()}
-    if auto and task.kind == REGRESSION:
-        methods[GLM] = fit_linear
     folds = [fold.value for fold in prepared.folds]
-    # Of two folds, one alone leaves nothing to choose by: each is halved.
-    halves = 2 if len(folds) == 2 and len(methods) > 1 else 1
-    rows = labelled(prepared, level_one.values).select(
+    number = _number(folds)
+    halved = halve(prepared) if several and len(folds) == 2 else None
+    if halved is not None:
+        prepared, number = replace(prepared, frame=halved), 2 * number + F.col(HALF)
+    rows = labelled(prepared, level_one.values, *([] if halved is None else [HALF])).select(
         F.concat(*(F.col(f"`{name}`") for name in level_one.names)).alias("values"),
         F.col(LABEL).alias("label"),
         F.col(WEIGHT).alias("weight"),
-        (_number(folds) * halves + F.pmod(F.col(ROW), F.lit(halves)).cast("int")).alias("fold"),
+        number.alias("fold"),
     )
+    layout = Layout(len(level_one.names), task.width, task.kind == CLASSIFICATION, task.deviance)
     with open_blocks(rows, layout, prepared.rows.rows) as blocks:
-        return choose(blocks, layout, methods, len(folds) * halves)
+        yield blocks, layout, len(folds) if halved is None else 2 * len(folds)
 
 
 def _number(folds: Sequence[Any]) -> Column:
+    """Return the folds' numbers, from 0 up."""
     numbered = [F.when(F.col(FOLD) == value, number) for number, value in enumerate(folds)]
     return F.coalesce(*numbered)

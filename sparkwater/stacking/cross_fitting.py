@@ -6,25 +6,27 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import partial, reduce
+from typing import Any
 
 from pyspark.ml import Estimator
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.checkpoints import FitStore
+from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
-from sparkwater.stacking.level_one.fits import FitRecord, FoldModel, Scored, fit_fold, run_side_by_side
-from sparkwater.stacking.level_one.learners import Learner, find_learners, set_apart
+from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
+from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
-from sparkwater.stacking.level_one.values import VALUES, shown
+from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
+from sparkwater.stacking.level_one.scoring import FoldFit, score_together
+from sparkwater.stacking.level_one.values import LEARNER, VALUES, shown
 from sparkwater.stacking.row_keys import ROW, Fingerprint
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +94,8 @@ class LevelOneFrame:
 
     def keyed(self) -> DataFrame:
         """Return the rows with their keys and the learners' arrays of values."""
-        return self.prepared.frame.join(self.values, ROW)
+        columns = [F.col(f"`{name}`") for name in self.prepared.frame.columns if name != ROW]
+        return self.prepared.join(columns, self.values)
 
     def select(self, names: Sequence[str]) -> LevelOneFrame:
         """Return the frame with some of its learners only.
@@ -216,13 +219,17 @@ def cross_fit(
         If folds or labels can't be used, or a learner doesn't give each row a prediction.
     """
     check_parallelism(parallelism)
-    found = _find_unfitted(learners, frame, labelCol)
+    roles = role_columns(folds, frame.columns, idCol, weightCol)
+    found = [hide_columns(learner, roles) for learner in _find_unfitted(learners, frame, labelCol)]
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
     store = checkpoint.keep_rows if checkpoint else None
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(frame, folds, found[0].kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        prepared = prepare(
+            frame, folds, found[0].kind, labelCol,
+            idCol=idCol, weightCol=weightCol, deviance=deviance_of(found), store=store,
+        )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
         level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
@@ -254,35 +261,57 @@ def _fit_folds(
     plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
 
-    def fit(learner: Learner, number: int) -> Scored:
+    def fit(learner: Learner, number: int) -> list[Scored | FoldFit]:
+        fold = prepared.folds[number]
+        if prepared.small and not checkpoint and learner.num_workers is None:
+            return [fit_without(prepared, learner, fold)]
         folder = checkpoint.fit_folder(learner, number) if checkpoint else None
-        scored = fit_fold(prepared, learner, prepared.folds[number], keep_models, folder)
-        undo.callback(scored.values.unpersist)
-        return scored
+        scored = fit_fold(prepared, learner, fold, keep_models, folder)
+        undo.callback(scored.unpersist)
+        return [scored]
 
-    work = [partial(fit, learner, number) for learner in plan.learners for number in range(plan.fitsEach)]
-    return collect_level_one(prepared, learners, run_side_by_side(work, plan.parallelism))
+    def fit_together(some: Sequence[Learner]) -> list[Scored | FoldFit]:
+        what = f"learners {', '.join(one.name for one in some)}"
+        scored, _ = retry(lambda: fit_in_one_job(prepared, some, keep_models, checkpoint), what)
+        for one in scored:
+            undo.callback(one.unpersist)
+        return [*scored]
+
+    together = [learner for learner in plan.learners if holds_its_rows(learner)]
+    work = [partial(fit_together, together)] if together else []
+    work += [
+        partial(fit, learner, number)
+        for learner in plan.learners
+        if learner not in together
+        for number in range(plan.fitsEach)
+    ]
+    found = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
+    fits = [one for one in found if isinstance(one, FoldFit)]
+    scored = [one for one in found if isinstance(one, Scored)]
+    if fits:
+        last, _ = retry(lambda: score_together(prepared, fits, keep_models), "scoring all folds")
+        undo.callback(last.unpersist)
+        scored.append(last)
+    return collect_level_one(prepared, learners, scored)
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
     """Put the predictions of all fits side by side, and measure them."""
     order = {learner.name: position for position, learner in enumerate(learners)}
-    scored = sorted(scored, key=lambda one: order[one.record.learner])
-    pieces = [one.values.select(ROW, VALUES, F.lit(one.record.learner).alias("learner")) for one in scored]
-    stacked = pieces[0]
-    for piece in pieces[1:]:
-        stacked = stacked.union(piece)
+    stacked = prepared.gather(reduce(DataFrame.unionAll, [one.values.select(ROW, VALUES, LEARNER) for one in scored]))
     # Each row has one array of each learner: every fold was counted when it was scored.
-    columns = [F.max(F.when(F.col("learner") == name, F.col(VALUES))).alias(name) for name in order]
+    columns = [F.max(F.when(F.col(LEARNER) == name, F.col(VALUES))).alias(name) for name in order]
     values = stacked.groupBy(ROW).agg(*columns).persist()
     metrics = measure(prepared, values, list(order))
     for one in scored:
-        one.values.unpersist()
+        one.unpersist()
+    records = [record for one in scored for record in one.records]
+    models = [model for one in scored for model in one.models]
     return LevelOneFrame(
         prepared,
         tuple(learners),
         values,
-        tuple(one.record for one in scored),
-        tuple(one.model for one in scored if one.model is not None),
+        tuple(sorted(records, key=lambda record: order[record.learner])),
+        tuple(sorted(models, key=lambda model: order[model.learner])),
         metrics,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator
@@ -17,17 +18,19 @@ from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
+from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
 from sparkwater.stacking.combined import check_given, fit_given
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
-from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel
+from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel, curves_of
 from sparkwater.stacking.ensemble_params import EnsembleParams
-from sparkwater.stacking.folds import ASSIGNMENTS, Folds
+from sparkwater.stacking.folds import ASSIGNMENTS, Folds, role_columns
 from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import (
     CLASSIFICATION,
     Learner,
     find_learners,
+    hide_columns,
     kind_of,
     last_stage,
     set_apart,
@@ -35,6 +38,7 @@ from sparkwater.stacking.level_one.learners import (
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
 from sparkwater.stacking.refit import refit
+from sparkwater.stacking.repeats import check_repeats, repeat_folds
 from sparkwater.stacking.stack import summarize
 from sparkwater.stacking.summary import ENSEMBLE
 
@@ -90,7 +94,20 @@ class StackedEnsemble(
     passthroughCols: Setting[list[str]] = setting(
         [], "other columns that the meta-learner reads: numbers, vectors or arrays"
     )
+    calibration: Setting[str] = setting(
+        NONE,
+        "what is done to the ensemble's probabilities, learned from those out of fold. temperature: their logarithms "
+        "are divided by one number. isotonic: each class's probability goes through a rising function. auto: the first "
+        "of none, temperature and isotonic that can't be told from the best by cross-validation",
+        accepts=one_of(*CALIBRATIONS),
+    )
     numFolds: Setting[int] = setting(5, "number of folds", accepts=at_least(2))
+    repeats: Setting[int] = setting(
+        1,
+        "assignments of folds, each with another seed: level one is the mean of their out-of-fold predictions. With "
+        "finalModels average all of their models score",
+        accepts=at_least(1),
+    )
     foldAssignment: Setting[str] = setting(
         "random", "how rows are dealt out to folds, as in assign_folds", accepts=one_of(*ASSIGNMENTS)
     )
@@ -151,10 +168,14 @@ class StackedEnsemble(
     def _fit(self, dataset: DataFrame) -> StackedEnsembleModel:
         started = time.monotonic()
         learners = self._refuse(dataset)
-        level_one = cross_fit(
+        level_one = repeat_folds(partial(self._cross_fit, dataset, learners), self._folds(dataset), self.getRepeats())
+        return self._finish(level_one, "cross-validation", None, started)
+
+    def _cross_fit(self, dataset: DataFrame, learners: list[Learner], folds: Folds | str) -> LevelOneFrame:
+        return cross_fit(
             {learner.name: learner.stage for learner in learners},
             dataset,
-            self._folds(dataset),
+            folds,
             labelCol=self.getLabelCol(),
             weightCol=self.getWeightCol(),
             idCol=self.getIdCol(),
@@ -162,7 +183,6 @@ class StackedEnsemble(
             keepModels=self.getFinalModels() == "average",
             checkpointDir=self.getCheckpointDir(),
         )
-        return self._finish(level_one, "cross-validation", None, started)
 
     def fitLevelOne(self, dataset: DataFrame, levelOne: LevelOneFrame) -> StackedEnsembleModel:
         """Fit on a level-one frame that is there already, such as several of `cross_fit` joined.
@@ -183,15 +203,16 @@ class StackedEnsemble(
         """
         started = time.monotonic()
         learners = self._refuse(dataset)
+        roles = role_columns(self._folds(dataset), dataset.columns, self.getIdCol(), self.getWeightCol())
         chosen = levelOne.select([learner.name for learner in learners])
         for learner, measured in zip(learners, chosen.learners, strict=True):
-            if set_apart(learner).digest != measured.digest:
+            if hide_columns(set_apart(learner), roles).digest != measured.digest:
                 raise ConfigurationError(
                     f"learner {learner.name!r} has other Params than the one that gave the level-one predictions"
                 )
         given = prepare(
             dataset, self._folds(dataset), levelOne.task.kind, self.getLabelCol(),
-            idCol=self.getIdCol(), weightCol=self.getWeightCol(),
+            idCol=self.getIdCol(), weightCol=self.getWeightCol(), deviance=levelOne.task.deviance,
         )  # fmt: skip
         try:
             chosen.check_same(given)
@@ -257,11 +278,16 @@ class StackedEnsemble(
         check_given(self.getMetaLearner(), kind, reads_more)
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
+        if self.getCalibration() != NONE and kind != CLASSIFICATION:
+            raise ConfigurationError(
+                f"calibration={self.getCalibration()!r} is for probabilities; regression has none: leave it at 'none'"
+            )
         for name in self.getPassthroughCols():
             passthrough_values(dataset.schema, name)
         folds = self._folds(dataset)
         if isinstance(folds, Folds):
             folds.check()
+        check_repeats(self.getRepeats(), folds)
         return learners
 
     def _weighted(self, learner: Learner) -> Learner:
@@ -283,12 +309,12 @@ class StackedEnsemble(
             reads = LevelOneInput(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
-            meta = fit_given(level_one, reads, self.getMetaLearner(), slots)
+            meta = fit_given(level_one, reads, self.getMetaLearner(), slots, self.getCalibration())
             if bases is None:
                 bases = refit(level_one, self.getFinalModels(), self.getParallelism())
-            summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started)
+            summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started, curves_of(bases))
             model = StackedEnsembleModel()
-            model.fitted = FittedEnsemble(bases, meta.model, reads, summary)
+            model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)
             model.levelOne = level_one if self.getKeepLevelOne() else None
             logger.info("%s", summary)
             return self._copyValues(model._resetUid(self.uid))

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Model
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.columns import vector_numbers
 from sparkwater.conversions.stages.exported import Exported
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import CheckpointError, SchemaError, SparkwaterError
+from sparkwater.stacking.calibration.columns import calibrated
+from sparkwater.stacking.calibration.isotonic import calibration_from
+from sparkwater.stacking.combiners.losses import Combination
+from sparkwater.stacking.combiners.model import bound
 from sparkwater.stacking.ensemble_params import EnsembleParams
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one.deviance import Deviance
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
 from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
+from sparkwater.stacking.scores import Curve
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
@@ -61,12 +69,15 @@ class FittedEnsemble:
         The columns that it reads.
     summary : EnsembleSummary
         Summary of the training.
+    calibration : Combination or None
+        Calibration of the probabilities.
     """
 
     bases: tuple[BaseModel, ...]
     meta: Any
     reads: LevelOneInput
     summary: EnsembleSummary
+    calibration: Combination | None = None
 
 
 class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
@@ -135,6 +146,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
             "bases": [{"name": one.name, "output": one.output, "models": len(one.models)} for one in fitted.bases],
             "reads": asdict(fitted.reads),
             "summary": fitted.summary.to_dict(),
+            "calibration": asdict(fitted.calibration) if fitted.calibration is not None else None,
         }
         folder.write_json(_FILE, described)
 
@@ -146,6 +158,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
                 meta=folder.read_stage("meta"),
                 reads=_reads(fields["reads"]),
                 summary=EnsembleSummary.from_dict(fields["summary"]),
+                calibration=calibration_from(fields.get("calibration")),
             )
         except SparkwaterError:
             raise
@@ -166,6 +179,8 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         scored = scored.withColumn(LEVEL_ONE, renamed.column(scored.schema))
         meta = self.fitted.meta
         scored = meta.copy({meta.getParam(param): name for param, name in outputs.items()}).transform(scored)
+        if self.fitted.calibration is not None and self.getProbabilityCol():
+            scored = self._calibrated(scored, self.fitted.calibration)
         results = [F.col(f"`{name}`") for name in outputs.values() if name]
         if reads.task.named:
             results.append(self._named_label())
@@ -178,6 +193,15 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         if self.fitted.reads.task.kind == CLASSIFICATION:
             params |= {"probabilityCol": self.getProbabilityCol(), "rawPredictionCol": self.getRawPredictionCol()}
         return {param: name for param, name in params.items() if self.fitted.meta.hasParam(param)}
+
+    def _calibrated(self, scored: DataFrame, calibration: Combination) -> DataFrame:
+        """Replace probabilities by calibrated ones, and predictions by the class of the largest; raw ones stay."""
+        name, array = self.getProbabilityCol(), "__sparkwater_calibrated"
+        values = bound(vector_numbers(F.col(f"`{name}`")), lambda row: calibrated(row, calibration))
+        place = F.array_position(F.col(array), F.array_max(array)) - 1
+        return scored.withColumn(array, values).withColumns(
+            {name: array_to_vector(F.col(array)), self.getPredictionCol(): place.cast("double")}
+        )
 
     def _named_label(self) -> Column:
         names = F.array(*map(F.lit, self.fitted.reads.task.classes))
@@ -202,5 +226,20 @@ def _base(folder: SavedFolder, place: int, base: Mapping[str, Any]) -> BaseModel
 
 
 def _reads(fields: Mapping[str, Any]) -> LevelOneInput:
-    task = LevelOneTask(fields["task"]["kind"], tuple(fields["task"]["classes"]))
+    given = fields["task"]
+    task = LevelOneTask(given["kind"], tuple(given["classes"]), Deviance(**given.get("deviance", {})))
     return LevelOneInput(tuple(fields["learners"]), task, fields["transform"], tuple(fields["passthrough"]))
+
+
+def curves_of(bases: Sequence[BaseModel]) -> tuple[Curve, ...]:
+    """Return the learning curves of the base models that are networks."""
+    found = []
+    for base in bases:
+        last = last_stage(base.models[0])
+        records = getattr(last.summary, "records", ()) if hasattr(last, "fitted") else ()
+        if records:
+            judged = [one.validation for one in records if one.validation]
+            metric = next(iter(judged[0]), "") if judged else ""
+            curve = tuple(one.get(metric) for one in judged) if metric else ()
+            found.append(Curve(base.name, tuple(one.loss for one in records), metric, curve))
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,13 @@ class Folds:
             raise DataError(f"timeCol={name!r} holds no time: there are no rows, or all are null")
         later = [(time > end).cast("int") for end in ends]
         return sum(later[1:], start=later[0]).cast("int")
+
+
+def role_columns(folds: Folds | str, columns: Sequence[str], *others: str | None) -> list[str]:
+    """Return those of the rows' columns that say where a row goes, and others that are named: they aren't features."""
+    spec = folds if isinstance(folds, Folds) else Folds(foldCol=folds)
+    named = (spec.foldCol, spec.idCol, spec.groupCol, spec.timeCol, *others)
+    return [name for name in columns if name in named]
 
 
 def assign_folds(

@@ -272,14 +272,23 @@ def solve_bounded(products: npt.NDArray[np.float64], bounded: int) -> tuple[npt.
     """
     from scipy.optimize import lsq_linear
 
-    values, vectors = np.linalg.eigh(products[:-1, :-1])
+    # Each column counts by its own size: one that diverged would make all others look like rounding. Below a
+    # share of the label's size a column is taken for constant.
+    size = np.sqrt(np.diag(products))
+    scale = np.maximum(size[:-1], 1e-9 * size[-1])
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(products[:-1, :-1] / np.outer(scale, scale))
     solid = values > values.max() * 1e-13
     root = np.sqrt(values[solid])
     low = np.full(len(values), -np.inf)
     low[1 : 1 + bounded] = 0.0
     found = lsq_linear(
-        root[:, None] * vectors[:, solid].T, vectors[:, solid].T @ products[:-1, -1] / root, (low, np.inf), "bvls"
+        root[:, None] * vectors[:, solid].T,
+        vectors[:, solid].T @ (products[:-1, -1] / scale) / root,
+        (low, np.inf),
+        "bvls",
     )
-    weights = found.x[1:].copy()
+    solution = found.x / scale
+    weights = solution[1:].copy()
     weights[:bounded][weights[:bounded] < 1e-12 * np.abs(weights).max(initial=0.0)] = 0.0  # rounding
-    return weights, float(found.x[0])
+    return weights, float(solution[0])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError
+from sparkwater.stacking.calibration.choice import NONE
+from sparkwater.stacking.combiners.blocks import Layout, open_blocks
+from sparkwater.stacking.combiners.choice import BEST
+from sparkwater.stacking.combiners.losses import Combination
+from sparkwater.stacking.examine import Examined, examine
 from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one.metrics import (
@@ -21,11 +26,12 @@ from sparkwater.stacking.level_one.metrics import (
     compare,
     labelled,
 )
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, Tried, interval, rank_learners
+from sparkwater.stacking.scores import Curve, Tried, interval, rank_learners
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -53,6 +59,8 @@ class MetaFit:
         Name of the combiner that was chosen; empty for other meta-learners, whose weights are of columns.
     tried : tuple of Tried
         Estimates of the combiners that were tried.
+    examined : Examined
+        Diagnostics, and the calibration.
     """
 
     model: Any
@@ -61,6 +69,7 @@ class MetaFit:
     difference: dict[str, Losses]
     name: str = ""
     tried: tuple[Tried, ...] = ()
+    examined: Examined = field(default_factory=Examined)
 
     def columns(self, reads: LevelOneInput) -> tuple[dict[str, range], list[str]]:
         """Return the positions of each learner's weights, and the names of these weights."""
@@ -70,7 +79,9 @@ class MetaFit:
         return positions, names
 
 
-def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int) -> MetaFit:
+def fit_meta_learner(
+    level_one: LevelOneFrame, reads: LevelOneInput, given: Any, parallelism: int, calibration: str = NONE
+) -> MetaFit:
     """Train the meta-learner on all rows, and once without each fold to measure it.
 
     Parameters
@@ -83,6 +94,8 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
         The user's meta-learner; None for the default one.
     parallelism : int
         Fits at a time.
+    calibration : {"none", "temperature", "isotonic", "auto"}
+        Calibration of its probabilities.
     """
     prepared = level_one.prepared
     rows = labelled(prepared, level_one.values, *reads.passthrough)
@@ -102,11 +115,29 @@ def fit_meta_learner(level_one: LevelOneFrame, reads: LevelOneInput, given: Any,
             names = list(reads.learners)
             found = collect_losses(scored, prepared.task, [*names, ENSEMBLE])
             difference = compare(scored, prepared.task, ENSEMBLE, names)
+            examined = _examine(scored, level_one, names, calibration)
         finally:
             scored.unpersist()
-        return MetaFit(model, MetaWeights.of(model), LearnerMetrics(prepared.task.kind, found), difference)
+        metrics = LearnerMetrics(prepared.task.kind, found, prepared.task.deviance)
+        return MetaFit(model, MetaWeights.of(model), metrics, difference, examined=examined)
     finally:
         rows.unpersist()
+
+
+def _examine(scored: DataFrame, level_one: LevelOneFrame, names: Sequence[str], calibration: str) -> Examined:
+    """Examine the meta-learner's own predictions, which are those of one more learner."""
+    task, folds = level_one.task, [fold.value for fold in level_one.prepared.folds]
+    number = F.coalesce(*(F.when(F.col(FOLD).eqNullSafe(value), place) for place, value in enumerate(folds)))
+    rows = scored.select(
+        F.concat(*(F.col(f"`{name}`") for name in [*names, ENSEMBLE])).alias("values"),
+        F.col(LABEL).alias("label"),
+        F.col(WEIGHT).alias("weight"),
+        number.alias("fold"),
+    )
+    layout = Layout(len(names) + 1, task.width, task.kind == CLASSIFICATION, task.deviance)
+    own = Combination("pool", (*([0.0] * len(names)), 1.0))
+    with open_blocks(rows, layout, level_one.prepared.rows.rows) as blocks:
+        return examine(blocks, layout, len(names), dict.fromkeys(range(len(folds)), own), calibration, len(folds))
 
 
 def _default(frame: DataFrame, reads: LevelOneInput, rows: int) -> Any:
@@ -143,26 +174,25 @@ def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[A
 
 
 def summarize(
-    level_one: LevelOneFrame, reads: LevelOneInput, meta: MetaFit, strategy: str, seconds: float
+    level_one: LevelOneFrame,
+    reads: LevelOneInput,
+    meta: MetaFit,
+    strategy: str,
+    seconds: float,
+    curves: Sequence[Curve] = (),
 ) -> EnsembleSummary:
     """Return the summary of a fit."""
     positions, columns = meta.columns(reads)
-    weights = meta.weights.share(positions)
     importance = meta.weights.importance
     skipped = tuple(
         name for name, places in positions.items() if importance and not any(importance[place] for place in places)
     )
     best = min(reads.learners, key=meta.metrics.value)
-    others = len(importance) - len(columns)
-    columns += (
-        list(reads.passthrough) if others == len(reads.passthrough) else [f"passthrough/{i}" for i in range(others)]
-    )
-    one = "there is one learner only: the ensemble can only correct it"
     mean, low, high = interval(meta.difference[best])
     return EnsembleSummary(
         strategy=strategy,
         metrics=meta.metrics.names,
-        scores=rank_learners(meta.metrics, weights, level_one.fits),
+        scores=rank_learners(meta.metrics, meta.weights.share(positions), level_one.fits),
         rows=level_one.prepared.rows.rows,
         folds=len(level_one.prepared.folds),
         fingerprint=level_one.fingerprint,
@@ -171,11 +201,41 @@ def summarize(
         differenceLow=low,
         differenceHigh=high,
         coefficients=meta.weights.coefficients,
-        columns=tuple(columns),
+        columns=(*columns, *_other_columns(len(importance) - len(columns), reads)),
         skipped=skipped,
-        notes=(one,) if len(reads.learners) == 1 else (),
+        notes=tuple(_notes(meta, best, reads)),
         fits=level_one.fits,
         totalSeconds=seconds,
         metaLearner=meta.name,
         tried=meta.tried,
+        learners=reads.learners,
+        classes=_class_names(reads.task),
+        calibration=meta.examined.name,
+        calibrationsTried=meta.examined.tried,
+        diagnostics=meta.examined.diagnostics,
+        curves=tuple(curves),
     )
+
+
+def _other_columns(number: int, reads: LevelOneInput) -> list[str]:
+    """Return the names of the meta-learner's columns that aren't the learners'."""
+    given = list(reads.passthrough)
+    return given if number == len(given) else [f"passthrough/{place}" for place in range(number)]
+
+
+def _notes(meta: MetaFit, best: str, reads: LevelOneInput) -> Iterator[str]:
+    """Yield remarks for the reader."""
+    if len(reads.learners) == 1:
+        yield "there is one learner only: the ensemble can only correct it"
+    if meta.name == BEST and meta.metrics.value(ENSEMBLE) != meta.metrics.value(best):
+        yield (
+            "the ensemble's line accounts for the choice of its learner: each fold is scored by the learner that the "
+            f"others find best. The line of {best!r} doesn't, so it is hopeful"
+        )
+
+
+def _class_names(task: LevelOneTask) -> tuple[str, ...]:
+    """Return the names of the classes; none for regression."""
+    if task.kind != CLASSIFICATION:
+        return ()
+    return tuple(map(str, task.classes if task.named else range(task.size)))

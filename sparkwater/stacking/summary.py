@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from sparkwater.stacking.level_one.fits import FitRecord
-from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
+from sparkwater.stacking.diagnostics import Diagnostics
+from sparkwater.stacking.level_one.records import FitRecord
+from sparkwater.stacking.scores import Curve, Score, Tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -17,62 +18,10 @@ if TYPE_CHECKING:
 #: What the ensemble is called in the leaderboard.
 ENSEMBLE = "ensemble"
 
-_TWO_SIDED = 1.959964
-
 _LEADERBOARD = (
     "learner string, metric string, value double, deviation double, low double, high double, secondMetric string, "
     "secondValue double, weight double, fitSeconds double, msPer1000Rows double"
 )
-
-
-@dataclass(frozen=True)
-class Score:
-    """One line of the leaderboard.
-
-    Attributes
-    ----------
-    learner : str
-        Its name; ``ensemble`` for the whole.
-    value, deviation : float
-        The first metric over all rows, out of fold, and its standard deviation over the folds.
-    low, high : float
-        The 95 % confidence interval of the value.
-    second : float
-        The second metric.
-    weight : float or None
-        Share of the learner's columns in the sum of the meta-learner's absolute coefficients, or of a
-        tree's importances; None where it has neither, and for the ensemble.
-    fitSeconds, msPer1000Rows : float or None
-        Wall time of all its fits, and of scoring 1,000 held-out rows; None for the ensemble.
-    """
-
-    learner: str
-    value: float
-    deviation: float
-    low: float
-    high: float
-    second: float
-    weight: float | None = None
-    fitSeconds: float | None = None
-    msPer1000Rows: float | None = None
-
-
-@dataclass(frozen=True)
-class Tried:
-    """Estimate of a combiner that was tried as the meta-learner.
-
-    Attributes
-    ----------
-    name : str
-        Its name; ``auto`` for the choice among the others, nested in the folds.
-    value, low, high : float
-        The first metric by cross-validation on level one, and its 95 % confidence interval.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +33,8 @@ class EnsembleSummary:
     strategy : {"cross-validation", "blending"}
         Origin of level one.
     metrics : tuple of (str, str)
-        The two metrics: logLoss and error, or rmse and mae. The lower, the better.
+        The two metrics: logLoss and error, or rmse and mae; where the learners are set to a distribution, its
+        deviance in place of rmse. The lower, the better.
     scores : tuple of Score
         Best first.
     rows, folds : int
@@ -112,6 +62,16 @@ class EnsembleSummary:
         Name of the combiner that was chosen; empty for other meta-learners.
     tried : tuple of Tried
         Estimates of all combiners that were tried; empty for other meta-learners.
+    learners, classes : tuple of str
+        Names of the learners in the order of the meta-learner, and of the classes; no classes for regression.
+    calibration : str
+        The calibration of the probabilities; empty where none was asked for, ``none`` where none helps.
+    calibrationsTried : tuple of Tried
+        Estimates of the calibrations that were tried; ``none`` is the ensemble as it is, which the leaderboard shows.
+    diagnostics : Diagnostics
+        Reliability, confusion of classes, and correlation of the learners' errors, out of fold.
+    curves : tuple of Curve
+        Learning curves of the learners that are networks.
     """
 
     strategy: str
@@ -132,12 +92,18 @@ class EnsembleSummary:
     totalSeconds: float
     metaLearner: str = ""
     tried: tuple[Tried, ...] = ()
+    learners: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    calibration: str = ""
+    calibrationsTried: tuple[Tried, ...] = ()
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    curves: tuple[Curve, ...] = ()
 
     @property
     def verdict(self) -> str:
         """Verdict on the ensemble against its best learner, in words."""
         gap = f"{self.difference:+.5f}, 95 % interval {self.differenceLow:+.5f} to {self.differenceHigh:+.5f}"
-        loss = "logLoss" if self.metrics[0] == "logLoss" else "squared error"
+        loss = "squared error" if self.metrics[0] == "rmse" else self.metrics[0]
         if not (self.differenceLow or self.differenceHigh):
             return f"the ensemble is its best learner {self.best!r} alone"
         if self.differenceHigh < 0:
@@ -174,13 +140,42 @@ class EnsembleSummary:
         text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in table]
         skipped = f"not asked when scoring, having no weight: {', '.join(self.skipped)}" if self.skipped else ""
         said = f"{self.rows:,} rows, {self.folds} folds, {self.strategy}, fingerprint {self.fingerprint}"
-        return "\n".join(line for line in (said, *text, self.verdict, self._tries(), skipped, *self.notes) if line)
+        tried = [self._tries("meta-learner", self.metaLearner, self.tried)]
+        tried.append(self._tries("calibration", self.calibration, self.calibrationsTried))
+        return "\n".join(line for line in (said, *text, self.verdict, *tried, skipped, *self.notes) if line)
 
-    def _tries(self) -> str:
-        if not self.metaLearner:
-            return ""
-        estimates = ", ".join(f"{one.name} {one.value:.5f}" for one in self.tried)
-        return f"meta-learner: {self.metaLearner} ({self.metrics[0]} of those that were tried: {estimates})"
+    def _tries(self, what: str, name: str, tried: Sequence[Tried]) -> str:
+        estimates = ", ".join(f"{one.name} {one.value:.5f}" for one in tried)
+        return f"{what}: {name} ({self.metrics[0]} of those that were tried: {estimates})" if name else ""
+
+    @property
+    def reliability(self) -> DataFrame:
+        """Reliability of the ensemble's probabilities out of fold: one row a bin; see `ReliabilityBin`."""
+        found = self.diagnostics
+        rows = [
+            (calibrated, one.low, one.high, one.rows, one.predicted, one.observed)
+            for calibrated, bins in ((False, found.reliability), (True, found.calibrated))
+            for one in bins
+        ]
+        schema = "calibrated boolean, low double, high double, rows long, predicted double, observed double"
+        return SparkSession.builder.getOrCreate().createDataFrame(rows, schema)
+
+    def report(self, folder: str) -> str:
+        """Write one HTML page with plots, which needs nothing else and no network, and return its path.
+
+        Parameters
+        ----------
+        folder : str
+            A folder on the driver's machine; made if it isn't there. A page that is there is written over.
+        """
+        from sparkwater.stacking.report.page import write_page
+
+        return write_page(self, folder)
+
+    def _repr_html_(self) -> str:
+        from sparkwater.stacking.report.page import notebook_view
+
+        return notebook_view(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""
@@ -197,10 +192,17 @@ class EnsembleSummary:
                 "scores": tuple(Score(**score) for score in fields["scores"]),
                 "fits": tuple(FitRecord(**fit) for fit in fields["fits"]),
                 "tried": tuple(Tried(**one) for one in fields.get("tried", ())),
+                "calibrationsTried": tuple(Tried(**one) for one in fields.get("calibrationsTried", ())),
+                "diagnostics": Diagnostics.from_dict(fields.get("diagnostics") or asdict(Diagnostics())),
+                "curves": tuple(_curve(one) for one in fields.get("curves", ())),
                 "coefficients": tuple(tuple(line) for line in fields["coefficients"]),
             }
         )
         return cls(**plain)
+
+
+def _curve(fields: dict[str, Any]) -> Curve:
+    return Curve(fields["learner"], tuple(fields["loss"]), fields["metric"], tuple(fields["validation"]))
 
 
 def _line(score: Score) -> list[str]:
@@ -214,28 +216,3 @@ def _line(score: Score) -> list[str]:
         f"{score.second:.5f}",
         *("" if value is None else form.format(value) for value, form in zip(rest, formats, strict=True)),
     ]
-
-
-def rank_learners(
-    metrics: LearnerMetrics, weights: dict[str, float | None], fits: Sequence[FitRecord]
-) -> tuple[Score, ...]:
-    """Return the leaderboard's lines, best first."""
-    scores = []
-    for name in metrics.byFold:
-        own = [fit for fit in fits if fit.learner == name]
-        rows = sum(fit.rows for fit in own)
-        low, high = metrics.interval(name)
-        scores.append(
-            Score(
-                name, metrics.value(name), metrics.deviation(name), low, high, metrics.error(name), weights.get(name),
-                sum(fit.fitSeconds for fit in own) if own else None,
-                1e6 * sum(fit.scoreSeconds for fit in own) / rows if rows else None,
-            )
-        )  # fmt: skip
-    return tuple(sorted(scores, key=lambda score: score.value))
-
-
-def interval(difference: Losses) -> tuple[float, float, float]:
-    """Return a mean difference and its 95 % confidence interval."""
-    reach = _TWO_SIDED * difference.standard_error
-    return difference.mean, difference.mean - reach, difference.mean + reach

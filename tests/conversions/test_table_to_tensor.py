@@ -221,6 +221,19 @@ def test_the_most_frequent_levels_stay_of_a_column_with_many(spark: SparkSession
     ]
 
 
+def test_whole_numbers_are_left_out_only_where_no_two_rows_have_the_same(spark: SparkSession) -> None:
+    # Samples hold 1,024 values of the 3,000, and most likely not the one that two rows have.
+    frame = spark.range(3000).select(
+        F.col("id").alias("key"),
+        F.when(F.col("id") == 2999, 0).otherwise(F.col("id")).alias("nearly"),
+        F.when(F.col("id") % 3 > 0, F.col("id")).alias("gaps"),
+    )
+    model = TableToTensor().fit(frame)
+    reasons = {column.name: column.reason for column in model.report.columns}
+    alone = "identifier: no two rows have the same value"
+    assert reasons == {"key": alone, "nearly": None, "gaps": alone}
+
+
 @pytest.mark.slow
 def test_tables_of_2000_columns_are_fitted_and_encoded(spark: SparkSession) -> None:
     columns = [((F.col("id") * 7 + i) % (11 + i % 89)).cast("double").alias(f"n.{i}") for i in range(1500)]

@@ -6,18 +6,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from gpu import ranks
 from gpu.fits import FIXED, train_network, trained
 from torch import nn
+from torch.distributions import Bernoulli, Categorical, Exponential, Poisson, kl_divergence
 
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.seeding import derive_seed
-from sparkwater.gpu.tasks import ClassificationTask, MultiLabelTask, RegressionTask
+from sparkwater.gpu.tasks import (
+    ClassificationTask,
+    MultiLabelTask,
+    OrdinalTask,
+    QuantilesTask,
+    ReconstructionTask,
+    RegressionTask,
+)
 from sparkwater.gpu.training.regularizers.adversarial import PROBE, Adversary
 from sparkwater.gpu.training.step import StepId, Stepper
 
@@ -224,6 +233,58 @@ def test_divergences_are_torchs_and_those_of_two_classes() -> None:
     both = [torch.stack([torch.zeros_like(each), each], dim=-1).view(-1, 2) for each in (outputs, others)]
     of_labels = ClassificationTask((0.0, 1.0)).divergences(*both).view(9, 3).mean(dim=1)
     torch.testing.assert_close(MultiLabelTask((0.0, 1.0, 2.0)).divergences(outputs, others), of_labels)
+
+
+def test_divergences_of_other_tasks_are_those_of_their_predictions() -> None:
+    outputs, others = torch.randn(2, 9, 2, generator=torch.Generator().manual_seed(1)).double()
+    ordinal = OrdinalTask((0.0, 1.0, 2.0), beginning=(0.5, -0.5))
+    p, q = (torch.from_numpy(ordinal.respond(ordinal.adjust(raw).numpy())) for raw in (outputs, others))
+    torch.testing.assert_close(ordinal.divergences(outputs, others), (p * (p / q).log()).sum(dim=1))
+
+    quantiles = QuantilesTask((0.1, 0.9), center=100.0, scale=5.0)
+    levels, other_levels = (quantiles.adjust(raw) for raw in (outputs, others))
+    apart = ((levels - other_levels) / 5).square().mean(dim=1) / 2
+    torch.testing.assert_close(quantiles.divergences(outputs, others), apart)
+
+    # A number, a flag, and a category of 3 ids.
+    outputs, others = torch.randn(2, 9, 5, generator=torch.Generator().manual_seed(2)).double()
+    task = ReconstructionTask(2, (3,), (1,))
+    flags = [Bernoulli(logits=raw[:, 1]) for raw in (outputs, others)]
+    categories = [Categorical(logits=raw[:, 2:]) for raw in (outputs, others)]
+    expected = (outputs[:, 0] - others[:, 0]) ** 2 + kl_divergence(*flags) + kl_divergence(*categories)
+    torch.testing.assert_close(task.divergences(outputs, others), expected / 3)
+
+
+@pytest.mark.parametrize("distribution", ["poisson", "gamma", "tweedie"])
+def test_divergences_of_logarithms_of_means_are_those_of_their_distributions(distribution: str) -> None:
+    outputs, others = torch.randn(2, 9, 1, generator=torch.Generator().manual_seed(1)).double()
+    found = RegressionTask(distribution, center=2.0, power=1.5).divergences(outputs, others)
+    mean, other = outputs[:, 0].exp(), others[:, 0].exp()
+    expected = {
+        "poisson": lambda: kl_divergence(Poisson(mean), Poisson(other)),
+        "gamma": lambda: kl_divergence(Exponential(1 / mean), Exponential(1 / other)),
+        # Half the deviance at power 1.5, twice the square of the difference of the roots, by the root of the mean.
+        "tweedie": lambda: 2 * (mean.sqrt() - other.sqrt()) ** 2 / other.sqrt(),
+    }[distribution]()
+    torch.testing.assert_close(found, expected)
+
+
+def test_predictions_are_compared_with_their_offsets() -> None:
+    # The same offset for all rows is as good as a larger bias.
+    task, losses = ClassificationTask((0.0, 1.0)), []
+    table = pa.Table.from_batches(ranks.picture_batches(range(ROWS)))
+    labels = pa.array([float(row % 2) for row in range(ROWS)])
+    table = table.set_column(table.column_names.index("label"), "label", labels)
+    for offset in (1.5, None):
+        network, rows = linear(2), table
+        if offset is None:
+            network[1].bias.data[1] += 1.5
+        else:
+            rows = table.append_column("offset", pa.array([offset] * ROWS))
+        settings: dict[str, Any] = {"task": task, "epochs": 1, "batch_size": 6, "learning_rate": 0.0}
+        job = ranks.rank_job(0, **settings, virtual_adversarial_radius=2.0)
+        losses.append(train_network(network, rows.to_batches(), PLACE, job).history[0].loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

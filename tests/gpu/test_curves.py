@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from sparkwater.gpu.tasks.class_metrics import MAX_RANKED, ClassSums
+from sparkwater.gpu.tasks.class_metrics import ClassSums
 from sparkwater.gpu.tasks.curves import (
     GAINS,
     GAINS_COLUMNS,
@@ -20,7 +20,7 @@ from sparkwater.gpu.tasks.curves import (
     THRESHOLD_COLUMNS,
     THRESHOLDS,
 )
-from sparkwater.gpu.tasks.score_bins import float_bins, lowest_scores
+from sparkwater.gpu.tasks.score_bins import MOST_RANKED_CLASSES, float_bins, lowest_scores
 
 CPU = torch.device("cpu")
 
@@ -179,9 +179,9 @@ def test_classes_without_rows_have_no_area_and_sure_predictions_are_ranked() -> 
 
 
 def test_of_many_classes_no_areas_are_measured() -> None:
-    few, many = (ClassSums(classes, 5, CPU) for classes in (MAX_RANKED, MAX_RANKED + 1))
+    few, many = (ClassSums(classes, 5, CPU) for classes in (MOST_RANKED_CLASSES, MOST_RANKED_CLASSES + 1))
     for sums in (few, many):
-        sums.add(torch.eye(MAX_RANKED + 1)[:3, : sums._classes], torch.tensor([0, 1, 7]), None)
+        sums.add(torch.eye(MOST_RANKED_CLASSES + 1)[:3, : sums._classes], torch.tensor([0, 1, 7]), None)
     assert few.metrics().aucMacro is not None
     assert many.metrics().aucMacro is many.metrics().aucWeighted is None
     assert len(many.values) < 1000

@@ -13,7 +13,8 @@ from torch.nn import functional
 from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.tasks import Metrics, MultiLabelTask
-from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS, MAX_RANKED
+from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS
+from sparkwater.gpu.tasks.score_bins import MOST_RANKED_LABELS
 
 CPU = torch.device("cpu")
 ROWS, LABELS = 300, 4
@@ -90,14 +91,19 @@ def test_labels_that_all_rows_have_or_none_have_no_area() -> None:
 
 
 def test_of_many_labels_no_areas_are_measured() -> None:
-    few, many = (MultiLabelTask(tuple(map(float, range(count)))) for count in (MAX_RANKED, MAX_RANKED + 1))
+    few, many = (
+        MultiLabelTask(tuple(map(float, range(count)))) for count in (MOST_RANKED_LABELS, MOST_RANKED_LABELS + 1)
+    )
     assert few.unfit("auc") is None
-    assert many.unfit("auc") == f"auc is measured for up to {MAX_RANKED} labels; there are {MAX_RANKED + 1}"
+    assert (
+        many.unfit("auc")
+        == f"auc is measured for up to {MOST_RANKED_LABELS} labels; there are {MOST_RANKED_LABELS + 1}"
+    )
     sums = many.sums(CPU)
     sums.add(torch.ones(2, many.outputs), torch.ones(2, many.outputs, dtype=torch.bool), None)
     assert (sums.metrics().auc, sums.metrics().subsetError) == (None, 0.0)
     assert sums.details()[AREAS].isnan().all()
-    assert len(sums.values) < 10 * MAX_RANKED
+    assert len(sums.values) < 10 * MOST_RANKED_LABELS
 
 
 def test_a_label_that_a_row_names_twice_counts_once() -> None:

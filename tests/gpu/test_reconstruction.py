@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from gpu import ranks
+from gpu.fits import train_network
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.communicator import LocalCommunicator
 from sparkwater.gpu.collective.start_messages import SinglePeer
+from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks import build_network, check_network, find_network
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inference import TrainedNetwork
@@ -256,6 +258,13 @@ def test_the_gradient_of_sparsity_is_that_of_the_divergence(
     (0.7 * divergence(network, compute.inputs(features), mean, weights)).backward()
     assert network[1].weight.grad.abs().max() > 1e-3
     torch.testing.assert_close(found, network[1].weight.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_network_is_let_go_of_after_its_training() -> None:
+    network = sparse_network(nn.Sigmoid())
+    job = ranks.rank_job(0, task=PIXELS, epochs=1, batch_size=4, sparsity_beta=1.0, average_activation=0.1)
+    train_network(network, ranks.picture_batches(range(8)), Place(0, (8,)), job)
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 def test_sparse_units_come_near_the_mean_that_is_asked_for() -> None:

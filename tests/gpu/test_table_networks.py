@@ -115,10 +115,6 @@ def test_members_of_tabm_learn_each_for_itself_and_are_averaged_in_scores() -> N
     with torch.no_grad():
         assert not torch.allclose(outputs[:, 0], outputs[:, 1])
         torch.testing.assert_close(network.eval()(rows), outputs.mean(dim=1))
-        network.get_submodule("fc3").average = "probabilities"
-        torch.testing.assert_close(network(rows).exp(), outputs.softmax(dim=2).mean(dim=1))
-    with pytest.raises(ConfigurationError, match="average='median' is unknown; accepted: outputs, probabilities"):
-        check_network(find_network("tabm", {"average": "median"}), (6,), 3)
 
 
 def test_a_layer_of_members_is_a_linear_layer_each() -> None:

@@ -61,6 +61,17 @@ def test_training_prints_the_confusion_matrix_and_says_what_happened(trained):
     assert (model / "stages").is_dir()
 
 
+def test_a_stream_of_pictures_is_scored(tree, trained, tmp_path):
+    _, model = trained
+    arguments = ["--model", str(model), "--input", str(tree / "testing"), "--output", str(tmp_path / "scores")]
+    done = submit("score_stream.py", *arguments, "--checkpoint", str(tmp_path / "marks"))
+    assert done.returncode == 0, done.stdout
+    assert last_line(done.stdout).startswith("score_stream: scored 40 new rows")
+    written = pq.read_table(tmp_path / "scores")
+    assert written.num_rows == 40
+    assert set(written.column_names) >= {"path", "prediction", "predictedLabel", "probability"}
+
+
 def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
     _, model = trained
     broken = tree / "testing" / "broken.png"

@@ -346,6 +346,14 @@ def test_a_row_whose_columns_do_not_belong_together_is_an_anomaly(of_table, tabl
         of_table.transform(table.drop("y"))
 
 
+def test_an_autoencoder_of_pictures_is_refused_for_columns_before_any_job(model, table) -> None:
+    learner = DeepLearningClassifier(inputCols=COLUMNS, pretrainedAutoencoder=model)
+    with pytest.raises(
+        ConfigurationError, match="the model of pretrainedAutoencoder was trained on a features column, and"
+    ):
+        learner.fit(table.withColumn("label", F.raise_error(F.lit("a job ran")).cast("int")))
+
+
 def test_a_learner_of_the_same_columns_begins_with_the_autoencoder(of_table, table) -> None:
     learner = DeepLearningClassifier(
         network="autoencoder", networkArguments={"hidden": [16, 4, 16]}, pretrainedAutoencoder=of_table, epochs=0

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.errors import CheckpointError, DataError
 from sparkwater.ml import (
+    AutoEncoder,
     DeepLearningClassifier,
     DeepLearningClassifierModel,
     DeepLearningRegressor,
@@ -106,6 +107,19 @@ def test_the_encoder_sees_the_rows_to_train_on_only(frame) -> None:
     assert marked.fitted.encoder.encoder == apart.fitted.encoder.encoder == alone.fitted.encoder.encoder
     assert marked.weights == apart.weights
     assert marked.summary.numValidationRows == apart.summary.numValidationRows == 40
+
+
+def test_the_treatment_of_columns_is_what_is_set(frame) -> None:
+    settings = {"categoricalCols": ["count"], "scaling": "quantile", "oneHotLevels": 3, "missingIndicator": False}
+    learned = regressor(**settings, epochs=0).fit(frame)
+    unlabelled = AutoEncoder(inputCols=INPUTS, hidden=[2], **settings, epochs=0).fit(frame)
+    for model in (learned, unlabelled):
+        size, count, colour, *_ = model.fitted.encoder.encoder.columns
+        assert (size.scaling.kind, size.indicator) == ("quantile", False)
+        assert count.kind == "category"
+        assert count.ids > 0  # more than 3 levels
+        assert colour.flags
+    assert len(unlabelled.fitted.trained.task.flags) >= 3
 
 
 def test_partitioning_changes_neither_weights_nor_predictions(classes, numbers, frame, others) -> None:

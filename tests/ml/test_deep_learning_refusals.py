@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from mixed_tables import INPUTS, mixed_frame
 from pyspark.sql import functions as F
 from torch import nn
 
-from sparkwater.errors import ConfigurationError, SchemaError
-from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor
+from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
+from sparkwater.ml import AutoEncoder, DeepFeatures, DeepLearningClassifier, DeepLearningRegressor
+from sparkwater.ml.tables import choice
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,18 @@ def no_jobs(spark, model):
         ({"idCol": "missing"}, SchemaError, "there is no column 'missing'"),
         ({"numWorkers": 9}, ConfigurationError, "numWorkers=9"),
         ({"quantilesCol": "prediction"}, ConfigurationError, "quantilesCol='prediction', as predictionCol is"),
+        ({"freeze": "fc9"}, ConfigurationError, "freeze='fc9'; did you mean fc"),
+        ({"categoricalCols": ["size"]}, SchemaError, "categoricalCols names column 'size', which is double"),
+        ({"numericCols": ["price"]}, ConfigurationError, "numericCols names 'price', which is no input column"),
+        ({"scaling": "log"}, ConfigurationError, "scaling='log'; accepted: standard, robust, quantile"),
+        ({"timeZone": "Mars"}, ConfigurationError, "timeZone='Mars'; accepted: names of time zones"),
+        ({"maxLevels": 5, "featuresCol": "v"}, ConfigurationError, "maxLevels=5 is set beside featuresCol='v', whose"),
+        ({"weights": "/no/such/file"}, CheckpointError, "/no/such/file"),
+        (
+            {"distribution": "quantile", "quantiles": [0.1, 0.9], "offsetCol": "size"},
+            ConfigurationError,
+            "offsetCol='size': quantiles takes no offsets",
+        ),
     ],
 )
 @pytest.mark.usefixtures("no_jobs")
@@ -74,6 +88,45 @@ def test_what_can_be_known_is_refused_before_any_job(frame, params: dict[str, An
     rows = frame.withColumn("map", F.create_map("colour", "size"))
     with pytest.raises(error, match=message):
         DeepLearningRegressor(**{"labelCol": "price", "startTimeout": 1, **params}).fit(rows)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_weights_of_another_network_are_refused_before_any_job(spark, frame, model, tmp_path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(model.weights)
+    own = DeepLearningRegressor(recipe="mlp", hidden=[4], labelCol="price", weights=str(file))
+    choice.check_beginning(spark, own, partial(choice.table_network, own), 1)  # of other columns, as any are
+    for params, message in (
+        ({"recipe": "mlp", "hidden": [5]}, r"another network; of another shape: .*fc1.bias \[4\] for \[5\]"),
+        ({"recipe": "mlp", "hidden": [4, 4]}, "another network; missing: "),
+        ({"recipe": "realmlp", "freeze": "fc1"}, "another network; missing: "),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            DeepLearningRegressor(labelCol="price", weights=str(file), **params).fit(frame)
+    with pytest.raises(CheckpointError, match="another network; missing: "):
+        AutoEncoder(inputCols=INPUTS, weights=str(file)).fit(frame)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_offsets_of_tasks_without_a_place_for_them_are_refused_before_any_job(frame) -> None:
+    for learner, task in (
+        (DeepLearningClassifier(labelCol="kind", ordinal=["small", "big"], offsetCol="price"), "ordinal"),
+        (AutoEncoder(inputCols=INPUTS, offsetCol="price"), "reconstruction"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"offsetCol='price': {task} takes no offsets; clear offsetCol"):
+            learner.fit(frame)
+    with pytest.raises(ConfigurationError, match="freeze='fc9'"):
+        AutoEncoder(inputCols=INPUTS, freeze="fc9").fit(frame)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_a_fitted_model_reads_its_own_columns_only(frame, model) -> None:
+    other = model.copy().setInputCols(["size"])
+    for stage in (other, other.deepFeatures("fc1")):
+        with pytest.raises(ConfigurationError, match=r"\['size'\] are set; this model reads those that it learned"):
+            stage.transform(frame)
+    with pytest.raises(ConfigurationError, match=r"a trained ImageClassifierModel, .*DeepLearningRegressorModel or A"):
+        DeepFeatures().setModel(DeepLearningRegressor())
 
 
 def test_a_warm_start_keeps_the_recipe_of_its_network(frame, model) -> None:
@@ -112,6 +165,7 @@ def test_scoring_refuses_other_columns(frame, model, change, message: str) -> No
     [
         ({"inputCols": ["size"]}, r"inputCols=\['size'\], but the model of warmStart was trained on the columns"),
         ({"featuresCol": "size"}, "featuresCol='size', but the model of warmStart was trained on the columns"),
+        ({"scaling": "robust"}, "scaling='robust' is set beside the model of warmStart, whose encoder is kept"),
         ({"recipe": "h2o"}, "network='h2o', but the model of warmStart has 'table_mlp'"),
         ({"recipe": "mlp", "hidden": [5]}, r"networkArguments=.*\[5\].*but the model of warmStart has .*\[4\]"),
     ],

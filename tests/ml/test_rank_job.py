@@ -9,6 +9,7 @@ from conftest import start_session
 from digits import tensor_frame
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.gpu.job import RankJob
 from sparkwater.ml import AutoEncoder, ImageClassifier, ImageRegressor
 
@@ -123,6 +124,9 @@ SET_BY_AUTOENCODERS: dict[str, tuple[Any, dict[str, Any]]] = {
 #: Columns that only an autoencoder reads and adds, and a penalty: a test of their own shows their way.
 RECONSTRUCTED = {"errorsCol", "inputCols", "reconstructionCol", "reconstructionErrorCol", "sparsityBeta"}
 
+#: Treatment of raw columns, which come to the ranks encoded: tests of their own show their way.
+ENCODED = {*EncodingParams.encoding_names()}
+
 #: By estimator: what to set.
 ESTIMATORS: dict[type[Any], dict[str, tuple[Any, dict[str, Any]]]] = {
     ImageClassifier: SET,
@@ -156,7 +160,7 @@ def test_each_param_is_in_one_of_the_lists() -> None:
     others = sorted(param.name for param in ImageRegressor().params)
     assert sorted([*DRIVERS - OF_CLASSES, *ELSEWHERE, *ESTIMATORS[ImageRegressor]]) == others
     unlabelled = sorted(param.name for param in AutoEncoder().params)
-    drivers = (DRIVERS - OF_CLASSES - OF_NUMBERS - {"labelCol"}) | RECONSTRUCTED
+    drivers = (DRIVERS - OF_CLASSES - OF_NUMBERS - {"labelCol"}) | RECONSTRUCTED | ENCODED
     assert sorted([*drivers, *ELSEWHERE, *ESTIMATORS[AutoEncoder]]) == unlabelled
 
 

@@ -13,9 +13,10 @@ from conftest import ROOT
 
 from sparkwater.conversions import TableToTensor
 from sparkwater.conversions.tables.encoding.encoder import TableLayout
+from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.sources import asked_arguments
-from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
+from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
 from sparkwater.ml.tables.choice import table_network
 from sparkwater.ml.tables.recipes import RECIPES
 
@@ -57,6 +58,19 @@ def test_a_recipe_gives_way_to_what_is_set_and_to_another_recipe() -> None:
     assert "(default: realmlp, current: h2o)" in learner.explainParam("recipe")
 
 
+def test_a_recipe_s_treatment_of_columns_gives_way_to_what_is_set() -> None:
+    learner = DeepLearningRegressor(recipe="h2o", imputation="median")
+    own = {"scaling": "standard", "imputation": "median", "missingIndicator": False, "oneHotLevels": 0}
+    assert {name: learner.encoding()[name] for name in own} == own
+    other = learner.copy({learner.recipe: "realmlp"}).setTimeZone("Europe/Berlin")
+    assert {name: other.encoding()[name] for name in own} == {
+        "scaling": "robust", "imputation": "median", "missingIndicator": True, "oneHotLevels": 0,
+    }  # fmt: skip
+    assert other.set_encoding() == {"imputation": "median", "timeZone": "Europe/Berlin"}
+    assert learner.encoding().keys() == {*EncodingParams._settings} <= {*TableToTensor._settings}
+    assert AutoEncoder().encoding()["oneHotLevels"] == 0
+
+
 def test_h2o_s_settings_become_arguments_of_its_network() -> None:
     learner = DeepLearningRegressor(recipe="h2o", activation="maxout_with_dropout", inputDropoutRatio=0.1)
     assert table_network(learner, None).arguments == {
@@ -76,13 +90,15 @@ def test_a_table_has_no_params_of_pictures() -> None:
     assert pictures - tables == {"augmentation", "featuresCols", "imageShape", "inputMean", "inputStd"}
     assert tables - pictures == {
         "recipe", "inputCols", "ignoredCols", "hidden", "activation", "inputDropoutRatio", "hiddenDropoutRatios",
+        *EncodingParams.encoding_names(),
     }  # fmt: skip
 
 
 def test_the_documentation_has_the_values_of_each_recipe() -> None:
     text = (ROOT / "docs" / "deep_learning.md").read_text()
     rows = {name: cells.split(" | ") for name, cells in re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)}
-    of_kind = [[recipe.of(kind).params for kind in ("classification", "regression")] for recipe in RECIPES.values()]
+    both = [[recipe.of(kind) for kind in ("classification", "regression")] for recipe in RECIPES.values()]
+    of_kind = [[{**one.params, **one.encoding} for one in kinds] for kinds in both]
     for name in {name for kinds in of_kind for params in kinds for name in params}:
         shown = [[_shown(params[name]) for params in kinds] for kinds in of_kind]
         cells = [one if one == other else f"{one}; numbers: {other}" for one, other in shown]

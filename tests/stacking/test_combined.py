@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,13 @@ def test_the_model_combines_what_its_base_models_say_and_is_saved(
     assert loaded.transform(wine).select(columns).collect() == fitted.transform(wine).select(columns).collect()
 
 
-@pytest.mark.parametrize("given", ["logPool", "selection", LogPool(bias=True), GreedySelection(metric="error")])
+class OwnPool(Pool):
+    """A user's combiner."""
+
+
+@pytest.mark.parametrize(
+    "given", ["logPool", "selection", OwnPool(), LogPool(bias=True), GreedySelection(metric="error")]
+)
 def test_a_named_combiner_is_taken_and_measured_by_itself(fitted: StackedEnsembleModel, given) -> None:
     reads = LevelOneInput(("bayes", "tree"), fitted.levelOne.task)
     found = fit_given(fitted.levelOne, reads, given, 1)
@@ -179,6 +186,8 @@ def test_names_are_saved_with_an_ensemble(tmp_path: Path) -> None:
         ({"metaLearner": "mean"}, "metaLearner='mean' for regression; accepted: auto, best, selection, pool, glm, or"),
         ({"metaLearner": "logPool"}, "metaLearner='logPool' for regression; accepted: auto, best, selection, pool"),
         ({"metaLearner": LogPool()}, "pools probabilities; regression has none"),
+        ({"calibration": "isotonic"}, "calibration='isotonic' is for probabilities; regression has none"),
+        ({"calibration": "platt"}, "calibration='platt'; accepted: none, temperature, isotonic, auto"),
         ({"metaLearner": "pool", "passthroughCols": ["x"]}, "metaLearner='pool' reads the learners' predictions alone"),
     ],
 )
@@ -187,3 +196,38 @@ def test_meta_learners_that_do_not_fit_are_refused_before_any_job(spark, setting
     ensemble = StackedEnsemble(learners={"mean": MeanRegressor()}, **settings)
     with pytest.raises(ConfigurationError, match=message):
         ensemble.fit(frame)
+
+
+@pytest.mark.parametrize("how", ["temperature", "isotonic"])
+def test_a_calibrated_model_is_what_numpy_makes_of_the_plain_one(
+    wine: DataFrame, fitted: StackedEnsembleModel, tmp_path: Path, how: str
+) -> None:
+    reads = LevelOneInput(("bayes", "tree"), fitted.levelOne.task)
+    found = fit_given(fitted.levelOne, reads, fitted.summary.metaLearner, 1, how).examined
+    assert found.name == how
+    assert [one.name for one in found.tried] == ["none", how]
+    model = fitted.copy()
+    model.fitted = replace(fitted.fitted, calibration=found.calibration)
+    plain = np.stack([row.probability.toArray() for row in fitted.transform(wine).collect()])
+    block = Block(plain[:, None], np.zeros(len(plain)), np.ones(len(plain)), np.zeros(len(plain), np.int64), True)
+    expected = found.calibration.apply(block)
+    model.save(str(tmp_path / "model"))
+    loaded = StackedEnsembleModel.load(str(tmp_path / "model"))
+    assert loaded.fitted.calibration == found.calibration
+    rows = loaded.transform(wine).collect()
+    np.testing.assert_allclose(np.stack([row.probability.toArray() for row in rows]), expected, rtol=1e-9, atol=1e-12)
+    assert [row.prediction for row in rows] == expected.argmax(axis=1).tolist()
+
+
+def test_the_summary_has_diagnostics_of_all_rows_whatever_combines_them(fitted: StackedEnsembleModel) -> None:
+    reads = LevelOneInput(("bayes", "tree"), fitted.levelOne.task)
+    found = fit_given(fitted.levelOne, reads, "glm", 1, "auto").examined
+    assert [one.name for one in found.tried] == []  # two folds
+    for one in (fitted.summary.diagnostics, found.diagnostics):
+        assert sum(map(sum, one.confusion)) == sum(each.rows for each in one.reliability) == fitted.summary.rows
+        assert len(one.correlation) == 3
+    wrong = {score.learner: score.second for score in fitted.summary.scores}["ensemble"]
+    hits = sum(line[place] for place, line in enumerate(fitted.summary.diagnostics.confusion))
+    assert 1 - hits / fitted.summary.rows == pytest.approx(wrong)
+    assert fitted.summary.reliability.count() == len(fitted.summary.diagnostics.reliability)
+    assert fitted.summary.classes == ("0", "1", "2")

@@ -55,18 +55,24 @@ def test_a_fit_has_the_same_bits_on_any_partitions_and_is_saved(frame: DataFrame
     assert loaded.getWidth() == 3
 
 
+@pytest.mark.parametrize("groups", [2, 5])
 def test_passes_in_spark_give_the_bits_of_those_on_the_driver(
-    frame: DataFrame, monkeypatch: pytest.MonkeyPatch
+    frame: DataFrame, monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
     layout, found = Layout(4, 3, True), []
     rows = frame.select(vector_to_array("features").alias("values"), "label", "weight", F.lit(0).alias("fold"))
     # Several blocks, each of which is cut.
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 12 * 25)
+    monkeypatch.setattr(blocks, "GROUPS", groups)
     for some, limit, kind in ((rows, ROWS * 12, LocalBlocks), (rows.repartition(5), ROWS * 12 - 1, SparkBlocks)):
         with open_blocks(some, layout, ROWS, limit) as opened:
             assert isinstance(opened, kind)
             fits = {"pool": fit_pool(layout, ()), "log": fit_log_pool(layout, (), False)}
             found.append(run_together(opened, fits))
+            if isinstance(opened, SparkBlocks):
+                # The driver gets one row a group, however many blocks there are.
+                assert opened.count == 5
+                assert opened.sums([lambda block: block.weight.sum(keepdims=True)]).count() == groups
     assert found[0] == found[1]
 
 

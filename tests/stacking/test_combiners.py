@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,8 +14,9 @@ from scipy.special import log_softmax
 from sparkwater.stacking.combiners import blocks as blocks_module
 from sparkwater.stacking.combiners.blocks import Block, Layout, LocalBlocks, carve
 from sparkwater.stacking.combiners.choice import choose
-from sparkwater.stacking.combiners.losses import log_pool_loss, pool_loss
+from sparkwater.stacking.combiners.losses import Combination, log_pool_loss, mixture_losses, pool_loss
 from sparkwater.stacking.combiners.solvers import (
+    bounded_step,
     fit_best,
     fit_linear,
     fit_log_pool,
@@ -269,3 +271,88 @@ def test_blocks_reach_over_batches_and_large_ones_are_cut(monkeypatch: pytest.Mo
     }  # fmt: skip
     np.testing.assert_array_equal(found[3, 1].outputs[:, 0, 1], [6, 7, 8, 9])
     np.testing.assert_array_equal(found[3, 1].outputs[:, 1, 0], [-5, -6, -7, -8])
+
+
+@pytest.mark.parametrize("size", [1e8, 1e30, np.inf, -np.inf])
+@pytest.mark.parametrize("fit", [fit_pool, fit_linear, partial(fit_selection, metric="rmse", steps=10)])
+def test_a_learner_that_diverged_leaves_the_weights_of_the_others_as_they_are(fit, size: float) -> None:
+    block, rng = numbers(), np.random.default_rng(5)
+    wild = np.clip(size * rng.uniform(0.5, 1, ROWS), -blocks_module.LARGEST, blocks_module.LARGEST)[:, None, None]
+    worse = replace(block, outputs=np.concatenate([block.outputs, wild], axis=1))
+    alone, beside = fitted(fit(NUMBER_LAYOUT, ()), block), fitted(fit(Layout(4, 1, False), ()), worse)
+    # Noise explains a little of anything.
+    np.testing.assert_allclose(beside.weights[:3], alone.weights, atol=0.01)
+    mixed, without = ((one.apply(rows)[:, 0] - block.label) ** 2 for one, rows in ((beside, worse), (alone, block)))
+    assert np.average(mixed, weights=block.weight) == pytest.approx(np.average(without, weights=block.weight), rel=0.01)
+
+
+def test_predictions_without_bound_are_bounded_in_blocks() -> None:
+    layout = Layout(2, 1, False)
+    rows = {"block": pa.array([0], pa.int32()), "values": pa.array([[np.inf, -1e99]]), "label": pa.array([1.0]),
+            "weight": pa.array([1.0]), "fold": pa.array([0], pa.int32())}  # fmt: skip
+    ((_, block),) = carve(pa.table(rows).to_batches(), layout)
+    assert block.outputs.ravel().tolist() == [blocks_module.LARGEST, -blocks_module.LARGEST]
+
+
+@pytest.mark.parametrize("fit", [fit_pool, fit_linear])
+def test_constant_and_duplicated_learners_change_nothing(fit) -> None:
+    block = numbers()
+    constant = np.full((ROWS, 1, 1), 1e12 + 0.1)
+    worse = replace(block, outputs=np.concatenate([block.outputs, block.outputs[:, :1], constant], axis=1))
+    alone, beside = fitted(fit(NUMBER_LAYOUT, ()), block), fitted(fit(Layout(5, 1, False), ()), worse)
+    np.testing.assert_allclose(beside.apply(worse), alone.apply(block), rtol=1e-4)
+    assert beside.weights[4] == 0
+
+
+def test_a_learner_without_error_is_taken_alone() -> None:
+    block = numbers()
+    outputs = np.concatenate([block.outputs, block.label[:, None, None]], axis=1)
+    found = fitted(fit_pool(Layout(4, 1, False), ()), replace(block, outputs=outputs))
+    np.testing.assert_allclose(found.weights, [0, 0, 0, 1], atol=1e-5)
+
+
+def test_a_step_of_a_hessian_that_rounding_made_indefinite_lowers_the_model() -> None:
+    ratio = np.array([1e15, 1e15, 1.0, 0.0])
+    hessian = np.outer(ratio, ratio) - 1e-3 * np.eye(4)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(hessian)
+    gradient, point = np.array([-1e15, 1e15, 1.0, -1.0]), np.full(4, 0.25)
+    step = bounded_step(hessian, gradient, point, 4)
+    assert np.isfinite(step).all()
+    assert (point + step >= 0).all()
+    assert gradient @ step < 0
+
+
+def test_learners_that_are_sure_and_wrong_are_pooled() -> None:
+    rng = np.random.default_rng(6)
+    label = rng.integers(0, 2, ROWS)
+    sure = np.stack([np.where(rng.random(ROWS) < share, label, 1 - label) for share in (0.9, 0.8, 0.7, 0.5)], axis=1)
+    outputs = np.stack([1.0 - sure, sure], axis=2).astype(float)
+    outputs = np.concatenate([outputs, outputs, np.full((ROWS, 1, 2), 0.5)], axis=1)
+    block, layout = Block(outputs, label.astype(float), np.ones(ROWS), np.arange(ROWS) % 5, True), Layout(9, 1, True)
+    for fit in (fit_pool(layout, ()), fit_log_pool(layout, (), False), fit_log_pool(layout, (), True)):
+        found = fitted(fit, block)
+        assert np.isfinite(found.weights).all()
+        assert log_loss(block, np.maximum(found.apply(block), 1e-15)) < np.log(2)
+
+
+def test_the_estimate_of_the_best_learner_alone_accounts_for_its_choice() -> None:
+    rng = np.random.default_rng(1)
+    label = rng.normal(size=60)
+    outputs = (label[:, None] + rng.normal(size=(60, 4)))[:, :, None]
+    block = Block(outputs, label, np.ones(60), np.arange(60) % 3, False)
+    # What is combined is worse here: the candidates are the best learner, and the one that is worst.
+    bad = {**methods(Layout(4, 1, False)), "pool": lambda layout, without: _worst(layout, without)}
+    found = choose(cut(block, 25), Layout(4, 1, False), bad, 3)
+    assert found.name == "best"
+    losses = (outputs[:, :, 0] - label[:, None]) ** 2
+    for fold in range(3):
+        inside = block.fold == fold
+        others = losses[~inside].mean(axis=0).argmin()
+        assert found.estimate[fold].mean == pytest.approx(losses[inside, others].mean())
+    assert mean(found.estimate) > mean(found.whole) == pytest.approx(losses.mean(axis=0).min())
+
+
+def _worst(layout: Layout, without):
+    sums = yield partial(mixture_losses, without=without, points=np.eye(layout.learners), metric="rmse")
+    return Combination("pool", tuple(np.eye(layout.learners)[sums[1:].argmax()].tolist()))

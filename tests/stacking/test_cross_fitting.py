@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import start_session
+from mixed_tables import INPUTS, mixed_frame
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import (
     DecisionTreeClassifier,
@@ -21,11 +22,16 @@ from pyspark.ml.feature import SQLTransformer, VectorAssembler, VectorSlicer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructType
 from sklearn.metrics import log_loss, roc_auc_score
 from tables import MeanModel, MeanRegressor, table
 
+from sparkwater.conversions import TableToTensor
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking import Folds, LevelOneFrame, assign_folds, cross_fit
+from sparkwater.ml import DeepLearningClassifier
+from sparkwater.stacking import Folds, LevelOneFrame, StackedEnsemble, assign_folds, cross_fit
+from sparkwater.stacking.folds import role_columns
+from sparkwater.stacking.level_one.learners import find_learners, hide_columns
 from sparkwater.stacking.level_one.prepare import prepare
 
 
@@ -356,3 +362,73 @@ def test_learners_read_columns_of_their_own(wine: DataFrame) -> None:
         rows = {row.id: row.bayes for row in alone.frame.select("id", "bayes").collect()}
         both = found.frame.select("id", f"bayes{half}", f"bayes{other}").collect()
         assert all(row[1] == rows[row.id] != row[2] for row in both)
+
+
+def test_columns_that_say_where_a_row_goes_are_no_features() -> None:
+    def left_out(stage) -> list[str]:
+        return stage.getOrDefault("ignoredCols" if stage.hasParam("ignoredCols") else "excludedCols")
+
+    def hidden(stage):
+        (found,) = find_learners({"one": stage}, StructType().add("id", LongType()), "label")
+        return hide_columns(found, ["id", "site"]).stage
+
+    network = DeepLearningClassifier(ignoredCols=["id", "note"])
+    assert left_out(hidden(network)) == ["id", "note", "site"]
+    assert left_out(network) == ["id", "note"]
+    named = DeepLearningClassifier(inputCols=["id", "size"])
+    assert hidden(named).getInputCols() == ["id", "size"]
+    assert left_out(hidden(named)) == left_out(hidden(DeepLearningClassifier(featuresCol="id"))) == []
+    pipeline = hidden(Pipeline(stages=[TableToTensor(), NaiveBayes()]))
+    assert left_out(pipeline.getStages()[0]) == ["id", "site"]
+    within = hidden(StackedEnsemble(learners={"network": network, "bayes": NaiveBayes()}))
+    assert left_out(within.getLearners()["network"]) == ["id", "note", "site"]
+
+
+def test_the_columns_of_a_stack_are_those_of_its_rows() -> None:
+    columns = ["patient", "id", "size", "day", "weight", "split"]
+    folds = Folds(groupCol="patient")
+    assert role_columns(folds, columns, "id", "weight") == ["patient", "id", "weight"]
+    assert role_columns("split", columns, None, None) == ["split"]
+    assert role_columns(Folds(timeCol="day", idCol="id"), columns) == ["id", "day"]
+
+
+def test_a_learner_of_all_columns_does_not_see_the_folds(spark: SparkSession) -> None:
+    frame = mixed_frame(spark, 60).drop("kind").withColumn("split", F.col("id") % 2)
+    learner = Pipeline(stages=[TableToTensor(excludedCols=["price"]), MeanRegressor()])
+    learner.getStages()[1]._set(labelCol="price")
+    fitted = cross_fit({"mean": learner}, frame, "split", labelCol="price", idCol="id", keepModels=True)
+    for model in fitted.models:
+        assert [column.name for column in model.model.stages[0].report.columns] == INPUTS
+    fitted.unpersist()
+
+
+def test_repeats_are_the_mean_of_predictions_by_models_that_never_saw_the_row(spark: SparkSession) -> None:
+    # Row i has the label 2^i, so that a sum of labels names its rows.
+    frame = spark.range(12).selectExpr("id", "pow(2.0D, id) as label").cache()
+    ensemble = StackedEnsemble(
+        learners={"mean": MeanRegressor()}, numFolds=3, repeats=3, idCol="id", foldAssignment="modulo",
+        metaLearner="best", finalModels="average", keepLevelOne=True,
+    )  # fmt: skip
+    model = ensemble.fit(frame)
+    level_one = model.levelOne
+    assert len(level_one.models) == len(level_one.fits) == 9
+    assert len({fit.fold for fit in level_one.fits}) == 9
+    # Each model's training rows, read off its mean: those of the folds that it doesn't hold out.
+    trained = [round(one.model.mean * 8) for one in level_one.models]
+    found = {row.id: row.mean for row in level_one.frame.collect()}
+    for row in range(12):
+        unseen = [sums / 8 for sums in trained if not sums >> row & 1]
+        assert len(unseen) == 3
+        assert found[row] == pytest.approx(np.mean(unseen))
+    assert len({tuple(sorted(trained[start : start + 3])) for start in (0, 3, 6)}) == 3
+    level_one.unpersist()
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"foldCol": "id"}, "repeats=2 with foldCol='id': the folds would be the same each time; accepted: 1"),
+    ({"timeCol": "id"}, "repeats=2 with timeCol='id'"),
+])  # fmt: skip
+def test_repeats_of_folds_that_no_seed_moves_are_refused(spark: SparkSession, settings, message: str) -> None:
+    frame = spark.range(9).selectExpr("id", "1.0D as label", "raise_error('a job ran') as text")
+    with pytest.raises(ConfigurationError, match=message):
+        StackedEnsemble(learners={"mean": MeanRegressor()}, repeats=2, **settings).fit(frame)

@@ -13,8 +13,9 @@ from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.level_one.fit_plan import plan_fits
-from sparkwater.stacking.level_one.fits import FitRecord, retry, run_side_by_side
+from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, set_apart
+from sparkwater.stacking.level_one.records import FitRecord
 from sparkwater.stacking.refit import with_mean_epochs
 
 

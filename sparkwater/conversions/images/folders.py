@@ -17,6 +17,10 @@ SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp")
 PICTURES = "*.{" + ",".join("".join(f"[{x}{x.upper()}]" for x in suffix) for suffix in SUFFIXES) + "}"
 
 
+#: Columns of Spark's source; a stream wants to be told.
+_FILES = "path string, modificationTime timestamp, length long, content binary"
+
+
 def read_images(spark: SparkSession, path: str) -> DataFrame:
     """Read all pictures below a folder through Spark's ``binaryFile`` source.
 
@@ -44,6 +48,26 @@ def read_images(spark: SparkSession, path: str) -> DataFrame:
     if files.select("path").isEmpty():
         raise DataError(f"there are no pictures in {path!r}; their names end in {', '.join(SUFFIXES)}")
     return files
+
+
+def stream_images(spark: SparkSession, path: str) -> DataFrame:
+    """Read pictures below a folder as they come, through Spark's ``binaryFile`` source: `read_images` as a stream.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        A folder that is there; pictures may be added at any time. Move finished files in: a file is read once.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        A stream of ``path`` (string) and ``content`` (the encoded bytes).
+    """
+    reader = spark.readStream.format("binaryFile").schema(_FILES)
+    files = reader.option("pathGlobFilter", PICTURES).option("recursiveFileLookup", "true").load(path)
+    return files.select("path", "content")
 
 
 def read_image_folder(spark: SparkSession, path: str) -> DataFrame:

@@ -28,7 +28,8 @@ from sparkwater.conversions.stages.spark_types import (
 )
 from sparkwater.conversions.tensors.arrow import TensorRows, tensors_to_arrow
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.conversions.tensors.values import NULL, Runs, pack_runs
+from sparkwater.conversions.tensors.values import Runs, pack_runs
+from sparkwater.conversions.tensors.vectors import NULL
 from sparkwater.errors import DataError, SchemaError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -73,10 +73,8 @@ class Consent:
         """
         if not isinstance(network, str) or ":" not in network:
             return
-        configured = (spark.conf.get(ALLOWED_NETWORKS, "") or "").split(",")
-        allowed = (*self.allowed, *(entry.strip() for entry in configured))
         module = network.partition(":")[0]
-        if not any(entry == network or _holds(entry, module) for entry in allowed):
+        if not any(entry == network or _holds(entry, module) for entry in self._with_configured(spark)):
             raise UnsafeLoadError(
                 f"{path!r} names the network {network!r}, whose code would run; if you trust it, load with "
                 f"read().allowing({network!r}).load(path), or set {ALLOWED_NETWORKS} (which pipelines need)"
@@ -96,6 +94,36 @@ class Consent:
                 f"{path!r} asks to load {name!r}; accepted: Spark ML's and sparkwater's classes, and those of packages "
                 "named with read().allowing('package')"
             )
+
+    def check_types(self, spark: SparkSession, names: Sequence[str], path: str) -> None:
+        """Refuse classes and functions in an estimator's file without consent; nothing has been imported yet.
+
+        Parameters
+        ----------
+        spark : pyspark.sql.SparkSession
+            Its configuration ``spark.sparkwater.allowedNetworks`` counts as well.
+        names : sequence of str
+            Import paths, ``package.module.name``.
+        path : str
+            The file.
+
+        Raises
+        ------
+        UnsafeLoadError
+            With the call that allows them.
+        """
+        for name in names:
+            module = name.rpartition(".")[0]
+            if not any(_holds(entry, module) for entry in self._with_configured(spark)):
+                package = name.partition(".")[0]
+                raise UnsafeLoadError(
+                    f"{path!r} holds {name!r}, whose code would run; if you trust it, load with "
+                    f"read().allowing({package!r}).load(path), or set {ALLOWED_NETWORKS} (which pipelines need)"
+                )
+
+    def _with_configured(self, spark: SparkSession) -> tuple[str, ...]:
+        configured = (spark.conf.get(ALLOWED_NETWORKS, "") or "").split(",")
+        return (*self.allowed, *(entry.strip() for entry in configured))
 
 
 def _holds(package: str, module: str) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field, tensor_spec
+from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, find_field, series_runs, tensor_spec
 from sparkwater.conversions.stages.executor_functions import executor_function
 from sparkwater.conversions.tables.encoding.categories import MISSING, RARE, CategoryColumn
 from sparkwater.conversions.tables.encoding.column import FittedColumn
@@ -18,6 +19,7 @@ from sparkwater.conversions.tables.encoding.encoder import TableEncoder
 from sparkwater.conversions.tables.encoding.numbers import TensorColumn
 from sparkwater.conversions.tables.encoding.time_column import TimeColumn
 from sparkwater.conversions.tables.inputs import form_of, handed_over
+from sparkwater.conversions.tensors.vectors import DENSE, NULL, vectors_of
 from sparkwater.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -50,9 +52,16 @@ def checked_rows(frame: DataFrame, encoder: TableEncoder) -> Column:
     SchemaError
         If a column isn't there, or is of another kind than in training.
     """
+    vectors = tuple(form_of(find_field(frame.schema, column.name)) == "vector" for column in encoder.columns)
     columns = [_handed_over(frame, column) for column in encoder.columns]
-    encode = executor_function(_encode(encoder), CHECKED_TENSOR, pd.DataFrame, encoder.spec.nbytes)
-    return encode(F.struct(*columns))
+    flat = [
+        part
+        for column, is_vector in zip(columns, vectors, strict=True)
+        for part in (_vector_parts(column) if is_vector else [column])
+    ]
+    # Numbers are doubles until they are scaled.
+    encode = executor_function(_encode(encoder, vectors), CHECKED_TENSOR, pd.DataFrame, 2 * encoder.spec.nbytes)
+    return encode(F.struct(*(part.alias(f"c{place}") for place, part in enumerate(flat))))
 
 
 def unknown_categories(frame: DataFrame, encoder: TableEncoder) -> DataFrame:
@@ -78,9 +87,19 @@ def unknown_categories(frame: DataFrame, encoder: TableEncoder) -> DataFrame:
             arrays += [pa.array(values, pa.int64()) for values in np.array(counts, np.int64).reshape(-1, 3).T]
             yield pa.RecordBatch.from_arrays(arrays, ["name", "rows", "missing", "unknown"])
 
-    given = frame.select(*(_handed_over(frame, column) for column in columns))
+    given = frame.select(*(_handed_over(frame, column).alias(column.name) for column in columns))
     parts = given.mapInArrow(count, "name string, rows bigint, missing bigint, unknown bigint")
     return parts.groupBy("name").agg(*(F.sum(name).alias(name) for name in ("rows", "missing", "unknown")))
+
+
+def _vector_parts(vectors: Column) -> list[Column]:
+    """Return Spark's vectors as lengths, indices and values, for pandas has no structs within structs."""
+    size = F.when(vectors["type"] == 0, vectors["size"]).otherwise(DENSE)
+    return [
+        F.when(vectors.isNotNull(), size).otherwise(NULL),
+        F.coalesce(vectors["indices"], F.array().cast("array<int>")),
+        F.coalesce(vectors["values"], F.array().cast("array<double>")),
+    ]
 
 
 def _handed_over(frame: DataFrame, column: FittedColumn) -> Column:
@@ -94,20 +113,34 @@ def _handed_over(frame: DataFrame, column: FittedColumn) -> Column:
     if isinstance(column, TensorColumn) and tensor_spec(field) != column.spec:
         raise SchemaError(f"column {column.name!r} holds tensors {tensor_spec(field)}; in training {column.spec}")
     zone = column.zone if isinstance(column, TimeColumn) else "UTC"
-    return handed_over(column.name, form, column.kind, zone).alias(column.name)
+    return handed_over(column.name, form, column.kind, zone)
 
 
 def _family(form: str) -> str:
     return {"whole": "number", "fraction": "number", "clock": "instant", "array": "vector"}.get(form, form)
 
 
-def _encode(encoder: TableEncoder) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def _encode(encoder: TableEncoder, vectors: Sequence[bool]) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def encode(batch: pd.DataFrame) -> pd.DataFrame:
-        arrays = [_arrow(batch.iloc[:, place], column.kind) for place, column in enumerate(encoder.columns)]
+        given = (batch.iloc[:, place] for place in range(batch.shape[1]))
+        arrays = [
+            _vectors(next(given), next(given), next(given)) if is_vector else _arrow(next(given), column.kind)
+            for column, is_vector in zip(encoder.columns, vectors, strict=True)
+        ]
         names = [column.name for column in encoder.columns]
         return checked_frame(encoder.encode(pa.RecordBatch.from_arrays(arrays, names)))
 
     return encode
+
+
+def _vectors(lengths: pd.Series[Any], indices: pd.Series[Any], values: pd.Series[Any]) -> pa.StructArray:
+    return vectors_of(lengths.to_numpy(np.int64), _lists(indices, np.int32), _lists(values, np.float64))
+
+
+def _lists(column: pd.Series[Any], dtype: npt.DTypeLike) -> pa.ListArray:
+    runs = series_runs(column)
+    offsets = np.concatenate([[0], np.cumsum(runs.lengths)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(runs.flat.astype(dtype, copy=False)))
 
 
 def _arrow(column: pd.Series[Any], kind: str) -> pa.Array:

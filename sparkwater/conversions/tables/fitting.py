@@ -1,8 +1,9 @@
-"""Fitting of a table's encoder: two Spark jobs of aggregates, of which statistics alone are collected."""
+"""Fitting of a table's encoder: two Spark jobs of aggregates, or three, of which statistics alone are collected."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from sparkwater.conversions.tables.statistics.choices import (
     fit_tensor,
     fit_time,
     fit_vector,
+    looks_like_identifier,
 )
 from sparkwater.conversions.tables.statistics.columns import InputColumn
 from sparkwater.conversions.tables.statistics.levels import FrequentLevels
@@ -75,8 +77,9 @@ def fit_table(
     sketches, levels = _find_sketches(given, columns, settings)
     if ROWS not in sketches:
         raise DataError("the DataFrame has no rows to fit on")
-    spreads = _find_spreads(given, columns, sketches)
-    fitted = [_fit(place, column, sketches, spreads, levels, settings) for place, column in enumerate(columns)]
+    spreads, repeated = _find_spreads(given, columns, sketches), _find_repeated(given, columns, sketches)
+    found = _Found(sketches, spreads, levels, repeated)
+    fitted = [_fit(place, column, found, settings) for place, column in enumerate(columns)]
     report = TableReport(sketches[ROWS].finite, tuple(facts for _, facts in fitted))
     kept = tuple(column for column, _ in fitted if column is not None)
     if not kept:
@@ -135,6 +138,24 @@ def _find_spreads(given: DataFrame, columns: Sequence[InputColumn], sketches: Sk
     return {(used[column], entry): spread for (column, entry), spread in found.items()}
 
 
+def _find_repeated(given: DataFrame, columns: Sequence[InputColumn], sketches: Sketches) -> set[int]:
+    """Return the columns of which two rows have the same, of those that samples take for identifiers; a job at most."""
+    asked = [
+        place
+        for place, column in enumerate(columns)
+        if column.role == "number"
+        and looks_like_identifier(column, sketches[place, 0])
+        and not sketches[place, 0].is_whole
+    ]
+    if not asked:
+        return set()
+    # One aggregate of all columns' values, which spills: there are as many as rows.
+    values = given.select(F.posexplode(F.array(*(f"c{place}" for place in asked))).alias("number", "value"))
+    counts = values.where("value is not null and not isnan(value)").groupBy("number", "value").count()
+    found = counts.where("count > 1").select("number").distinct().collect()
+    return {asked[row["number"]] for row in found}
+
+
 def _merged(parts: DataFrame, merge: _Run, groups: int) -> pa.Table:
     """Run a job: statistics of parts are brought together by column and entry, and merged as they come."""
     slots = parts.sparkSession.sparkContext.defaultParallelism
@@ -154,24 +175,27 @@ def _sample_sizes(columns: Sequence[InputColumn], settings: TableSettings) -> di
     return found
 
 
-def _fit(
-    place: int,
-    column: InputColumn,
-    sketches: Sketches,
-    spreads: Spreads,
-    levels: dict[int, FrequentLevels],
-    settings: TableSettings,
-) -> Fitted:
+@dataclass(frozen=True)
+class _Found:
+    """Statistics of all columns."""
+
+    sketches: Sketches
+    spreads: Spreads
+    levels: dict[int, FrequentLevels]
+    repeated: set[int]
+
+    def numbers(self, place: int, entry: int) -> NumberStatistics:
+        """Return the statistics of a number."""
+        spread = self.spreads.get((place, entry)) or NumberSpread.around(NumberSketch.empty(1))
+        return NumberStatistics(self.sketches[place, entry], spread, place in self.repeated)
+
+
+def _fit(place: int, column: InputColumn, found: _Found, settings: TableSettings) -> Fitted:
     if column.role == "tensor":
         return fit_tensor(column)
     if column.role == "category":
-        return fit_category(column, levels[place], settings)
-    found = [
-        NumberStatistics(
-            sketches[place, entry], spreads.get((place, entry), NumberSpread.around(NumberSketch.empty(1)))
-        )
-        for entry in range(column.size)
-    ]
+        return fit_category(column, found.levels[place], settings)
+    numbers = [found.numbers(place, entry) for entry in range(column.size)]
     if column.role == "number":
-        return fit_number(column, found[0], settings)
-    return fit_time(column, found, settings) if column.role == "time" else fit_vector(column, found, settings)
+        return fit_number(column, numbers[0], settings)
+    return fit_time(column, numbers, settings) if column.role == "time" else fit_vector(column, numbers, settings)

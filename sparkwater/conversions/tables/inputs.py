@@ -9,7 +9,7 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.stages.columns import find_field, tensor_spec, vector_numbers
+from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.conversions.stages.shapes import find_shape
 from sparkwater.conversions.stages.spark_types import dtype_of
 from sparkwater.conversions.tables.encoding.times import PARTS
@@ -132,8 +132,9 @@ def input_column(frame: DataFrame, name: str, *, is_number: bool, is_category: b
 def handed_over(name: str, form: str, role: str, zone: str) -> Column:
     """Return a column as Python gets it.
 
-    Numbers are doubles, categories strings, vectors arrays of double, dates and timestamps the seconds of the clock
-    on the wall. So neither the session's time zone nor pandas, which has no null integers, changes anything.
+    Numbers are doubles, categories strings, arrays those of double, dates and timestamps the seconds of the clock on
+    the wall. So neither the session's time zone nor pandas, which has no null integers, changes anything. Vectors are
+    the structs that Spark keeps them as: sparse ones stay sparse.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ def handed_over(name: str, form: str, role: str, zone: str) -> Column:
     if role == "time":
         return _wall_seconds(column, form, zone)
     if form == "vector":
-        return vector_numbers(column)
+        return F.unwrap_udt(column)
     return column.cast("array<double>") if form == "array" else column
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zoneinfo
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from pyspark.ml import Estimator, Model
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from sparkwater.conversions.stages.accepts import Accepts, one_of
 from sparkwater.conversions.stages.params import HasHandleInvalid, HasIdCol
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, fields_of, setting
@@ -21,6 +19,7 @@ from sparkwater.conversions.tables.checked import checked_rows, unknown_categori
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder, TableLayout
 from sparkwater.conversions.tables.fitting import fit_table
 from sparkwater.conversions.tables.inputs import check_columns, form_of, input_column
+from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.conversions.tables.statistics.report import ColumnReport, TableReport
 from sparkwater.conversions.tables.statistics.settings import TableSettings
 from sparkwater.errors import CheckpointError, ConfigurationError
@@ -33,19 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Whole numbers up to this one are exact in float32: ids are below it.
-_MOST_LEVELS = 2**24 - 2
-
-
 #: The fields of `ColumnReport`.
 _REPORT = (
     "name string, type string, kind string, entries int, missing bigint, infinite bigint, levels bigint, known int, "
     "rare double, skew double, reason string"
 )
-
-
-def _is_zone(name: str) -> bool:
-    return name == "UTC" or name in zoneinfo.available_timezones()
 
 
 class HasTableOutputCol(HasOutputCol):
@@ -55,7 +46,13 @@ class HasTableOutputCol(HasOutputCol):
 
 
 class TableToTensor(
-    Estimator["TableToTensorModel"], HasInputCols, HasTableOutputCol, HasHandleInvalid, HasIdCol, SavedStage
+    Estimator["TableToTensorModel"],
+    HasInputCols,
+    HasTableOutputCol,
+    EncodingParams,
+    HasHandleInvalid,
+    HasIdCol,
+    SavedStage,
 ):
     """Learn how the columns of a table become one tensor a row: numbers first, then ids of categories.
 
@@ -66,50 +63,6 @@ class TableToTensor(
         None, "the columns to read, in their order; by default all but excludedCols and idCol"
     )
     excludedCols: Setting[list[str]] = setting([], "columns that aren't inputs, where inputCols isn't set")
-    numericCols: Setting[list[str]] = setting(
-        [], "booleans to be taken as 0 and 1, and whole numbers that are no identifier even where all differ"
-    )
-    categoricalCols: Setting[list[str]] = setting([], "whole numbers to be taken as categories")
-    scaling: Setting[str] = setting(
-        "standard",
-        "scaling of numbers: 'standard' by mean and deviation; 'robust' by median and quartiles, with smooth clipping "
-        "to [-3, 3]; 'quantile' by the share of training rows below, to [-1.73, 1.73]",
-        accepts=one_of("standard", "robust", "quantile"),
-        field="scaling",
-    )
-    imputation: Setting[str] = setting(
-        "mean", "the number in place of a missing one", accepts=one_of("mean", "median"), field="imputation"
-    )
-    missingIndicator: Setting[bool] = setting(
-        True, "an entry of 0 or 1 for each number that is missing in some training row", field="indicator"
-    )
-    scaleVectors: Setting[bool] = setting(
-        True, "scaling of vectors' entries as of numbers; False takes them as they are", field="scale_vectors"
-    )
-    oneHotLevels: Setting[int] = setting(
-        9,
-        "the most levels that a column of categories may have to become flags; 0 makes ids of all such columns",
-        accepts=Accepts(lambda value: 0 <= value <= 1000, "numbers from 0 to 1000"),
-        field="one_hot_levels",
-    )
-    maxLevels: Setting[int] = setting(
-        10_000,
-        "the most levels of a column, of which the most frequent ones are taken; others are rare",
-        accepts=Accepts(lambda value: 1 <= value <= _MOST_LEVELS, f"numbers from 1 to {_MOST_LEVELS}"),
-        field="max_levels",
-    )
-    minLevelRows: Setting[int] = setting(
-        2,
-        "training rows that a level needs; with fewer it is rare",
-        accepts=Accepts(lambda value: value >= 1, "numbers from 1 up"),
-        field="min_level_rows",
-    )
-    timeZone: Setting[str] = setting(
-        "UTC",
-        "time zone of the clock by which timestamps are read, whatever the session's; none for timestamp_ntz",
-        accepts=Accepts(_is_zone, "names of time zones such as 'UTC' and 'Europe/Berlin'"),
-        field="zone",
-    )
 
     def _fit(self, dataset: DataFrame) -> TableToTensorModel:
         self.check_settings()

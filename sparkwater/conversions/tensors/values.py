@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from sparkwater.conversions.tensors.arrow import TensorRows, readable_tensors
 from sparkwater.conversions.tensors.casting import cast_rows
 from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.conversions.tensors.vectors import NULL, is_vectors, stored_numbers
 from sparkwater.errors import SchemaError
 
 #: Lengths of rows that have no numbers, and why.
-NULL, HOLDS_NULL, IRREGULAR = -1, -2, -3
+HOLDS_NULL, IRREGULAR = -2, -3
 _REASONS = {
     NULL: "the value is null",
     HOLDS_NULL: "the array holds a null value",
@@ -71,7 +72,7 @@ def array_to_tensors(array: pa.Array, spec: TensorSpec) -> TensorRows:
     """
     if pa.types.is_binary(array.type):
         return readable_tensors(array, spec)
-    if pa.types.is_struct(array.type):
+    if is_vectors(array.type):
         return pack_runs(_vector_runs(array), spec)
     if not _is_list(array.type):
         return pack_runs(_number_runs(array), spec)
@@ -130,26 +131,14 @@ def _any_in(elements: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> 
 
 
 def _vector_runs(array: pa.StructArray) -> Runs:
-    """Return Spark's vectors, dense (type 1) or sparse (type 0), as dense runs of float64."""
-    names = [array.type.field(position).name for position in range(array.type.num_fields)]
-    if names != ["type", "size", "indices", "values"]:
-        raise SchemaError(f"an Arrow struct with the fields {', '.join(names)} is no Spark vector")
-    kinds, sizes, indices, values = array.flatten()  # each with the struct's own nulls
-    dense = _mask(pc.fill_null(pc.equal(kinds, 1), False))
-    null = _mask(array.is_null())
-    stored = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    numbers = np.asarray(_to_numpy(values.flatten()), dtype=np.float64)
-    if dense.all():
-        return Runs(numbers, stored)
-    sizes_given = pc.fill_null(sizes, 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    counts = np.where(dense, stored, sizes_given)
+    """Return Spark's vectors, dense or sparse, as dense runs of float64."""
+    stored = stored_numbers(array)
+    if stored.dense:
+        return Runs(stored.values, stored.lengths)
+    counts = np.maximum(stored.lengths, 0)
     flat = np.zeros(int(counts.sum()))
-    starts = np.cumsum(counts) - counts
-    from_dense = np.repeat(dense, stored)
-    offsets = np.arange(len(numbers)) - np.repeat(np.cumsum(stored) - stored, stored)
-    offsets[~from_dense] = indices.flatten().to_numpy(zero_copy_only=False)
-    flat[np.repeat(starts, stored) + offsets] = numbers
-    return Runs(flat, np.where(null, NULL, counts))
+    flat[(np.cumsum(counts) - counts)[stored.rows] + stored.places] = stored.values
+    return Runs(flat, stored.lengths)
 
 
 def _to_numpy(array: pa.Array) -> npt.NDArray[np.generic]:

@@ -6,14 +6,11 @@ import torch
 
 from sparkwater.gpu.tasks.curves import GAINS, THRESHOLDS, Curves
 from sparkwater.gpu.tasks.hits import Hits
-from sparkwater.gpu.tasks.score_bins import FLOAT_BINS, ODDS_BINS, areas, float_bins, odds_bins
+from sparkwater.gpu.tasks.score_bins import FLOAT_BINS, MOST_RANKED_CLASSES, ODDS_BINS, areas, float_bins, odds_bins
 from sparkwater.gpu.tasks.task import Metrics, Sums, row_counts
 
 #: Metrics that are defined for two classes.
 OF_TWO = ("auc", "gini", "aucPr", "maxF1")
-
-#: Of more classes than this no areas of one against the rest are measured: each takes 32 KiB on every rank.
-MAX_RANKED = 200
 
 
 class ClassSums(Sums):
@@ -35,7 +32,7 @@ class ClassSums(Sums):
     - ``aucPr``: area under the curve of precision by recall, see `Curves.average_precision`.
     - ``maxF1``: highest F1 of the second class over all thresholds.
 
-    For up to `MAX_RANKED` classes, else None:
+    For up to `MOST_RANKED_CLASSES` classes, else None:
 
     - ``aucMacro``: mean of the areas under the ROC curves of each class against the rest, over the classes that have
       rows, but not all of them. For more than two classes log-odds that differ by less than 1 / 64, or are beyond 16,
@@ -62,7 +59,7 @@ class ClassSums(Sums):
     def __init__(self, classes: int, top_k: int, device: torch.device) -> None:
         self._classes, self._top_k = classes, top_k
         bins = 2 * FLOAT_BINS if classes == 2 else 0
-        ranked = classes * ODDS_BINS if 2 < classes <= MAX_RANKED else 0
+        ranked = classes * ODDS_BINS if 2 < classes <= MOST_RANKED_CLASSES else 0
         sizes = [1, 1, Hits.size(classes), bins, ranked, ranked]
         self.values = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
         self._loss, self._far, hits, self._scores, self._ranked, self._own = torch.split(self.values, sizes)

@@ -13,11 +13,12 @@ import torch
 from torch.nn import functional
 from typing_extensions import Self
 
-from sparkwater.gpu.tasks.class_metrics import MAX_RANKED, OF_TWO, ClassSums
+from sparkwater.gpu.tasks.class_metrics import OF_TWO, ClassSums
 from sparkwater.gpu.tasks.class_weights import prior_shift, weights_on
 from sparkwater.gpu.tasks.classes import OneClassTask, check_share
 from sparkwater.gpu.tasks.divergences import softmax_divergence
 from sparkwater.gpu.tasks.losses import cross_entropy
+from sparkwater.gpu.tasks.score_bins import MOST_RANKED_CLASSES
 from sparkwater.gpu.tasks.task import Sums
 
 
@@ -53,6 +54,7 @@ class ClassificationTask(OneClassTask):
         "aucMacro": True,
         "aucWeighted": True,
     }
+    TAKES_OFFSETS: ClassVar[bool] = True
 
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
@@ -123,8 +125,8 @@ class ClassificationTask(OneClassTask):
             return f"{metric} is defined for 2 classes; there are {classes}"
         if metric == "topKError" and self.top_k >= classes:
             return f"with {classes} classes no row is beyond topK={self.top_k}"
-        if metric in ("aucMacro", "aucWeighted") and not 2 <= classes <= MAX_RANKED:
-            return f"{metric} is measured for 2 to {MAX_RANKED} classes; there are {classes}"
+        if metric in ("aucMacro", "aucWeighted") and not 2 <= classes <= MOST_RANKED_CLASSES:
+            return f"{metric} is measured for 2 to {MOST_RANKED_CLASSES} classes; there are {classes}"
         return super().unfit(metric)
 
     def choices(self) -> dict[str, Any]:

@@ -16,11 +16,8 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.classes import ClassTask, check_share, class_positions
 from sparkwater.gpu.tasks.divergences import sigmoid_divergence
 from sparkwater.gpu.tasks.losses import binary_cross_entropy
-from sparkwater.gpu.tasks.score_bins import ODDS_BINS, areas, odds_bins
+from sparkwater.gpu.tasks.score_bins import MOST_RANKED_LABELS, ODDS_BINS, areas, odds_bins
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, row_counts
-
-#: Of more labels than this no areas under ROC curves are measured: each takes 32 KiB on every rank.
-MAX_RANKED = 1000
 
 #: Names of the tables by label: areas under ROC curves; and what the rows weigh that have a label and are predicted
 #: to have it, are only predicted to, only have it, or neither.
@@ -93,8 +90,8 @@ class MultiLabelTask(ClassTask):
 
     def unfit(self, metric: str) -> str | None:
         """Return why a metric says nothing for this task, or None where it does."""
-        if metric == "auc" and len(self.classes) > MAX_RANKED:
-            return f"auc is measured for up to {MAX_RANKED} labels; there are {len(self.classes)}"
+        if metric == "auc" and len(self.classes) > MOST_RANKED_LABELS:
+            return f"auc is measured for up to {MOST_RANKED_LABELS} labels; there are {len(self.classes)}"
         return super().unfit(metric)
 
 
@@ -107,12 +104,12 @@ class LabelSums(Sums):
     - ``subsetError``: share of rows with a label too many or too few.
     - ``hammingLoss``: share of labels, of all rows, that are wrong.
     - ``auc``: mean over labels of the area under the ROC curve; without labels that all rows have, or none. Log-odds
-      that differ by less than 1 / 64, or are beyond 16, count as ties. None for more than `MAX_RANKED` labels.
+      that differ by less than 1 / 64, or are beyond 16, count as ties. None for more than `MOST_RANKED_LABELS` labels.
     """
 
     def __init__(self, labels: int, device: torch.device) -> None:
         self._labels = labels
-        bins = 2 * labels * ODDS_BINS if labels <= MAX_RANKED else 0
+        bins = 2 * labels * ODDS_BINS if labels <= MOST_RANKED_LABELS else 0
         sizes = [1, 1, 1, 4 * labels, bins]
         self.values = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
         self._weight, self._loss, self._wrong, counts, self._scores = torch.split(self.values, sizes)

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sparkwater.conversions.tensors.digits import rounded
 from sparkwater.gpu.tasks.classes import OneClassTask
+from sparkwater.gpu.tasks.divergences import class_divergence
 from sparkwater.gpu.tasks.hits import Hits
 from sparkwater.gpu.tasks.losses import ordinal_logarithms
 from sparkwater.gpu.tasks.task import Metrics, Sums, row_counts
@@ -66,6 +68,10 @@ class OrdinalTask(OneClassTask):
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the negative logarithm of the probability of each row's class, in nats."""
         return -ordinal_logarithms(self.adjust(outputs)).gather(1, targets[:, None])[:, 0]
+
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return the Kullback-Leibler divergence of each row's probabilities from the other ones."""
+        return class_divergence(*(ordinal_logarithms(self.adjust(raw)) for raw in (outputs, others)))
 
     def adjust(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs with `beginning` added."""
@@ -149,7 +155,7 @@ def beginning_of(totals: Sequence[float]) -> tuple[float, ...]:
     odds = np.log1p(-below) - np.log(below)
     # The inverse of the softplus.
     falls = np.log(np.expm1(odds[:-1] - odds[1:]))
-    return tuple(float(f"{value:.6g}") for value in (odds[0], *falls))
+    return tuple(rounded(float(value)) for value in (odds[0], *falls))
 
 
 @lru_cache(maxsize=8)

@@ -89,6 +89,10 @@ class QuantilesTask(Task):
         units = ((targets - self.center) / self.scale).to(outputs.dtype)
         return self.pinballs(units[:, None] - levels).mean(dim=1)
 
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return half the mean squared difference of each row's quantiles from the other ones, in deviations."""
+        return (self._levels(outputs) - self._levels(others)).square().mean(dim=1) / 2
+
     def pinballs(self, residuals: torch.Tensor) -> torch.Tensor:
         """Return pinball losses of residuals, ``(rows, quantiles)`` both."""
         each = [pinball(residuals[:, place], quantile) for place, quantile in enumerate(self.quantiles)]

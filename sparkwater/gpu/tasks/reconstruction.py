@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.gpu.tasks.divergences import flag_divergences, softmax_divergence
 from sparkwater.gpu.tasks.task import Metrics, Sums, Targets, Task, row_counts
 
 
@@ -114,6 +115,23 @@ class ReconstructionTask(Task):
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction error of each row: the mean over its entries."""
         return self.errors(outputs, targets).mean(dim=1)
+
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return how far each row's rebuilt entries are from the other ones: the mean over its entries.
+
+        That of a number is the squared difference, as its error is; that of a flag or a category the Kullback-Leibler
+        divergence of its probabilities.
+        """
+        given, wanted = outputs[:, : self.numbers], others[:, : self.numbers]
+        apart = (given - wanted) ** 2
+        if self.flags:
+            apart = torch.where(_flag_mask(self, outputs.device), flag_divergences(given, wanted), apart)
+        if not self.categories:
+            return apart.mean(dim=1)
+        sizes = list(self.categories)
+        columns = (torch.split(raw[:, self.numbers :], sizes, dim=1) for raw in (outputs, others))
+        of_categories = [softmax_divergence(one, other) for one, other in zip(*columns, strict=True)]
+        return torch.cat([apart, torch.stack(of_categories, dim=1)], dim=1).mean(dim=1)
 
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return rebuilt inputs, ``(rows, size)``: numbers, probabilities of flags, the most probable ids."""

@@ -73,6 +73,7 @@ class RegressionTask(Task):
 
     kind: ClassVar[str] = "regression"
     METRICS: ClassVar[Mapping[str, bool]] = NUMBER_METRICS
+    TAKES_OFFSETS: ClassVar[bool] = True
 
     distribution: str
     center: float = 0.0
@@ -141,9 +142,16 @@ class RegressionTask(Task):
             return huber(residuals, self.delta)
         return pinball(residuals, self.quantile) if self.distribution == "quantile" else residuals.abs()
 
-    def unfit_offsets(self) -> str | None:
-        """Return None: rows can have offsets."""
-        return None
+    def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """Return the distance of each row's prediction from the other one.
+
+        Half the squared difference, in deviations of the labels. For `LOGARITHMIC` distributions it is half the
+        deviance of the one mean from the other, in units of the labels' mean: the Kullback-Leibler divergence of two
+        distributions of dispersion 1.
+        """
+        if not self.is_logarithmic:
+            return super().divergences(outputs, others)
+        return self._half_deviances(others[:, 0], outputs[:, 0].exp())
 
     def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         """Return outputs with offsets added, in double precision: it keeps the digits of labels near large offsets."""

@@ -17,6 +17,10 @@ _STEPS, _REACH = 64, 16
 #: Bins by log-odds.
 ODDS_BINS = 2 * _STEPS * _REACH
 
+#: Of more classes, and of more labels of which a row may have several, no areas are measured: each takes 32 KiB on
+#: every rank.
+MOST_RANKED_CLASSES, MOST_RANKED_LABELS = 200, 1000
+
 
 def float_bins(scores: torch.Tensor) -> torch.Tensor:
     """Return a bin for each score, in the same order: its sign, its exponent and seven binary digits."""

@@ -89,10 +89,13 @@ class Task(ABC):
         Name of the kind in saved models, such as ``classification``.
     METRICS : mapping of str to bool
         Metrics by name, and whether larger values are better.
+    TAKES_OFFSETS : bool
+        Whether rows of some task of the kind can have offsets.
     """
 
     kind: ClassVar[str]
     METRICS: ClassVar[Mapping[str, bool]]
+    TAKES_OFFSETS: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -177,7 +180,7 @@ class Task(ABC):
 
     def unfit_offsets(self) -> str | None:
         """Return the reason why rows can't have offsets, or None where they can."""
-        return f"{self.kind} takes no offsets"
+        return None if self.TAKES_OFFSETS else f"{self.kind} takes no offsets"
 
     def add_offsets(self, outputs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         """Return outputs with the rows' offsets added: `adjust` gives raw predictions larger by as much.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from sparkwater.conversions.tensors.digits import rounded
 from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.rows.held import RankRows
@@ -24,9 +25,6 @@ LARGEST = 20.0
 
 #: Passes over the rows, at most; and the relative change from which on a step of Newton's is the last.
 _PASSES, _NEAR = 20, 1e-3
-
-#: Digits that a temperature keeps: sums differ in their last bits by the number of ranks.
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -115,4 +113,4 @@ def fit_temperature(compute: Compute, rows: RankRows, task: Task, communicator: 
         after = loss + change * (slope + change * curvature / 2)
         if abs(change) <= _NEAR * inverse:
             break
-    return Calibration(float(f"{1 / inverse:.{_DIGITS}g}"), before, after)
+    return Calibration(rounded(1 / inverse), before, after)

@@ -120,11 +120,13 @@ def train(
     context = context or TrainingContext()
     state = _begin(compute, task, config, communicator, context.progress, head)
     gradients = GradientSum(state.flat, config.gradient_compression, communicator)
-    steps = _steps(compute, task, place, config, gradients, _sparsity(compute, data, config, communicator))
+    sparsity = _sparsity(compute, data, config, communicator)
+    steps = _steps(compute, task, place, config, gradients, sparsity)
     loop = _Loop(steps, data, place, config, communicator, context)
     if context.checkpoints.last is not None:
         restore(context.checkpoints.last, state, compute.network, place)
-    with context.clock.part("compute"), steps.gradients.overlapping(), same_bits():
+    own = closing(sparsity) if sparsity else nullcontext()
+    with own, context.clock.part("compute"), steps.gradients.overlapping(), same_bits():
         loop.run(state)
     return state
 

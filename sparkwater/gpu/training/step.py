@@ -139,12 +139,12 @@ class Stepper:
         inputs = self.compute.inputs(self._augmented(batch.features, step))
         targets = self.task.targets_of(inputs, batch.targets)
         outputs = self.compute.outputs_of(inputs)
-        shifted = outputs if batch.offsets is None else with_offsets(self.task, outputs, batch.offsets)
+        shifted = self._shifted(outputs, batch)
         losses = member_losses(self.task, shifted, targets)
         if self.sparsity is not None:
             losses = losses + self.sparsity.penalties(batch.weights)
         if self.config.virtual_adversarial_radius:
-            losses = losses + self._adversarial_losses(state, inputs, outputs, step)
+            losses = losses + self._adversarial_losses(state, inputs, batch, shifted, step)
         if batch.weights is not None:
             losses = losses * batch.weights.float()
         in_task = self.task.row_weights(batch.targets)
@@ -154,19 +154,22 @@ class Stepper:
             state.sums.add(self.task.adjust(mean_of_members(shifted)), targets, batch.weights)
         return losses.sum()
 
+    def _shifted(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return outputs if batch.offsets is None else with_offsets(self.task, outputs, batch.offsets)
+
     def _adversarial_losses(
-        self, state: TrainingState, inputs: Inputs, outputs: torch.Tensor, step: StepId
+        self, state: TrainingState, inputs: Inputs, batch: Batch, shifted: torch.Tensor, step: StepId
     ) -> torch.Tensor:
         def predict(moved: Inputs) -> torch.Tensor:
             self._seed_noise(step)  # the same units are dropped as at the row itself
-            return mean_of_members(self.compute.outputs_of(moved))
+            return mean_of_members(self._shifted(self.compute.outputs_of(moved), batch))
 
         seed = derive_seed(self.config.seed, "adversary", step.epoch, self.rank, step.step)
         generator = torch.Generator(self.compute.device).manual_seed(seed)
         radius, numbers = self.config.virtual_adversarial_radius, self.compute.numbers
         with copied_buffers(self.network):
             adversary = Adversary(predict, self.task.divergences, radius, numbers)
-            return adversary.losses(inputs, mean_of_members(outputs), generator, state.scaler.scale)
+            return adversary.losses(inputs, mean_of_members(shifted), generator, state.scaler.scale)
 
     def _seed_noise(self, step: StepId) -> None:
         # By the step: there is no generator whose state a checkpoint would have to hold.

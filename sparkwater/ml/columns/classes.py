@@ -12,12 +12,13 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.tensors.digits import rounded
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.tasks.classes import Classes
 from sparkwater.gpu.tasks.classification import ClassificationTask
 from sparkwater.gpu.tasks.multilabel import MultiLabelTask
 from sparkwater.gpu.tasks.ordinal import OrdinalTask, beginning_of
-from sparkwater.ml.columns.labels import LabelColumn, check_kind, labelled_rows, rounded
+from sparkwater.ml.columns.labels import LabelColumn, check_kind, labelled_rows
 from sparkwater.ml.columns.roles import RowColumns
 
 if TYPE_CHECKING:

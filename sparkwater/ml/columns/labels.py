@@ -96,8 +96,3 @@ def labelled_rows(parts: Sequence[tuple[DataFrame, RowColumns]], name: str) -> D
         for frame, columns in parts
     )
     return reduce(DataFrame.unionAll, labelled)
-
-
-def rounded(value: float, digits: int) -> float:
-    """Return a number with so many digits: sums differ in their last bits by partitioning, and models must not."""
-    return float(f"{value:.{digits}g}")

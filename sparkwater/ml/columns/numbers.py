@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.tensors.digits import rounded, rounded_in
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.tasks.quantiles import QuantilesTask
 from sparkwater.gpu.tasks.regression import LOGARITHMIC, RegressionTask
-from sparkwater.ml.columns.labels import LabelColumn, check_kind, labelled_rows, rounded
+from sparkwater.ml.columns.labels import LabelColumn, check_kind, labelled_rows
 from sparkwater.ml.columns.roles import RowColumns, less_offsets
 
 if TYPE_CHECKING:
@@ -130,11 +131,6 @@ def _units(mean: float, variance: float, task: RegressionTask, name: str) -> tup
             raise DataError(
                 f"labelCol={name!r}: all labels are 0; distribution={task.distribution!r} needs one above 0"
             )
-        return rounded(math.log(mean), _DIGITS), 1.0
-    scale = rounded(math.sqrt(max(variance, 0.0)), _DIGITS) or 1.0
-    return _rounded_in(mean, scale), scale
-
-
-def _rounded_in(value: float, unit: float) -> float:
-    """Return a value rounded in proportion to a unit: one far from 0 keeps the digits that the unit tells apart."""
-    return round(value, _DIGITS - 1 - math.floor(math.log10(unit)))
+        return rounded(math.log(mean)), 1.0
+    scale = rounded(math.sqrt(max(variance, 0.0))) or 1.0
+    return rounded_in(mean, scale), scale

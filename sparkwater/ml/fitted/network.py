@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.inference import TrainedNetwork
 from sparkwater.ml.columns.features import FeatureColumn, encoded_features, trained_features
 from sparkwater.ml.reports.summary import TrainingSummary
@@ -46,8 +47,16 @@ def fitted_features(schema: T.StructType, names: Sequence[str], fitted: FittedNe
     ------
     SchemaError
         If a column is missing, or can't give such tensors as the network was trained on.
+    ConfigurationError
+        If other columns are asked for than those of the encoder.
     """
     if fitted.encoder is not None:
+        own = [column.name for column in fitted.encoder.encoder.columns]
+        if list(names) != own:
+            raise ConfigurationError(
+                f"the columns {list(names)!r} are set; this model reads those that it learned from, {own!r}: clear "
+                "them, and train another model for others"
+            )
         return encoded_features(schema, fitted.encoder)
     return trained_features(schema, names, fitted.spec)
 

@@ -10,6 +10,7 @@ from torch import nn
 from sparkwater.conversions.stages.accepts import Accepts, above, at_least, between, one_of
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasInputCols, HasPredictionCol
+from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.autoencoders import ACTIVATIONS
 from sparkwater.gpu.tasks import ReconstructionTask
@@ -57,7 +58,7 @@ class ReconstructionColumns(HasInputCols, HasPredictionCol, PictureParams):
         return self.getInputCols() or super().getFeaturesCols()
 
 
-class AutoEncoderParams(PictureTrainingParams):
+class AutoEncoderParams(PictureTrainingParams, EncodingParams):
     """Params of the training of an autoencoder."""
 
     network: Setting[str | nn.Module] = setting(

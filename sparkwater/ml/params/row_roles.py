@@ -30,6 +30,19 @@ class HasOffsetCol(Settings):
         "log-odds; else numbers in units of the label",
     )
 
+    def check_offset_kind(self, task: type[Task]) -> None:
+        """Refuse offsets where no task of a kind has a place for them.
+
+        Raises
+        ------
+        ConfigurationError
+            With the kind.
+        """
+        if self.getOffsetCol() is not None and not task.TAKES_OFFSETS:
+            raise ConfigurationError(
+                f"offsetCol={self.getOffsetCol()!r}: {task.kind} takes no offsets; clear offsetCol"
+            )
+
     def check_offsets(self, task: Task) -> None:
         """Refuse offsets where the task has no place for them.
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
+from sparkwater.conversions.files.hadoop import read_bytes
 from sparkwater.conversions.tables.encoding.encoder import TableLayout
 from sparkwater.conversions.tensors.spec import TensorSpec
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.networks import NetworkEntry, check_network, find_network
+from sparkwater.gpu.networks.building import build_to_try
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
+from sparkwater.gpu.networks.pretrained import FitState, plan_beginning
 from sparkwater.gpu.networks.sources import asked_arguments
+from sparkwater.gpu.networks.state_files import fit_names, fit_state, read_state
 from sparkwater.gpu.rows.scaling import Scaling
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparkwater.ml.params.network import NetworkParams
     from sparkwater.ml.tables.params import TableParams
 
-#: A row for a trial before the columns are read.
-ANY_ROW = TableLayout(numbers=3, categories=(4,))
+#: Rows for a trial before the columns are read: with few and many levels, as networks may have a part for each.
+ANY_ROW, OTHER_ROW = TableLayout(3, (4, 40)), TableLayout(5, (5, 50))
 
 #: Part of the names of activations by which H2O leaves out half of each hidden layer's units.
 _WITH_DROPOUT, _HALF = "_with_dropout", 0.5
@@ -108,8 +116,13 @@ def try_network(params: TableParams, outputs: int | None) -> NetworkEntry:
     ConfigurationError
         If there is no such network, or it can't be built with its arguments.
     """
-    layout = ANY_ROW if takes_ids(params) else TableLayout(4, ())
+    layout = layout_for(params, ANY_ROW)
     return tried_on(table_network(params, layout), layout, outputs)
+
+
+def layout_for(params: TableParams, layout: TableLayout) -> TableLayout:
+    """Return a layout as the network takes it: all numbers, where it takes no ids."""
+    return layout if takes_ids(params) else TableLayout(layout.width, ())
 
 
 def tried_on(network: NetworkEntry, layout: TableLayout, outputs: int | None) -> NetworkEntry:
@@ -124,6 +137,57 @@ def tried_on(network: NetworkEntry, layout: TableLayout, outputs: int | None) ->
         spec = TensorSpec("float32", (layout.width,))
         check_network(network, network_shape(spec), outputs, zero_inputs(spec))
     return network
+
+
+def check_beginning(
+    spark: SparkSession, params: NetworkParams, network_of: Callable[[TableLayout], NetworkEntry], outputs: int | None
+) -> None:
+    """Refuse first weights and frozen layers that fit no columns, before they are read; no job runs.
+
+    A registered network is built for two layouts: what both have in common doesn't depend on the columns.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session that reads the file of ``weights``.
+    params : NetworkParams
+        The learner.
+    network_of : callable
+        From a layout to the network for its rows.
+    outputs : int or None
+        Number of outputs; None while it isn't known.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights can't be read, or are of another network.
+    ConfigurationError
+        If there is no layer of the name that ``freeze`` has.
+    """
+    source, freeze, network = params.getWeights(), params.getFreeze(), network_of(ANY_ROW)
+    state = read_state(read_bytes(spark, source, CheckpointError), source) if source else None
+    if network.kind != "registered" or (state is None and freeze == "none"):
+        return
+    spec, other = TensorSpec("float32", (ANY_ROW.width,)), network_of(OTHER_ROW)
+    fit = _fit_to(build_to_try(other, (OTHER_ROW.width,), outputs or 2))
+    shape, inputs, origin = network_shape(spec), zero_inputs(spec), f"weights={source!r}"
+    plan_beginning(network, shape, inputs, state, origin, freeze, "paper", outputs, fit)
+
+
+def _fit_to(other: nn.Module) -> FitState:
+    """Return a function that refuses weights, but for those that the network has in another shape for other columns."""
+
+    def fit(state: dict[str, torch.Tensor], network: nn.Module, head: str, source: str) -> dict[str, torch.Tensor]:
+        own, theirs = network.state_dict(), other.state_dict()
+        names = fit_names(list(state), own)
+        given = {names[name]: value for name, value in state.items()}
+        varying = {
+            name: value for name, value in own.items() if name not in theirs or theirs[name].shape != value.shape
+        }
+        fit_state({**given, **varying}, network, head, source)
+        return {}
+
+    return fit
 
 
 def _shape_arguments(params: TableParams) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sparkwater.conversions.tables.encoding.numbers import NumberColumn
 from sparkwater.conversions.tables.encoding.time_column import TimeColumn
 from sparkwater.conversions.tables.inputs import check_columns, form_of
 from sparkwater.conversions.tables.stages import TableToTensor
-from sparkwater.errors import SchemaError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml.columns.features import FeatureColumn, encoded_features, resolve_features
 from sparkwater.ml.columns.rank_frame import RowSource
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
+    from sparkwater.conversions.tables.params import EncodingParams
     from sparkwater.conversions.tables.stages import TableToTensorModel
     from sparkwater.ml.columns.roles import RowColumns
 
@@ -111,6 +112,25 @@ def number_features(schema: StructType, name: str) -> FeatureColumn:
     return resolve_features(schema, [name], None, None)
 
 
+def refuse_encoding(params: EncodingParams, beside: str) -> None:
+    """Refuse Params of the encoding of columns where none are encoded.
+
+    Parameters
+    ----------
+    params : EncodingParams
+        The learner.
+    beside : str
+        What they are set beside, for the message.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is set.
+    """
+    for name, value in params.set_encoding().items():
+        raise ConfigurationError(f"{name}={value!r} is set beside {beside}; it is for inputCols, so clear it")
+
+
 def encode_sources(
     sources: Sequence[RowSource], usable: Column, params: Mapping[str, Any]
 ) -> tuple[FeatureColumn, list[RowSource]]:
@@ -123,7 +143,7 @@ def encode_sources(
     usable : pyspark.sql.Column
         Whether a row's label is one to learn.
     params : mapping of str to Any
-        Params of `sparkwater.conversions.TableToTensor`.
+        Values of `sparkwater.conversions.tables.params.EncodingParams`.
 
     Returns
     -------

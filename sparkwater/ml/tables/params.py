@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sparkwater.conversions.stages.accepts import Accepts, between, one_of
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasInputCols
+from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.ml.params.network import NetworkParams
 from sparkwater.ml.tables.recipes import DEFAULT_RECIPE, RECIPES, TableRecipe
 
@@ -38,7 +39,7 @@ class TableColumns(HasInputCols):
         return [features] if features else self.getInputCols() or []
 
 
-class TableParams(NetworkParams, TableColumns):
+class TableParams(NetworkParams, TableColumns, EncodingParams):
     """Params of a training on a table. The recipe's values are the defaults of the other Params.
 
     Attributes
@@ -120,4 +121,4 @@ class TableParams(NetworkParams, TableColumns):
 
 
 def _defaults(recipe: TableRecipe) -> dict[str, Any]:
-    return {"network": recipe.network, **recipe.params}
+    return {"network": recipe.network, **recipe.params, **recipe.encoding}

@@ -20,7 +20,7 @@ class TableRecipe:
     arguments : mapping of str to Any
         Further arguments of its factory.
     encoding : mapping of str to Any
-        Params of `sparkwater.conversions.TableToTensor`.
+        Defaults of the learner's Params of `sparkwater.conversions.tables.params.EncodingParams`.
     params : mapping of str to Any
         Defaults of the learner's Params.
     kinds : mapping of str to Alternative
@@ -37,8 +37,13 @@ class TableRecipe:
     def of(self, kind: str) -> TableRecipe:
         """Return the recipe for tasks of a kind: ``classification`` or ``regression``."""
         own = self.kinds.get(kind, Alternative())
-        arguments, params = {**self.arguments, **own.arguments}, {**PLAIN, **self.params, **own.params}
-        return replace(self, arguments=arguments, params=params, kinds={})
+        return replace(
+            self,
+            arguments={**self.arguments, **own.arguments},
+            params={**PLAIN, **self.params, **own.params},
+            encoding={**PLAIN_ENCODING, **self.encoding},
+            kinds={},
+        )
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,18 @@ PLAIN: Mapping[str, Any] = {
     "stoppingRounds": 0,
 }
 
-#: Ids of all categories: these networks make flags and embeddings of them, on the device.
-_IDS = {"oneHotLevels": 0}
+#: Values of the Params of the encoding, in the same way. All categories are ids: these networks make flags and
+#: embeddings of them, on the device.
+PLAIN_ENCODING: Mapping[str, Any] = {
+    "scaling": "standard",
+    "imputation": "mean",
+    "missingIndicator": True,
+    "oneHotLevels": 0,
+}
 
 REALMLP = TableRecipe(
     network="realmlp",
-    encoding={**_IDS, "scaling": "robust", "imputation": "median"},
+    encoding={"scaling": "robust", "imputation": "median"},
     params={
         "optimizer": "adamw",
         "learningRateSchedule": "fourCycles",
@@ -89,7 +100,7 @@ REALMLP = TableRecipe(
 
 TABM = TableRecipe(
     network="tabm",
-    encoding={**_IDS, "scaling": "quantile"},
+    encoding={"scaling": "quantile"},
     params={
         "optimizer": "adamw",
         "learningRate": 0.002,
@@ -114,7 +125,7 @@ H2O = TableRecipe(
         "inputDropoutRatio": "input_dropout",
         "hiddenDropoutRatios": "hidden_dropouts",
     },
-    encoding={**_IDS, "scaling": "standard", "imputation": "mean", "missingIndicator": False},
+    encoding={"missingIndicator": False},
     params={
         "optimizer": "adadelta",
         "learningRate": 1.0,
@@ -130,7 +141,7 @@ H2O = TableRecipe(
 
 MLP = TableRecipe(
     network="table_mlp",
-    encoding={**_IDS, "scaling": "robust", "imputation": "median"},
+    encoding={"scaling": "robust", "imputation": "median"},
     params={
         "optimizer": "adamw",
         "learningRate": 0.001,

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,10 +28,16 @@ Measure = Callable[["Block"], Numbers]
 #: Numbers in a block, and the most that the driver holds: beyond it each pass is a Spark job.
 BLOCK_NUMBERS, LOCAL_NUMBERS = 1 << 18, 1 << 23
 
+#: Sums that a pass brings to the driver: those of neighbouring blocks are added before, where there are more blocks.
+GROUPS = 64
+
+#: Predictions further from zero are taken for it: the squares of their squares are numbers still.
+LARGEST = 1e60
+
 #: Probabilities nearer to 0 have no smaller logarithm: one learner that is sure and wrong would decide alone.
 SMALLEST = 1e-9
 
-_SUMS = pa.schema([("block", pa.int32()), ("piece", pa.int32()), ("sums", pa.list_(pa.binary()))])
+_SUMS = pa.schema([("group", pa.int32()), ("sums", pa.list_(pa.binary()))])
 
 
 @dataclass(frozen=True)
@@ -42,11 +52,14 @@ class Layout:
         Numbers that each gives: one for two classes and for regression, else one a class.
     classification : bool
         Whether they are probabilities.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     learners: int
     width: int
     classification: bool
+    deviance: Deviance = SQUARED
 
     @property
     def outputs(self) -> int:
@@ -68,6 +81,8 @@ class Block:
         Numbers of the folds, from 0 up.
     classification : bool
         Whether the outputs are probabilities.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     outputs: Numbers
@@ -75,6 +90,7 @@ class Block:
     weight: Numbers
     fold: npt.NDArray[np.int64]
     classification: bool
+    deviance: Deviance = SQUARED
 
     @cached_property
     def logs(self) -> Numbers:
@@ -100,45 +116,75 @@ class Blocks(Protocol):
 
 @dataclass(frozen=True)
 class LocalBlocks:
-    """Blocks in the driver's memory."""
+    """Blocks in the driver's memory, and the numbers of their groups; without these each is one by itself."""
 
     blocks: Sequence[Block]
+    groups: Sequence[int] = ()
 
     def add_up(self, measures: Sequence[Measure]) -> list[Numbers]:
         """Return the sum of each measure over all blocks, added in the order of the blocks."""
-        return _add([[measure(block) for measure in measures] for block in self.blocks])
+        numbered = zip(self.groups or range(len(self.blocks)), self.blocks, strict=True)
+        return _add(sums for _, sums in _add_groups(numbered, measures))
 
 
 @dataclass(frozen=True)
 class SparkBlocks:
-    """Blocks in Spark's cache; each `add_up` is a job."""
+    """Blocks in Spark's cache; each `add_up` is a job.
+
+    Attributes
+    ----------
+    frame : pyspark.sql.DataFrame
+        The rows. A group of blocks is in one partition, its blocks in their order.
+    layout : Layout
+        Layout of their values.
+    count : int
+        Number of blocks.
+    """
 
     frame: DataFrame
     layout: Layout
+    count: int
 
     def add_up(self, measures: Sequence[Measure]) -> list[Numbers]:
         """Return the sum of each measure over all blocks, added in the order of the blocks."""
-        layout, schema, given = self.layout, _SUMS, tuple(measures)
+        rows = sorted(self.sums(measures).collect(), key=lambda row: row["group"])
+        return _add([np.frombuffer(part) for part in row["sums"]] for row in rows)
 
-        def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for (number, piece), block in carve(batches, layout):
-                parts = [measure(block).tobytes() for measure in given]
-                arrays = [
-                    pa.array(values, field.type)
-                    for values, field in zip([[number], [piece], [parts]], schema, strict=True)
-                ]
+    def sums(self, measures: Sequence[Measure]) -> DataFrame:
+        """Return the sums of each group of blocks, which the executors compute: at most `GROUPS` rows."""
+        layout, schema, given, count, groups = self.layout, _SUMS, tuple(measures), self.count, GROUPS
+
+        def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            numbered = ((group_of(number, count, groups), block) for (number, _), block in carve(batches, layout))
+            for group, sums in _add_groups(numbered, given):
+                values = [[group], [[part.tobytes() for part in sums]]]
+                arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-        rows = self.frame.mapInArrow(sums, "block int, piece int, sums array<binary>").collect()
-        rows.sort(key=lambda row: (row["block"], row["piece"]))
-        return _add([[np.frombuffer(part) for part in row["sums"]] for row in rows])
+        return self.frame.mapInArrow(add, "group int, sums array<binary>")
 
 
-def _add(parts: Sequence[Sequence[Numbers]]) -> list[Numbers]:
-    totals = [part.copy() for part in parts[0]]
-    for block in parts[1:]:
-        for total, part in zip(totals, block, strict=True):
-            total += part
+def group_of(block: int, count: int, groups: int) -> int:
+    """Return the group of a block: neighbours share one where there are more blocks than groups."""
+    return block * groups // count if count > groups else block
+
+
+def _add_groups(
+    numbered: Iterable[tuple[int, Block]], measures: Sequence[Measure]
+) -> Iterator[tuple[int, list[Numbers]]]:
+    """Yield the sums of each group of neighbouring blocks; one group's are held at a time."""
+    for group, blocks in groupby(numbered, key=itemgetter(0)):
+        yield group, _add([measure(block) for measure in measures] for _, block in blocks)
+
+
+def _add(parts: Iterable[Sequence[Numbers]]) -> list[Numbers]:
+    totals: list[Numbers] = []
+    for part in parts:
+        if not totals:
+            totals = [sums.copy() for sums in part]
+            continue
+        for total, sums in zip(totals, part, strict=True):
+            total += sums
     return totals
 
 
@@ -168,12 +214,15 @@ def open_blocks(frame: DataFrame, layout: Layout, rows: int, local_numbers: int 
     keyed = keyed.withColumn("block", F.pmod("key", F.lit(count)).cast("int"))
     if numbers <= local_numbers:
         batches = keyed.orderBy("block", "key").toArrow().to_batches()
-        yield LocalBlocks([block for _, block in carve(batches, layout)])
+        carved = list(carve(batches, layout))
+        numbers_of_groups = [group_of(number, count, GROUPS) for (number, _), _ in carved]
+        yield LocalBlocks([block for _, block in carved], numbers_of_groups)
         return
-    partitions = max(2, min(count, 4 * frame.sparkSession.sparkContext.defaultParallelism))
-    ordered = keyed.repartition(partitions, "block").sortWithinPartitions("block", "key").persist()
+    partitions = max(2, min(count, GROUPS, 4 * frame.sparkSession.sparkContext.defaultParallelism))
+    group = F.expr(f"cast(block as bigint) * {GROUPS} div {count}") if count > GROUPS else F.col("block")
+    ordered = keyed.repartition(partitions, group).sortWithinPartitions("block", "key").persist()
     try:
-        yield SparkBlocks(ordered, layout)
+        yield SparkBlocks(ordered, layout, count)
     finally:
         ordered.unpersist()
 
@@ -219,4 +268,7 @@ def _block(batches: Sequence[pa.RecordBatch], layout: Layout) -> Block:
     outputs = numbers.reshape(-1, layout.learners, layout.width)
     if layout.outputs != layout.width:
         outputs = np.concatenate([1.0 - outputs, outputs], axis=2)
-    return Block(outputs, column("label"), column("weight"), column("fold").astype(np.int64), layout.classification)
+    if not layout.classification:
+        outputs = np.clip(outputs, -LARGEST, LARGEST)
+    label, weight, fold = column("label"), column("weight"), column("fold").astype(np.int64)
+    return Block(outputs, label, weight, fold, layout.classification, layout.deviance)

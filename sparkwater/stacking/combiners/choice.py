@@ -64,6 +64,11 @@ class Choice:
         Losses of each combiner by itself, by fold.
     nested : tuple of Losses
         Losses with a choice for each fold, also where they led to the best learner alone.
+    estimate : tuple of Losses
+        The whole's losses where the choice counts as a part of the fit: those of the best learner alone are of the
+        learner that the other folds find best, not of the one that all of them do.
+    column : mapping of int to Combination
+        What scores each fold in the whole.
     """
 
     name: str
@@ -73,6 +78,8 @@ class Choice:
     difference: tuple[Losses, ...]
     tried: Mapping[str, tuple[Losses, ...]]
     nested: tuple[Losses, ...]
+    estimate: tuple[Losses, ...]
+    column: Mapping[int, Combination]
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,8 @@ def choose(blocks: Blocks, layout: Layout, methods: Mapping[str, Method], folds:
     A combiner's estimate is that of fits without the folds that they score. Of several, the simplest is chosen whose
     difference to the best estimate is within one standard error (Breiman, Friedman, Olshen and Stone, Classification
     and Regression Trees, 1984, section 3.4.3). The estimate of the whole is nested: for each fold the others choose.
-    Where it isn't below that of the best learner alone, this learner is chosen.
+    Where it isn't below that of the best learner alone, this learner is chosen, and the estimate is that of the
+    learner which the other folds find best.
 
     Parameters
     ----------
@@ -135,15 +143,19 @@ def choose(blocks: Blocks, layout: Layout, methods: Mapping[str, Method], folds:
     found = _read(sums, 1 + layout.learners, pairs, folds)
     if picks and found.mean(0) >= found.mean(1 + single):
         name = BEST
-    column = 1 + single if picks and name == BEST else 0
+    alone = bool(picks) and name == BEST
+    column = 1 + single if alone else 0
+    tried = dict(zip(names, plain.byFold, strict=True))
     return Choice(
         name,
         fits.found[name, ()],
         found.byFold[column],
         found.byFold[1:],
         tuple(found.apart[column, 1 + learner] for learner in range(layout.learners)),
-        dict(zip(names, plain.byFold, strict=True)),
+        tried,
         found.byFold[0],
+        tried[BEST] if alone else found.byFold[0],
+        singles[single] if alone else nested,
     )
 
 

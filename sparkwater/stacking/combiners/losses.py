@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparkwater.stacking.combiners.blocks import Block, Numbers
+from sparkwater.stacking.level_one.deviance import SQUARED
 from sparkwater.stacking.level_one.metrics import LEAST_PROBABILITY
 
 
@@ -51,10 +52,9 @@ def _scores(block: Block, weights: Numbers, biases: Numbers) -> Numbers:
 
 
 def row_losses(outputs: Numbers, block: Block) -> tuple[Numbers, Numbers]:
-    """Return the two losses of each row: logarithmic and wrong, or squared and absolute."""
+    """Return the two losses of each row: logarithmic and wrong, or the deviance and the absolute error."""
     if not block.classification:
-        away = outputs[:, 0] - block.label
-        return away**2, np.abs(away)
+        return block.deviance.rows(outputs[:, 0], block.label), np.abs(outputs[:, 0] - block.label)
     label = block.label.astype(np.int64)
     right = outputs[np.arange(len(label)), label]
     return -np.log(np.maximum(right, LEAST_PROBABILITY)), (outputs.argmax(axis=1) != label).astype(np.float64)
@@ -71,14 +71,15 @@ def mixture_losses(block: Block, without: Sequence[int], points: Numbers, metric
         Folds to leave out.
     points : numpy.ndarray, shape (combinations, learners)
         Weights.
-    metric : {"logLoss", "error", "rmse", "mae"}
-        The loss; for ``rmse`` the squared error.
+    metric : {"first", "logLoss", "error", "rmse", "mae"}
+        The loss; for ``rmse`` the squared error, for ``first`` that which the rows are compared by.
     """
     weight = block.weight_without(without)
-    if metric == "logLoss":
+    if metric == "logLoss" or (metric == "first" and block.classification):
         losses = -np.log(np.maximum(block.right @ points.T, LEAST_PROBABILITY))
         return np.concatenate([[weight.sum()], weight @ losses])
-    place = {"error": 1, "rmse": 0, "mae": 1}[metric]
+    place = 1 if metric in ("error", "mae") else 0
+    block = block if metric == "first" else replace(block, deviance=SQUARED)
     mixed = (np.tensordot(block.outputs, point, axes=(1, 0)) for point in points)
     return np.array([weight.sum(), *(weight @ row_losses(outputs, block)[place] for outputs in mixed)])
 
@@ -179,11 +180,26 @@ def compared_losses(
     return np.concatenate([*sums, *totals])
 
 
-def _scored(block: Block, column: Mapping[int, Combination], without: Sequence[int]) -> tuple[Numbers, Numbers]:
-    first, second = np.zeros(len(block.label)), np.zeros(len(block.label))
+def combined_outputs(block: Block, column: Mapping[int, Combination], without: Sequence[int] = ()) -> Numbers:
+    """Return the outputs of the combination that scores each fold, shape (rows, outputs); zeros in folds without one.
+
+    Parameters
+    ----------
+    block : Block
+        The rows.
+    column : mapping of int to Combination
+        The combination of each fold.
+    without : sequence of int
+        Folds to leave out.
+    """
+    found = np.zeros((len(block.label), block.outputs.shape[2]))
     for combination in dict.fromkeys(column[fold] for fold in column if fold not in without):
         rows = np.isin(block.fold, [fold for fold, other in column.items() if other == combination])
         if rows.any():
-            found = row_losses(combination.apply(block), block)
-            first[rows], second[rows] = found[0][rows], found[1][rows]
-    return first, second
+            found[rows] = combination.apply(block)[rows]
+    return found
+
+
+def _scored(block: Block, column: Mapping[int, Combination], without: Sequence[int]) -> tuple[Numbers, Numbers]:
+    """Return the losses of the rows that are scored; those of other rows don't count."""
+    return row_losses(combined_outputs(block, column, without), block)

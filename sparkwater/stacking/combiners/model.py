@@ -64,7 +64,7 @@ class CombinerModel(Model, CombinerParams, SavedStage):
             parts = {place: F.array(1.0 - part[0], part[0]) for place, part in parts.items()}
         raw = probabilities = self._sum(parts) if self.getForm() == "pool" else self._scores(parts)
         if self.getForm() == "logPool":
-            probabilities = _softmax(raw)
+            probabilities = softmax_column(raw)
         place = F.array_position(probabilities, F.array_max(probabilities)) - 1
         added = {
             self.getRawPredictionCol(): array_to_vector(raw),
@@ -98,17 +98,19 @@ def _plus(left: Column, right: Column) -> Column:
     return F.zip_with(left, right, lambda one, other: one + other)
 
 
-def _bound(value: Column, use: Callable[[Column], Column]) -> Column:
+def bound(value: Column, use: Callable[[Column], Column]) -> Column:
     """Return a function of a value that is computed once; Spark would compute it again for each time it is named."""
     return F.transform(F.array(value), use)[0]
 
 
-def _softmax(scores: Column) -> Column:
-    topped = _bound(scores, lambda row: F.struct(row.alias("values"), F.array_max(row).alias("top")))
-    powers = _bound(topped, lambda row: F.transform(row["values"], lambda score: F.exp(score - row["top"])))
-    summed = _bound(powers, lambda row: F.struct(row.alias("values"), _total(row).alias("total")))
-    return _bound(summed, lambda row: F.transform(row["values"], lambda power: power / row["total"]))
+def softmax_column(scores: Column) -> Column:
+    """Return the probabilities of arrays of scores."""
+    topped = bound(scores, lambda row: F.struct(row.alias("values"), F.array_max(row).alias("top")))
+    powers = bound(topped, lambda row: F.transform(row["values"], lambda score: F.exp(score - row["top"])))
+    summed = bound(powers, lambda row: F.struct(row.alias("values"), total(row).alias("total")))
+    return bound(summed, lambda row: F.transform(row["values"], lambda power: power / row["total"]))
 
 
-def _total(row: Column) -> Column:
+def total(row: Column) -> Column:
+    """Return the sum of an array."""
     return F.aggregate(row, F.lit(0.0), lambda sum_, value: sum_ + value)

@@ -26,6 +26,12 @@ Fit = Generator[Measure, Numbers, Combination]
 #: Keeps the weights of learners that are the same, or constant, finite and equal for equal ones.
 _RIDGE = 1e-6
 
+#: Predictions that differ by less than this share of their mean are constant.
+_FLAT = 1e-10
+
+#: Smallest eigenvalue of a Hessian with ones on its diagonal: rounding makes smaller ones.
+_LEAST_CURVATURE = 1e-12
+
 #: Newton's steps, and how often one is halved.
 _STEPS, _HALVES = 60, 30
 
@@ -80,16 +86,28 @@ def fit_pool(layout: Layout, without: Sequence[int]) -> Fit:
     """Find the convex weights with the smallest logarithmic or squared loss."""
     if not layout.classification:
         sums = yield partial(residual_products, without=without)
-        products = sums[1:].reshape(layout.learners, -1) / sums[0]
-        # Scaled to a sum of one, the weights that fulfil these conditions fulfil those of the simplex.
-        scale = np.trace(products) / layout.learners or 1.0
-        products = products / scale + _RIDGE * np.eye(layout.learners)
-        weights = bounded_step(products, -np.ones(layout.learners), np.zeros(layout.learners), layout.learners)
+        weights = _simplex_weights(sums[1:].reshape(layout.learners, -1) / sums[0])
         return _pool(weights)
     start = np.full(layout.learners, 1 / layout.learners)
     # With the sum of the weights added to the mean loss, weights without a bound on their sum have a sum of one.
     weights = yield from _newton(partial(pool_loss, without=without), start, layout.learners, slope=1.0)
     return _pool(weights)
+
+
+def _simplex_weights(products: Numbers) -> Numbers:
+    """Return the convex weights with the smallest squared loss, from the mean products of residuals.
+
+    Each learner is measured by its own error: one that diverged leaves the others' differences as they are.
+    """
+    sizes = np.sqrt(np.diag(products))
+    smallest = sizes[sizes > 0].min(initial=np.inf)
+    # A learner without any error is better than all that have some, and not infinitely.
+    sizes = np.maximum(sizes, 1e-6 * smallest) if np.isfinite(smallest) else np.ones(len(sizes))
+    scaled = products / np.outer(sizes, sizes) + _RIDGE * np.eye(len(sizes))
+    # Scaled to a sum of one, the weights that fulfil these conditions fulfil those of the simplex.
+    weights = bounded_step(scaled, -sizes.min() / sizes, np.zeros(len(sizes)), len(sizes)) / sizes
+    weights[weights < _ROUNDING * weights.max()] = 0.0
+    return weights / weights.sum()
 
 
 def fit_log_pool(layout: Layout, without: Sequence[int], bias: bool) -> Fit:
@@ -107,8 +125,12 @@ def fit_linear(layout: Layout, without: Sequence[int]) -> Fit:
     columns = layout.learners + 2
     sums = yield partial(column_products, without=without, center=np.zeros(columns - 1))
     center = sums.reshape(columns, columns)[0, 1:] / sums[0]
-    products = yield partial(column_products, without=without, center=center)
-    weights, intercept = solve_bounded(products.reshape(columns, columns), layout.learners)
+    sums = yield partial(column_products, without=without, center=center)
+    products = sums.reshape(columns, columns)
+    # A constant far from zero differs from its mean by rounding alone.
+    flat = np.concatenate([[False], np.diag(products)[1:] <= products[0, 0] * (_FLAT * center) ** 2])
+    products = np.where(flat[:, None] | flat, 0.0, products)
+    weights, intercept = solve_bounded(products, layout.learners)
     return Combination(
         "linear", tuple(weights.tolist()), (float(center[-1]) + intercept - float(weights @ center[:-1]),)
     )
@@ -159,19 +181,21 @@ def bounded_step(hessian: Numbers, gradient: Numbers, point: Numbers, bounded: i
     Parameters
     ----------
     hessian : numpy.ndarray, shape (size, size)
-        Second derivatives; positive definite.
+        Second derivatives; eigenvalues below what rounding leaves of them are raised to it.
     gradient, point : numpy.ndarray, shape (size,)
         First derivatives at a point, and the point.
     bounded : int
         Numbers with a bound.
     """
-    from scipy.linalg import solve_triangular
     from scipy.optimize import lsq_linear
 
-    root = np.linalg.cholesky(hessian)
+    diagonal = np.diag(hessian)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    root = np.sqrt(np.maximum(values, _LEAST_CURVATURE))
     low = np.full(len(point), -np.inf)
     low[:bounded] = -point[:bounded]
-    target = -solve_triangular(root, gradient, lower=True)
-    found: Numbers = lsq_linear(root.T, target, (low, np.inf), "bvls").x
+    target = -(vectors.T @ (gradient / scale)) / root
+    found: Numbers = lsq_linear(root[:, None] * vectors.T, target, (low * scale, np.inf), "bvls").x / scale
     found[:bounded] = np.maximum(found[:bounded], low[:bounded])
     return found

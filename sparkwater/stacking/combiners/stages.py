@@ -59,7 +59,7 @@ class Combiner(Estimator[CombinerModel], CombinerParams, HasLabelCol, HasWeightC
 
     def _metric(self) -> str:
         given = self.getOrDefault("metric") if self.isDefined("metric") else None
-        return str(given or _METRICS[self.getTask()][0])
+        return str(given or "first")
 
     def _fit(self, dataset: DataFrame) -> CombinerModel:
         self.check_settings()
@@ -103,7 +103,9 @@ class BestLearner(Combiner):
     """The learner with the smallest loss, and no other."""
 
     metric: Setting[str | None] = setting(
-        None, "the loss: logLoss or error, rmse or mae; without it the first of its kind"
+        None,
+        "the loss: logLoss or error, rmse or mae; without it the first of its kind, in an ensemble of regressions the "
+        "deviance of their distribution",
     )
 
     def fit_of(self, layout: Layout, without: Sequence[int]) -> Fit:
@@ -119,7 +121,9 @@ class GreedySelection(Combiner):
     """
 
     metric: Setting[str | None] = setting(
-        None, "the loss: logLoss or error, rmse or mae; without it the first of its kind"
+        None,
+        "the loss: logLoss or error, rmse or mae; without it the first of its kind, in an ensemble of regressions the "
+        "deviance of their distribution",
     )
     steps: Setting[int] = setting(25, "learners to add; the best of all steps is kept", accepts=at_least(1))
 

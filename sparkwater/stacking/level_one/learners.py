@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ _VALIDATORS = (CrossValidator, CrossValidatorModel, TrainValidationSplit, TrainV
 
 #: Between the seeds of an ensemble and of one in it.
 _APART = 1_000_003
+
+#: Params of stages that take all columns but those.
+_LEFT_OUT = ("ignoredCols", "excludedCols")
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 
@@ -77,6 +80,7 @@ class Learner:
         names = [
             type(last).__module__.split(".")[0],
             *([network] if isinstance(network, str) and ":" in network else []),
+            *getattr(last, "foreign_packages", ()),
         ]
         return Consent(tuple(names))
 
@@ -102,6 +106,37 @@ def _set_apart(stage: Any) -> Any:
     inner = {name: _set_apart(learner) for name, learner in last.getOrDefault("learners").items()}
     values = {"learners": inner, "seed": last.getOrDefault("seed") + _APART}
     return stage.copy({last.getParam(name): value for name, value in values.items()})
+
+
+def hide_columns(learner: Learner, names: Sequence[str]) -> Learner:
+    """Return the learner without some columns among its features, wherever it takes all columns that there are.
+
+    Stages that name their columns read what they name.
+    """
+    return learner if learner.fitted else replace(learner, stage=_hide(learner.stage, names))
+
+
+def _hide(stage: Any, names: Sequence[str]) -> Any:
+    values: dict[Any, Any] = {}
+    for one in _stages(stage):
+        left_out = next((one.getParam(name) for name in _LEFT_OUT if one.hasParam(name)), None)
+        if left_out is not None and _value(one, "inputCols") is None and not _value(one, "featuresCol"):
+            given = one.getOrDefault(left_out)
+            values[left_out] = [*given, *(name for name in names if name not in given)]
+        if one.hasParam("learners") and one.isDefined("learners"):
+            inner = {name: _hide(learner, names) for name, learner in one.getOrDefault("learners").items()}
+            values[one.getParam("learners")] = inner
+    return stage.copy(values) if values else stage
+
+
+def _stages(stage: Any) -> Iterator[Any]:
+    """Yield a stage, those of a pipeline, and the estimator of a validator."""
+    yield stage
+    if isinstance(stage, Pipeline):
+        for one in stage.getStages():
+            yield from _stages(one)
+    if isinstance(stage, (CrossValidator, TrainValidationSplit)):
+        yield from _stages(stage.getEstimator())
 
 
 def last_stage(stage: Any) -> Any:
@@ -190,7 +225,7 @@ def _check_columns(learner: Learner, schema: StructType, labelCol: str) -> None:
             f"learner {learner.name!r} has labelCol={_value(last, 'labelCol')!r}, the others learn {labelCol!r}; set "
             "the same (strings are numbered for the learners)"
         )
-    features = _value(last, "featuresCol")
+    features = None if _value(last, "inputCols") else _value(last, "featuresCol")
     if last is stage and isinstance(features, str) and features not in schema.names:
         raise SchemaError(
             f"learner {learner.name!r} has featuresCol={features!r}; the columns are {', '.join(schema.names)}"
@@ -212,6 +247,9 @@ def describe(value: Any) -> Any:
         )
     if isinstance(value, nn.Module):
         return [str(value), digest(dump_weights(value))]
+    if not isinstance(value, type) and hasattr(value, "get_params"):  # an estimator of scikit-learn or its kin
+        params = value.get_params(deep=False)
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": describe(params)}
     if isinstance(value, DataFrame):
         return value.semanticHash()  # a session's own: a later one fits again
     if isinstance(value, Mapping):

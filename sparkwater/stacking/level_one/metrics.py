@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepare import FOLD
-from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -32,7 +32,7 @@ LABEL, WEIGHT = "__sparkwater_label", "__sparkwater_weight"
 class Losses:
     """Weighted sums over rows of a learner's two losses.
 
-    The first is the one that the meta-learner minimises: the logarithmic loss, or the squared error. The
+    The first is the one that the meta-learner minimises: the logarithmic loss, or the squared error or deviance. The
     second is easier to read: the share of wrong rows, or the absolute error.
 
     Attributes
@@ -77,23 +77,30 @@ class LearnerMetrics:
         Classification or regression.
     byFold : mapping of str to mapping of str to Losses
         Losses by learner, then by fold.
+    deviance : Deviance
+        The first loss of a regression.
     """
 
     kind: str
     byFold: Mapping[str, Mapping[str, Losses]]
+    deviance: Deviance = SQUARED
 
     @property
     def names(self) -> tuple[str, str]:
         """Names of the two metrics."""
-        return ("logLoss", "error") if self.kind == CLASSIFICATION else ("rmse", "mae")
+        return ("logLoss", "error") if self.kind == CLASSIFICATION else (self.deviance.name, "mae")
+
+    @property
+    def _root(self) -> bool:
+        return self.kind != CLASSIFICATION and self.deviance.squared
 
     def select(self, learners: Sequence[str]) -> LearnerMetrics:
         """Return the metrics of some learners only."""
-        return LearnerMetrics(self.kind, {name: self.byFold[name] for name in learners})
+        return replace(self, byFold={name: self.byFold[name] for name in learners})
 
     def join(self, other: LearnerMetrics) -> LearnerMetrics:
         """Return the metrics of both."""
-        return LearnerMetrics(self.kind, {**self.byFold, **other.byFold})
+        return replace(self, byFold={**self.byFold, **other.byFold})
 
     def pooled(self, learner: str) -> Losses:
         """Return a learner's losses over all rows."""
@@ -104,7 +111,7 @@ class LearnerMetrics:
 
     def read(self, losses: Losses) -> tuple[float, float]:
         """Return the two metrics."""
-        first = losses.mean if self.kind == CLASSIFICATION else math.sqrt(losses.mean)
+        first = math.sqrt(losses.mean) if self._root else losses.mean
         return first, losses.second / losses.weight
 
     def value(self, learner: str) -> float:
@@ -126,7 +133,7 @@ class LearnerMetrics:
         losses = self.pooled(learner)
         reach = _TWO_SIDED * losses.standard_error
         low, high = max(0.0, losses.mean - reach), losses.mean + reach
-        return (low, high) if self.kind == CLASSIFICATION else (math.sqrt(low), math.sqrt(high))
+        return (math.sqrt(low), math.sqrt(high)) if self._root else (low, high)
 
     def to_frame(self, spark: Any) -> DataFrame:
         """Return a row for each learner and fold, and one with fold null for all rows together."""
@@ -141,20 +148,20 @@ class LearnerMetrics:
 
 def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> LearnerMetrics:
     """Measure the learners' values against the labels; one Spark job."""
-    return LearnerMetrics(prepared.task.kind, collect_losses(labelled(prepared, values), prepared.task, names))
+    task = prepared.task
+    return LearnerMetrics(task.kind, collect_losses(labelled(prepared, values), task, names), task.deviance)
 
 
 def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
     """Return the values with ``label``, ``weight`` and ``fold`` of their rows, and other columns."""
     weight = F.col(f"`{prepared.weightCol}`").cast("double") if prepared.weightCol else F.lit(1.0)
-    rows = prepared.frame.select(
-        ROW,
+    columns = [
         prepared.task.label(prepared.labelCol).alias(LABEL),
         weight.alias(WEIGHT),
         F.col(f"`{prepared.foldCol}`").alias(FOLD),
         *(F.col(f"`{name}`") for name in others),
-    )
-    return rows.join(values, ROW)
+    ]
+    return prepared.join(columns, values)
 
 
 def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
@@ -167,7 +174,8 @@ def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -
             F.sum(weight * first * first).alias(f"squares{position}"),
             F.sum(weight * second).alias(f"second{position}"),
         ]
-    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).orderBy(FOLD).collect()
+    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).collect()
+    found.sort(key=lambda row: row[FOLD])
     return {
         name: {
             str(row[FOLD]): Losses(
@@ -183,7 +191,7 @@ def losses(values: Column, task: LevelOneTask) -> tuple[Column, Column]:
     """Return both losses of a row."""
     label = F.col(LABEL)
     if task.kind != CLASSIFICATION:
-        return (values[0] - label) ** 2, F.abs(values[0] - label)
+        return task.deviance.column(values[0], label), F.abs(values[0] - label)
     if task.width == 1:
         right = F.when(label == 1.0, values[0]).otherwise(1.0 - values[0])
         wrong = (values[0] > 0.5).cast("double") != label

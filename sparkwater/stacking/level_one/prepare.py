@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column, row_hash
 
@@ -32,6 +33,9 @@ _APART = 7_919
 #: More different values than this are no folds.
 MAX_FOLDS = 1000
 
+#: Up to so many rows are read as one partition: fits then cost fewer tasks, and what follows them no shuffles.
+SMALL_ROWS = 20_000
+
 
 @dataclass(frozen=True)
 class LevelOneTask:
@@ -43,10 +47,13 @@ class LevelOneTask:
         The kind of the learners.
     classes : tuple of float, of str or of bool
         The labels, sorted; empty for regression.
+    deviance : Deviance
+        Loss of a regression's rows.
     """
 
     kind: str
     classes: tuple[Any, ...] = ()
+    deviance: Deviance = SQUARED
 
     @property
     def named(self) -> bool:
@@ -103,6 +110,8 @@ class Prepared:
         Fingerprint of rows and labels.
     timeCol, embargo
         As in `Folds`.
+    unitCol : str or None
+        Column whose equal values share a fold, of groups or ids; None where equal rows do.
     """
 
     frame: DataFrame
@@ -115,28 +124,55 @@ class Prepared:
     labels: Fingerprint
     timeCol: str | None = None
     embargo: float = 0.0
+    unitCol: str | None = None
 
     @property
     def rows(self) -> Fingerprint:
         """Fingerprint of rows and folds."""
         return Fingerprint.over(fold.rows for fold in self.folds)
 
+    @property
+    def small(self) -> bool:
+        """True for rows that are read as one partition."""
+        return self.rows.rows <= SMALL_ROWS
+
+    @property
+    def _read(self) -> DataFrame:
+        # In order of their keys, whatever the number of partitions before.
+        return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
+        """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
+        rows = self._read.select(ROW, *columns)
+        return rows.join(self.gather(values).hint("merge"), ROW) if self.small else rows.join(values, ROW)
+
+    def gather(self, frame: DataFrame) -> DataFrame:
+        """Return a row or less for each of the rows as one partition, where they are few."""
+        return frame.coalesce(1) if self.small else frame
+
     def all_rows(self) -> DataFrame:
         """Return the rows as learners get them: the user's columns, labels numbered where they are strings."""
-        return self._visible(self.frame)
+        return self._visible(self._read)
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        outside = self.frame.where(~self._in_fold(fold))
-        if self.timeCol:
-            time = time_value(self.frame.schema, self.timeCol)
-            outside = outside.where(~time.between(fold.start - self.embargo, fold.end + self.embargo))  # type: ignore[operator]
-        return self._visible(outside)
+        return self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+
+    def divided(self, fold: FoldRows) -> DataFrame:
+        """Return the rows of `training` and of `scorable` together, with key and fold."""
+        rows = self.frame.where(self._in_fold(fold) | ~self._is_near(fold)) if self.timeCol else self.frame
+        return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
 
     def scorable(self, fold: FoldRows | None = None) -> DataFrame:
         """Return the rows of a fold, or all of them, with key and fold."""
-        rows = self.frame if fold is None else self.frame.where(self._in_fold(fold))
+        rows = self._read if fold is None else self._read.where(self._in_fold(fold))
         return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
+
+    def _is_near(self, fold: FoldRows) -> Column:
+        if not self.timeCol or fold.start is None or fold.end is None:
+            return F.lit(False)
+        time = time_value(self.frame.schema, self.timeCol)
+        return time.between(fold.start - self.embargo, fold.end + self.embargo)
 
     def _in_fold(self, fold: FoldRows) -> Column:
         return F.col(f"`{self.foldCol}`").eqNullSafe(F.lit(fold.value))
@@ -155,6 +191,7 @@ def prepare(
     *,
     idCol: str | None = None,
     weightCol: str | None = None,
+    deviance: Deviance = SQUARED,
     store: Callable[[DataFrame], DataFrame] | None = None,
 ) -> Prepared:
     """Evaluate the rows once, with key and fold, and look at each fold.
@@ -172,6 +209,8 @@ def prepare(
         Kind of the learners: classification or regression.
     labelCol, idCol, weightCol : str
         Columns of the rows.
+    deviance : Deviance
+        Loss of a regression's rows.
     store : callable, optional
         Keeps the rows and returns them as they were kept. Default: Spark's cache.
 
@@ -180,8 +219,7 @@ def prepare(
     SchemaError
         If a column is missing or has a type that doesn't fit.
     DataError
-        If rows have no label, no fold or another one's id, folds are empty or too few, or a class
-        has no rows outside of a fold.
+        If rows have no label, no fold or another one's id, or folds are empty, too few, or hold all rows of a class.
     """
     spec = folds if isinstance(folds, Folds) else Folds(foldCol=folds)
     identity = idCol or spec.idCol
@@ -194,7 +232,7 @@ def prepare(
     except BaseException:
         kept.unpersist()
         raise
-    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else ())
+    task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else (), deviance)
     return Prepared(
         kept,
         tuple(frame.columns),
@@ -206,6 +244,7 @@ def prepare(
         Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found),
         spec.timeCol,
         spec.embargo,
+        spec.groupCol or identity,
     )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The column of a learner's numbers of a row: one for two classes and for regression, else one a class.
 VALUES = "__sparkwater_values"
 
+#: The column with the name of the learner that they are of.
+LEARNER = "__sparkwater_learner"
+
 
 def add_values(frame: DataFrame, model: Any, learner: Learner, task: LevelOneTask, column: str = VALUES) -> DataFrame:
     """Return the rows with a model's values; the columns that the model adds are left out."""

@@ -40,10 +40,13 @@ class NumberStatistics:
         Counts and bounds.
     spread : NumberSpread
         Quantiles and moments; of no rows where the number never varied.
+    repeats : bool
+        Whether two rows are known to have the same number, beside what the sketch tells.
     """
 
     sketch: NumberSketch
     spread: NumberSpread
+    repeats: bool = False
 
     @property
     def varies(self) -> bool:
@@ -57,6 +60,14 @@ class NumberStatistics:
         return self.spread.mean if imputation == "mean" else float(self.spread.quantiles(np.array([0.5]))[0])
 
 
+def looks_like_identifier(column: InputColumn, sketch: NumberSketch) -> bool:
+    """Return whether a number may be an identifier: no two rows of the sketch's sample have the same.
+
+    Where the sketch lacks no value it is one.
+    """
+    return column.may_identify and sketch.all_differ and sketch.finite >= IDENTIFIER_ROWS
+
+
 def fit_number(column: InputColumn, found: NumberStatistics, settings: TableSettings) -> Fitted:
     """Return the fitted column of a number, or None where it is left out, and its report."""
     sketch, indicator = found.sketch, bool(settings.indicator and found.sketch.missing)
@@ -65,7 +76,7 @@ def fit_number(column: InputColumn, found: NumberStatistics, settings: TableSett
         return _left_out(column, "no value is a finite number" if sketch.infinite else "all values are null", **facts)
     if not found.varies and not indicator:
         return _left_out(column, f"constant: every value is {sketch.low:g}", **facts)
-    if column.may_identify and found.varies and sketch.all_differ and sketch.finite >= IDENTIFIER_ROWS:
+    if looks_like_identifier(column, sketch) and not found.repeats:
         return _left_out(column, "identifier: no two rows have the same value", **facts)
     fitted = NumberColumn(
         name=column.name,

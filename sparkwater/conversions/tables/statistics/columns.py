@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sparkwater.conversions.tables.encoding.numbers import read_numbers, read_vectors
+from sparkwater.conversions.tables.encoding.numbers import read_numbers
 from sparkwater.conversions.tables.encoding.times import PARTS, time_parts, wall_seconds
 from sparkwater.conversions.tables.statistics.sketch import Floats
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -47,21 +47,16 @@ class InputColumn:
         return self.form in ("string", "whole") and not self.asked
 
     def numbers(self, array: pa.Array) -> Floats:
-        """Return rows as numbers of shape ``(rows, size)``; NaN where there is none.
+        """Return the rows of a number or a time as numbers of shape ``(rows, size)``; NaN where there is none.
 
         Parameters
         ----------
         array : pyarrow.Array
-            Numbers, seconds of the clock on the wall, or lists of numbers.
+            Numbers, or seconds of the clock on the wall.
         """
-        if not self.size:
-            return np.empty((len(array), 0))
         if self.role == "number":
             return read_numbers(array)[:, None]
         if self.role == "time":
             parts = time_parts(wall_seconds(array, "UTC"))
             return np.stack([parts[part] for part in PARTS], axis=1)
-        rows = read_vectors(array, self.size)
-        values = np.full((len(array), self.size), np.nan)
-        values[rows.valid] = rows.values
-        return values
+        return np.empty((len(array), 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from sparkwater.conversions.tables.statistics.columns import InputColumn
 from sparkwater.conversions.tables.statistics.levels import PIECE_BYTES, PIECE_ROWS, FrequentLevels, LevelCounter
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
+from sparkwater.conversions.tables.statistics.vectors import VectorRows, VectorSketches, VectorSpreads
 
 #: A row is a count of a level (null for missing ones), or the statistics of a column's entry as bytes. Beside those
 #: of a part, ``level`` is the part's own name: equal ones of two parts must not be taken for one.
@@ -26,6 +28,9 @@ FOUND = pa.schema(
 )
 
 Batches = Iterable[pa.RecordBatch]
+
+#: Bytes of rows that are measured together.
+MOST_BYTES = 16 * 1024 * 1024
 
 #: A column's position, and the entry in it.
 Place = tuple[int, int]
@@ -55,7 +60,12 @@ def sketch_part(
     """
     levels = LevelCounter()
     sketches: Sketches = {}
-    for batch in batches:
+    vectors = {
+        position: VectorSketches(column.size, sizes[position])
+        for position, column in enumerate(columns)
+        if column.role == "vector"
+    }
+    for batch in bounded(batches):
         sketches[ROWS] = sketches.get(ROWS, NumberSketch.empty(1)).plus(np.zeros(batch.num_rows))
         for position, column in enumerate(columns):
             array = batch.column(position)
@@ -63,11 +73,16 @@ def sketch_part(
                 for counts in levels.add(position, array):
                     yield from _counted(counts)
                 continue
+            if position in vectors:
+                vectors[position].add(VectorRows.of(array, column.size))
+                continue
             for entry, numbers in enumerate(column.numbers(array).T):
                 before = sketches.get((position, entry)) or NumberSketch.empty(sizes[position])
                 sketches[position, entry] = before.plus(numbers)
     for counts in levels.rest():
         yield from _counted(counts)
+    for position, found in vectors.items() if ROWS in sketches else ():
+        sketches.update({(position, entry): sketch for entry, sketch in found.sketches()})
     yield from _as_bytes({place: sketch.to_bytes() for place, sketch in sketches.items()}, part)
 
 
@@ -127,11 +142,23 @@ def spread_part(
         The spreads of no rows, by column and entry.
     """
     spreads = dict(empty)
-    for batch in batches:
+    vectors = {
+        position: VectorSpreads(
+            {entry: empty[place, entry] for place, entry in empty if place == position}, column.size
+        )
+        for position, column in enumerate(columns)
+        if column.role == "vector"
+    }
+    for batch in bounded(batches):
         for position, column in enumerate(columns):
+            if position in vectors:
+                vectors[position].add(VectorRows.of(batch.column(position), column.size))
+                continue
             for entry, numbers in enumerate(column.numbers(batch.column(position)).T):
                 if (position, entry) in spreads:
                     spreads[position, entry] = spreads[position, entry].plus(numbers)
+    for position, found in vectors.items():
+        spreads.update({(position, entry): spread for entry, spread in found.spreads()})
     yield from _as_bytes({place: spread.to_bytes() for place, spread in spreads.items() if spread.rows})
 
 
@@ -150,6 +177,15 @@ def read_spreads(found: pa.Table, empty: Mapping[Place, NumberSpread]) -> Spread
     for place, content in _statistics(found):
         spreads[place] = spreads[place].from_bytes(content)
     return spreads
+
+
+def bounded(batches: Batches) -> Iterator[pa.RecordBatch]:
+    """Yield batches in pieces of about `MOST_BYTES`, or of one row: what is made of them takes a few times as much."""
+    for batch in batches:
+        pieces = max(1, math.ceil(batch.nbytes / MOST_BYTES))
+        rows = max(1, math.ceil(batch.num_rows / pieces))
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _gathered(batches: Batches) -> Iterator[pa.Table]:

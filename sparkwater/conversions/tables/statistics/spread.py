@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparkwater.conversions.tables.statistics.sketch import Counts, Floats, NumberSketch, different
-
-#: Digits that sums keep, in proportion to the deviation: their last bits differ by partitioning, and models must not.
-DIGITS = 6
+from sparkwater.conversions.tensors.digits import rounded, rounded_in
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,13 @@ class NumberSpread:
     def deviation(self) -> float:
         """Standard deviation of the numbers (population), to 6 digits."""
         first, second, _ = self.powers / self.rows
-        return _rounded(self.unit * math.sqrt(max(second - first * first, 0.0)))
+        return rounded(self.unit * math.sqrt(max(second - first * first, 0.0)))
 
     @property
     def mean(self) -> float:
         """Mean, to 6 digits of the deviation."""
         value, deviation = self.origin + self.unit * float(self.powers[0]) / self.rows, self.deviation
-        return _rounded_in(value, deviation) if deviation else self.origin
+        return rounded_in(value, deviation) if deviation else self.origin
 
     @property
     def skew(self) -> float:
@@ -118,12 +116,3 @@ class NumberSpread:
 def _cells_and_powers(content: bytes) -> tuple[Counts, Floats]:
     split = len(content) - 3 * 8
     return np.frombuffer(content[:split], np.int64), np.frombuffer(content[split:], np.float64)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
-def _rounded_in(value: float, unit: float) -> float:
-    """Return a value rounded in proportion to a unit."""
-    return round(value, DIGITS - 1 - math.floor(math.log10(unit)))

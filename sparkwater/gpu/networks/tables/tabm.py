@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -10,15 +9,11 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.registry import register_network
 from sparkwater.gpu.networks.tables.embeddings import PiecewiseLinearEmbedding
 from sparkwater.gpu.networks.tables.inputs import TableInput
 from sparkwater.gpu.networks.tables.layers import ScheduledDropout
 from sparkwater.gpu.networks.treatment import Treatment
-
-#: Means of the members when scoring: of their outputs, or of the probabilities that softmax makes of these.
-AVERAGES = ("outputs", "probabilities")
 
 
 class MembersLinear(nn.Module):
@@ -62,32 +57,18 @@ class MembersOutput(nn.Module):
     ----------
     members, inputs, outputs : int
         Numbers of members, inputs and outputs.
-    average : str
-        One of `AVERAGES`.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such average.
     """
 
-    def __init__(self, members: int, inputs: int, outputs: int, average: str) -> None:
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        if average not in AVERAGES:
-            raise ConfigurationError(f"average={average!r} is unknown; accepted: {', '.join(AVERAGES)}")
         bound = inputs**-0.5
-        self.average = average
         self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``(rows, members, outputs)`` in training, ``(rows, outputs)`` when scoring."""
         outputs = torch.baddbmm(self.bias.unsqueeze(1), rows.transpose(0, 1), self.weight).transpose(0, 1)
-        if self.training:
-            return outputs
-        if self.average == "outputs":
-            return outputs.mean(dim=1)
-        return outputs.log_softmax(dim=2).logsumexp(dim=1) - math.log(outputs.shape[1])
+        return outputs if self.training else outputs.mean(dim=1)
 
     def treatments(self) -> dict[str, Treatment]:
         """Return the treatment of the biases."""
@@ -109,14 +90,13 @@ def tabm(
     number_range: Sequence[float] = (-(3**0.5), 3**0.5),
     one_hot: int = 9,
     category_width: int = 16,
-    average: str = "outputs",
 ) -> nn.Module:
     """TabM with piecewise linear embeddings: 32 perceptrons computed together, whose mean is the prediction.
 
     Gorishniy, Kotelnikov and Babenko, TabM: Advancing Tabular Deep Learning with Parameter-Efficient Ensembling, 2024.
     In training it gives the outputs of each member, ``(rows, members, outputs)``, since each learns for itself. Numbers
-    should be scaled by their quantiles to ``number_range``. For classes ``average="probabilities"`` gives the logarithm
-    of the mean probability.
+    should be scaled by their quantiles to ``number_range``. Scores, and metrics of training rows, are those of the mean
+    of the members' outputs, on the scale of the link.
     """
     start, stop = number_range
     embed = partial(PiecewiseLinearEmbedding, width=number_width, bins=bins, start=start, stop=stop)
@@ -130,5 +110,5 @@ def tabm(
         network.add_module(f"fc{place}", layer)
         network.add_module(f"relu{place}", nn.ReLU())
         network.add_module(f"dropout{place}", ScheduledDropout(dropout, "constant"))
-    network.add_module(f"fc{len(hidden) + 1}", MembersOutput(members, hidden[-1], outputs, average))
+    network.add_module(f"fc{len(hidden) + 1}", MembersOutput(members, hidden[-1], outputs))
     return network

@@ -57,8 +57,7 @@ class Sparsity:
         self._layers = bounded_layers(compute.network, mean)
         self._beta, self._communicator, self._device = beta, communicator, compute.device
         self._found: dict[nn.Module, torch.Tensor] = {}
-        for layer in self._layers:
-            layer.register_forward_hook(self._keep)
+        self._hooks = [layer.register_forward_hook(self._keep) for layer in self._layers]
         self._units = self._measure(compute, blocks)
         self._asked = torch.cat(
             [torch.full((units,), _share(layer, mean)) for layer, units in zip(self._layers, self._units, strict=True)]
@@ -86,6 +85,12 @@ class Sparsity:
     def add_nothing(self) -> None:
         """Take part in a step for which this rank has no rows."""
         self._global_means(torch.zeros_like(self._asked), torch.zeros((), dtype=torch.float64, device=self._device))
+
+    def close(self) -> None:
+        """Let go of the network: it keeps no activations any more."""
+        for hook in self._hooks:
+            hook.remove()
+        self._found.clear()
 
     def _global_means(self, sums: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         message = torch.cat([sums, count[None]])

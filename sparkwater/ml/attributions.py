@@ -1,0 +1,136 @@
+"""`Attributions`: the places of a picture, or the numbers of a row, that speak for an output of a network."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import Transformer
+
+from sparkwater.conversions.stages.accepts import at_least, one_of
+from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
+from sparkwater.conversions.stages.spark_params import HasOutputCol
+from sparkwater.conversions.tensors.spec import TensorSpec
+from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.inspection.attributions import LAST_MAPS, class_activation_maps, find_maps, integrated_gradients
+from sparkwater.gpu.networks.inference import ready_network
+from sparkwater.gpu.rows.scaling import PackedScaling
+from sparkwater.ml.fitted.files import read_network, write_network
+from sparkwater.ml.fitted.network import fitted_features
+from sparkwater.ml.params.learner import FeaturesParams, ScoringParams
+from sparkwater.ml.scoring.outputs import Output, add_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame
+
+    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+    from sparkwater.ml.fitted.network import FittedNetwork, HasFittedNetwork
+
+GRAD_CAM, INTEGRATED_GRADIENTS = "gradCam", "integratedGradients"
+
+
+class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, SavedStage):
+    """Add a tensor column that says which parts of a row speak for an output of a trained network.
+
+    ``gradCam`` gives a heat map of the picture's height and width, from 0 up, of the places that speak for a class.
+    ``integratedGradients`` gives a number for each number of the row, in the shape of the features: what it adds to, or
+    takes from, the output, compared with a row of zeros.
+
+    There is nothing to learn, so this is a Transformer; the network is saved with it. ``transform`` keeps rows, their
+    order within a partition and all columns.
+    """
+
+    model: Argument[HasFittedNetwork | None] = argument(
+        "a model of this package for one features column: its network, and its features column where none is given; "
+        "setModel sets it as well"
+    )
+    featuresCol: Setting[str] = setting(
+        "features", "a column as the model takes it: tensors, pictures or vectors. The model's where there is a model"
+    )
+    method: Setting[str] = setting(
+        GRAD_CAM,
+        "gradCam: maps of a layer, weighted by the output's gradients. integratedGradients: gradients along the way "
+        "from a row of zeros",
+        accepts=one_of(GRAD_CAM, INTEGRATED_GRADIENTS),
+    )
+    target: Setting[int | None] = setting(
+        None, "position of the output to explain, such as the class's number; without it the row's largest output",
+        accepts=at_least(0),
+    )  # fmt: skip
+    layer: Setting[str] = setting(
+        LAST_MAPS,
+        "for gradCam, the layer with maps, named as in DeepFeatures; lastMaps is the last that has some",
+    )
+    steps: Setting[int] = setting(
+        32, "for integratedGradients, points on the way; each costs a forward and a backward pass", accepts=at_least(1)
+    )
+    outputCol: Setting[str] = setting("attribution", "the tensor column to add, float32")  # type: ignore[assignment]
+
+    @property
+    def fitted(self) -> FittedNetwork:
+        """The fitted network.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none.
+        """
+        fitted: FittedNetwork | None = vars(self).get("_fitted")
+        if fitted is None:
+            raise ConfigurationError("Attributions has no network; give it a trained model with setModel(model)")
+        return fitted
+
+    @fitted.setter
+    def fitted(self, fitted: FittedNetwork) -> None:
+        self._fitted = fitted
+
+    def setModel(self, model: HasFittedNetwork) -> Attributions:
+        """Use a model's network, and its features column where this stage was given none."""
+        fitted = getattr(model, "fitted", None)
+        if fitted is None:
+            raise ConfigurationError(
+                f"model is a {type(model).__name__}; accepted: a model of this package, such as the last of a "
+                "PipelineModel's stages"
+            )
+        if isinstance(fitted.trained.scaling, PackedScaling):
+            raise ConfigurationError("the network has several inputs; attributions are for networks of one")
+        self.fitted = fitted
+        self._setDefault(featuresCol=model.getFeaturesCols()[0])
+        return self
+
+    def _save_more(self, folder: NewFolder) -> None:
+        write_network(folder, self.fitted)
+
+    def _load_more(self, folder: SavedFolder) -> None:
+        self.fitted = read_network(folder)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        """Refuse everything that can be known to be wrong, then add the column."""
+        self.check_settings()
+        trained = self.fitted.trained
+        features = fitted_features(dataset.schema, [self.getFeaturesCol()], self.fitted)
+        target = self.getTarget()
+        if target is not None and target >= trained.task.outputs:
+            raise ConfigurationError(f"target={target}: the network has {trained.task.outputs} outputs, from 0")
+        shape, compute = self._computation(target)
+        output = Output(self.getOutputCol(), "tensor", TensorSpec("float32", shape))
+        return add_outputs(dataset, features, [output], compute, self)
+
+    def _computation(self, target: int | None) -> tuple[tuple[int, ...], Callable[..., Any]]:
+        """Return the shape of an attribution, and the function of tensors that computes it."""
+        trained = self.fitted.trained
+        if self.getMethod() == GRAD_CAM:
+            cut = find_maps(ready_network(trained).network, self.fitted.spec, self.getLayer())
+            return trained.shape[1:], partial(_maps, trained, cut, target)
+        return trained.shape, partial(_gradients, trained, self.getSteps(), target)
+
+
+def _maps(*args: Any) -> list[Any]:
+    return [class_activation_maps(*args)]
+
+
+def _gradients(*args: Any) -> list[Any]:
+    return [integrated_gradients(*args)]

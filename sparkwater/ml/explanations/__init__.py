@@ -1,0 +1,1 @@
+"""Explanations of fitted models: importance by permutation, partial dependence, Shapley values."""

@@ -1,0 +1,1 @@
+"""Calibration of an ensemble's probabilities, and how well they are calibrated."""

@@ -1,0 +1,213 @@
+"""Fits that hold their rows in one task: all folds of all such learners as the tasks of one Spark job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
+from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, collect_fits, log_warnings
+from sparkwater.ml.sklearn.rows import check_bound
+from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
+from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
+from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.prepare import FOLD, FoldRows, LevelOneTask, Prepared
+from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
+from sparkwater.stacking.level_one.values import LEARNER, VALUES
+from sparkwater.stacking.row_keys import ROW
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+    from sparkwater.stacking.level_one.checkpoints import FitStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A learner and the fold that it leaves out; the number is the fit's."""
+
+    number: int
+    learner: Learner
+    fold: FoldRows
+    place: int
+
+    @property
+    def where(self) -> str:
+        return f"learner {self.learner.name!r}, fold {self.fold.value!r}"
+
+
+def holds_its_rows(learner: Learner) -> bool:
+    """Return whether a learner is fitted by one task that holds all rows."""
+    return isinstance(learner.stage, SklearnLearner)
+
+
+def fit_in_one_job(
+    prepared: Prepared, learners: Sequence[Learner], keep: bool, checkpoint: FitStore | None
+) -> list[Scored]:
+    """Fit learners without each of the folds, and score the fold; every fit is a task of one Spark job.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The rows.
+    learners : sequence of Learner
+        Learners that hold their rows in one task.
+    keep : bool
+        Whether to keep the models.
+    checkpoint : FitStore, optional
+        Folder of the predictions and the models, searched first. Default: Spark's cache.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are more rows than a task may hold; before any fit.
+    DataError
+        If a learner doesn't give each row a prediction.
+    """
+    for learner in learners:
+        check_bound(prepared.rows.rows, learner.stage.getMaxRows())
+    found: list[Scored] = []
+    pairs: list[_Pair] = []
+    for learner in learners:
+        for place, fold in enumerate(prepared.folds):
+            folder = checkpoint.fit_folder(learner, place) if checkpoint else None
+            earlier = find_finished(prepared, learner, fold, keep, folder) if folder else None
+            if earlier:
+                found.append(earlier)
+            else:
+                pairs.append(_Pair(len(pairs), learner, fold, place))
+    if not pairs:
+        return found
+    results = _results(prepared, pairs, keep).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        scored = _collect(prepared, pairs, results, keep)
+        if not checkpoint:
+            return [*found, scored]
+        kept = [_kept(scored, pair, checkpoint) for pair in pairs]
+    except BaseException:
+        results.unpersist()
+        raise
+    results.unpersist()
+    return [*found, *kept]
+
+
+def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any]:
+    """Fit learners that hold their rows on all rows, as the tasks of one Spark job; return their models."""
+    classes, rows, tasks = _classes(prepared.task), prepared.all_rows(), []
+    for number, learner in enumerate(learners):
+        fit, columns = learner.stage.plan(rows)
+        where = f"learner {learner.name!r} on all rows"
+        fit = replace(fit, name=where, vector=class_vector(classes), number=number)
+        tasks.append(rows.select(*columns).coalesce(1).mapInArrow(partial(run_fit, fit=fit), RESULTS))
+    fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
+    return [
+        learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
+        for learner, (report, content) in zip(learners, (fitted[number] for number in range(len(tasks))), strict=True)
+    ]
+
+
+def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFrame:
+    """Return what the tasks give; each reads all rows of the cache by itself, so that nothing is shuffled."""
+    vector, planned = class_vector(_classes(prepared.task)), {}
+    rows: dict[tuple[str, int], DataFrame] = {}
+    tasks = []
+    for pair in pairs:
+        name, place = pair.learner.name, pair.place
+        divided = prepared.divided(pair.fold)
+        if name not in planned:
+            planned[name] = pair.learner.stage.plan(divided)
+        fit, columns = planned[name]
+        key = (name, place if prepared.timeCol else 0)
+        if key not in rows:
+            number = _number(prepared, F.col(FOLD))
+            rows[key] = divided.select(*columns, F.col(ROW).alias("row"), number.alias("fold")).coalesce(1)
+        fit = replace(fit, name=pair.where, vector=vector, number=pair.number, fold=place, keep=keep)
+        tasks.append(rows[key].mapInArrow(partial(run_fit, fit=fit), RESULTS))
+    return reduce(DataFrame.unionAll, tasks)
+
+
+def _classes(task: LevelOneTask) -> tuple[float, ...]:
+    return tuple(float(place) for place in range(len(task.classes))) if task.named else task.classes
+
+
+def _number(prepared: Prepared, fold: Column) -> Column:
+    """Return the place of a fold's value."""
+    places = [F.when(fold == F.lit(one.value), F.lit(place)) for place, one in enumerate(prepared.folds)]
+    return F.coalesce(*places)
+
+
+def _collect(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, keep: bool) -> Scored:
+    """Run the job, and check each fit's report and the rows that it scored."""
+    values = _values(prepared, pairs, results)
+    scores = F.col(ROW).isNotNull()
+    grouped = values.groupBy("fit", scores.alias("scores")).agg(
+        *check_columns(values.schema), F.max("report").alias("report")
+    )
+    rows = run_job(grouped.collect)
+    reports = {
+        row["fit"]: read_report(row["report"]) for row in sorted(rows, key=lambda row: row["fit"]) if not row["scores"]
+    }
+    counts = {row["fit"]: row for row in rows if row["scores"]}
+    records = []
+    for pair in pairs:
+        check_counts(counts.get(pair.number, NO_ROWS), pair.fold.rows, pair.where)
+        report = reports[pair.number]
+        records.append(
+            FitRecord(
+                pair.learner.name, str(pair.fold.value), pair.fold.rows.rows,
+                report["fitSeconds"], report["scoreSeconds"], 1,
+            )
+        )  # fmt: skip
+        logger.info("%s: fitted in %.1f s", pair.where, report["fitSeconds"])
+        log_warnings(report, pair.where)
+    models = _models(prepared, pairs, results) if keep else ()
+    chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER)
+    return Scored(tuple(records), chosen, models, results)
+
+
+def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> DataFrame:
+    """Return the tasks' rows with the names and values that level one has."""
+    fold = prepared.frame.schema[prepared.foldCol].dataType
+    values = F.col("values")
+    names = [F.when(F.col("fit") == pair.number, F.lit(pair.learner.name)) for pair in pairs]
+    return results.select(
+        "fit",
+        "report",
+        F.col("row").alias(ROW),
+        F.coalesce(
+            *(F.when(F.col("fold") == place, F.lit(one.value)) for place, one in enumerate(prepared.folds))
+        ).cast(fold).alias(FOLD),
+        (F.slice(values, 2, 1) if prepared.task.size == 2 else values).alias(VALUES),
+        F.coalesce(*names).alias(LEARNER),
+    )  # fmt: skip
+
+
+def _models(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> tuple[FoldModel, ...]:
+    fitted, classes = collect_fits(results.where(F.col("row").isNull())), _classes(prepared.task)
+
+    def model(pair: _Pair) -> Any:
+        report, content = fitted[pair.number]
+        return pair.learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
+
+    return tuple(FoldModel(pair.learner.name, pair.fold.value, prepared.rows.digest, model(pair)) for pair in pairs)
+
+
+def _kept(scored: Scored, pair: _Pair, checkpoint: FitStore) -> Scored:
+    """Write a fit to its folder, and return what was written."""
+    folder = checkpoint.fit_folder(pair.learner, pair.place)
+    own = F.col(LEARNER) == pair.learner.name
+    models = tuple(one for one in scored.models if (one.learner, one.fold) == (pair.learner.name, pair.fold.value))
+    values = scored.values.where(own & (F.col(FOLD) == F.lit(pair.fold.value)))
+    written = write_fit(values, folder, models[0].model if models else None)
+    record = scored.records[pair.number]
+    finish(record, written, folder)
+    return Scored((record,), written, models)
