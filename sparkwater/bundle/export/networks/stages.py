@@ -133,7 +133,7 @@ class _Layers:
         values = read_cuts(network, self._cuts, self._pooling, lambda: forward(network, inputs), ends=False)
         if not self._is_vector:
             return tuple(values)
-        return tuple(value.reshape(len(value), -1).double() for value in values)
+        return tuple(value.reshape(value.shape[0], -1).double() for value in values)
 
 
 def _splice(stage: Any, graph: Graph, decode: Decode, offset: str | None) -> tuple[str, ...]:
