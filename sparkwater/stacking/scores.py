@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparkwater.stacking.level_one.records import FitRecord
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
+from sparkwater.stacking.level_one.records import FitRecord
 
 _TWO_SIDED = 1.959964
 

@@ -138,12 +138,12 @@ class _Layers:
 
 def _splice(stage: Any, graph: Graph, decode: Decode, offset: str | None) -> tuple[str, ...]:
     """Add a stage's network to the graph, and return the tensors that it gives."""
-    fitted = stage.fitted
+    fitted, skips = stage.fitted, stage.getHandleInvalid() != "error"
     if fitted.encoder is not None:
-        tensors = [encoded_table(graph, fitted.encoder.encoder)]
+        tensors = [encoded_table(graph, fitted.encoder.encoder, skips)]
     else:
-        names = stage.getFeaturesCols()
-        tensors = [feature_tensor(graph, name, part) for name, part in zip(names, parts_of(fitted.spec), strict=True)]
+        parts = zip(stage.getFeaturesCols(), parts_of(fitted.spec), strict=True)
+        tensors = [feature_tensor(graph, name, part, skips) for name, part in parts]
     if offset:
         tensors.append(cast(graph, graph.column(offset).tensor, "float64"))
     model = network_model(fitted.trained, fitted.spec, decode, offsets=bool(offset))
