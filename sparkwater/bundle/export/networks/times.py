@@ -63,8 +63,22 @@ def _calendar(graph: Graph, days: str) -> dict[str, str]:
     Years are taken from March on, so that a leap day ends one (Hinnant 2013, "chrono-compatible low-level date
     algorithms", civil_from_days).
     """
-    i = lambda value: _int(graph, value)  # noqa: E731
-    add, sub, mul, div = ((lambda one, other, op=op: graph.node(op, one, other)) for op in ("Add", "Sub", "Mul", "Div"))
+
+    def i(value: int) -> str:
+        return _int(graph, value)
+
+    def add(one: str, other: str) -> str:
+        return graph.node("Add", one, other)
+
+    def sub(one: str, other: str) -> str:
+        return graph.node("Sub", one, other)
+
+    def mul(one: str, other: str) -> str:
+        return graph.node("Mul", one, other)
+
+    def div(one: str, other: str) -> str:
+        return graph.node("Div", one, other)
+
     shifted = add(days, i(719_468 + _ERAS * _ERA_DAYS))
     era = div(shifted, i(_ERA_DAYS))
     day = sub(shifted, mul(era, i(_ERA_DAYS)))
