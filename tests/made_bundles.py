@@ -47,7 +47,7 @@ def mixed() -> tuple[bytes, dict, dict[str, np.ndarray], dict[str, list[str]]]:
             for name, (dtype, shape) in inputs.items()
         ],
         "outputs": [
-            {"name": name, "tensor": name, "dtype": dtype, "shape": list(shape), "absolute": 1e-9}
+            {"name": name, "tensor": name, "dtype": dtype, "shape": list(shape), "absolute": 1e-9, "relative": 0.0}
             for name, (dtype, shape) in outputs.items()
             if name != "problem"
         ],

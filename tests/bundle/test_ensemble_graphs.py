@@ -30,6 +30,8 @@ from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import string
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking import CombinerModel, NonNegativeRegression, StackedEnsembleModel
+from sparkwater.stacking.calibration.isotonic import Isotonic
+from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble
 from sparkwater.stacking.level_one.prepare import LevelOneTask
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
@@ -80,6 +82,22 @@ def bases() -> Iterator[Bases]:
     spark.catalog.clearCache()
 
 
+NAMES = (
+    "pool",
+    "best",
+    "none",
+    "logs",
+    "pool of three",
+    "logit",
+    "nested",
+    "numbers",
+    "mean",
+    "warm",
+    "risen",
+    "risen three",
+)
+
+
 def combiner(**params: Any) -> CombinerModel:
     return CombinerModel()._set(featuresCol=LEVEL_ONE, **params)
 
@@ -98,7 +116,9 @@ def stacked(name: str, bases_: Any, task: LevelOneTask, meta: Any, **more: Any) 
     model = StackedEnsembleModel()
     names = tuple(base.name for base in bases_)
     reads = LevelOneInput(names, task, more.get("transform", "none"), more.get("passthrough", ()))
-    model.fitted = FittedEnsemble(tuple(bases_), meta, reads, replace(SUMMARY, skipped=more.get("skipped", ())))
+    model.fitted = FittedEnsemble(
+        tuple(bases_), meta, reads, replace(SUMMARY, skipped=more.get("skipped", ())), more.get("calibration")
+    )
     return model._set(**{param: f"{name} {param}" for param in OUTPUTS}) if name else model
 
 
@@ -110,6 +130,8 @@ def variants(bases: Bases) -> dict[str, Any]:
     number, pair, wide = LevelOneTask("regression"), bases.pair, {"width": 3}
     line = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(np.array([0.25, 0.5]), 0.125)
     inner = BaseModel("inner", "probability", (plain(bases),))
+    warm, rise = Combination("logPool", (0.4,)), ("isotonic", (1.0,), ())
+    points = (((0.1, 0.05), (0.4, 0.3), (0.45, 0.8), (0.9, 0.95)), ((0.5, 0.25),), ((0.2, 0.2), (0.8, 0.7)))
     logs = {"form": "logPool"}
     made = {
         "pool": (pair, TWO, combiner(weights=[0.25, 0.75]), {}),
@@ -120,19 +142,28 @@ def variants(bases: Bases) -> dict[str, Any]:
         "logit": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",)}),
         "nested": ([inner, pair[0]], TWO, combiner(weights=[0.7, 0.3], **logs), {}),
         "numbers": (bases.numbers, number, line, {}),
+        "warm": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",), "calibration": warm}),
+        "risen": (pair, TWO, combiner(weights=[0.25, 0.75]), {"calibration": Isotonic(*rise, points=(points[0],))}),
+        "risen three": (
+            bases.three,
+            THREE,
+            combiner(weights=[0.5, 0.5], **wide),
+            {"calibration": Isotonic(*rise, points=points)},
+        ),
         "mean": (bases.numbers, number, combiner(weights=[0.5, 0.5], task="regression"), {}),
     }
+    assert sorted(made) == sorted(NAMES)
     return {name: stacked(name, *parts[:3], **parts[3]) for name, parts in made.items()}
 
 
-def test_every_combination_gives_what_transform_gives(bases: Bases):
-    models = [*variants(bases).values(), plain(bases)]
-    found = differences(PipelineModel(models), bases.frame)
-    assert {name for name in found if name.endswith("predictedLabelCol")} == {
-        f"{name} predictedLabelCol" for name in ("pool", "best", "none", "logit", "nested")
-    }
-    assert {"prediction", "probability", "rawPrediction", "predictedLabel"} <= found.keys()
-    assert {name: away for name, away in found.items() if not away <= 1e-12} == {}
+@pytest.mark.parametrize("name", NAMES)
+def test_every_combination_gives_what_transform_gives(bases: Bases, name: str):
+    model = variants(bases)[name]
+    task = model.fitted.reads.task
+    found = differences(model, bases.frame)
+    added = OUTPUTS if task.named else OUTPUTS[:3] if task.classes else OUTPUTS[:1]
+    assert found.keys() == {f"{name} {param}" for param in added}
+    assert {param: away for param, away in found.items() if not away <= 1e-12} == {}
 
 
 def test_base_predictions_are_columns_where_they_are_wanted(bases: Bases):

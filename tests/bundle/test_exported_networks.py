@@ -14,8 +14,15 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle, export_bundle
-from sparkwater.conversions import ImageToTensor, TensorToVector
+from sparkwater.bundle.export.networks.responses import response_of, with_task
+from sparkwater.bundle.export.networks.torch_graphs import Scores, network_model
+from sparkwater.conversions import ImageToTensor, TensorSpec, TensorToVector
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.gpu.networks import find_network
+from sparkwater.gpu.networks.inference import TrainedNetwork
+from sparkwater.gpu.networks.weight_bytes import digest, dump_weights
+from sparkwater.gpu.rows.scaling import Scaling
+from sparkwater.gpu.tasks import ClassificationTask
 from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier, ImageRegressor
 
 
@@ -137,7 +144,7 @@ def test_regressors_of_tables_with_offsets_and_autoencoders(spark, tmp_path):
 def test_other_tasks_of_pictures(spark, tmp_path):
     frame = tensor_frame(spark, 40).withColumn("value", F.col("label") * 2.5)
     tensors = pictures(40)[0][:, None]
-    numbers = ImageRegressor(epochs=0, labelCol="value", quantiles=[0.1, 0.5, 0.9]).fit(frame)
+    numbers = ImageRegressor(epochs=0, labelCol="value", distribution="quantile", quantiles=[0.1, 0.5, 0.9]).fit(frame)
     found = check(numbers, frame, exported(numbers, frame, tmp_path / "numbers"), {"features": tensors})
     assert found["quantiles"].shape == (40, 3)
     ordered = ImageClassifier(epochs=0, ordinal=True).fit(frame)
@@ -150,23 +157,36 @@ def test_other_tasks_of_pictures(spark, tmp_path):
 
 
 class Fixed(torch.nn.Module):
-    """A network that reads the number of rows as a plain number."""
+    """A network that takes the number of rows for a plain number."""
 
-    def __init__(self, shape, classes):
+    def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(shape[0] * shape[1] * shape[2], classes)
+        self.layer = torch.nn.Linear(4, 2)
 
     def forward(self, batch):
-        """Return the outputs, by a loop over rows."""
-        return torch.stack([self.layer(batch[row].flatten()) for row in range(len(batch))])
+        """Return the outputs."""
+        return self.layer(batch) + torch.zeros(len(batch), 2)
 
 
-def test_a_network_that_cannot_be_exported_is_refused(spark, tmp_path):
-    frame = tensor_frame(spark, 20)
-    model = ImageClassifier(epochs=0, network=Fixed((1, 16, 16), 4)).fit(frame)
-    with pytest.raises(ConfigurationError, match=r"Fixed.* can't be exported to ONNX"):
-        export_bundle(model, str(tmp_path / "bundle"), frame)
-    assert not (tmp_path / "bundle").exists()
+class Sorted(torch.nn.Module):
+    """A network with an operator that ONNX has not."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, batch):
+        """Return the outputs."""
+        return self.layer(batch).cummax(dim=1).values
+
+
+@pytest.mark.parametrize(("network", "words"), [(Fixed, "use x.shape"), (Sorted, "cummax")])
+def test_a_network_that_cannot_be_exported_is_refused(network, words):
+    task, entry, weights = ClassificationTask(("a", "b")), find_network(network()), dump_weights(network())
+    trained = TrainedNetwork(entry, (4,), task, Scaling((0.0,) * 4, (1.0,) * 4), weights, digest(weights))
+    decode = Scores(with_task(task, response_of(task)))
+    with pytest.raises(ConfigurationError, match=rf"{network.__name__}' can't be exported to ONNX: .*{words}"):
+        network_model(trained, TensorSpec("float32", (4,)), decode)
 
 
 def test_a_sample_with_another_result_each_time_is_not_written(spark, classifier, tmp_path, monkeypatch):

@@ -9,19 +9,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against_spark import differences, graph_of
+from against_spark import differences, graph_of, score
 from conftest import start_session
 from onnx.helper import get_attribute_value
 from onnx.numpy_helper import to_array
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml import classification as C
 from pyspark.ml import clustering as K
 from pyspark.ml import feature as P
 from pyspark.ml import regression as R
+from pyspark.ml.linalg import Vectors
+from pyspark.ml.tuning import CrossValidatorModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkwater.bundle.export.inputs import input_columns
+from sparkwater.bundle.export.registry import check_stage, emit, exportable
 from sparkwater.bundle.graph.builder import Graph
+from sparkwater.bundle.graph.column import number, string, vector
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
 
 SCHEMA = "a double, b double, f float, n int, color string, size int, flag boolean"
 KEEP = {"handleInvalid": "keep"}
@@ -209,3 +217,121 @@ def test_all_stages_and_learners_give_what_transform_gives(fitted: Fitted):
     decided = [name for name in found if name.endswith("predictionCol") and not name.startswith(ROUNDED)]
     assert {name: found[name] for name in decided if found[name]} == {}
     assert {name: away for name, away in found.items() if not away <= 1e-12} == {}
+
+
+def handling(stage: Any, how: str, **params: Any) -> Any:
+    return stage.copy({stage.getParam(name): value for name, value in {"handleInvalid": how, **params}.items()})
+
+
+def test_rows_that_spark_leaves_out_are_marked(fitted: Fitted):
+    indexer, _, _, bucketizer, *_ = fitted.features
+    assembler = P.VectorAssembler(inputCols=["a_bucket", "f", "n"], outputCol="vector", handleInvalid="skip")
+    stage = PipelineModel([handling(indexer, "skip"), handling(bucketizer, "skip"), assembler])
+    rows = [(place, *values) for place, values in enumerate(hard_rows(set(), random.Random(4)))]
+    frame = fitted.frame.sparkSession.createDataFrame(rows, f"id int, {SCHEMA}").coalesce(1)
+    kept = [one.id for one in stage.transform(frame).collect()]
+    graph = graph_of(stage, frame)
+    outputs = ["color_at", "size_at", "vector", "b_bucket"]
+    problem = score(graph, outputs, frame.collect())["problem"]
+    assert 60 < len(kept) < len(rows) - 8
+    assert np.flatnonzero(problem == 0).tolist() == kept
+    assert all(
+        one.skips
+        for one in graph.problems({name: graph.column(name) for name in outputs})
+        if "outside" not in one.reason
+    )
+
+
+def refusing(fitted: Fitted) -> dict[str, tuple[list[Any], str, dict[int, Any]]]:
+    """Stages by the reason that they refuse a row for; a column that they add, and the row's change."""
+    indexer, _, _, bucketizer, *_ = fitted.features
+    encoder = P.OneHotEncoder(inputCol="n", outputCol="out")
+    joined = P.VectorAssembler(inputCols=["a", "n"], outputCol="pair", handleInvalid="keep")
+    bayes = C.NaiveBayes(labelCol="three", featuresCol="pair", predictionCol="out")
+    clusters = K.KMeans(k=2, seed=1, maxIter=1, featuresCol="pair", predictionCol="out")
+    ready = joined.transform(fitted.frame)
+    bounds = P.Bucketizer(splits=[0.0, 1.0, 9.0], inputCol="a", outputCol="out")
+    return {
+        "StringIndexer: the value of 'color'": ([handling(indexer, "error")], "color_at", {4: NEW}),
+        "OneHotEncoder: 'n' is none of 10": ([encoder.fit(fitted.frame)], "out", {3: 10}),
+        "Bucketizer: 'a' is outside": ([bounds], "out", {0: -1.0}),
+        "Bucketizer: 'b' is missing": ([handling(bucketizer, "error")], "b_bucket", {1: float("nan")}),
+        "VectorAssembler: a number is missing in one of a, n": ([handling(joined, "error")], "pair", {3: None}),
+        "IndexToString: 'n' is no place": (
+            [P.IndexToString(inputCol="n", outputCol="out", labels=["x", "y"])], "out", {3: 2},
+        ),
+        "KMeans: a number is missing in 'pair'": ([joined, clusters.fit(ready)], "out", {0: float("nan")}),
+        "NaiveBayes: a feature is not from 0 up": ([joined, bayes.fit(ready)], "out", {0: -1.0}),
+    }  # fmt: skip
+
+
+def test_rows_that_spark_fails_at_are_marked_with_the_reason(fitted: Fitted):
+    spark, good = fitted.frame.sparkSession, (1.5, 0.3, 0.5, 1, "red", 10, True)
+    for reason, (stages, name, change) in refusing(fitted).items():
+        bad = tuple(change.get(place, value) for place, value in enumerate(good))
+        frame, stage = spark.createDataFrame([good, bad], SCHEMA).coalesce(1), PipelineModel(stages)
+        graph = graph_of(stage, frame)
+        found = score(graph, [name], [dict(zip(frame.columns, values, strict=True)) for values in (good, bad)])
+        (problem,) = [one for one in graph.problems({name: graph.column(name)}) if one.reason.startswith(reason)]
+        assert not problem.skips
+        assert [number > 0 for number in found["problem"]] == [False, True], reason
+        with pytest.raises((PySparkException, Py4JJavaError)):
+            stage.transform(frame).select(name).collect()
+
+
+def test_labels_that_no_output_needs_are_left_out_with_their_column(fitted: Fitted):
+    labels = P.StringIndexerModel.from_labels(["c0.0", "c1.0"], inputCol="name", outputCol="label")
+    stage = PipelineModel([labels, *fitted.features[:4]])
+    graph = graph_of(stage, fitted.frame)
+    model = graph.build({"out": graph.column("a_bucket")})
+    assert [one.name for one in model.graph.input] == ["a"]
+    without = graph_of(stage, fitted.frame.drop("name"))
+    assert "label" not in without.columns
+
+
+def test_two_exports_are_equal_to_the_byte(fitted: Fitted):
+    stage = PipelineModel([*fitted.features, fitted.learners["tree"], fitted.learners["glm probit"]])
+    graphs = [graph_of(stage, fitted.frame) for _ in range(2)]
+    first, second = (
+        one.build({"out": one.column("tree probabilityCol"), "mean": one.column("glm probit predictionCol")})
+        for one in graphs
+    )
+    assert first.SerializeToString() == second.SerializeToString()
+
+
+def test_best_models_of_validators_go_along(fitted: Fitted):
+    line = fitted.learners["line"]
+    best = CrossValidatorModel(line)
+    graph = Graph({"features": vector("features", 7)})
+    emit(best, graph)
+    assert "line predictionCol" in graph.columns
+
+
+def test_foreign_stages_are_refused_with_those_that_can_go_along(fitted: Fitted):
+    foreign = P.VectorSlicer(inputCol="features", outputCol="out", indices=[0])
+    with pytest.raises(ConfigurationError, match=r"VectorSlicer can't go along .* Bucketizer, .* VectorAssembler"):
+        check_stage(PipelineModel([PipelineModel([foreign])]))
+    assert {"KMeansModel", "PCAModel", "StackedEnsembleModel", "CombinerModel"} <= set(exportable())
+    with pytest.raises(ConfigurationError, match="set its labels"):
+        emit(P.IndexToString(inputCol="n", outputCol="out"), Graph({"n": number("n")}))
+
+
+def test_columns_of_another_kind_or_length_are_refused(fitted: Fitted):
+    scaler = next(stage for stage in fitted.features if isinstance(stage, P.MinMaxScalerModel))
+    line = fitted.learners["line"]
+    with pytest.raises(SchemaError, match="MinMaxScalerModel needs vectors; column 'nested' is a number"):
+        emit(scaler, Graph({"nested": number("nested")}))
+    with pytest.raises(SchemaError, match="was fitted on vectors of 7 numbers; column 'features' has 2"):
+        emit(line, Graph({"features": vector("features", 2)}))
+    with pytest.raises(SchemaError, match="VectorAssembler takes numbers and vectors; column 'color' holds strings"):
+        emit(P.VectorAssembler(inputCols=["color"], outputCol="out"), Graph({"color": string("color")}))
+    with pytest.raises(SchemaError, match="Bucketizer needs numbers; column 'a' is a string"):
+        emit(P.Bucketizer(splits=[0.0, 1.0], inputCol="a", outputCol="out"), Graph({"a": string("a")}))
+
+
+def test_vectors_of_unknown_length_are_measured_by_the_first_row(fitted: Fitted):
+    spark = fitted.frame.sparkSession
+    frame = spark.createDataFrame([(Vectors.sparse(3, {1: 2.0}), bytearray(b"x"))], ["v", "bytes"])
+    assert input_columns(frame) == {"v": vector("v", 3)}
+    with pytest.raises(DataError, match="'v' holds vectors of unknown length"):
+        input_columns(frame.limit(0))

@@ -16,6 +16,7 @@ from sparkwater.bundle.export.outputs import stages_of
 from sparkwater.bundle.format import FORMAT, MISSING_TEXT
 from sparkwater.bundle.graph.builder import IR_VERSION, ML_OPSET, OPSET, Graph
 from sparkwater.bundle.graph.column import Column
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 #: Tolerances of outputs, absolute and relative: where a network computes in float32, and where all is in float64.
 _OF_NETWORKS, _EXACT = (1e-4, 1e-4), (1e-9, 1e-9)
@@ -134,11 +135,15 @@ def _output(name: str, column: Column, facts: Mapping[str, Any], is_network: boo
 def _rows(summary: Any) -> dict[str, int]:
     if summary is None:
         return {}
+    if isinstance(summary, EnsembleSummary):
+        return {"trained": summary.rows}
     return {"trained": summary.numRows, "validated": summary.numValidationRows, "skipped": summary.numSkipped}
 
 
 def _metrics(summary: Any) -> dict[str, float]:
-    """Return the metrics of the model's epoch: of the rows to validate on where there are any."""
+    """Return metrics: of the model's epoch, on rows to validate where there are any; of an ensemble, out of fold."""
+    if isinstance(summary, EnsembleSummary):
+        return {f"out-of-fold {summary.metrics[0]}": one.value for one in summary.scores if one.learner == ENSEMBLE}
     if summary is None or not summary.records:
         return {}
     record = summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch]

@@ -8,11 +8,21 @@ import numpy as np
 
 from sparkwater.bundle.export.columns import features, publish, publish_classes
 from sparkwater.bundle.export.registry import emit, emits
-from sparkwater.bundle.graph.arithmetic import constant_rows, flat, join_columns, rows_of, slice_columns, softmax
+from sparkwater.bundle.graph.arithmetic import (
+    constant_rows,
+    flat,
+    join_columns,
+    largest,
+    normalized,
+    rows_of,
+    slice_columns,
+    softmax,
+)
 from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import Column, number, string, vector
-from sparkwater.bundle.graph.combining import logarithms, logit, mean_of_models, weighted_sum
+from sparkwater.bundle.graph.combining import logarithms, logit, mean_of_models, rising_line, weighted_sum
 from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.stacking.calibration.isotonic import Isotonic
 from sparkwater.stacking.combiners.blocks import SMALLEST
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
@@ -82,6 +92,8 @@ def _emit_meta(stage: Any, graph: Graph, level_one: Column) -> None:
         graph.publish(LEVEL_ONE, level_one)
         emit(meta.copy({meta.getParam(param): name for param, name in outputs.items()}), graph)
         results = {name: graph.column(name) for name in outputs.values() if name}
+    if stage.fitted.calibration is not None and stage.getProbabilityCol():
+        results |= _calibrated(stage, graph, results[stage.getProbabilityCol()])
     for name, column in results.items():
         graph.publish(name, column)
     if task.named:
@@ -90,6 +102,25 @@ def _emit_meta(stage: Any, graph: Graph, level_one: Column) -> None:
         classes = np.array(task.classes, object if named else bool)
         label = graph.node("Gather", graph.constant(classes), place)
         graph.publish(stage.getPredictedLabelCol(), string(label) if named else number(label, "bool"))
+
+
+def _calibrated(stage: Any, graph: Graph, given: Column) -> dict[str, Column]:
+    """Return calibrated probabilities, and the classes of the largest; raw predictions stay."""
+    calibration, size = stage.fitted.calibration, given.size
+    if not isinstance(calibration, Isotonic):
+        logs = logarithms(graph, given.tensor, SMALLEST)
+        probability = softmax(graph, graph.node("Mul", logs, graph.constant(calibration.weights[0])))
+    elif len(calibration.points) == 1:
+        second = rising_line(graph, slice_columns(graph, given.tensor, 1, 2), calibration.points[0])
+        probability = _two_classes(graph, second)
+    else:
+        raised = [
+            rising_line(graph, slice_columns(graph, given.tensor, place, place + 1), points)
+            for place, points in enumerate(calibration.points)
+        ]
+        probability = normalized(graph, join_columns(graph, raised))
+    prediction = number(largest(graph, probability))
+    return {stage.getProbabilityCol(): vector(probability, size), stage.getPredictionCol(): prediction}
 
 
 @emits("sparkwater.stacking.combiners.model.CombinerModel")

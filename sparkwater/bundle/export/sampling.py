@@ -99,7 +99,7 @@ def _given(frame: DataFrame, given: Input) -> Column:
 def _inputs(rows: Sequence[Row], given: Input, pictures: Mapping[str, Preprocessing]) -> npt.NDArray[Any]:
     values = [row[INPUT + given.name] for row in rows]
     if given.kind == "time":
-        return encode(np.array(values, "datetime64[us]"), given, pictures)  # type: ignore[arg-type]
+        return encode(np.array(values, "datetime64[us]"), given, pictures)
     return encode([_plain(value, given) for value in values], given, pictures)
 
 

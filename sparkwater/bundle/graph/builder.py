@@ -128,10 +128,6 @@ class Graph:
         """Entries of the signature, by the column's name."""
         return {name: dict(facts) for name, facts in self._facts.items()}
 
-    def forget(self, name: str) -> None:
-        """Take a column away."""
-        self._columns.pop(name, None)
-
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Take the columns that the ``with`` block publishes away at its end; their tensors stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,8 @@ def normal_distribution(graph: Graph, x: str) -> str:
 
     onnxruntime has no error function for float64. It is integrated from 0 to x by Gauss-Legendre quadrature.
     """
-    points, weights = np.polynomial.legendre.leggauss(_POINTS)
+    quadrature: Any = np.polynomial.legendre
+    points, weights = quadrature.leggauss(_POINTS)
     scaled = graph.node("Mul", x, graph.constant(np.sqrt(0.5)))
     bounded = graph.node("Clip", scaled, graph.constant(-_ERF_END), graph.constant(_ERF_END))
     at = graph.node("Mul", bounded, graph.constant((points + 1.0) / 2.0))

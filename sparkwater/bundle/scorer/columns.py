@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,12 +23,12 @@ _NUMBERS = (int, float, bool, Decimal, np.number, np.bool_)
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
-def encode(column: Sequence[Any], given: Input, pictures: Mapping[str, Preprocessing], start: int = 0) -> Values:
+def encode(column: Any, given: Input, pictures: Mapping[str, Preprocessing], start: int = 0) -> Values:
     """Return a column as the array that the graph takes, ``(rows, *given.shape)``.
 
     Parameters
     ----------
-    column : sequence
+    column : sequence or numpy.ndarray
         A value a row; None where it is missing.
     given : Input
         The input that it is for.
@@ -49,12 +49,12 @@ def encode(column: Sequence[Any], given: Input, pictures: Mapping[str, Preproces
     return _ENCODERS[given.kind](column, given, start)
 
 
-def _number(column: Sequence[Any], given: Input, start: int) -> Values:
+def _number(column: Any, given: Input, start: int) -> Values:
     with np.errstate(over="ignore"):
         return _numbers(column, given, start).astype(given.dtype, copy=False)
 
 
-def _numbers(column: Sequence[Any], given: Input, start: int) -> npt.NDArray[np.float64]:
+def _numbers(column: Any, given: Input, start: int) -> npt.NDArray[np.float64]:
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf" and column.ndim == 1:
         return column.astype(np.float64)
     found = np.empty(len(column), np.float64)
@@ -68,7 +68,7 @@ def _numbers(column: Sequence[Any], given: Input, start: int) -> npt.NDArray[np.
     return found
 
 
-def _string(column: Sequence[Any], given: Input, start: int) -> Values:
+def _string(column: Any, given: Input, start: int) -> Values:
     texts = np.empty(len(column), object)
     for place, value in enumerate(column):
         texts[place] = _text(value, given, start + place)
@@ -83,7 +83,7 @@ def _text(value: Any, given: Input, row: int) -> str:
     raise _wrong(given, row, value, "a text")
 
 
-def _time(column: Sequence[Any], given: Input, start: int) -> Values:
+def _time(column: Any, given: Input, start: int) -> Values:
     if isinstance(column, np.ndarray) and column.dtype.kind == "M":
         micros = column.astype("datetime64[us]").astype(np.int64)  # NaT is the least integer, which is missing here
     else:
@@ -108,7 +108,7 @@ def _micros(value: Any, given: Input, row: int, zone: ZoneInfo) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _array(column: Sequence[Any], given: Input, start: int) -> Values:
+def _array(column: Any, given: Input, start: int) -> Values:
     dtype = np.dtype(given.dtype)
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
         values = column.reshape(len(column), *given.shape) if column[0:1].size == _size(given) else column
@@ -116,7 +116,7 @@ def _array(column: Sequence[Any], given: Input, start: int) -> Values:
     return _cast(_stacked(column, given, dtype, start), given, dtype, start)
 
 
-def _stacked(column: Sequence[Any], given: Input, dtype: np.dtype[Any], start: int) -> Values:
+def _stacked(column: Any, given: Input, dtype: np.dtype[Any], start: int) -> Values:
     rows = []
     for place, value in enumerate(column):
         if value is None:
@@ -145,7 +145,7 @@ def _cast(values: Values, given: Input, dtype: np.dtype[Any], start: int) -> Val
     return cast
 
 
-def _pictures(column: Sequence[Any], given: Input, preprocessing: Preprocessing, start: int) -> Values:
+def _pictures(column: Any, given: Input, preprocessing: Preprocessing, start: int) -> Values:
     tensors = np.empty((len(column), *given.shape), np.uint8)
     for place, picture in enumerate(column):
         if picture is None:
@@ -184,7 +184,7 @@ def _refuse(rows: npt.NDArray[np.bool_], given: Input, start: int, problem: str)
         raise DataError(f"row {start + int(rows.argmax())}: {given.name!r} {problem}, which the model doesn't take")
 
 
-_ENCODERS: dict[str, Callable[[Sequence[Any], Input, int], Values]] = {
+_ENCODERS: dict[str, Callable[[Any, Input, int], Values]] = {
     "number": _number,
     "string": _string,
     "time": _time,

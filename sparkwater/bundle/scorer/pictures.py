@@ -89,7 +89,8 @@ def _preprocessing(entry: Mapping[str, Any]) -> Preprocessing:
     whole = all(type(size) is int and size > 0 for size in sizes) and sizes[2] in (1, 3) and sizes[3] <= MAX_PIXELS
     if not whole or sizes[0] * sizes[1] > MAX_PIXELS or entry["resize"] not in RESIZES:
         raise ValueError(f"sizes {sizes} and resize {entry['resize']!r}")
-    return Preprocessing(*sizes[:3], resize=entry["resize"], max_pixels=sizes[3])
+    height, width, channels, max_pixels = sizes
+    return Preprocessing(height, width, channels, entry["resize"], max_pixels)
 
 
 def _is_picture(shape: tuple[int, ...]) -> bool:

@@ -88,7 +88,7 @@ def _from_list(rows: Sequence[Any], names: Sequence[str], picture: str | None) -
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _from_arrow(column: Any) -> Sequence[Any]:
+def _from_arrow(column: Any) -> Any:
     """Return an Arrow column: as an array where all values are there and NumPy has the type, else as a list."""
     whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     primitive = str(whole.type) in ("bool", "float", "double") or str(whole.type).lstrip("u").startswith("int")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,8 @@ def _line(error: Exception) -> str:
 
 def _onnxruntime() -> Any:
     try:
-        import onnxruntime
+        return import_module("onnxruntime")  # it has no types
     except ImportError as error:
         raise ConfigurationError(
             f"onnxruntime can't be imported ({error}); bundles need it: pip install 'sparkwater[scorer]'"
         ) from error
-    return onnxruntime

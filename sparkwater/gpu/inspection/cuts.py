@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -95,7 +95,9 @@ def check_cuts(network: nn.Module, spec: TensorSpec, cuts: Sequence[Cut], poolin
     return tuple(tuple(value.shape[1:]) for value in values)
 
 
-def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Callable[[], Any]) -> list[torch.Tensor]:
+def read_cuts(
+    network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Callable[[], Any], *, ends: bool = True
+) -> list[torch.Tensor]:
     """Return the pooled values at each cut; the forward pass ends at the last of them.
 
     Parameters
@@ -108,6 +110,8 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Calla
         One of `POOLINGS`.
     call : callable
         Calls the network.
+    ends : bool
+        Whether the forward pass ends there. A trace of it takes no exception.
 
     Returns
     -------
@@ -132,16 +136,16 @@ def read_cuts(network: nn.Module, cuts: Sequence[Cut], pooling: str, call: Calla
             )
         # A copy: a later layer may work in place.
         found[cut] = POOLINGS[pooling](values).to(torch.float32, copy=True)
-        if len(found) == len(wanted):
+        if ends and len(found) == len(wanted):
             raise ForwardPassEnded
 
     with ExitStack() as hooks:
         for name in {cut.module for cut in cuts}:
             _watch(network.get_submodule(name), name, read, hooks)
-        try:
+        with suppress(ForwardPassEnded):
             call()
-        except ForwardPassEnded:
-            return [found[cut] for cut in cuts]
+    if len(found) == len(wanted):
+        return [found[cut] for cut in cuts]
     missed = next(cut for cut in cuts if cut not in found)
     raise ConfigurationError(f"layer {missed.module!r} isn't called {missed.call} times when the network scores a row")
 

@@ -91,7 +91,7 @@ class QuantilesTask(Task):
 
     def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """Return half the mean squared difference of each row's quantiles from the other ones, in deviations."""
-        return (self._levels(outputs) - self._levels(others)).square().mean(dim=1) / 2
+        return (self.levels(outputs) - self.levels(others)).square().mean(dim=1) / 2
 
     def pinballs(self, residuals: torch.Tensor) -> torch.Tensor:
         """Return pinball losses of residuals, ``(rows, quantiles)`` both."""

@@ -14,7 +14,7 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import SchemaError
 
 
-def feature_tensor(graph: Graph, name: str, spec: TensorSpec) -> str:
+def feature_tensor(graph: Graph, name: str, spec: TensorSpec, skips: bool = False) -> str:
     """Return a features column as a tensor of a spec, as `sparkwater.ml.columns.features.checked_features` makes it.
 
     A column that the graph doesn't have, or has as a text, is a picture where the spec is one.
@@ -28,12 +28,22 @@ def feature_tensor(graph: Graph, name: str, spec: TensorSpec) -> str:
     column = graph.columns.get(name)
     if is_picture and (column is None or column.kind == "string"):
         return picture(graph, name, spec).tensor
-    column = graph.column(name)
+    column, problem = graph.column(name), f"column {name!r} holds a NaN or an infinity, which the network doesn't take"
     if column.kind == "tensor" and column.dtype == spec.dtype and column.shape == spec.shape:
-        return column.tensor
+        is_float = spec.dtype.startswith("float")
+        return finite(graph, column.tensor, spec.size, problem, skips) if is_float else column.tensor
     if column.kind in ("number", "vector") and spec.dtype == "float32" and column.size == spec.size:
-        return _from_vector(graph, name, column, spec)
+        return finite(graph, _from_vector(graph, column, spec), spec.size, problem, skips)
     raise SchemaError(f"column {name!r} is a {column.kind} of {column.dtype}{list(column.shape)}; needed: {spec}")
+
+
+def finite(graph: Graph, tensor: str, size: int, problem: str, skips: bool) -> str:
+    """Return a tensor of floats, ``size`` a row, with a check that all of them are finite; see `Graph.check`."""
+    flat = graph.node("Reshape", tensor, graph.constant(np.array([-1, size], np.int64)))
+    flat = cast(graph, flat, "float32")
+    unfit = cast(graph, graph.node("Or", graph.node("IsNaN", flat), graph.node("IsInf", flat)), "int32")
+    mask = cast(graph, graph.node("ReduceMax", unfit, graph.constant(np.array([1])), keepdims=0), "bool")
+    return graph.check(mask, tensor, problem, skips=skips)
 
 
 def picture(graph: Graph, name: str, spec: TensorSpec, resize: str = "stretch", max_pixels: int = MAX_PIXELS) -> Column:
@@ -48,19 +58,13 @@ def cast(graph: Graph, tensor: str, dtype: str) -> str:
     return graph.node("Cast", tensor, to=int(kind))
 
 
-def _from_vector(graph: Graph, name: str, column: Column, spec: TensorSpec) -> str:
+def _from_vector(graph: Graph, column: Column, spec: TensorSpec) -> str:
     values = cast(graph, column.tensor, "float32")
-    if len(spec.shape) == 3:  # pictures come row by row, channels last
-        channels, height, width = spec.shape
-        values = graph.node("Reshape", values, graph.constant(np.array([-1, height, width, channels], np.int64)))
-        values = graph.node("Transpose", values, perm=[0, 3, 1, 2])
-    else:
-        values = graph.node("Reshape", values, graph.constant(np.array([-1, *spec.shape], np.int64)))
-    flat = graph.node("Reshape", column.tensor, graph.constant(np.array([-1, column.size], np.int64)))
-    unfit = graph.node("Or", graph.node("IsNaN", flat), graph.node("IsInf", cast(graph, flat, "float32")))
-    found = graph.node("ReduceMax", cast(graph, unfit, "int32"), graph.constant(np.array([1])), keepdims=0)
-    mask = cast(graph, found, "bool")
-    return graph.check(mask, values, f"column {name!r} holds a NaN or an infinity, which the network doesn't take")
+    if len(spec.shape) != 3:
+        return graph.node("Reshape", values, graph.constant(np.array([-1, *spec.shape], np.int64)))
+    channels, height, width = spec.shape  # pictures come row by row, channels last
+    values = graph.node("Reshape", values, graph.constant(np.array([-1, height, width, channels], np.int64)))
+    return graph.node("Transpose", values, perm=[0, 3, 1, 2])
 
 
 _NAMES = {

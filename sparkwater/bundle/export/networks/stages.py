@@ -85,21 +85,37 @@ class _Reconstruction:
         self._numbers = _inverse(scaling, len(shape))
 
     def __call__(self, network: nn.Module, inputs: Any) -> tuple[torch.Tensor, ...]:
-        task = self._task
         outputs = forward(network, inputs).float()
         wanted = inputs.flatten(1).float()
-        errors = task.errors(outputs, wanted)
+        errors = self._errors(outputs, wanted)
         mean, factor = self._numbers
         rebuilt = self._rebuilt(outputs).reshape(-1, *self._shape)
         return errors.mean(dim=1).double(), errors.double(), rebuilt / factor + mean
+
+    def _errors(self, outputs: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Return `ReconstructionTask.errors`, in operations that the exporter takes."""
+        task = self._task
+        given, numbers = outputs[:, : task.numbers], wanted[:, : task.numbers]
+        errors = (given - numbers) ** 2
+        if task.flags:
+            entropy = given.clamp(min=0) - given * numbers + torch.log1p(torch.exp(-given.abs()))
+            errors = torch.where(self._flags(), entropy, errors)
+        if not task.categories:
+            return errors
+        ids = torch.split(wanted[:, task.numbers :].long(), 1, dim=1)
+        logits = torch.split(outputs[:, task.numbers :], list(task.categories), dim=1)
+        entropies = [-torch.log_softmax(one, dim=1).gather(1, place) for one, place in zip(logits, ids, strict=True)]
+        return torch.cat([errors, *entropies], dim=1)
+
+    def _flags(self) -> torch.Tensor:
+        places = set(self._task.flags)
+        return torch.tensor([place in places for place in range(self._task.numbers)])
 
     def _rebuilt(self, outputs: torch.Tensor) -> torch.Tensor:
         task = self._task
         numbers = outputs[:, : task.numbers]
         if task.flags:
-            flags = torch.zeros(task.numbers, dtype=torch.bool)
-            flags[list(task.flags)] = True
-            numbers = torch.where(flags, torch.sigmoid(numbers.double()).float(), numbers)
+            numbers = torch.where(self._flags(), torch.sigmoid(numbers.double()).float(), numbers)
         if not task.categories:
             return numbers
         logits = torch.split(outputs[:, task.numbers :], list(task.categories), dim=1)
@@ -114,20 +130,20 @@ class _Layers:
         self._cuts, self._pooling, self._is_vector = cuts, pooling, is_vector
 
     def __call__(self, network: nn.Module, inputs: Any) -> tuple[torch.Tensor, ...]:
-        values = read_cuts(network, self._cuts, self._pooling, lambda: forward(network, inputs))
+        values = read_cuts(network, self._cuts, self._pooling, lambda: forward(network, inputs), ends=False)
         if not self._is_vector:
             return tuple(values)
-        return tuple(value.reshape(len(value), -1).double() for value in values)
+        return tuple(value.reshape(value.shape[0], -1).double() for value in values)
 
 
 def _splice(stage: Any, graph: Graph, decode: Decode, offset: str | None) -> tuple[str, ...]:
     """Add a stage's network to the graph, and return the tensors that it gives."""
-    fitted = stage.fitted
+    fitted, skips = stage.fitted, stage.getHandleInvalid() != "error"
     if fitted.encoder is not None:
-        tensors = [encoded_table(graph, fitted.encoder.encoder)]
+        tensors = [encoded_table(graph, fitted.encoder.encoder, skips)]
     else:
-        names = stage.getFeaturesCols()
-        tensors = [feature_tensor(graph, name, part) for name, part in zip(names, parts_of(fitted.spec), strict=True)]
+        parts = zip(stage.getFeaturesCols(), parts_of(fitted.spec), strict=True)
+        tensors = [feature_tensor(graph, name, part, skips) for name, part in parts]
     if offset:
         tensors.append(cast(graph, graph.column(offset).tensor, "float64"))
     model = network_model(fitted.trained, fitted.spec, decode, offsets=bool(offset))

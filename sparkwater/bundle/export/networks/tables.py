@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparkwater.bundle.export.networks.feature_inputs import cast
+from sparkwater.bundle.export.networks.feature_inputs import cast, finite
 from sparkwater.bundle.export.networks.scalings import scaled
 from sparkwater.bundle.export.networks.times import emit_time
 from sparkwater.bundle.export.registry import emits
@@ -55,9 +55,7 @@ def _entries(graph: Graph, column: FittedColumn, skips: bool) -> str:
     entries = _EMITTERS[type(column)](graph, column)
     if isinstance(column, CategoryColumn):
         return entries
-    unfit = cast(graph, graph.node("Or", graph.node("IsNaN", entries), graph.node("IsInf", entries)), "int32")
-    mask = cast(graph, graph.node("ReduceMax", unfit, graph.constant(np.array([1])), keepdims=0), "bool")
-    return graph.check(mask, entries, f"column {column.name!r}: {TOO_FAR}", skips=skips)
+    return finite(graph, entries, column.width, f"column {column.name!r}: {TOO_FAR}", skips)
 
 
 def _number(graph: Graph, column: NumberColumn) -> str:

@@ -45,15 +45,14 @@ def emit_time(graph: Graph, column: TimeColumn) -> str:
 
 def _parts(graph: Graph, seconds: str) -> dict[str, str]:
     """Return the parts of times, float64 ``(rows, 1)``, as `sparkwater.conversions.tables.encoding.times` does."""
-    number = lambda value: graph.constant(np.float64(value))  # noqa: E731
-    days = graph.node("Floor", graph.node("Div", seconds, number(DAY)))
-    rest = graph.node("Sub", seconds, graph.node("Mul", days, number(DAY)))
+    days = graph.node("Floor", graph.node("Div", seconds, _number(graph, DAY)))
+    rest = graph.node("Sub", seconds, graph.node("Mul", days, _number(graph, DAY)))
     whole = cast(graph, days, "int64")
     weekday = graph.node("Mod", graph.node("Add", whole, _int(graph, 3)), _int(graph, 7))  # 1970 began on a Thursday
     parts = {"weekday": weekday, **_calendar(graph, whole)}
     return {
-        "time": graph.node("Div", seconds, number(DAY)),
-        "hour": graph.node("Div", rest, number(3600)),
+        "time": graph.node("Div", seconds, _number(graph, DAY)),
+        "hour": graph.node("Div", rest, _number(graph, 3600.0)),
         **{name: cast(graph, part, "float64") for name, part in parts.items()},
     }
 
@@ -64,8 +63,22 @@ def _calendar(graph: Graph, days: str) -> dict[str, str]:
     Years are taken from March on, so that a leap day ends one (Hinnant 2013, "chrono-compatible low-level date
     algorithms", civil_from_days).
     """
-    i = lambda value: _int(graph, value)  # noqa: E731
-    add, sub, mul, div = ((lambda one, other, op=op: graph.node(op, one, other)) for op in ("Add", "Sub", "Mul", "Div"))
+
+    def i(value: int) -> str:
+        return _int(graph, value)
+
+    def add(one: str, other: str) -> str:
+        return graph.node("Add", one, other)
+
+    def sub(one: str, other: str) -> str:
+        return graph.node("Sub", one, other)
+
+    def mul(one: str, other: str) -> str:
+        return graph.node("Mul", one, other)
+
+    def div(one: str, other: str) -> str:
+        return graph.node("Div", one, other)
+
     shifted = add(days, i(719_468 + _ERAS * _ERA_DAYS))
     era = div(shifted, i(_ERA_DAYS))
     day = sub(shifted, mul(era, i(_ERA_DAYS)))
@@ -103,6 +116,10 @@ def _waves(graph: Graph, part: str, values: str, missing: str) -> list[str]:
     waves = (graph.node(op, angle) for op in ("Sin", "Cos"))
     zero = graph.constant(np.float64(0))
     return [cast(graph, graph.node("Where", missing, zero, wave), "float32") for wave in waves]
+
+
+def _number(graph: Graph, value: float) -> str:
+    return graph.constant(np.float64(value))
 
 
 def _int(graph: Graph, value: int) -> str:

@@ -111,7 +111,10 @@ def network_model(trained: TrainedNetwork, spec: TensorSpec, decode: Decode, off
     with torch.no_grad():
         module(*rows)  # what modules keep from their first call, they keep of tensors that have values
     try:
-        return _exported(module, rows, names)
+        model = _exported(module, rows, names)
+        if not all(output.type.tensor_type.shape.dim[0].dim_param for output in model.graph.output):
+            raise ValueError("it takes the number of rows for a plain number, as len(x) gives it; use x.shape[0]")
+        return model
     except Exception as error:  # torch has no class for all that can go wrong
         raise ConfigurationError(
             f"the network {trained.entry.name!r} can't be exported to ONNX: {_cause(error)}; a network exports where "
