@@ -14,17 +14,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 from reference_learners import peers
 from reference_tables import QUANTILES, TABLES, Floats, ReferenceTable, read_table
-from sessions import start_spark
+from sessions import processor_seconds, start_spark
 
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor
 
@@ -107,16 +105,6 @@ def frames(spark: SparkSession, table: ReferenceTable) -> tuple[DataFrame, DataF
     training = whole.iloc[np.concatenate([table.training, table.validation])].assign(place=-1)
     test = whole.iloc[table.test].drop(columns="later").assign(place=np.arange(len(table.test)))
     return spark.createDataFrame(training), spark.createDataFrame(test)
-
-
-def processor_seconds() -> float:
-    """Return the seconds of processors that this process and those below it have taken, ended ones included."""
-    own = psutil.Process()
-    total = 0.0
-    for process in [own, *own.children(recursive=True)]:
-        with suppress(psutil.Error):  # it ended meanwhile
-            total += sum(process.cpu_times()[:4])  # user and system, its own and of children that ended
-    return total
 
 
 if __name__ == "__main__":
