@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
 .PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows record
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -71,6 +71,10 @@ bench-train: $(PINNED) build/mnist_png
 
 bench-small-rows: $(PINNED)
 	.venv/bin/python benchmarks/bench_small_rows.py
+
+# Tables and references are those of packages that are installed: pip install plotnine statsmodels river xgboost h2o.
+bench-tables: $(PINNED)
+	.venv/bin/python benchmarks/bench_tables.py
 
 # MNIST's four idx files, as they are published; the repository ships a part of them only.
 record: $(PINNED)

@@ -1,11 +1,13 @@
-"""Setup of the benchmarks: a Spark session on this machine, and the folder of digits."""
+"""Setup of the benchmarks: a Spark session on this machine, its time on processors, and the folder of digits."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from pyspark.sql import SparkSession
 
 
@@ -32,3 +34,13 @@ def check_digits(data: str | Path) -> None:
     """End the program, and say what to do, where a folder of digits isn't there."""
     if not Path(data, "training").is_dir():
         sys.exit(f"there is no {data}/training: run 'make build/mnist_png' once, or pass --data")
+
+
+def processor_seconds() -> float:
+    """Return the seconds of processors that this process and those below it have taken, ended ones included."""
+    own = psutil.Process()
+    total = 0.0
+    for process in [own, *own.children(recursive=True)]:
+        with suppress(psutil.Error):  # it ended meanwhile
+            total += sum(process.cpu_times()[:4])  # user and system, its own and of children that ended
+    return total
