@@ -186,8 +186,7 @@ def cross_fit(
 ) -> LevelOneFrame:
     """Give each row one prediction of each learner, by the model that was fitted without the row's fold.
 
-    The rows are evaluated once. Fits run side by side; one that fails for another reason than the
-    user's input is tried once more, alone.
+    The rows are evaluated once. Fits run side by side; one that fails, but for the user's input, is tried once more.
 
     Parameters
     ----------
@@ -208,15 +207,13 @@ def cross_fit(
     keepModels : bool
         Whether to keep the fold models.
     checkpointDir : str, optional
-        Folder that all executors reach, for the rows and every finished fit; a new call with the same rows, folds
-        and learners goes on from there. Default: Spark's cache, which ``unpersist`` frees.
+        Folder that all executors reach, for rows and finished fits; the same call goes on from there. Default:
+        Spark's cache, which ``unpersist`` frees.
 
     Raises
     ------
-    ConfigurationError, SchemaError
-        If learners, columns or folds don't fit together; before any fit.
-    DataError
-        If folds or labels can't be used, or a learner doesn't give each row a prediction.
+    ConfigurationError, SchemaError, DataError
+        If learners, columns, folds or labels can't be used, before any fit; if a row has no prediction.
     """
     check_parallelism(parallelism)
     roles = role_columns(folds, frame.columns, idCol, weightCol)
@@ -250,6 +247,44 @@ def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, lab
     return [set_apart(learner) for learner in found]
 
 
+@dataclass(frozen=True)
+class _Fits:
+    """The ways in which learners are fitted on folds; `undo` frees their values if one fails."""
+
+    prepared: Prepared
+    undo: ExitStack
+    checkpoint: FitStore | None
+    keepModels: bool
+
+    def alone(self, learner: Learner, number: int) -> list[Scored | FoldFit]:
+        """Fit a learner without a fold, and score the fold; of few rows the folds are scored later, in one job."""
+        fold = self.prepared.folds[number]
+        if self.prepared.small and not self.checkpoint and learner.num_workers is None:
+            return [fit_without(self.prepared, learner, fold)]
+        folder = self.checkpoint.fit_folder(learner, number) if self.checkpoint else None
+        return [*self._freed(fit_fold(self.prepared, learner, fold, self.keepModels, folder))]
+
+    def together(self, learners: Sequence[Learner]) -> list[Scored | FoldFit]:
+        """Fit learners whose tasks hold their rows, on all folds, as the tasks of one job."""
+        what = f"learners {', '.join(one.name for one in learners)}"
+        scored, _ = retry(lambda: fit_in_one_job(self.prepared, learners, self.keepModels, self.checkpoint), what)
+        return [*self._freed(*scored)]
+
+    def scored(self, found: Sequence[Scored | FoldFit]) -> list[Scored]:
+        """Return the predictions of all fits; those that wait for it are scored."""
+        waiting = [one for one in found if isinstance(one, FoldFit)]
+        done = [one for one in found if isinstance(one, Scored)]
+        if waiting:
+            last, _ = retry(lambda: score_together(self.prepared, waiting, self.keepModels), "scoring all folds")
+            done += self._freed(last)
+        return done
+
+    def _freed(self, *scored: Scored) -> Sequence[Scored]:
+        for one in scored:
+            self.undo.callback(one.unpersist)
+        return scored
+
+
 def _fit_folds(
     prepared: Prepared,
     learners: Sequence[Learner],
@@ -258,43 +293,21 @@ def _fit_folds(
     parallelism: int | None,
     keep_models: bool,
 ) -> LevelOneFrame:
-    """Fit every learner without each of the folds, side by side; `undo` frees their values if one fails."""
+    """Fit every learner without each of the folds, side by side."""
     slots = count_slots(prepared.frame.sparkSession)
     plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
-
-    def fit(learner: Learner, number: int) -> list[Scored | FoldFit]:
-        fold = prepared.folds[number]
-        if prepared.small and not checkpoint and learner.num_workers is None:
-            return [fit_without(prepared, learner, fold)]
-        folder = checkpoint.fit_folder(learner, number) if checkpoint else None
-        scored = fit_fold(prepared, learner, fold, keep_models, folder)
-        undo.callback(scored.unpersist)
-        return [scored]
-
-    def fit_together(some: Sequence[Learner]) -> list[Scored | FoldFit]:
-        what = f"learners {', '.join(one.name for one in some)}"
-        scored, _ = retry(lambda: fit_in_one_job(prepared, some, keep_models, checkpoint), what)
-        for one in scored:
-            undo.callback(one.unpersist)
-        return [*scored]
-
+    fits = _Fits(prepared, undo, checkpoint, keep_models)
     together = [learner for learner in plan.learners if holds_its_rows(learner)]
-    work = [partial(fit_together, together)] if together else []
+    work = [partial(fits.together, together)] if together else []
     work += [
-        partial(fit, learner, number)
+        partial(fits.alone, learner, number)
         for learner in plan.learners
         if learner not in together
         for number in range(plan.fitsEach)
     ]
     found = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
-    fits = [one for one in found if isinstance(one, FoldFit)]
-    scored = [one for one in found if isinstance(one, Scored)]
-    if fits:
-        last, _ = retry(lambda: score_together(prepared, fits, keep_models), "scoring all folds")
-        undo.callback(last.unpersist)
-        scored.append(last)
-    return collect_level_one(prepared, learners, scored)
+    return collect_level_one(prepared, learners, fits.scored(found))
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:

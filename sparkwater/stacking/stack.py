@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -184,9 +184,6 @@ def summarize(
     """Return the summary of a fit."""
     positions, columns = meta.columns(reads)
     importance = meta.weights.importance
-    skipped = tuple(
-        name for name, places in positions.items() if importance and not any(importance[place] for place in places)
-    )
     best = min(reads.learners, key=meta.metrics.value)
     mean, low, high = interval(meta.difference[best])
     return EnsembleSummary(
@@ -202,7 +199,7 @@ def summarize(
         differenceHigh=high,
         coefficients=meta.weights.coefficients,
         columns=(*columns, *_other_columns(len(importance) - len(columns), reads)),
-        skipped=skipped,
+        skipped=_without_weight(importance, positions),
         notes=tuple(_notes(meta, best, reads)),
         fits=level_one.fits,
         totalSeconds=seconds,
@@ -215,6 +212,11 @@ def summarize(
         diagnostics=meta.examined.diagnostics,
         curves=tuple(curves),
     )
+
+
+def _without_weight(importance: Sequence[float], positions: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """Return the learners whose columns have no importance."""
+    return tuple(name for name, places in positions.items() if importance and not any(importance[at] for at in places))
 
 
 def _other_columns(number: int, reads: LevelOneInput) -> list[str]:

@@ -22,10 +22,10 @@ from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.summary import AutoMLSummary, entries_of
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners
+from sparkwater.stacking.scores import rank_learners
 from sparkwater.stacking.search.budget import Budget
 from sparkwater.stacking.search.exploring import Explored, Rows, explore, finish, open_rows
 from sparkwater.stacking.search.stages import weighted
-from sparkwater.stacking.scores import rank_learners
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

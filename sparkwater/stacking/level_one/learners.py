@@ -147,10 +147,9 @@ def _chain(stage: Any) -> Iterator[Any]:
     """Yield a stage, and what it hands its columns on to: a pipeline's last stage, a validator's estimator."""
     yield stage
     inner: Any = None
-    if isinstance(stage, Pipeline):
-        inner = (stage.getStages() or [None])[-1]
-    elif isinstance(stage, PipelineModel):
-        inner = (stage.stages or [None])[-1]
+    if isinstance(stage, (Pipeline, PipelineModel)):
+        stages = stage.getStages() if isinstance(stage, Pipeline) else stage.stages
+        inner = stages[-1] if stages else None
     else:
         inner = getattr(stage, "bestModel", None)
         if inner is None and hasattr(type(stage), "getEstimator"):

@@ -212,10 +212,8 @@ def prepare(
         The user's rows.
     folds : Folds or str
         Assignment of folds, or the column that holds them.
-    kind : str
-        Kind of the learners: classification or regression.
-    labelCol, idCol, weightCol : str
-        Columns of the rows.
+    kind, labelCol, idCol, weightCol : str
+        Kind of the learners, classification or regression, and columns of the rows.
     deviance : Deviance
         Loss of a regression's rows.
     store : callable, optional
