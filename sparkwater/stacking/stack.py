@@ -183,23 +183,20 @@ def summarize(
 ) -> EnsembleSummary:
     """Return the summary of a fit."""
     positions, columns = meta.columns(reads)
-    importance = meta.weights.importance
+    importance, prepared = meta.weights.importance, level_one.prepared
     skipped = tuple(
         name for name, places in positions.items() if importance and not any(importance[place] for place in places)
     )
     best = min(reads.learners, key=meta.metrics.value)
-    mean, low, high = interval(meta.difference[best])
     return EnsembleSummary(
         strategy=strategy,
         metrics=meta.metrics.names,
         scores=rank_learners(meta.metrics, meta.weights.share(positions), level_one.fits),
-        rows=level_one.prepared.rows.rows,
-        folds=len(level_one.prepared.folds),
+        rows=prepared.rows.rows,
+        folds=len(prepared.folds),
         fingerprint=level_one.fingerprint,
         best=best,
-        difference=mean,
-        differenceLow=low,
-        differenceHigh=high,
+        **dict(zip(("difference", "differenceLow", "differenceHigh"), interval(meta.difference[best]), strict=True)),
         coefficients=meta.weights.coefficients,
         columns=(*columns, *_other_columns(len(importance) - len(columns), reads)),
         skipped=skipped,

@@ -41,7 +41,7 @@ class Deviance:
 
     @property
     def squared(self) -> bool:
-        """Whether the metric is a root of the mean loss."""
+        """True where the metric is the root of the mean loss."""
         return self.name == "rmse"
 
     def rows(self, given: npt.NDArray[np.float64], label: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
