@@ -216,17 +216,14 @@ def cross_fit(
         If learners, columns, folds or labels can't be used, before any fit; if a row has no prediction.
     """
     check_parallelism(parallelism)
-    roles = role_columns(folds, frame.columns, idCol, weightCol)
-    found = [hide_columns(learner, roles) for learner in _find_unfitted(learners, frame, labelCol)]
+    found = _find_unfitted(learners, frame, labelCol, role_columns(folds, frame.columns, idCol, weightCol))
+    columns = {"idCol": idCol, "weightCol": weightCol}
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
     store = checkpoint.keep_rows if checkpoint else None
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(
-            frame, folds, found[0].kind, labelCol,
-            idCol=idCol, weightCol=weightCol, deviance=deviance_of(found), store=store,
-        )  # fmt: skip
+        prepared = prepare(frame, folds, found[0].kind, labelCol, **columns, deviance=deviance_of(found), store=store)
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
         level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
@@ -234,8 +231,10 @@ def cross_fit(
     return replace(level_one, checkpoint=checkpoint)
 
 
-def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, labelCol: str) -> list[Learner]:
-    """Return the learners with seeds of their own, or refuse those that have seen rows already."""
+def _find_unfitted(
+    learners: Mapping[str, Estimator[Any]], frame: DataFrame, labelCol: str, roles: Sequence[str]
+) -> list[Learner]:
+    """Return the learners with seeds of their own and without some features, or refuse those that have seen rows."""
     found = find_learners(learners, frame.schema, labelCol)
     fitted = [learner.name for learner in found if learner.fitted]
     if fitted:
@@ -244,7 +243,7 @@ def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, lab
         )
     for learner in found:
         check_plan(learner, frame)
-    return [set_apart(learner) for learner in found]
+    return [hide_columns(set_apart(learner), roles) for learner in found]
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ def test_confusion_and_correlation_are_those_of_numpy() -> None:
     expected = np.zeros((3, 3))
     np.add.at(expected, (label, mine.argmax(axis=1)), weight)
     np.testing.assert_allclose(found.confusion, expected)
+    assert sum(one.rows for one in found.reliability) == ROWS
     errors = np.stack([one[np.arange(ROWS), label] for one in (first[:, 0], other[:, 0], mine)])
     center = errors - np.average(errors, axis=1, weights=weight)[:, None]
     covariance = (weight * center) @ center.T

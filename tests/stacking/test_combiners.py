@@ -358,9 +358,12 @@ def _worst(layout: Layout, without):
     return Combination("pool", tuple(np.eye(layout.learners)[sums[1:].argmax()].tolist()))
 
 
-def test_a_constant_far_from_zero_has_no_weight_beside_a_learner_that_has_none() -> None:
-    block = numbers()
-    outputs = np.stack([-block.label, np.full(ROWS, 1e12 + 0.1)], axis=1)[:, :, None]
-    found = fitted(fit_linear(Layout(2, 1, False), ()), replace(block, outputs=outputs))
+@pytest.mark.parametrize("seed", range(5))
+def test_a_constant_far_from_zero_has_no_weight_beside_a_learner_that_has_none(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label, weight = 100 + rng.normal(size=ROWS), rng.uniform(0.5, 2, ROWS)
+    outputs = np.stack([-label, np.full(ROWS, 1e12 + 0.1)], axis=1)[:, :, None]
+    block = Block(outputs, label, weight, np.arange(ROWS) % 5, False)
+    found = fitted(fit_linear(Layout(2, 1, False), ()), block)
     assert found.weights == (0.0, 0.0)
-    assert found.biases[0] == pytest.approx(np.average(block.label, weights=block.weight))
+    assert found.biases[0] == pytest.approx(np.average(label, weights=weight))

@@ -237,19 +237,11 @@ def prepare(
         kept.unpersist()
         raise
     task = LevelOneTask(kind, _classes(found, labelCol) if kind == CLASSIFICATION else (), deviance)
+    labels = Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found)
     return Prepared(
-        kept,
-        tuple(frame.columns),
-        task,
-        labelCol,
-        spec.foldCol,
-        weightCol,
-        _folds(found),
-        Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found),
-        spec.timeCol,
-        spec.embargo,
-        spec.groupCol or identity,
-    )
+        kept, tuple(frame.columns), task, labelCol, spec.foldCol, weightCol, _folds(found), labels,
+        spec.timeCol, spec.embargo, spec.groupCol or identity,
+    )  # fmt: skip
 
 
 def _cache(frame: DataFrame) -> DataFrame:
