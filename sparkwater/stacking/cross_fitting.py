@@ -283,13 +283,18 @@ def _fit_folds(
         for number in range(plan.fitsEach)
     ]
     found = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
-    fits = [one for one in found if isinstance(one, FoldFit)]
     scored = [one for one in found if isinstance(one, Scored)]
-    if fits:
-        last, _ = retry(lambda: score_together(prepared, fits, keep_models), "scoring all folds")
-        undo.callback(last.unpersist)
-        scored.append(last)
+    waiting = [one for one in found if isinstance(one, FoldFit)]
+    if waiting:
+        scored.append(_score(prepared, waiting, keep_models, undo))
     return collect_level_one(prepared, learners, scored)
+
+
+def _score(prepared: Prepared, fits: Sequence[FoldFit], keep_models: bool, undo: ExitStack) -> Scored:
+    """Score the folds of fits that waited for each other."""
+    scored, _ = retry(lambda: score_together(prepared, fits, keep_models), "scoring all folds")
+    undo.callback(scored.unpersist)
+    return scored
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
