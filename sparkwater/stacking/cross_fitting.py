@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -267,15 +267,10 @@ def _fit_folds(
         undo.callback(scored.unpersist)
         return [scored]
 
-    def fit_together(some: Sequence[Learner]) -> list[Scored | FoldFit]:
-        what = f"learners {', '.join(one.name for one in some)}"
-        scored, _ = retry(lambda: fit_in_one_job(prepared, some, keep_models, checkpoint), what)
-        for one in scored:
-            undo.callback(one.unpersist)
-        return [*scored]
-
     together = [learner for learner in plan.learners if holds_its_rows(learner)]
-    work = [partial(fit_together, together)] if together else []
+    work: list[Callable[[], list[Scored | FoldFit]]] = []
+    if together:
+        work.append(partial(_fit_together, prepared, together, keep_models, checkpoint, undo))
     work += [
         partial(fit, learner, number)
         for learner in plan.learners
@@ -288,6 +283,17 @@ def _fit_folds(
     if waiting:
         scored.append(_score(prepared, waiting, keep_models, undo))
     return collect_level_one(prepared, learners, scored)
+
+
+def _fit_together(
+    prepared: Prepared, learners: Sequence[Learner], keep_models: bool, checkpoint: FitStore | None, undo: ExitStack
+) -> list[Scored | FoldFit]:
+    """Fit and score learners that hold their rows in one task."""
+    what = f"learners {', '.join(one.name for one in learners)}"
+    scored, _ = retry(lambda: fit_in_one_job(prepared, learners, keep_models, checkpoint), what)
+    for one in scored:
+        undo.callback(one.unpersist)
+    return [*scored]
 
 
 def _score(prepared: Prepared, fits: Sequence[FoldFit], keep_models: bool, undo: ExitStack) -> Scored:
