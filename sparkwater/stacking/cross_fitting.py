@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -217,13 +217,15 @@ def cross_fit(
     """
     check_parallelism(parallelism)
     found = _find_unfitted(learners, frame, labelCol, role_columns(folds, frame.columns, idCol, weightCol))
-    columns = {"idCol": idCol, "weightCol": weightCol}
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
     store = checkpoint.keep_rows if checkpoint else None
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(frame, folds, found[0].kind, labelCol, **columns, deviance=deviance_of(found), store=store)
+        prepared = prepare(
+            frame, folds, found[0].kind, labelCol,
+            idCol=idCol, weightCol=weightCol, deviance=deviance_of(found), store=store,
+        )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
         level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
@@ -298,7 +300,7 @@ def _fit_folds(
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
     fits = _Fits(prepared, undo, checkpoint, keep_models)
     together = [learner for learner in plan.learners if holds_its_rows(learner)]
-    work = [partial(fits.together, together)] if together else []
+    work: list[Callable[[], list[Scored | FoldFit]]] = [partial(fits.together, together)] if together else []
     work += [
         partial(fits.alone, learner, number)
         for learner in plan.learners
