@@ -98,6 +98,7 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
         frame = level_one.select(kept)
         meta, summary = combine(frame, "selection", parallelism)
         notes = (f"{name} was cut to what could be fitted on all rows in time: {', '.join(kept)}",)
+        name = kept[0] if len(kept) == 1 else name
     weights = _weights(frame, meta)
     summaries = {one: summary for one, (_, _, summary) in ensembles.items()}
     return Chosen(name, fit_used(frame, meta, summary, parallelism), level_one, summaries, weights, notes)
