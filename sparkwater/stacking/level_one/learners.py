@@ -114,9 +114,9 @@ def _chain(stage: Any) -> Iterator[Any]:
     yield stage
     inner: Any = None
     if isinstance(stage, Pipeline):
-        inner = (stage.getStages() or [None])[-1]
+        inner = next(iter(reversed(stage.getStages())), None)
     elif isinstance(stage, PipelineModel):
-        inner = (stage.stages or [None])[-1]
+        inner = next(iter(reversed(stage.stages)), None)
     else:
         inner = getattr(stage, "bestModel", None)
         if inner is None and hasattr(type(stage), "getEstimator"):
