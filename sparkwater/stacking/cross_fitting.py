@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -17,12 +17,13 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.checkpoints import FitStore
 from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
-from sparkwater.stacking.level_one.fits import fit_fold, retry, run_side_by_side
+from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
-from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
+from sparkwater.stacking.level_one.one_job import check_plan, fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
+from sparkwater.stacking.level_one.scoring import FoldFit, score_together
 from sparkwater.stacking.level_one.values import LEARNER, VALUES, shown
 from sparkwater.stacking.row_keys import ROW, Fingerprint
 
@@ -92,7 +93,8 @@ class LevelOneFrame:
 
     def keyed(self) -> DataFrame:
         """Return the rows with their keys and the learners' arrays of values."""
-        return self.prepared.frame.join(self.values, ROW)
+        columns = [F.col(f"`{name}`") for name in self.prepared.frame.columns if name != ROW]
+        return self.prepared.join(columns, self.values)
 
     def select(self, names: Sequence[str]) -> LevelOneFrame:
         """Return the frame with some of its learners only.
@@ -238,6 +240,8 @@ def _find_unfitted(learners: Mapping[str, Estimator[Any]], frame: DataFrame, lab
         raise ConfigurationError(
             f"learner {fitted[0]!r} is fitted already, so it may have seen any row; blend it instead"
         )
+    for learner in found:
+        check_plan(learner, frame)
     return [set_apart(learner) for learner in found]
 
 
@@ -254,35 +258,55 @@ def _fit_folds(
     plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
 
-    def fit(learner: Learner, number: int) -> list[Scored]:
+    def fit(learner: Learner, number: int) -> list[Scored | FoldFit]:
+        fold = prepared.folds[number]
+        if prepared.small and not checkpoint and learner.num_workers is None:
+            return [fit_without(prepared, learner, fold)]
         folder = checkpoint.fit_folder(learner, number) if checkpoint else None
-        scored = fit_fold(prepared, learner, prepared.folds[number], keep_models, folder)
+        scored = fit_fold(prepared, learner, fold, keep_models, folder)
         undo.callback(scored.unpersist)
         return [scored]
 
-    def fit_together(some: Sequence[Learner]) -> list[Scored]:
-        what = f"learners {', '.join(one.name for one in some)}"
-        scored, _ = retry(lambda: fit_in_one_job(prepared, some, keep_models, checkpoint), what)
-        for one in scored:
-            undo.callback(one.unpersist)
-        return scored
-
     together = [learner for learner in plan.learners if holds_its_rows(learner)]
-    work = [partial(fit_together, together)] if together else []
+    work: list[Callable[[], list[Scored | FoldFit]]] = []
+    if together:
+        work.append(partial(_fit_together, prepared, together, keep_models, checkpoint, undo))
     work += [
         partial(fit, learner, number)
         for learner in plan.learners
         if learner not in together
         for number in range(plan.fitsEach)
     ]
-    scored = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
+    found = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
+    scored = [one for one in found if isinstance(one, Scored)]
+    waiting = [one for one in found if isinstance(one, FoldFit)]
+    if waiting:
+        scored.append(_score(prepared, waiting, keep_models, undo))
     return collect_level_one(prepared, learners, scored)
+
+
+def _fit_together(
+    prepared: Prepared, learners: Sequence[Learner], keep_models: bool, checkpoint: FitStore | None, undo: ExitStack
+) -> list[Scored | FoldFit]:
+    """Fit and score learners that hold their rows in one task."""
+    what = f"learners {', '.join(one.name for one in learners)}"
+    scored, _ = retry(lambda: fit_in_one_job(prepared, learners, keep_models, checkpoint), what)
+    for one in scored:
+        undo.callback(one.unpersist)
+    return [*scored]
+
+
+def _score(prepared: Prepared, fits: Sequence[FoldFit], keep_models: bool, undo: ExitStack) -> Scored:
+    """Score the folds of fits that waited for each other."""
+    scored, _ = retry(lambda: score_together(prepared, fits, keep_models), "scoring all folds")
+    undo.callback(scored.unpersist)
+    return scored
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
     """Put the predictions of all fits side by side, and measure them."""
     order = {learner.name: position for position, learner in enumerate(learners)}
-    stacked = reduce(DataFrame.unionAll, [one.values.select(ROW, VALUES, LEARNER) for one in scored])
+    stacked = prepared.gather(reduce(DataFrame.unionAll, [one.values.select(ROW, VALUES, LEARNER) for one in scored]))
     # Each row has one array of each learner: every fold was counted when it was scored.
     columns = [F.max(F.when(F.col(LEARNER) == name, F.col(VALUES))).alias(name) for name in order]
     values = stacked.groupBy(ROW).agg(*columns).persist()

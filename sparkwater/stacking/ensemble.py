@@ -268,8 +268,8 @@ class StackedEnsemble(
         weight, last = self.getWeightCol(), last_stage(learner.stage)
         if not weight or learner.fitted:
             return learner
-        if not last.hasParam("weightCol"):
-            logger.warning("learner %r has no weightCol: its rows count alike", learner.name)
+        if not last.hasParam("weightCol") or not getattr(last, "takes_weights", True):
+            logger.warning("learner %r takes no weights: its rows count alike", learner.name)
             return learner
         return learner if last.isDefined("weightCol") else learner.with_params(weightCol=weight)
 

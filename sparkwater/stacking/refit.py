@@ -12,10 +12,12 @@ from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, last_stage
+from sparkwater.stacking.level_one.one_job import fit_on_all_rows, holds_its_rows
 from sparkwater.stacking.level_one.records import FitRecord
 
 if TYPE_CHECKING:
     from sparkwater.stacking.level_one.checkpoints import FitStore
+    from sparkwater.stacking.level_one.prepare import Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -41,22 +43,37 @@ def refit(level_one: LevelOneFrame, how: str, parallelism: int | None) -> tuple[
         )
     plan = plan_fits(learners, 1, count_slots(level_one.values.sparkSession), parallelism)
     logger.info("fitting the learners on all %d rows: %s", prepared.rows.rows, plan)
-    work = [partial(_fit, with_mean_epochs(learner, level_one.fits), level_one) for learner in plan.learners]
-    models = dict(zip([one.name for one in plan.learners], run_side_by_side(work, plan.parallelism), strict=True))
+    together = [learner for learner in plan.learners if holds_its_rows(learner)]
+    groups = [together] if together else []
+    groups += [[with_mean_epochs(learner, level_one.fits)] for learner in plan.learners if learner not in together]
+    found = run_side_by_side([partial(_fit, group, level_one) for group in groups], plan.parallelism)
+    models = {learner.name: model for group in found for learner, model in group}
     return tuple(BaseModel(one.name, one.output, (models[one.name],)) for one in learners)
 
 
-def _fit(learner: Learner, level_one: LevelOneFrame) -> Any:
+def _fit(learners: Sequence[Learner], level_one: LevelOneFrame) -> list[tuple[Learner, Any]]:
+    """Return each learner with its model: those of an earlier call, and one learner or those of one job."""
     checkpoint: FitStore | None = level_one.checkpoint
-    kept = checkpoint.find_model(learner) if checkpoint else None
-    if kept is not None:
-        logger.info("learner %r: fitted on all rows by an earlier call", learner.name)
-        return kept
-    rows = level_one.prepared.all_rows()
-    model, _ = retry(lambda: learner.stage.fit(rows), f"learner {learner.name!r} on all rows")
-    if checkpoint:
-        checkpoint.keep_model(learner, model)
-    return model
+    kept = {learner.name: checkpoint.find_model(learner) if checkpoint else None for learner in learners}
+    missing = [learner for learner in learners if kept[learner.name] is None]
+    if len(missing) < len(learners):
+        logger.info(
+            "fitted on all rows by an earlier call: %s", ", ".join(one.name for one in learners if one not in missing)
+        )
+    if missing:
+        what = f"{', '.join(f'learner {one.name!r}' for one in missing)} on all rows"
+        models, _ = retry(lambda: _fit_missing(missing, level_one.prepared), what)
+        for learner, model in zip(missing, models, strict=True):
+            kept[learner.name] = model
+            if checkpoint:
+                checkpoint.keep_model(learner, model)
+    return [(learner, kept[learner.name]) for learner in learners]
+
+
+def _fit_missing(learners: Sequence[Learner], prepared: Prepared) -> list[Any]:
+    if holds_its_rows(learners[0]):
+        return fit_on_all_rows(prepared, learners)
+    return [learner.stage.fit(prepared.all_rows()) for learner in learners]
 
 
 def with_mean_epochs(learner: Learner, fits: Sequence[FitRecord]) -> Learner:

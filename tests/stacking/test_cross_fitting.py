@@ -26,6 +26,7 @@ from tables import MeanModel, MeanRegressor, table
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import Folds, LevelOneFrame, assign_folds, cross_fit
+from sparkwater.stacking.level_one import prepare as preparation
 from sparkwater.stacking.level_one.prepare import prepare
 
 
@@ -91,6 +92,18 @@ def test_a_learner_gives_the_same_with_or_without_another(wine: DataFrame, fitte
     joined = alone.join(fitted.select(["forest"]))
     assert level_one(joined) == level_one(fitted.select(["bayes", "forest"]))
     assert joined.metrics.value("forest") == fitted.metrics.value("forest")
+
+
+def test_many_rows_are_joined_and_scored_as_few_are(
+    wine: DataFrame, fitted: LevelOneFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "SMALL_ROWS", 100)
+    many = cross_fit({"bayes": NaiveBayes()}, wine, Folds(3))
+    assert many.prepared.scorable().rdd.getNumPartitions() == 2
+    few = level_one(fitted.select(["bayes"]))
+    assert {row: pytest.approx(values, rel=1e-9) for row, values in level_one(many).items()} == few
+    assert many.metrics.value("bayes") == pytest.approx(fitted.metrics.value("bayes"))
+    many.unpersist()
 
 
 def test_permuted_and_repartitioned_rows_and_other_names_change_nothing(wine: DataFrame, fitted: LevelOneFrame) -> None:

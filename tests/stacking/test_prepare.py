@@ -51,6 +51,23 @@ def test_a_learner_sees_the_rows_outside_of_a_fold_and_scores_those_in_it(prepar
     assert prepared.scorable(fold).columns[-2:] == [ROW, FOLD]
 
 
+def test_few_rows_are_one_partition_in_order_of_their_keys(prepared):
+    rows = prepared.scorable()
+    assert (rows.rdd.getNumPartitions(), prepared.frame.rdd.getNumPartitions()) == (1, 2)
+    keys = [row[ROW] for row in rows.collect()]
+    assert keys == sorted(keys)
+
+
+def test_labels_say_how_many_classes_there_are_unless_they_say_more(frame, prepared):
+    assert prepared.training(prepared.folds[0]).schema["label"].metadata == {
+        "ml_attr": {"type": "nominal", "num_vals": 2}
+    }
+    own = {"ml_attr": {"type": "nominal", "vals": ["a", "b"]}}
+    described = prepare(frame.withMetadata("number", own), "fold", CLASSIFICATION, "number")
+    assert described.all_rows().schema["number"].metadata == own
+    assert prepare(frame, "fold", "regression", "number").all_rows().schema["number"].metadata == {}
+
+
 def test_strings_are_numbered_in_order_and_numbers_left_alone(frame, prepared):
     assert prepared.task == LevelOneTask(CLASSIFICATION, ("ape", "cat"))
     labels = {(row.number, row.label) for row in prepared.all_rows().select("number", "label").collect()}

@@ -29,8 +29,7 @@ def dump_estimator(estimator: Any) -> bytes:
     ConfigurationError
         If it holds what skops can't write.
     """
-    from skops import io
-
+    io = _skops()
     try:
         content: bytes = io.dumps(estimator)
     except Exception as error:
@@ -64,8 +63,7 @@ def foreign_types(content: bytes, path: str) -> list[str]:
     CheckpointError
         If the bytes are damaged.
     """
-    from skops import io
-
+    io = _skops()
     try:
         found: list[str] = io.get_untrusted_types(data=content)
     except Exception as error:
@@ -79,6 +77,15 @@ def read_estimator(content: bytes) -> Any:
 
     The bytes come from a fit, or their foreign types have had consent.
     """
-    from skops import io
-
+    io = _skops()
     return io.loads(content, trusted=io.get_untrusted_types(data=content))
+
+
+def _skops() -> Any:
+    try:
+        from skops import io
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"estimators of scikit-learn need {error.name}: pip install 'sparkwater[sklearn]', on the executors too"
+        ) from error
+    return io

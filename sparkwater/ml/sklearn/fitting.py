@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkwater.errors import MISTAKES, ConfigurationError, SparkwaterError
+from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.sklearn.files import dump_estimator
 from sparkwater.ml.sklearn.predictions import ClassVector, predicted
 from sparkwater.ml.sklearn.rows import LABEL, WEIGHT, Layout, Rows, read_rows
@@ -90,22 +92,30 @@ def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.R
     try:
         rows = read_rows(batches, fit.layout, fit.most)
         inside = np.zeros(len(rows), bool) if fit.fold is None else rows.columns[FOLD] == fit.fold
-        fitted = _fitted(fit, rows.where(~inside))
-        done = time.monotonic()
-        scored = _score(fit, fitted, rows.where(inside)) if inside.any() else []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            fitted = _fitted(fit, rows.where(~inside))
+            done = time.monotonic()
+            scored = _score(fit, fitted, rows.where(inside)) if inside.any() else []
         content = dump_estimator(fitted) if fit.keep else b""
     except SparkwaterError as error:
         yield _piece(fit, report=json.dumps({"failure": [type(error).__name__, str(error)]}))
         return
-    seconds = {"fitSeconds": done - started, "scoreSeconds": time.monotonic() - done}
-    yield _piece(fit, report=json.dumps({"rows": len(rows), **seconds}))
+    report = {
+        "rows": np.count_nonzero(~inside),
+        "fitSeconds": done - started,
+        "scoreSeconds": time.monotonic() - done,
+        "warnings": sorted({f"{one.category.__name__}: {_first_line(one.message)}" for one in caught}),
+    }
+    yield _piece(fit, report=json.dumps(report))
     for start in range(0, len(content), _PIECE_BYTES):
         yield _piece(fit, content=content[start : start + _PIECE_BYTES])
     yield from scored
+    exempt_modules()  # which the fit has loaded
 
 
 def read_report(text: str) -> dict[str, Any]:
-    """Return a fit's report: ``rows``, ``fitSeconds`` and ``scoreSeconds``.
+    """Return a fit's report: ``rows`` that it learned from, ``fitSeconds``, ``scoreSeconds``, and its ``warnings``.
 
     Raises
     ------
@@ -147,8 +157,12 @@ def _score(fit: SklearnFit, fitted: Any, rows: Rows) -> list[pa.RecordBatch]:
 
 
 def _failed(fit: SklearnFit, what: str, error: Exception) -> ConfigurationError:
-    lines = str(error).strip().splitlines() or [""]
-    return ConfigurationError(f"{fit.name}: {type(fit.estimator).__name__} {what}: {type(error).__name__}: {lines[0]}")
+    estimator = type(fit.estimator).__name__
+    return ConfigurationError(f"{fit.name}: {estimator} {what}: {type(error).__name__}: {_first_line(error)}")
+
+
+def _first_line(message: object) -> str:
+    return (str(message).strip().splitlines() or [""])[0]
 
 
 def _piece(fit: SklearnFit, **values: Any) -> pa.RecordBatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
+
+logger = logging.getLogger(__name__)
 
 _ESTIMATOR_FILE, _MODEL_FILE = "estimator.skops", "model.json"
 
@@ -109,10 +113,20 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
 
     @property
     def foreign_packages(self) -> tuple[str, ...]:
-        """Packages whose classes the estimator is made of, beside those that load without consent."""
+        """Packages whose classes the estimator is made of."""
         given = self.getEstimator()
-        names = [] if given is None else foreign_types(dump_estimator(given), "the estimator")
+        names = (
+            [] if given is None else [type(given).__module__, *foreign_types(dump_estimator(given), "the estimator")]
+        )
         return tuple(sorted({name.partition(".")[0] for name in names}))
+
+    @property
+    def takes_weights(self) -> bool:
+        """True for estimators that learn from weighted rows."""
+        try:
+            return bool(weight_argument(self.getEstimator()))
+        except ConfigurationError:
+            return False
 
     def check_label(self, frame: DataFrame) -> None:
         """Refuse a label column of another type than the learner's."""
@@ -159,9 +173,10 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
     def _fit(self, dataset: DataFrame) -> M:
         fit, columns = self.plan(dataset)
         classes = self.find_classes(dataset)
-        fit = replace(fit, vector=class_vector(classes))
+        fit = replace(fit, vector=class_vector(classes) if classes else None)
         rows = dataset.select(*columns).repartition(1)
-        report, content = collect_fit(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))
+        report, content = collect_fits(rows.mapInArrow(partial(run_fit, fit=fit), RESULTS))[fit.number]
+        log_warnings(report, fit.name)
         return self.make_model(TrainedEstimator(content, classes, report["rows"]))
 
     def _save_more(self, folder: NewFolder) -> None:
@@ -174,28 +189,38 @@ class SklearnLearner(Estimator[M], SklearnParams, SavedStage):
             self._set(estimator=read_estimator(_read(folder)))
 
 
-def class_vector(classes: tuple[Any, ...]) -> ClassVector | None:
-    """Return classes with their places in the vector of probabilities; None where there are none."""
-    return ClassVector(classes, tuple(vector_positions(classes))) if classes else None
+def log_warnings(report: Mapping[str, Any], where: str) -> None:
+    """Log what a library warned of in a task; its own output would be on the executor."""
+    for warning in report["warnings"]:
+        logger.warning("%s: %s", where, warning)
 
 
-def collect_fit(results: DataFrame) -> tuple[dict[str, Any], bytes]:
-    """Run a fit, and return its report and the fitted estimator.
+def class_vector(classes: tuple[Any, ...]) -> ClassVector:
+    """Return classes with their places in the vector of probabilities."""
+    return ClassVector(classes, tuple(vector_positions(classes)))
+
+
+def collect_fits(results: DataFrame) -> dict[int, tuple[dict[str, Any], bytes]]:
+    """Run the fits of a job, and return the report and the estimator of each, by number.
 
     Raises
     ------
     SparkwaterError
-        If the rows or the estimator can't be used.
+        If the rows or an estimator can't be used.
     """
     try:
-        rows = results.select("report", "content").collect()
+        rows = results.select("fit", "report", "content").collect()
     except PySparkException as error:
         mistake = raised_on_executor(error)
         if mistake is None:
             raise
         raise mistake from error
-    report = read_report(rows[0]["report"])
-    return report, b"".join(bytes(row["content"]) for row in rows if row["content"] is not None)
+    reports = {row["fit"]: read_report(row["report"]) for row in rows if row["report"] is not None}
+    pieces: dict[int, list[bytes]] = {number: [] for number in reports}
+    for row in rows:
+        if row["content"] is not None:
+            pieces[row["fit"]].append(bytes(row["content"]))
+    return {number: (report, b"".join(pieces[number])) for number, report in reports.items()}
 
 
 def _read(folder: SavedFolder) -> bytes:

@@ -89,7 +89,10 @@ def read_rows(batches: Iterable[pa.RecordBatch], layout: Layout, most: int) -> R
     rows = 0
     for batch in batches:
         rows += batch.num_rows
-        held = [*held, batch] if rows <= most else []
+        if rows > most:
+            held.clear()
+        elif batch.num_rows:
+            held.append(batch)
     check_bound(rows, most)
     if not rows:
         raise DataError("the DataFrame has no rows to train on")

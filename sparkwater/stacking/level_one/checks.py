@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Counts of a fit that scored no rows.
+NO_ROWS = {"rows": 0, "total": 0, "mixed": 0, "empty": 0}
+
 
 def check_rows(values: DataFrame, expected: Fingerprint, where: str) -> None:
     """Refuse predictions that don't match the rows one to one; a Spark job.

@@ -74,7 +74,7 @@ def find_finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bo
         raise CheckpointError(f"{folder}/{_DONE_FILE} is damaged: {error}; delete this folder") from error
     values = spark.read.parquet(f"{folder}/predictions").select(ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER))
     check_rows(values, fold.rows, f"the predictions in {folder!r}")
-    models = ()
+    models: tuple[FoldModel, ...] = ()
     if keep:
         model = load_stage(spark, f"{folder}/model", learner.consent)
         models = (FoldModel(learner.name, fold.value, prepared.rows.digest, model),)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from sparkwater.conversions.stages.stage_folders import first_line
@@ -20,10 +19,8 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.level_one.checks import check_rows
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
 from sparkwater.stacking.level_one.learners import Learner, last_stage
-from sparkwater.stacking.level_one.prepare import FOLD
-from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
-from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.level_one.records import Scored
+from sparkwater.stacking.level_one.scoring import FoldFit
 
 if TYPE_CHECKING:
     from sparkwater.stacking.level_one.prepare import FoldRows, Prepared
@@ -59,33 +56,27 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
         found = find_finished(prepared, learner, fold, keep, folder)
         if found is not None:
             return found
-    started = time.monotonic()
-    training, where = prepared.training(fold), f"learner {learner.name!r}, fold {fold.value!r}"
-    model, attempts = retry(lambda: learner.stage.fit(training), where)
-    fitted = time.monotonic()
-    values = add_values(prepared.scorable(fold), model, learner, prepared.task)
-    values = values.select(ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER))
+    fit = fit_without(prepared, learner, fold)
+    fitted, values = time.monotonic(), fit.values(prepared)
     if folder is None:
         values = values.persist(StorageLevel.MEMORY_AND_DISK)
     else:
-        values = write_fit(values, folder, model if keep else None)
-    check_rows(values, fold.rows, where)
-    record = FitRecord(
-        learner.name,
-        str(fold.value),
-        fold.rows.rows,
-        fitted - started,
-        time.monotonic() - fitted,
-        attempts,
-        epochs(model),
-    )
+        values = write_fit(values, folder, fit.model if keep else None)
+    check_rows(values, fold.rows, fit.where)
+    record = fit.record(time.monotonic() - fitted)
     logger.info(
-        "%s: fitted in %.1f s, %d rows scored in %.1f s", where, record.fitSeconds, record.rows, record.scoreSeconds
+        "%s: fitted in %.1f s, %d rows scored in %.1f s", fit.where, record.fitSeconds, record.rows, record.scoreSeconds
     )
-    kept = (FoldModel(learner.name, fold.value, prepared.rows.digest, model),) if keep else ()
     if folder is not None:
         finish(record, values, folder)
-    return Scored((record,), values, kept, None if folder else values)
+    return Scored((record,), values, (fit.kept(prepared),) if keep else (), None if folder else values)
+
+
+def fit_without(prepared: Prepared, learner: Learner, fold: FoldRows) -> FoldFit:
+    """Fit a learner on the rows outside of a fold; the fold isn't scored yet."""
+    started, training = time.monotonic(), prepared.training(fold)
+    model, attempts = retry(lambda: learner.stage.fit(training), f"learner {learner.name!r}, fold {fold.value!r}")
+    return FoldFit(learner, fold, model, time.monotonic() - started, attempts, epochs(model))
 
 
 def epochs(model: Any) -> float | None:

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepare import FOLD
-from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -147,14 +146,13 @@ def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> Lear
 def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
     """Return the values with ``label``, ``weight`` and ``fold`` of their rows, and other columns."""
     weight = F.col(f"`{prepared.weightCol}`").cast("double") if prepared.weightCol else F.lit(1.0)
-    rows = prepared.frame.select(
-        ROW,
+    columns = [
         prepared.task.label(prepared.labelCol).alias(LABEL),
         weight.alias(WEIGHT),
         F.col(f"`{prepared.foldCol}`").alias(FOLD),
         *(F.col(f"`{name}`") for name in others),
-    )
-    return rows.join(values, ROW)
+    ]
+    return prepared.join(columns, values)
 
 
 def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
@@ -167,7 +165,8 @@ def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -
             F.sum(weight * first * first).alias(f"squares{position}"),
             F.sum(weight * second).alias(f"second{position}"),
         ]
-    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).orderBy(FOLD).collect()
+    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).collect()
+    found.sort(key=lambda row: row[FOLD])
     return {
         name: {
             str(row[FOLD]): Losses(

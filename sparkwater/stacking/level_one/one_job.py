@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
-from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector
+from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, collect_fits, log_warnings
+from sparkwater.ml.sklearn.predictions import ClassVector
 from sparkwater.ml.sklearn.rows import check_bound
-from sparkwater.stacking.level_one.checks import check_columns, check_counts, run_job
+from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepare import FOLD, FoldRows, LevelOneTask, Prepared
@@ -48,6 +49,12 @@ class _Pair:
 def holds_its_rows(learner: Learner) -> bool:
     """Return whether a learner is fitted by one task that holds all rows."""
     return isinstance(learner.stage, SklearnLearner)
+
+
+def check_plan(learner: Learner, frame: DataFrame) -> None:
+    """Refuse what a fit of such a learner would refuse before its job; other learners aren't looked at."""
+    if holds_its_rows(learner):
+        learner.stage.plan(frame)
 
 
 def fit_in_one_job(
@@ -100,9 +107,24 @@ def fit_in_one_job(
     return [*found, *kept]
 
 
+def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any]:
+    """Fit learners that hold their rows on all rows, as the tasks of one Spark job; return their models."""
+    classes, rows, tasks = _classes(prepared.task), prepared.all_rows(), []
+    for number, learner in enumerate(learners):
+        fit, columns = learner.stage.plan(rows)
+        where = f"learner {learner.name!r} on all rows"
+        fit = replace(fit, name=where, vector=_vector(prepared.task), number=number)
+        tasks.append(rows.select(*columns).coalesce(1).mapInArrow(partial(run_fit, fit=fit), RESULTS))
+    fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
+    return [
+        learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
+        for learner, (report, content) in zip(learners, (fitted[number] for number in range(len(tasks))), strict=True)
+    ]
+
+
 def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFrame:
     """Return what the tasks give; each reads all rows of the cache by itself, so that nothing is shuffled."""
-    vector, planned = class_vector(_classes(prepared.task)), {}
+    vector, planned = _vector(prepared.task), {}
     rows: dict[tuple[str, int], DataFrame] = {}
     tasks = []
     for pair in pairs:
@@ -122,6 +144,10 @@ def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFram
 
 def _classes(task: LevelOneTask) -> tuple[float, ...]:
     return tuple(float(place) for place in range(len(task.classes))) if task.named else task.classes
+
+
+def _vector(task: LevelOneTask) -> ClassVector | None:
+    return class_vector(_classes(task)) if task.classes else None
 
 
 def _number(prepared: Prepared, fold: Column) -> Column:
@@ -144,7 +170,7 @@ def _collect(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, kee
     counts = {row["fit"]: row for row in rows if row["scores"]}
     records = []
     for pair in pairs:
-        check_counts(counts.get(pair.number, _NONE), pair.fold.rows, pair.where)
+        check_counts(counts.get(pair.number, NO_ROWS), pair.fold.rows, pair.where)
         report = reports[pair.number]
         records.append(
             FitRecord(
@@ -153,13 +179,10 @@ def _collect(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, kee
             )
         )  # fmt: skip
         logger.info("%s: fitted in %.1f s", pair.where, report["fitSeconds"])
-    models = _models(prepared, pairs, results, reports) if keep else ()
+        log_warnings(report, pair.where)
+    models = _models(prepared, pairs, results) if keep else ()
     chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER)
     return Scored(tuple(records), chosen, models, results)
-
-
-#: Counts of a fit that scored no rows.
-_NONE = {"rows": 0, "total": 0, "mixed": 0, "empty": 0}
 
 
 def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> DataFrame:
@@ -179,24 +202,14 @@ def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> D
     )  # fmt: skip
 
 
-def _models(
-    prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, reports: Mapping[int, Any]
-) -> tuple[FoldModel, ...]:
-    content: dict[int, bytes] = {}
-    for row in results.where("content is not null").select("fit", "content").collect():
-        content[row["fit"]] = content.get(row["fit"], b"") + bytes(row["content"])
-    classes = _classes(prepared.task)
-    return tuple(
-        FoldModel(
-            pair.learner.name,
-            pair.fold.value,
-            prepared.rows.digest,
-            pair.learner.stage.make_model(
-                TrainedEstimator(content[pair.number], classes, reports[pair.number]["rows"] - pair.fold.rows.rows)
-            ),
-        )
-        for pair in pairs
-    )
+def _models(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> tuple[FoldModel, ...]:
+    fitted, classes = collect_fits(results.where(F.col("row").isNull())), _classes(prepared.task)
+
+    def model(pair: _Pair) -> Any:
+        report, content = fitted[pair.number]
+        return pair.learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
+
+    return tuple(FoldModel(pair.learner.name, pair.fold.value, prepared.rows.digest, model(pair)) for pair in pairs)
 
 
 def _kept(scored: Scored, pair: _Pair, checkpoint: FitStore) -> Scored:

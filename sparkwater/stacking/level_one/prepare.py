@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ _APART = 7_919
 
 #: More different values than this are no folds.
 MAX_FOLDS = 1000
+
+#: Up to so many rows are read as one partition: fits then cost fewer tasks, and what follows them no shuffles.
+SMALL_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,32 @@ class Prepared:
         """Fingerprint of rows and folds."""
         return Fingerprint.over(fold.rows for fold in self.folds)
 
+    @property
+    def small(self) -> bool:
+        """True for rows that are read as one partition."""
+        return self.rows.rows <= SMALL_ROWS
+
+    @property
+    def _read(self) -> DataFrame:
+        # In order of their keys, whatever the number of partitions before.
+        return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
+        """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
+        rows = self._read.select(ROW, *columns)
+        return rows.join(self.gather(values).hint("merge"), ROW) if self.small else rows.join(values, ROW)
+
+    def gather(self, frame: DataFrame) -> DataFrame:
+        """Return a row or less for each of the rows as one partition, where they are few."""
+        return frame.coalesce(1) if self.small else frame
+
     def all_rows(self) -> DataFrame:
         """Return the rows as learners get them: the user's columns, labels numbered where they are strings."""
-        return self._visible(self.frame)
+        return self._visible(self._read)
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        return self._visible(self.frame.where(~self._in_fold(fold) & ~self._is_near(fold)))
+        return self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
 
     def divided(self, fold: FoldRows) -> DataFrame:
         """Return the rows of `training` and of `scorable` together, with key and fold."""
@@ -136,7 +158,7 @@ class Prepared:
 
     def scorable(self, fold: FoldRows | None = None) -> DataFrame:
         """Return the rows of a fold, or all of them, with key and fold."""
-        rows = self.frame if fold is None else self.frame.where(self._in_fold(fold))
+        rows = self._read if fold is None else self._read.where(self._in_fold(fold))
         return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
 
     def _is_near(self, fold: FoldRows) -> Column:
@@ -151,7 +173,15 @@ class Prepared:
     def _visible(self, frame: DataFrame, *others: Column) -> DataFrame:
         columns = [F.col(f"`{name}`") for name in self.columns if name != self.labelCol]
         label = self.task.label(self.labelCol) if self.task.named else F.col(f"`{self.labelCol}`")
-        return frame.select(*columns, label.alias(self.labelCol), *others)
+        return frame.select(*columns, label.alias(self.labelCol, metadata=self._label_metadata), *others)
+
+    @property
+    def _label_metadata(self) -> dict[str, Any]:
+        """The label's metadata; Spark's classifiers look there for the number of classes before they run a job."""
+        own: dict[str, Any] = self.frame.schema[self.labelCol].metadata
+        if self.task.kind != CLASSIFICATION or "ml_attr" in own:
+            return own
+        return {**own, "ml_attr": {"type": "nominal", "num_vals": self.task.size}}
 
 
 def prepare(
