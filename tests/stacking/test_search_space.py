@@ -49,6 +49,8 @@ def test_a_pipeline_s_stages_are_found_by_name_and_the_last_one_first() -> None:
     assert space.size == 2
     assert space.combination(0) == {encoder.scaling: "standard"}
     assert space.named(space.combination(1)) == {"seed": 4, "outputCol": "x"}
+    both = read_space(pipeline, {"handleInvalid": ["skip"]})  # both have it
+    assert both.combination(0) == {learner.handleInvalid: "skip"}
     stages = pipeline.copy(space.combination(1)).getStages()
     assert (stages[1].getSeed(), stages[0].getOutputCol()) == (4, "x")
 

@@ -98,6 +98,7 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
         frame = level_one.select(kept)
         meta, summary = combine(frame, "selection", parallelism)
         notes = (f"{name} was cut to what could be fitted on all rows in time: {', '.join(kept)}",)
+        name = kept[0] if len(kept) == 1 else name
     weights = _weights(frame, meta)
     summaries = {one: summary for one, (_, _, summary) in ensembles.items()}
     return Chosen(name, fit_used(frame, meta, summary, parallelism), level_one, summaries, weights, notes)
@@ -108,7 +109,7 @@ def _measure(
 ) -> dict[str, tuple[LevelOneFrame, MetaFit, EnsembleSummary]]:
     """Return the ensembles by name, measured: of all learners, and of each family's best; none of one learner."""
     bests = best_of_family(trials)
-    found = {}
+    found: dict[str, tuple[LevelOneFrame, MetaFit, EnsembleSummary]] = {}
     for name, names in {ALL: list(level_one.names), BEST_OF_FAMILY: bests}.items():
         if len(names) > 1 and (name == ALL or len(names) < len(level_one.names)):
             frame = level_one.select(names)
@@ -133,7 +134,8 @@ def affordable(
     used = sorted(used_by(frame.names, meta), key=lambda name: -weights[name])
     if sum(expected[name] for name in used) <= seconds:
         return used
-    kept, left = [], seconds
+    kept: list[str] = []
+    left = seconds
     for name in sorted(used, key=lambda name: (name != best, -weights[name])):
         if not kept or expected[name] <= left:
             kept.append(name)

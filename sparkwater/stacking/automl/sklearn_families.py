@@ -35,7 +35,7 @@ def columns_by_role(schema: T.StructType, names: tuple[str, ...]) -> tuple[list[
 
 def sklearn_families(setup: Setup, numbers: list[str], categories: list[str]) -> list[Family]:
     """Return regression, forest and boosted trees on raw columns of numbers and of categories."""
-    common = {"labelCol": setup.labelCol, "inputCols": [*numbers, *categories], "seed": setup.seed}
+    common: dict[str, Any] = {"labelCol": setup.labelCol, "inputCols": [*numbers, *categories], "seed": setup.seed}
     kind = SklearnClassifier if setup.is_classification else SklearnRegressor
     make = _makers(setup.is_classification)
 

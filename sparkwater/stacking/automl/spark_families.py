@@ -21,10 +21,10 @@ _TENSOR, _VECTOR = "__sparkwater_encoded", "__sparkwater_vector"
 
 def spark_families(setup: Setup) -> list[Family]:
     """Return regression, forest and boosted trees, each behind an encoder that is fitted on the same rows."""
-    common = {"labelCol": setup.labelCol, "featuresCol": _VECTOR}
+    common: dict[str, Any] = {"labelCol": setup.labelCol, "featuresCol": _VECTOR}
     weak = 1.0 / setup.label.rows
-    trees = {"numTrees": 50, "maxDepth": 10, "seed": setup.seed, **common}
-    boosting = {"maxDepth": 4, "maxIter": 40, "seed": setup.seed, **common}
+    trees: dict[str, Any] = {"numTrees": 50, "maxDepth": 10, "seed": setup.seed, **common}
+    boosting: dict[str, Any] = {"maxDepth": 4, "maxIter": 40, "seed": setup.seed, **common}
     learners: dict[str, Estimator[Any]] = {
         "glm": LogisticRegression(regParam=weak, **common),
         "forest": RandomForestClassifier(**trees),

@@ -58,7 +58,7 @@ def fit_used(
         reads=LevelOneInput(tuple(used), level_one.task),
         summary=summary,
     )
-    return model._set(labelCol=level_one.prepared.labelCol)  # type: ignore[no-any-return]
+    return model._set(labelCol=level_one.prepared.labelCol)
 
 
 def used_by(names: Sequence[str], meta: MetaFit) -> list[str]:
