@@ -47,9 +47,8 @@ def check(model, frame, bundle, rows):
         if values.dtype == object:
             assert list(values) == wanted
         elif isinstance(wanted[0], bytearray):
-            assert np.allclose(
-                values, np.stack([np.frombuffer(row, values.dtype) for row in wanted]).reshape(values.shape)
-            )
+            tensors = np.stack([np.frombuffer(row, values.dtype) for row in wanted]).reshape(values.shape)
+            np.testing.assert_allclose(values, tensors, rtol=1e-5, atol=1e-5)
         else:
             numbers = np.array([value.toArray() if hasattr(value, "toArray") else value for value in wanted])
             np.testing.assert_allclose(values, numbers, rtol=1e-5, atol=1e-5)

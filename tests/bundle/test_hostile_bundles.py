@@ -8,6 +8,7 @@ import struct
 
 import numpy as np
 import pytest
+from digits import png
 from made_bundles import mixed, mixed_bundle, model, rehash, write
 from onnx import TensorProto, helper, load_from_string
 from safetensors.numpy import save
@@ -185,3 +186,5 @@ def test_a_picture_needs_its_preprocessing(tmp_path):
         refused(folder, CheckpointError, "preprocessing")
     pictures = {**vectors, "picture:p:0": np.zeros(3, np.uint8)}
     refused(write(tmp_path / "bad", content, signature, pictures, {}, {"p": way}), CheckpointError, "picture")
+    other = {**vectors, "picture:p:0": np.frombuffer(png(pixels[0, 0] + 100), np.uint8)}
+    refused(write(tmp_path / "other", content, signature, other, {}, {"p": way}), CheckpointError, "decoded otherwise")
