@@ -24,7 +24,7 @@ _FILES = {
     "diamonds": ("plotnine", "data/diamonds.csv", "price"),
     "randhie": ("statsmodels", "datasets/randhie/randhie.csv", "mdvis"),
     "digits": ("sklearn", "datasets/data/digits.csv.gz", "label"),
-    "shuttle": ("river", "datasets/shuttle.csv.gz", "class"),
+    "shuttle": ("river", "datasets/shuttle.csv.gz", "anomaly"),
 }
 
 
