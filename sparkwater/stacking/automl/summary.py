@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import SparkSession
 
 from sparkwater.ml.reports.text_table import table
+from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import Trial
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary, Score
+from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
