@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from tables import MeanModel, MeanRegressor, table
 
 from sparkwater.errors import ConfigurationError, SchemaError
+from sparkwater.ml import DeepLearningRegressor
 from sparkwater.stacking import GridSearch, RandomSearch, SearchModel, StackedEnsemble, assign_folds
 
 
@@ -223,3 +224,10 @@ def test_a_distribution_needs_a_search_that_ends() -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             search.fit(start_session("local[2]").createDataFrame([(1.0,)], "label double"))
+
+
+def test_columns_that_say_where_a_row_goes_are_no_features(rows: DataFrame) -> None:
+    network = DeepLearningRegressor(labelCol="label")
+    search = GridSearch(estimator=network, space={"epochs": [1]}, foldCol="fold", idCol="id", weightCol="weight")
+    learner, _ = search._refuse(rows)  # nothing runs
+    assert set(learner.stage.getIgnoredCols()) == {"fold", "id", "weight"}

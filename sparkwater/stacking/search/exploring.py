@@ -15,6 +15,7 @@ from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.checkpoints import FitStore
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.fit_plan import FitPlan, count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import fit_fold, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner
@@ -113,7 +114,7 @@ class Explored:
 @contextmanager
 def open_rows(
     frame: DataFrame, folds: Folds | str, kind: str, labelCol: str, weightCol: str | None, idCol: str | None,
-    checkpointDir: str | None, pruner: Pruner | None = None,
+    checkpointDir: str | None, pruner: Pruner | None = None, deviance: Deviance = SQUARED,
 ) -> Iterator[Rows]:  # fmt: skip
     """Prepare the rows for the length of a ``with`` block, as `cross_fit` does; they stay where it ends well."""
     checkpoint = FitStore(frame.sparkSession, checkpointDir) if checkpointDir else None
@@ -121,7 +122,8 @@ def open_rows(
     with ExitStack() as undo:
         if checkpoint:
             undo.callback(checkpoint.discard)
-        prepared = prepare(frame, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, store=store)
+        columns = {"idCol": idCol, "weightCol": weightCol}
+        prepared = prepare(frame, folds, kind, labelCol, **columns, deviance=deviance, store=store)
         undo.callback(prepared.frame.unpersist)
         yield Rows(checkpoint.settle(prepared) if checkpoint else prepared, checkpoint, pruner)
         undo.pop_all()

@@ -17,7 +17,16 @@ from pyspark.ml import Estimator
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError
-from sparkwater.stacking.level_one.learners import Learner, find_learners, kind_of, last_stage, set_apart
+from sparkwater.stacking.folds import role_columns
+from sparkwater.stacking.level_one.deviance import deviance_of
+from sparkwater.stacking.level_one.learners import (
+    Learner,
+    find_learners,
+    hide_columns,
+    kind_of,
+    last_stage,
+    set_apart,
+)
 from sparkwater.stacking.refit import refit
 from sparkwater.stacking.search.exploring import (
     Candidate,
@@ -80,7 +89,7 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         propose = self._propose(space, self._maker(learner, space))
         opened = open_rows(
             dataset, folds, learner.kind, label, self.getWeightCol(), self.getIdCol(), self.getCheckpointDir(),
-            self._pruner(),
+            self._pruner(), deviance_of([learner]),
         )  # fmt: skip
         with opened as rows:
             try:
@@ -133,8 +142,8 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         label = last.getOrDefault("labelCol") if last.hasParam("labelCol") else "label"
         find_field(dataset.schema, label)
         (learner,) = find_learners({type(last).__name__: estimator}, dataset.schema, label)
-        self.folds(dataset.schema, label)
-        return weighted(learner, self.getWeightCol()), space
+        roles = role_columns(self.folds(dataset.schema, label), dataset.columns, self.getIdCol(), self.getWeightCol())
+        return weighted(hide_columns(learner, roles), self.getWeightCol()), space
 
     def _check_space(self, space: Space) -> None:
         """Refuse spaces that this search can't go through."""
