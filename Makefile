@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PINNED := .venv/.ready
 LATEST := .venv-latest/.ready
+NODE := build/node/.ready
 export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
 export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
@@ -39,13 +40,13 @@ demo-table: $(PINNED)
 test-quick: $(PINNED)
 	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" tests
 
-test: $(PINNED)
+test: $(PINNED) $(NODE)
 	.venv/bin/python $(PYTEST) --ignore tests/faults tests
 
 test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
 
-test-latest: $(LATEST)
+test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
 		.venv-latest/bin/python $(PYTEST) --ignore tests/faults tests
 
@@ -107,6 +108,10 @@ $(PINNED): pyproject.toml setup.py constraints/pinned.txt scripts/setup_env.sh
 
 $(LATEST): pyproject.toml setup.py constraints/latest.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
+	@touch $@
+
+$(NODE): scripts/setup_node.sh
+	scripts/setup_node.sh build/node
 	@touch $@
 
 # Unpacked beside its place and renamed: a stopped make leaves no half a tree.

@@ -5,33 +5,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
 from made_bundles import mixed, mixed_bundle, write
 
-#: Kept from run to run, as it is large.
-CACHE = Path.home() / ".cache" / "sparkwater" / "node"
+#: Packages that `make test` has put there.
+PACKAGES = ROOT / "build" / "node" / "node_modules"
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """The program of the page, beside onnxruntime for Node."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    if not (CACHE / "node_modules" / "onnxruntime-node").is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text("{}")
-        # Its own script would fetch GPU libraries from elsewhere.
-        install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-node@1"]
-        done = subprocess.run(install, cwd=CACHE, capture_output=True, text=True, timeout=240, check=False)
-        if done.returncode:
-            pytest.skip(f"npm can't install onnxruntime-node: {done.stderr.strip().splitlines()[-1:]}")
+    if shutil.which("node") is None or not (PACKAGES / "onnxruntime-node").is_dir():
+        pytest.skip("node, or onnxruntime for it, is not installed; scripts/setup_node.sh build/node installs it")
     (code,) = re.findall(r"^```javascript\n(.*?)^```$", (ROOT / "docs/bundle.md").read_text(), re.MULTILINE | re.DOTALL)
     folder = tmp_path_factory.mktemp("node")
-    (folder / "node_modules").symlink_to(CACHE / "node_modules")
+    (folder / "node_modules").symlink_to(PACKAGES)
     (folder / "score.mjs").write_text(code)
     return folder / "score.mjs"
 
