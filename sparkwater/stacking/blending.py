@@ -20,7 +20,8 @@ from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.fit_plan import count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, hide_columns, last_stage
-from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, Prepared, prepare
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
 from sparkwater.stacking.row_keys import ROW, hash_columns, plain_column

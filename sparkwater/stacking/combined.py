@@ -22,7 +22,7 @@ from sparkwater.stacking.examine import examine, tries
 from sparkwater.stacking.level_one.halves import HALF, halve
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
 from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, LearnerMetrics, Losses, labelled
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.meta_learner import (
     LEVEL_ONE,
     LevelOneInput,

@@ -22,7 +22,8 @@ from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
 from sparkwater.stacking.level_one.one_job import check_plan, fit_in_one_job, holds_its_rows
-from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared, prepare
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.scoring import FoldFit, score_together
 from sparkwater.stacking.level_one.values import LEARNER, VALUES, shown
@@ -157,8 +158,14 @@ class LevelOneFrame:
                 f"level-one frames with fingerprints {self.fingerprint} and {other.rows.digest} hold other rows, or "
                 "the rows in other folds: predictions would leak; use the same rows, folds and seed for both"
             )
-        if self.labels != other.labels or self.task != other.task:
+        mine, theirs = self.task, other.task
+        if self.labels != other.labels or (mine.kind, mine.classes) != (theirs.kind, theirs.classes):
             raise DataError("level-one frames of the same rows have different labels")
+        if mine.deviance != theirs.deviance:
+            raise DataError(
+                "level-one frames are judged by different losses, which follow from the distributions of their "
+                "learners; cross-fit the learners in one call"
+            )
         wrong = [model for model in self.models if model.fingerprint != self.fingerprint]
         if wrong:
             raise DataError(

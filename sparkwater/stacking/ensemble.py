@@ -32,8 +32,8 @@ from sparkwater.stacking.level_one.learners import (
     find_learners,
     hide_columns,
     kind_of,
-    last_stage,
     set_apart,
+    weighted,
 )
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
@@ -161,7 +161,7 @@ class StackedEnsemble(
         copied: StackedEnsemble = super().copy(extra)
         if self.getLearners():
             copied._set(learners={name: stage.copy(extra) for name, stage in copied.getLearners().items()})
-        if self.getMetaLearner() is not None:
+        if isinstance(self.getMetaLearner(), Estimator):
             copied._set(metaLearner=copied.getMetaLearner().copy(extra))
         return copied
 
@@ -267,7 +267,8 @@ class StackedEnsemble(
         self.check_settings()
         find_field(dataset.schema, self.getLabelCol())
         learners = [
-            self._weighted(learner) for learner in find_learners(self.getLearners(), dataset.schema, self.getLabelCol())
+            weighted(learner, self.getWeightCol())
+            for learner in find_learners(self.getLearners(), dataset.schema, self.getLabelCol())
         ]
         if ENSEMBLE in self.getLearners():
             raise SchemaError(f"learner {ENSEMBLE!r}: that is what the leaderboard calls the whole; take another name")
@@ -289,15 +290,6 @@ class StackedEnsemble(
             folds.check()
         check_repeats(self.getRepeats(), folds)
         return learners
-
-    def _weighted(self, learner: Learner) -> Learner:
-        weight, last = self.getWeightCol(), last_stage(learner.stage)
-        if not weight or learner.fitted:
-            return learner
-        if not last.hasParam("weightCol") or not getattr(last, "takes_weights", True):
-            logger.warning("learner %r takes no weights: its rows count alike", learner.name)
-            return learner
-        return learner if last.isDefined("weightCol") else learner.with_params(weightCol=weight)
 
     def _finish(
         self, level_one: LevelOneFrame, strategy: str, bases: tuple[BaseModel, ...] | None, started: float,

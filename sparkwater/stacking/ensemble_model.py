@@ -21,7 +21,7 @@ from sparkwater.stacking.combiners.model import bound
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.level_one.deviance import Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
-from sparkwater.stacking.level_one.prepare import LevelOneTask
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, shown
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
 from sparkwater.stacking.scores import Curve

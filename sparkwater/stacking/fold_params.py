@@ -1,4 +1,4 @@
-"""Params of folds, shared by ensembles, searches and AutoML."""
+"""Params of folds, as searches have them."""
 
 from __future__ import annotations
 

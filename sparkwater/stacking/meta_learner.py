@@ -27,7 +27,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, kind_of
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import LevelOneTask
+    from sparkwater.stacking.level_one.prepared import LevelOneTask
 
 #: The column of vectors that the meta-learner reads.
 LEVEL_ONE = "__sparkwater_level_one"

@@ -17,7 +17,7 @@ from sparkwater.stacking.level_one.records import FitRecord
 
 if TYPE_CHECKING:
     from sparkwater.stacking.level_one.checkpoints import FitStore
-    from sparkwater.stacking.level_one.prepare import Prepared
+    from sparkwater.stacking.level_one.prepared import Prepared
 
 logger = logging.getLogger(__name__)
 

@@ -94,6 +94,7 @@ def _merge(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
         first,
         values=values,
         fits=tuple(replace(fit, fold=f"{fit.fold} of repeat {number}") for fit, number in numbered),
-        models=tuple(model for one in frames for model in one.models),
+        # Each was checked against its own folds, which are other than the first's.
+        models=tuple(replace(model, fingerprint=first.fingerprint) for one in frames for model in one.models),
         metrics=measure(first.prepared, values, first.names),
     )

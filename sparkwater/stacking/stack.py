@@ -26,7 +26,7 @@ from sparkwater.stacking.level_one.metrics import (
     compare,
     labelled,
 )
-from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask
+from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW

@@ -33,7 +33,7 @@ from sparkwater.stacking import CombinerModel, NonNegativeRegression, StackedEns
 from sparkwater.stacking.calibration.isotonic import Isotonic
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble
-from sparkwater.stacking.level_one.prepare import LevelOneTask
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
 from sparkwater.stacking.summary import EnsembleSummary
 

@@ -18,7 +18,7 @@ from sparkwater.errors import DataError
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import CombinerModel, StackedEnsembleModel
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble
-from sparkwater.stacking.level_one.prepare import LevelOneTask
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
 from sparkwater.stacking.summary import EnsembleSummary
 

@@ -71,6 +71,8 @@ def test_small_tables_and_rare_classes_have_fewer_folds() -> None:
     assert LabelFacts("regression", 2000, 100).num_folds() == 8
     assert LabelFacts("classification", 2000, 3, fewest=6).num_folds() == 6
     assert LabelFacts("classification", 100, 3, fewest=2).num_folds() == 2
+    assert LabelFacts("regression", 2000, 100).num_folds(4) == 4  # groups
+    assert LabelFacts("regression", 2000, 100).num_folds(1) == 2  # which is refused where folds are assigned
 
 
 def proposals(seconds: float, now: list[float], reserve: float) -> Proposals:
@@ -123,10 +125,10 @@ def test_no_trial_begins_that_isn_t_expected_to_end_in_time() -> None:
 
 def test_time_is_reserved_for_a_fit_of_each_family_s_best() -> None:
     trials = [
-        Trial(0, "a", {}, 2.0, wallSeconds=8, fits=5, family="one"),
-        Trial(1, "b", {}, 1.0, wallSeconds=16, fits=5, family="one"),
-        Trial(2, "c", {}, 3.0, wallSeconds=4, fits=5, family="two"),
-        Trial(3, "d", {}, None, wallSeconds=99, fits=1, error="no", family="three"),
+        Trial(0, "a", {}, 2.0, seconds=8, fits=5, family="one"),
+        Trial(1, "b", {}, 1.0, seconds=16, fits=5, family="one"),
+        Trial(2, "c", {}, 3.0, seconds=4, fits=5, family="two"),
+        Trial(3, "d", {}, None, seconds=99, fits=1, error="no", family="three"),
     ]
     assert best_of_family(trials) == ["b", "c"]
     assert refit_seconds(trials) == 3 + (1 + 4) + (1 + 1)

@@ -14,7 +14,8 @@ from tables import MeanRegressor
 from sparkwater.errors import DataError
 from sparkwater.stacking import Folds, cross_fit
 from sparkwater.stacking.level_one.checkpoints import FitStore
-from sparkwater.stacking.level_one.prepare import Prepared, prepare
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import Prepared
 from sparkwater.stacking.row_keys import ROW
 
 

@@ -102,7 +102,7 @@ def test_two_classes_have_one_number_a_learner(frame: DataFrame) -> None:
     ("combiner", "error", "message"),
     [
         (partial(Pool, width=5), DataError, "has 12 to 12 numbers a row; accepted: a multiple of width=5"),
-        (partial(Pool, width=2), DataError, "holds 2.0; width=2 is of 2 classes"),
+        (partial(Pool, width=2), DataError, "holds 0.0 to 2.0, and 0 rows without a whole number; accepted: 0 to 1"),
         (partial(LogPool, task="regression"), ConfigurationError, "regression has none: take Pool"),
         (partial(Pool, task="regression", width=3), ConfigurationError, "width=3 with task='regression'; accepted: 1"),
         (partial(GreedySelection, metric="rmse"), ConfigurationError, "metric='rmse' with task='classification'"),
@@ -113,6 +113,12 @@ def test_two_classes_have_one_number_a_learner(frame: DataFrame) -> None:
 def test_columns_and_settings_that_do_not_fit_are_refused(frame: DataFrame, combiner, error, message) -> None:
     with pytest.raises(error, match=message):
         combiner().fit(frame)
+
+
+@pytest.mark.parametrize("label", ["label - 1", "label / 2", "if(label = 2, null, label)"])
+def test_labels_that_are_no_classes_are_refused(frame: DataFrame, label: str) -> None:
+    with pytest.raises(DataError, match="accepted: 0 to 2, the classes of width=3"):
+        LogPool(width=3).fit(frame.withColumn("label", F.expr(label)))
 
 
 def test_no_rows_are_refused(frame: DataFrame) -> None:

@@ -31,7 +31,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import DeepLearningClassifier
 from sparkwater.stacking import Folds, LevelOneFrame, StackedEnsemble, assign_folds, cross_fit
 from sparkwater.stacking.folds import role_columns
-from sparkwater.stacking.level_one import prepare as preparation
+from sparkwater.stacking.level_one import prepared as preparation
 from sparkwater.stacking.level_one.learners import find_learners, hide_columns
 from sparkwater.stacking.level_one.prepare import prepare
 
@@ -434,6 +434,7 @@ def test_repeats_are_the_mean_of_predictions_by_models_that_never_saw_the_row(sp
         assert len(unseen) == 3
         assert found[row] == pytest.approx(np.mean(unseen))
     assert len({tuple(sorted(trained[start : start + 3])) for start in (0, 3, 6)}) == 3
+    level_one.check_same(level_one.prepared)  # so that it serves further ensembles, with its models
     level_one.unpersist()
 
 

@@ -266,6 +266,12 @@ def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: Dat
     assert isinstance(found.bestModel, StackedEnsembleModel)
 
 
+def test_an_ensemble_with_a_named_meta_learner_is_copied(diabetes: DataFrame) -> None:
+    inner = StackedEnsemble(learners=regressors(), metaLearner="pool")
+    assert inner.copy().getMetaLearner() == "pool"
+    assert StackedEnsemble(learners={"inner": inner}).copy().getLearners()["inner"].getMetaLearner() == "pool"
+
+
 def test_stages_of_the_package_say_their_kind_and_others_show_it(fitted: StackedEnsembleModel) -> None:
     inner = StackedEnsemble(learners=regressors())
     assert inner.hasParam("probabilityCol")

@@ -17,7 +17,7 @@ from tables import MeanModel, MeanRegressor
 
 from sparkwater.errors import DataError
 from sparkwater.stacking import NonNegativeRegression, cross_fit
-from sparkwater.stacking.level_one.prepare import LevelOneTask
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.stack import fit_meta_learner

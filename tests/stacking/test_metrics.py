@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, LearnerMetrics, Losses, collect_losses, compare
-from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask
+from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask
 
 VALUES = np.array([0.1, 0.7, 0.2, 0.9, 2.0])
 

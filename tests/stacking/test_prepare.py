@@ -6,7 +6,8 @@ from pyspark.sql import functions as F
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.stacking import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepare import FOLD, LevelOneTask, prepare
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask
 from sparkwater.stacking.row_keys import ROW
 
 ROWS = 60
@@ -138,3 +139,10 @@ def test_a_task_says_how_many_numbers_it_has(kind, classes, named, size, width):
 def test_rows_that_cannot_be_stacked_are_refused(frame, change, kind, error, message):
     with pytest.raises(error, match=message):
         prepare(frame.withColumns({name: F.expr(text) for name, text in change.items()}), "fold", kind, "label")
+
+
+@pytest.mark.parametrize("weight", ["null", "-1", "'NaN'", "'Infinity'"])
+def test_weights_that_no_sum_takes_are_refused(frame, weight):
+    weighted = frame.withColumn("weight", F.expr(f"cast(if(id = 3, {weight}, 1) as double)"))
+    with pytest.raises(DataError, match="1 rows have a weight that is null, NaN, infinite or negative"):
+        prepare(weighted, "fold", CLASSIFICATION, "label", weightCol="weight")

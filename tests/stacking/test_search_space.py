@@ -7,6 +7,7 @@ import pytest
 from pyspark.ml import Pipeline
 from scipy import stats
 from tables import MeanRegressor
+from torch import nn
 
 from sparkwater.conversions import TableToTensor
 from sparkwater.errors import CheckpointError, ConfigurationError
@@ -159,6 +160,16 @@ def test_lists_are_drawn_without_repetition_until_all_were() -> None:
     assert len(found) == len(grid) == 6
     assert found != grid
     assert sorted(map(str, found)) == sorted(map(str, grid))
+
+
+def test_candidates_are_told_apart_by_content_where_text_is_the_same() -> None:
+    layers = [nn.Linear(4, 1), nn.Linear(4, 1)]
+    assert str(layers[0]) == str(layers[1])
+    search = GridSearch(estimator=network(), space={"network": layers})
+    space = read_space(network(), search.getSpace())
+    make = search._maker(Learner("network", network(), "regression", "prediction"), space)
+    assert make(space.combination(0)).learner.name != make(space.combination(1)).learner.name
+    assert make(space.combination(0)).learner.name == make(space.combination(0)).learner.name
 
 
 def test_candidates_that_a_stage_refuses_are_kept_with_the_reason() -> None:

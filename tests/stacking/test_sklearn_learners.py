@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import table
@@ -24,7 +25,15 @@ from sparkwater.ml import SklearnClassifier
 from sparkwater.ml.sklearn.estimators import seeded
 from sparkwater.ml.sklearn.inputs import feature_columns, row_columns
 from sparkwater.ml.sklearn.rows import KEY
-from sparkwater.stacking import Folds, LevelOneFrame, StackedEnsemble, StackedEnsembleModel, assign_folds, cross_fit
+from sparkwater.stacking import (
+    Folds,
+    GridSearch,
+    LevelOneFrame,
+    StackedEnsemble,
+    StackedEnsembleModel,
+    assign_folds,
+    cross_fit,
+)
 
 ESTIMATORS = {"forest": RandomForestClassifier(4), "bayes": GaussianNB()}
 
@@ -111,6 +120,14 @@ def test_too_many_rows_and_estimators_that_fail_are_refused(wine: DataFrame) -> 
     failing = SklearnClassifier(estimator=make_pipeline(StandardScaler(with_std="x"), GaussianNB()))
     with pytest.raises(ConfigurationError, match=r"learner 'bad', fold 0: Pipeline can't learn these rows: \w*Error"):
         cross_fit({"bad": failing}, wine)
+
+
+def test_weights_go_to_those_that_take_them_in_searches_too(wine: DataFrame) -> None:
+    search = GridSearch(
+        estimator=SklearnClassifier(estimator=KNeighborsClassifier()), space={"maxRows": [1000]}, weightCol="id"
+    )
+    learner, _ = search._refuse(wine)  # nothing runs; it would refuse weights
+    assert learner.stage.getWeightCol() is None
 
 
 def test_an_ensemble_of_them_scores_and_is_saved(wine: DataFrame, tmp_path: Path) -> None:

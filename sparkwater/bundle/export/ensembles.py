@@ -26,7 +26,7 @@ from sparkwater.stacking.calibration.isotonic import Isotonic
 from sparkwater.stacking.combiners.blocks import SMALLEST
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepare import LevelOneTask
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import CLIP, LEVEL_ONE
 
 

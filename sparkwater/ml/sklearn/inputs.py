@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.stages.columns import find_field, from_tensor_column, tensor_spec
+from sparkwater.conversions.stages.columns import find_field, from_tensor_column, tensor_spec, vector_numbers
 from sparkwater.conversions.tables.inputs import form_of, handed_over
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml.columns.labels import label_values
@@ -65,7 +65,9 @@ def _matrix_column(field: StructField) -> Column:
     form, spec = form_of(field), tensor_spec(field)
     if spec is not None:
         return from_tensor_column(F.col(f"`{field.name}`"), spec, flatten=True).cast("array<double>")
-    if form in ("vector", "array"):
+    if form == "vector":
+        return vector_numbers(F.col(f"`{field.name}`"))
+    if form == "array":
         return handed_over(field.name, form, form, "UTC")
     if form in ("fraction", "whole", "boolean"):
         return F.array(F.col(f"`{field.name}`").cast("double"))

@@ -98,7 +98,8 @@ def _scorer(
         if names:
             features = batch.set_axis(list(names), axis=1)
         else:
-            features = matrix(pa.array(batch, pa.list_(pa.float64())))
+            # Not as pandas reads numbers: a NaN in a list is a value there, and no null.
+            features = matrix(pa.array(batch, pa.list_(pa.float64()), from_pandas=False))
         predictions = np.empty((0, size))
         if len(batch):
             predictions = predicted(read_estimator(estimator), features, vector)

@@ -65,8 +65,8 @@ def refit_seconds(trials: Sequence[Trial]) -> float:
 
 
 def refit_of(trial: Trial) -> float:
-    """Return the share of the wall time of a learner's fit on all rows, by those on folds, which had fewer rows."""
-    return _EACH + trial.wallSeconds / max(1, trial.fits - 1)
+    """Return the seconds of a learner's fit on all rows: the mean of its fits on folds, which had fewer rows."""
+    return _EACH + trial.seconds / max(1, trial.fits - 1)
 
 
 def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None, seconds: float) -> Chosen:

@@ -51,9 +51,9 @@ class LabelFacts:
     fewest: int = 0
     renamed: bool = False
 
-    def num_folds(self) -> int:
-        """Return the number of folds: fewer for small tables and rare classes."""
-        wanted = FEW_FOLDS if self.rows < SMALL_ROWS else FOLDS
+    def num_folds(self, parts: int = FOLDS) -> int:
+        """Return the number of folds: fewer for small tables, rare classes, and few groups or times that fill them."""
+        wanted = min(FEW_FOLDS if self.rows < SMALL_ROWS else FOLDS, max(2, parts))
         return max(2, min(wanted, self.fewest)) if self.kind == CLASSIFICATION else wanted
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from sparkwater.stacking.automl.families import Family
-from sparkwater.stacking.level_one.learners import Learner, set_apart
+from sparkwater.stacking.level_one.learners import Learner, set_apart, weighted
 from sparkwater.stacking.search.budget import Budget
 from sparkwater.stacking.search.exploring import Candidate, expected_seconds, plain
 from sparkwater.stacking.search.records import Trial, ranked
 from sparkwater.stacking.search.space import Choice
-from sparkwater.stacking.search.stages import weighted
 
 #: Families that the search goes on with: the best ones.
 _BEST = 3

@@ -13,7 +13,7 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
-from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_columns, look_at_label
+from sparkwater.stacking.automl.data import FOLDS, Inputs, LabelFacts, as_names, look_at_columns, look_at_label
 from sparkwater.stacking.automl.families import FAMILIES, Setup, choose
 from sparkwater.stacking.automl.model import AutoMLModel
 from sparkwater.stacking.automl.params import AutoMLParams
@@ -21,11 +21,10 @@ from sparkwater.stacking.automl.portfolio import families_of
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.summary import AutoMLSummary, entries_of
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners, weighted
 from sparkwater.stacking.scores import rank_learners
 from sparkwater.stacking.search.budget import Budget
 from sparkwater.stacking.search.exploring import Explored, Rows, explore, finish, open_rows
-from sparkwater.stacking.search.stages import weighted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -157,10 +156,12 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
     def _folds(self, found: _Found) -> Folds | str:
         if self.getFoldCol():
             return str(self.getFoldCol())
-        plain = not (self.getGroupCol() or self.getTimeCol())
+        parts = [name for name in (self.getGroupCol(), self.getTimeCol()) if name]
+        # Each fold needs a group or a time of its own.
+        counts = [found.frame.select(f"`{name}`").distinct().limit(FOLDS).count() for name in parts]
         return Folds(
-            numFolds=found.label.num_folds(),
-            foldAssignment="stratified" if plain and found.label.kind == CLASSIFICATION else "random",
+            numFolds=found.label.num_folds(*counts[:1]),
+            foldAssignment="stratified" if not parts and found.label.kind == CLASSIFICATION else "random",
             seed=self.getSeed(),
             idCol=self.getIdCol(),
             labelCol=self.getLabelCol(),

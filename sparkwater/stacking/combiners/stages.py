@@ -75,28 +75,30 @@ class Combiner(Estimator[CombinerModel], CombinerParams, HasLabelCol, HasWeightC
             F.count(F.lit(1)).alias("rows"),
             F.min(F.size("values")).alias("low"),
             F.max(F.size("values")).alias("high"),
+            F.min("label").alias("least"),
             F.max("label").alias("label"),
+            F.count_if(F.col("label").isNull() | F.isnan("label") | (F.col("label") != F.floor("label"))).alias("odd"),
         ).first()
         assert found is not None  # an aggregate has a row
         if not found["rows"]:
             raise DataError("the DataFrame has no rows to train on")
-        layout = self._layout(found["low"], found["high"], found["label"])
+        layout = self._layout(found["low"], found["high"])
+        if layout.classification and (found["odd"] or not 0 <= found["least"] <= found["label"] < layout.outputs):
+            raise DataError(
+                f"labelCol={self.getLabelCol()!r} holds {found['least']} to {found['label']}, and {found['odd']} rows "
+                f"without a whole number; accepted: 0 to {layout.outputs - 1}, the classes of width={self.getWidth()}"
+            )
         with open_blocks(rows, layout, found["rows"]) as blocks:
             return self.model_of(run_together(blocks, {"": self.fit_of(layout, ())})[""])
 
-    def _layout(self, low: int, high: int, label: float) -> Layout:
+    def _layout(self, low: int, high: int) -> Layout:
         width = self.getWidth()
         if low != high or not high or high % width:
             raise DataError(
                 f"featuresCol={self.getFeaturesCol()!r} has {low} to {high} numbers a row; accepted: a multiple of "
                 f"width={width}, in all rows the same"
             )
-        layout = Layout(high // width, width, self.getTask() == CLASSIFICATION)
-        if layout.classification and not 0 <= label < layout.outputs:
-            raise DataError(
-                f"labelCol={self.getLabelCol()!r} holds {label}; width={width} is of {layout.outputs} classes"
-            )
-        return layout
+        return Layout(high // width, width, self.getTask() == CLASSIFICATION)
 
 
 class BestLearner(Combiner):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.files.hadoop import replacing, resolve
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner
-from sparkwater.stacking.level_one.prepare import Prepared
+from sparkwater.stacking.level_one.prepared import Prepared
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, hash_columns
 
 if TYPE_CHECKING:

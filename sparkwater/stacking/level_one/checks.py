@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from sparkwater.errors import DataError, raised_on_executor
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.values import VALUES
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column
 

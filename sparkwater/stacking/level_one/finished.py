@@ -14,7 +14,7 @@ from sparkwater.conversions.stages.stage_folders import load_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.stacking.level_one.checks import check_rows
 from sparkwater.stacking.level_one.learners import Learner
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.values import LEARNER, VALUES
 from sparkwater.stacking.row_keys import ROW
@@ -22,7 +22,7 @@ from sparkwater.stacking.row_keys import ROW
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkwater.stacking.level_one.prepare import FoldRows, Prepared
+    from sparkwater.stacking.level_one.prepared import FoldRows, Prepared
 
 logger = logging.getLogger(__name__)
 

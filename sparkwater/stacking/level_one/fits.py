@@ -23,7 +23,7 @@ from sparkwater.stacking.level_one.records import Scored
 from sparkwater.stacking.level_one.scoring import FoldFit
 
 if TYPE_CHECKING:
-    from sparkwater.stacking.level_one.prepare import FoldRows, Prepared
+    from sparkwater.stacking.level_one.prepared import FoldRows, Prepared
 
 logger = logging.getLogger(__name__)
 

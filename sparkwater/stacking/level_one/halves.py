@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from sparkwater.stacking.folds import time_value
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.row_keys import hash_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import Prepared
+    from sparkwater.stacking.level_one.prepared import Prepared
 
 #: The column with a row's half of its fold, 0 or 1.
 HALF = "__sparkwater_half"

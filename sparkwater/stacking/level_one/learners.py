@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.param import Params
 from pyspark.sql import DataFrame
@@ -20,6 +22,8 @@ from sparkwater.ml.fitted.network import FittedNetwork
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
+
+logger = logging.getLogger(__name__)
 
 #: Between the seeds of an ensemble and of one in it.
 _APART = 1_000_003
@@ -105,6 +109,17 @@ def _set_apart(stage: Any) -> Any:
                 inner = one.getOrDefault("learners").items()
                 values[one.getParam("learners")] = {name: _set_apart(learner) for name, learner in inner}
     return stage.copy(values) if values else stage
+
+
+def weighted(learner: Learner, weightCol: str | None) -> Learner:
+    """Return the learner with the weights of the rows, where it takes some and has none."""
+    last = last_stage(learner.stage)
+    if not weightCol or learner.fitted or (last.hasParam("weightCol") and last.isDefined("weightCol")):
+        return learner
+    if not last.hasParam("weightCol") or not getattr(last, "takes_weights", True):
+        logger.warning("learner %r takes no weights: its rows count alike", learner.name)
+        return learner
+    return learner.with_params(weightCol=weightCol)
 
 
 def hide_columns(learner: Learner, names: Sequence[str]) -> Learner:
@@ -255,6 +270,8 @@ def describe(value: Any) -> Any:
         )
     if isinstance(value, nn.Module):
         return [str(value), digest(dump_weights(value))]
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), list(value.shape), digest(np.ascontiguousarray(value).tobytes())]
     if not isinstance(value, type) and hasattr(value, "get_params"):  # an estimator of scikit-learn or its kin
         params = value.get_params(deep=False)
         return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "params": describe(params)}

@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import LevelOneTask, Prepared
+    from sparkwater.stacking.level_one.prepared import LevelOneTask, Prepared
 
 #: As wide as 95 of 100 intervals that hold the true value.
 _TWO_SIDED = 1.959964

@@ -19,7 +19,7 @@ from sparkwater.ml.sklearn.rows import check_bound
 from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
 from sparkwater.stacking.level_one.learners import Learner
-from sparkwater.stacking.level_one.prepare import FOLD, FoldRows, LevelOneTask, Prepared
+from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.values import LEARNER, VALUES
 from sparkwater.stacking.row_keys import ROW

@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 
 from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.learners import Learner
-from sparkwater.stacking.level_one.prepare import FOLD
+from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
-    from sparkwater.stacking.level_one.prepare import FoldRows, Prepared
+    from sparkwater.stacking.level_one.prepared import FoldRows, Prepared
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from sparkwater.stacking.level_one.prepare import LevelOneTask
+    from sparkwater.stacking.level_one.prepared import LevelOneTask
 
 #: The column of a learner's numbers of a row: one for two classes and for regression, else one a class.
 VALUES = "__sparkwater_values"

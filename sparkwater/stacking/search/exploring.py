@@ -20,7 +20,8 @@ from sparkwater.stacking.level_one.fit_plan import FitPlan, count_slots, plan_fi
 from sparkwater.stacking.level_one.fits import fit_fold, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.one_job import fit_in_one_job, holds_its_rows
-from sparkwater.stacking.level_one.prepare import Prepared, prepare
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.search.budget import Budget, converged_after
 from sparkwater.stacking.search.pruning import Pruned, Pruner, curve_of, pruned_at
@@ -157,9 +158,7 @@ def explore(
         wave = list(propose(explored.trials, wanted)) if wanted else []
         if not wave:
             explored.ended = _said(budget, wanted, adaptive)
-        elif explored.trials and not budget.allows(
-            expected_seconds(explored.trials, wave[0].family) / (parallelism or slots)
-        ):
+        elif explored.trials and not budget.allows(expected_seconds(explored.trials, wave[0].family)):
             explored.ended = f"no more trials fit into maxRuntimeSecs={budget.seconds:g}"
         else:
             plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
@@ -329,13 +328,7 @@ def _stop_early(explored: Explored, budget: Budget) -> None:
     last = converged_after(explored.trials, budget.rounds, budget.tolerance)
     if last is None:
         return
-    beyond = {one.learner for one in explored.trials[last:]}
     explored.trials[:] = explored.trials[:last]
-    explored.frames[:] = [
-        frame.select(kept)
-        for frame in explored.frames
-        if (kept := [name for name in frame.names if name not in beyond])
-    ]
     explored.ended = f"the best metric stopped improving (stoppingRounds={budget.rounds})"
 
 
@@ -350,7 +343,9 @@ def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
     if not explored.frames:
         _raise_first(explored)
     joined = reduce(lambda one, other: one.join(other), explored.frames)
-    if len(explored.frames) > 1:
+    counted = [one.learner for one in explored.trials if one.learner in joined.names]
+    if len(explored.frames) > 1 or len(counted) < len(joined.names):
+        joined = joined.select(counted)  # without trials beyond an early end
         values = joined.values.persist()
         values.count()
         explored.unpersist()

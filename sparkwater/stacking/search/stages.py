@@ -21,12 +21,15 @@ from sparkwater.stacking.folds import role_columns
 from sparkwater.stacking.level_one.deviance import deviance_of
 from sparkwater.stacking.level_one.learners import (
     Learner,
+    describe,
     find_learners,
     hide_columns,
     kind_of,
     last_stage,
     set_apart,
+    weighted,
 )
+from sparkwater.stacking.level_one.one_job import check_plan
 from sparkwater.stacking.refit import refit
 from sparkwater.stacking.search.exploring import (
     Candidate,
@@ -143,7 +146,9 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         find_field(dataset.schema, label)
         (learner,) = find_learners({type(last).__name__: estimator}, dataset.schema, label)
         roles = role_columns(self.folds(dataset.schema, label), dataset.columns, self.getIdCol(), self.getWeightCol())
-        return weighted(hide_columns(learner, roles), self.getWeightCol()), space
+        learner = weighted(hide_columns(learner, roles), self.getWeightCol())
+        check_plan(learner, dataset)
+        return learner, space
 
     def _check_space(self, space: Space) -> None:
         """Refuse spaces that this search can't go through."""
@@ -157,7 +162,9 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
 
         def make(values: ParamMap) -> Candidate:
             params = {name: plain(value) for name, value in space.named(values).items()}
-            said = json.dumps([learner.digest, params], sort_keys=True)
+            # By content: text leaves out the weights of networks, and the middle of long pipelines.
+            content = {name: describe(value) for name, value in space.named(values).items()}
+            said = json.dumps([learner.digest, content], sort_keys=True)
             name = f"{learner.name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
             try:
                 stage = learner.stage.copy(values)
@@ -179,17 +186,6 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
         found = restore_space(self.getEstimator(), fields)
         if found:
             self._set(space=found)
-
-
-def weighted(learner: Learner, weightCol: str | None) -> Learner:
-    """Return the learner with the weights of the rows, where it takes some and has none."""
-    last = last_stage(learner.stage)
-    if not weightCol or learner.fitted or (last.hasParam("weightCol") and last.isDefined("weightCol")):
-        return learner
-    if not last.hasParam("weightCol"):
-        logger.warning("learner %r has no weightCol: its rows count alike", learner.name)
-        return learner
-    return learner.with_params(weightCol=weightCol)
 
 
 class GridSearch(Search):

@@ -1,0 +1,177 @@
+"""The rows of all fits: with key and fold, evaluated once, and what a fit reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sparkwater.stacking.folds import time_value
+from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
+from sparkwater.stacking.level_one.learners import CLASSIFICATION
+from sparkwater.stacking.row_keys import ROW, Fingerprint
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+#: The column with a row's fold, beside its key.
+FOLD = "__sparkwater_fold"
+
+#: Up to so many rows are read as one partition: fits then cost fewer tasks, and what follows them no shuffles.
+SMALL_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class LevelOneTask:
+    """The learning task: kind and classes.
+
+    Attributes
+    ----------
+    kind : {"classification", "regression"}
+        The kind of the learners.
+    classes : tuple of float, of str or of bool
+        The labels, sorted; empty for regression.
+    deviance : Deviance
+        Loss of a regression's rows.
+    """
+
+    kind: str
+    classes: tuple[Any, ...] = ()
+    deviance: Deviance = SQUARED
+
+    @property
+    def named(self) -> bool:
+        """True for strings and booleans, which are numbered for the learners."""
+        return bool(self.classes) and not isinstance(self.classes[0], float)
+
+    @property
+    def size(self) -> int:
+        """The length of a probability vector; 1 for regression."""
+        if self.kind != CLASSIFICATION:
+            return 1
+        return len(self.classes) if self.named else max(2, int(max(self.classes)) + 1)
+
+    @property
+    def width(self) -> int:
+        """The numbers that a learner gives for a row: one for two classes and for regression."""
+        return 1 if self.size == 2 else self.size
+
+    def label(self, name: str) -> Column:
+        """Return the label as a double."""
+        column = F.col(f"`{name}`")
+        if not self.named:
+            return column.cast("double")
+        return (F.array_position(F.array(*map(F.lit, self.classes)), column) - 1).cast("double")
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """One fold: its value, its rows, and the span of time they cover where there is one."""
+
+    value: Any
+    rows: Fingerprint
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows, evaluated once.
+
+    Attributes
+    ----------
+    frame : pyspark.sql.DataFrame
+        The user's columns, the fold and the row's key.
+    columns : tuple of str
+        The user's columns.
+    task : LevelOneTask
+        The learning task.
+    labelCol, foldCol, weightCol : str
+        Columns of ``frame``; no weight is None.
+    folds : tuple of FoldRows
+        Sorted by value.
+    labels : Fingerprint
+        Fingerprint of rows and labels.
+    timeCol, embargo
+        As in `Folds`.
+    unitCol : str or None
+        Column whose equal values share a fold, of groups or ids; None where equal rows do.
+    """
+
+    frame: DataFrame
+    columns: tuple[str, ...]
+    task: LevelOneTask
+    labelCol: str
+    foldCol: str
+    weightCol: str | None
+    folds: tuple[FoldRows, ...]
+    labels: Fingerprint
+    timeCol: str | None = None
+    embargo: float = 0.0
+    unitCol: str | None = None
+
+    @property
+    def rows(self) -> Fingerprint:
+        """Fingerprint of rows and folds."""
+        return Fingerprint.over(fold.rows for fold in self.folds)
+
+    @property
+    def small(self) -> bool:
+        """True for rows that are read as one partition."""
+        return self.rows.rows <= SMALL_ROWS
+
+    @property
+    def _read(self) -> DataFrame:
+        # In order of their keys, whatever the number of partitions before.
+        return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
+        """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
+        rows = self._read.select(ROW, *columns)
+        return rows.join(self.gather(values).hint("merge"), ROW) if self.small else rows.join(values, ROW)
+
+    def gather(self, frame: DataFrame) -> DataFrame:
+        """Return a row or less for each of the rows as one partition, where they are few."""
+        return frame.coalesce(1) if self.small else frame
+
+    def all_rows(self) -> DataFrame:
+        """Return the rows as learners get them: the user's columns, labels numbered where they are strings."""
+        return self._visible(self._read)
+
+    def training(self, fold: FoldRows) -> DataFrame:
+        """Return the rows outside of a fold as learners get them."""
+        return self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+
+    def divided(self, fold: FoldRows) -> DataFrame:
+        """Return the rows of `training` and of `scorable` together, with key and fold."""
+        rows = self.frame.where(self._in_fold(fold) | ~self._is_near(fold)) if self.timeCol else self.frame
+        return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
+
+    def scorable(self, fold: FoldRows | None = None) -> DataFrame:
+        """Return the rows of a fold, or all of them, with key and fold."""
+        rows = self._read if fold is None else self._read.where(self._in_fold(fold))
+        return self._visible(rows, F.col(ROW), F.col(f"`{self.foldCol}`").alias(FOLD))
+
+    def _is_near(self, fold: FoldRows) -> Column:
+        if not self.timeCol or fold.start is None or fold.end is None:
+            return F.lit(False)
+        time = time_value(self.frame.schema, self.timeCol)
+        return time.between(fold.start - self.embargo, fold.end + self.embargo)
+
+    def _in_fold(self, fold: FoldRows) -> Column:
+        return F.col(f"`{self.foldCol}`").eqNullSafe(F.lit(fold.value))
+
+    def _visible(self, frame: DataFrame, *others: Column) -> DataFrame:
+        columns = [F.col(f"`{name}`") for name in self.columns if name != self.labelCol]
+        label = self.task.label(self.labelCol) if self.task.named else F.col(f"`{self.labelCol}`")
+        return frame.select(*columns, label.alias(self.labelCol, metadata=self._label_metadata), *others)
+
+    @property
+    def _label_metadata(self) -> dict[str, Any]:
+        """The label's metadata; Spark's classifiers look there for the number of classes before they run a job."""
+        own: dict[str, Any] = self.frame.schema[self.labelCol].metadata
+        if self.task.kind != CLASSIFICATION or "ml_attr" in own:
+            return own
+        return {**own, "ml_attr": {"type": "nominal", "num_vals": self.task.size}}
