@@ -141,7 +141,7 @@ def test_rows_that_cannot_be_stacked_are_refused(frame, change, kind, error, mes
         prepare(frame.withColumns({name: F.expr(text) for name, text in change.items()}), "fold", kind, "label")
 
 
-@pytest.mark.parametrize("weight", ["null", "-1", "'NaN'", "'Infinity'"])
+@pytest.mark.parametrize("weight", ["null", "-1", "double('NaN')", "double('Infinity')"])
 def test_weights_that_no_sum_takes_are_refused(frame, weight):
     weighted = frame.withColumn("weight", F.expr(f"cast(if(id = 3, {weight}, 1) as double)"))
     with pytest.raises(DataError, match="1 rows have a weight that is null, NaN, infinite or negative"):

@@ -149,8 +149,9 @@ def _stages(stage: Any) -> Iterator[Any]:
     if isinstance(stage, Pipeline):
         for one in stage.getStages():
             yield from _stages(one)
-    if hasattr(type(stage), "getEstimator"):
-        yield from _stages(stage.getEstimator())
+    inner = stage.getEstimator() if hasattr(type(stage), "getEstimator") else None
+    if isinstance(inner, Params):  # and no estimator of another library
+        yield from _stages(inner)
 
 
 def last_stage(stage: Any) -> Any:
