@@ -42,10 +42,9 @@ def shapley_values(
     Features go over from a background row to the explained row in a random order; the change of the output at its
     step is a feature's contribution. The mean over orders and background rows estimates the Shapley value (Štrumbelj
     and Kononenko, Knowledge and Information Systems 41 (2014), algorithm 2). Each order is followed by its reverse
-    (Mitchell et al., JMLR 23 (2022), section 4.1). Contributions and base value add up to the output. Runs on
-    executors when the result is used: each different row is scored ``permutations`` x (features + 1) times, as a
-    stream of rows. At most ``permutations`` / 2 rows of the background go to all executors. A row for which the model
-    leaves out an output, or gives null, has null for contributions and base value.
+    (Mitchell et al., JMLR 23 (2022), section 4.1). Contributions and base value add up to the output; null where the
+    model leaves one out. Runs on executors when the result is used: each different row is scored ``permutations`` x
+    (features + 1) times, as a stream of rows. ``permutations`` / 2 rows of the background at most go to all executors.
 
     Parameters
     ----------
