@@ -19,6 +19,7 @@ from sparkwater.conversions import stream_images
 from sparkwater.program import run_job
 
 if TYPE_CHECKING:
+    from pyspark.ml import Transformer
     from pyspark.sql import DataFrame, SparkSession
 
 PICTURES = "binaryFile"
@@ -33,7 +34,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--format", default=PICTURES, help="binaryFile, parquet, csv or json (%(default)s)")
     parser.add_argument("--schema", help="columns of tables, such as 'id long, carat double, cut string'")
     parser.add_argument("--keep", nargs="*", default=["path", "id"], help="columns to write beside the predictions")
-    parser.add_argument("--handle-invalid", default="keep", help="bad rows: error, skip or keep (%(default)s)")
+    parser.add_argument(
+        "--handle-invalid",
+        choices=("error", "skip", "keep"),
+        help="bad rows in the stages of this package, not in Spark's: error, skip or keep (nulls); default: as saved",
+    )
     parser.add_argument("--forever", action="store_true", help="wait for further files until it is stopped")
     return parser.parse_args()
 
@@ -46,9 +51,10 @@ def score(spark: SparkSession, arguments: argparse.Namespace) -> str:
     from pyspark.ml.util import DefaultParamsReader
 
     model = DefaultParamsReader.loadParamsInstance(arguments.model, spark)
-    for stage in [*getattr(model, "stages", []), model]:
-        if stage.hasParam("handleInvalid"):
-            stage.set(stage.handleInvalid, arguments.handle_invalid)
+    if arguments.handle_invalid:
+        for stage in own_stages(model):
+            if stage.hasParam("handleInvalid"):
+                stage.set(stage.handleInvalid, arguments.handle_invalid)
     rows = read_stream(spark, arguments)
     scored = model.transform(rows)
     kept = [name for name in scored.columns if name in arguments.keep or name not in rows.columns]
@@ -61,6 +67,15 @@ def score(spark: SparkSession, arguments: argparse.Namespace) -> str:
     query.awaitTermination()
     read = sum(progress.numInputRows for progress in query.recentProgress)
     return f"scored {read:,} new rows; predictions are in {arguments.output}"
+
+
+def own_stages(model: Transformer) -> list[Transformer]:
+    """Return the stages that are this package's; Spark's change the values of good rows by their handleInvalid."""
+    from pyspark.ml import PipelineModel
+
+    if isinstance(model, PipelineModel):
+        return [own for stage in model.stages for own in own_stages(stage)]
+    return [model] if type(model).__module__.startswith("sparkwater.") else []
 
 
 def read_stream(spark: SparkSession, arguments: argparse.Namespace) -> DataFrame:

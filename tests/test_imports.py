@@ -86,8 +86,7 @@ ml.sklearn                     conversions.stages conversions.tables conversions
                                ml.scoring
 ml                             _lazy conversions.* gpu.* ml.*
 
-stacking.plain_values
-stacking.row_keys              conversions.stages stacking.plain_values
+stacking.row_keys              conversions.stages
 stacking.folds                 conversions.stages stacking.row_keys
 stacking.level_one             conversions.files conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs

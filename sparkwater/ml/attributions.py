@@ -15,7 +15,7 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.attributions import LAST_MAPS, class_activation_maps, find_maps, integrated_gradients
 from sparkwater.gpu.networks.inference import ready_network
-from sparkwater.gpu.rows.scaling import PackedScaling
+from sparkwater.gpu.rows.scaling import PackedScaling, Scaling
 from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import fitted_features
 from sparkwater.ml.params.learner import FeaturesParams, ScoringParams
@@ -37,7 +37,8 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
 
     ``gradCam`` gives a heat map of the picture's height and width, from 0 up, of the places that speak for a class.
     ``integratedGradients`` gives a number for each number of the row, in the shape of the features: what it adds to, or
-    takes from, the output, compared with a row of zeros.
+    takes from, the output, compared with a row of zeros. Ids, such as tokens, and encoded columns have no way from
+    zero, and are refused.
 
     There is nothing to learn, so this is a Transformer; the network is saved with it. ``transform`` keeps rows, their
     order within a partition and all columns.
@@ -88,7 +89,13 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
         self._fitted = fitted
 
     def setModel(self, model: HasFittedNetwork) -> Attributions:
-        """Use a model's network, and its features column where this stage was given none."""
+        """Use a model's network, and its features column where this stage was given none.
+
+        Raises
+        ------
+        ConfigurationError
+            If it has none of this package, one of several inputs, or one of raw columns.
+        """
         fitted = getattr(model, "fitted", None)
         if fitted is None:
             raise ConfigurationError(
@@ -97,6 +104,11 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
             )
         if isinstance(fitted.trained.scaling, PackedScaling):
             raise ConfigurationError("the network has several inputs; attributions are for networks of one")
+        if fitted.encoder is not None:
+            raise ConfigurationError(
+                "the model encodes raw columns (inputCols): its network's inputs aren't their values; explain the "
+                "columns by shapley_values(model, rows, background)"
+            )
         self.fitted = fitted
         self._setDefault(featuresCol=model.getFeaturesCols()[0])
         return self
@@ -125,6 +137,12 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
         if self.getMethod() == GRAD_CAM:
             cut = find_maps(ready_network(trained).network, self.fitted.spec, self.getLayer())
             return trained.shape[1:], partial(_maps, trained, cut, target)
+        if isinstance(trained.scaling, Scaling) and not trained.scaling.mean:
+            raise ConfigurationError(
+                "method='integratedGradients' takes pictures and numbers (floats or uint8); the features are ids "
+                f"({self.fitted.spec.dtype}), such as tokens, and have no way from zero; shapley_values explains "
+                "columns of any kind"
+            )
         return trained.shape, partial(_gradients, trained, self.getSteps(), target)
 
 

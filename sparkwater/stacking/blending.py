@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.plain_values import hash_columns, plain_column
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.ensemble_model import BaseModel
@@ -24,7 +25,7 @@ from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
-from sparkwater.stacking.row_keys import ROW, hash_columns, plain_column
+from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.stacking.row_keys import hash_columns, row_hash
+from sparkwater.stacking.row_keys import row_hash
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.stacking.plain_values import plain_value
+from sparkwater.conversions.stages.plain_values import hash_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-    from pyspark.sql import types as T
 
 #: The column with a row's key; unique.
 ROW = "__sparkwater_row"
@@ -67,22 +66,3 @@ def row_hash(frame: DataFrame, idCol: str | None, *salt: int) -> Column:
     """
     names = [find_field(frame.schema, idCol).name] if idCol else frame.columns
     return hash_columns(frame.schema, names, *salt)
-
-
-def hash_columns(schema: T.StructType, names: Sequence[str], *salt: int) -> Column:
-    """Return a 64-bit hash of some columns: the same for equal values, whatever their types; see `plain_value`.
-
-    Raises
-    ------
-    SchemaError
-        If a column holds a variant.
-    """
-    columns = [plain_column(schema, name) for name in names]
-    # A null leaves Spark's hash as it is, so (null, 1) would equal (1, null).
-    nulls = [F.col(f"`{name}`").isNull() for name in names]
-    return F.xxhash64(*columns, *nulls, *(F.lit(value) for value in salt))
-
-
-def plain_column(schema: T.StructType, name: str) -> Column:
-    """Return a column's plain value."""
-    return plain_value(F.col(f"`{name}`"), schema[name].dataType, name)

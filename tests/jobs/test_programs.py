@@ -13,6 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, start_session
 from digits import pictures, png
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import OneHotEncoder
+from pyspark.ml.regression import LinearRegression
+
+from sparkwater.conversions import ArrayToTensor
 
 SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
 
@@ -120,6 +125,32 @@ def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, tra
     assert len(nearest) == 40
     kinds = [[Path(row[side]).parent for side in ("queryId", "referenceId")] for row in nearest]
     assert sum(query == reference for query, reference in kinds) > 36
+
+
+def test_bad_rows_of_a_stream_are_treated_by_the_stages_of_this_package_alone(tmp_path, monkeypatch):
+    """Spark's one-hot vectors would be longer with `keep` than those that the regression learned from."""
+    spark = start_session("local[2]")
+    lines = [(row, float(row % 3), None if row == 5 else [float(row)]) for row in range(12)]
+    frame = spark.createDataFrame(lines, "id long, kind double, numbers array<double>").coalesce(1)
+    stages = [
+        ArrayToTensor(inputCol="numbers", outputCol="tensor", shape=[1]),
+        OneHotEncoder(inputCol="kind", outputCol="code"),
+        LinearRegression(featuresCol="code", labelCol="id"),
+    ]
+    fitted = Pipeline(stages=stages).fit(frame.where("numbers IS NOT NULL"))
+    PipelineModel([fitted]).save(str(tmp_path / "model"))
+    frame.write.json(str(tmp_path / "inbox"))
+    expected = {
+        row.id: row.prediction for row in fitted.stages[2].transform(fitted.stages[1].transform(frame)).collect()
+    }
+    places = {name: str(tmp_path / name) for name in ("model", "inbox", "scores", "marks")}
+    arguments = ["--model", places["model"], "--input", places["inbox"], "--checkpoint", places["marks"]]
+    arguments += ["--format", "json", "--schema", "id long, kind double, numbers array<double>"]
+    arguments += ["--output", places["scores"], "--handle-invalid", "keep"]
+    assert run_here(monkeypatch, "score_stream.py", *arguments) == 0
+    written = pq.read_table(places["scores"]).to_pylist()
+    assert {row["id"]: row["prediction"] for row in written} == expected
+    assert [row["id"] for row in written if row["tensor"] is None] == [5]
 
 
 def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, monkeypatch, capsys):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, start_session
+from mixed_tables import INPUTS, mixed_frame
 
 from sparkwater.conversions import from_numpy
 from sparkwater.conversions.stages.columns import tensor_spec
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.inference import predict_raw
-from sparkwater.ml import Attributions, ImageClassifier
+from sparkwater.ml import Attributions, DeepLearningClassifier, ImageClassifier
 
 
 def values(frame, name):
@@ -88,3 +89,16 @@ def test_mistakes_are_refused(rows, model):
             Attributions(model=model, **params).transform(rows)
     with pytest.raises(ConfigurationError, match="has no network"):
         Attributions().transform(rows)
+
+
+def test_ids_and_encoded_columns_have_nothing_between_them_and_zero(rows):
+    spark = rows.sparkSession
+    spark.sparkContext.addPyFile(str(ROOT / "tests" / "user_networks.py"))
+    encoded = DeepLearningClassifier(labelCol="kind", inputCols=[*INPUTS], epochs=0).fit(mixed_frame(spark, 40))
+    with pytest.raises(ConfigurationError, match=r"raw columns.*shapley_values"):
+        Attributions(model=encoded)
+    tokens = np.random.default_rng(2).integers(0, 16, (8, 12), dtype=np.int32)
+    frame = from_numpy(spark, {"features": tokens, "label": np.arange(8) % 2})
+    model = ImageClassifier(epochs=0, network="user_networks:Gru").fit(frame)
+    with pytest.raises(ConfigurationError, match=r"integratedGradients.*ids \(int32\)"):
+        Attributions(model=model, method="integratedGradients").transform(frame)

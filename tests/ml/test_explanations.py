@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import start_session
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
-from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.feature import SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.ml.regression import LinearRegression, LinearRegressionModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import individual_curves, partial_dependence, permutation_importance, shapley_values
+from sparkwater.ml.explanations.grid import given_values
 
 ROWS = 200
 
@@ -83,7 +89,7 @@ def test_strings_are_permuted_before_the_pipeline_reads_them(rows: DataFrame) ->
 
 
 def test_partial_dependence_of_a_line_is_the_line(rows: DataFrame, linear: PipelineModel) -> None:
-    found = partial_dependence(linear, rows, "a", grid=[-1.0, 0.0, 2.0]).collect()
+    found = partial_dependence(linear, rows, "a", grid=np.array([-1, 0, 2])).collect()
     rest = -3 * np.mean([row.b for row in rows.collect()])
     assert [row.value for row in found] == [-1.0, 0.0, 2.0]
     np.testing.assert_allclose([row["mean"] for row in found], np.array([-2.0, 0.0, 4.0]) + rest, atol=1e-6)
@@ -127,6 +133,71 @@ def test_contributions_to_a_probability_by_entries_of_a_vector(rows: DataFrame, 
         shapley_values(model, kept, kept, outputCol="probability", outputIndex=2)
 
 
+def test_nulls_don_t_mix_rows_up_and_a_missing_output_leaves_no_contributions(rows: DataFrame) -> None:
+    """A model that reads nulls, gives none for ``a = 7``, and leaves rows out from ``b = 50`` on."""
+    model = SQLTransformer(
+        statement="SELECT *, CASE WHEN a = 7 THEN NULL ELSE coalesce(a, 10) + 2 * coalesce(b, 100) END AS prediction "
+        "FROM __THIS__ WHERE coalesce(b, 0) < 50"
+    )
+    spark, schema = rows.sparkSession, "id int, a double, b double, more array<double>"
+    lines = [(1, None, 1.0, None), (1, 1.0, None, None), (2, 7.0, 1.0, None), (3, 1.0, 60.0, None)]
+    lines += [(4, 2.0, 3.0, [None, 1.0]), (4, 2.0, 3.0, [1.0, None])]
+    background = spark.createDataFrame([(0, 0.0, 0.0, None)], schema)
+    frame = spark.createDataFrame(lines, schema).coalesce(1)
+    found = shapley_values(model, frame, background, inputCols=["a", "b"], permutations=2).orderBy("id", "a").collect()
+    assert [(row.contributions, row.baseValue) for row in found] == [
+        ({"a": 10.0, "b": 2.0}, 0.0),
+        ({"a": 1.0, "b": 200.0}, 0.0),
+        (None, None),
+        (None, None),
+        ({"a": 2.0, "b": 6.0}, 0.0),
+        ({"a": 2.0, "b": 6.0}, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        (T.DoubleType(), [1, 0, 1.0], [0.0, 1.0]),
+        (T.FloatType(), np.linspace(0, 1, 3), [0.0, 0.5, 1.0]),
+        (T.IntegerType(), np.linspace(0, 4, 3), [0, 2, 4]),
+        (T.DecimalType(4, 2), [0.25, 3], [Decimal("0.25"), Decimal(3)]),
+        (T.StringType(), np.array(["b", "a"]), ["a", "b"]),
+        (T.BooleanType(), np.array([True, False]), [False, True]),
+    ],
+)
+def test_given_values_become_the_column_s_own(kind: T.DataType, given: Any, expected: list[Any]) -> None:
+    found = given_values(T.StructField("x", kind), given)
+    assert found == expected
+    assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (T.DoubleType(), [0.0, "high"], "'high'"),
+        (T.DoubleType(), [None], "None"),
+        (T.DoubleType(), [True], "True"),
+        (T.DoubleType(), [10**400, 1], "100000"),
+        (T.IntegerType(), [1, 0.5], "0.5"),
+        (T.IntegerType(), [float("nan")], "nan"),
+        (T.ByteType(), [127, 128, -129], "128, -129"),
+        (T.DecimalType(4, 2), [99.99, 100, 0.125], "100, 0.125"),
+        (T.StringType(), ["a", 1], "1"),
+        (T.BooleanType(), [0, True], "0"),
+    ],
+)
+def test_given_values_of_another_kind_are_named(kind: T.DataType, given: list[Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"grid holds {said}.*column 'x' is {re.escape(kind.simpleString())}"):
+        given_values(T.StructField("x", kind), given)
+
+
+def test_a_grid_of_no_values_is_refused() -> None:
+    for grid in ([], np.array([]), "abc", np.zeros((2, 2))):
+        with pytest.raises(ConfigurationError, match="give a value at least, or how many to take"):
+            given_values(T.StructField("x", T.StringType()), grid)
+
+
 def test_mistakes_are_refused(rows: DataFrame, linear: PipelineModel) -> None:
     evaluator = RegressionEvaluator()
     with pytest.raises(ConfigurationError, match="PipelineModel doesn't say what it reads"):
@@ -135,6 +206,8 @@ def test_mistakes_are_refused(rows: DataFrame, linear: PipelineModel) -> None:
         permutation_importance(linear, rows, evaluator, inputCols=["c"])
     with pytest.raises(ConfigurationError, match="give each column once"):
         permutation_importance(linear, rows, evaluator, inputCols=["a", "a"])
+    with pytest.raises(ConfigurationError, match=r"several features are named 'a'.*rename"):
+        permutation_importance(linear, linear.stages[0].transform(rows), evaluator, inputCols=["a", "features"])
     with pytest.raises(ConfigurationError, match="an interval needs 2 or more"):
         permutation_importance(linear, rows, evaluator, inputCols=["a"], repeats=1)
     with pytest.raises(DataError, match="fewer than two rows"):

@@ -12,10 +12,10 @@ from conftest import saying
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import assign_folds
 from sparkwater.stacking.folds import time_value
-from sparkwater.stacking.row_keys import hash_columns
 
 #: Prints the fold of each of 200 rows, in the order of their ids.
 SCRIPT = """

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import SchemaError
-from sparkwater.stacking.row_keys import Fingerprint, fingerprint_columns, hash_columns, row_hash
+from sparkwater.stacking.row_keys import Fingerprint, fingerprint_columns, row_hash
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.ml.explanations.grid import grid_values
 from sparkwater.ml.explanations.outputs import output_values
 from sparkwater.ml.explanations.samples import NUMBER, numbered_sample
 
@@ -46,7 +46,8 @@ def partial_dependence(
     outputCol : str
         The model's output: a number, or a vector such as ``probability``.
     grid : int or sequence
-        The values to put in, or how many: quantiles of numbers, the most frequent of others. Finding them starts a job.
+        The values to put in, an array too, of the column's type or equal to values of it; or how many: quantiles of
+        numbers, the most frequent of others. Finding them starts a job.
     maxRows : int
         Rows at most, chosen by a hash of their content.
     seed : int
@@ -118,7 +119,7 @@ def _varied(
 ) -> DataFrame:
     """Return each row of the sample once for each value of the grid, scored."""
     field = find_field(frame.schema, name)
-    values = _grid(frame, field, grid)
+    values = grid_values(frame, field, grid)
     original = "__sparkwater_original"
     sample = numbered_sample(frame, count, seed).withColumn(original, F.col(f"`{name}`"))
     lines = frame.sparkSession.createDataFrame(
@@ -132,39 +133,3 @@ def _varied(
         output_values(scored, output).alias("output"),
         F.col(original).alias("original"),
     )
-
-
-def _grid(frame: DataFrame, field: T.StructField, grid: int | Sequence[Any]) -> list[Any]:
-    """Return the values to put in, sorted."""
-    if not isinstance(field.dataType, (T.NumericType, T.StringType, T.BooleanType)):
-        raise SchemaError(
-            f"column {field.name!r} is {field.dataType.simpleString()}; partial dependence takes numbers, strings and "
-            "booleans"
-        )
-    if not isinstance(grid, int):
-        if not grid:
-            raise ConfigurationError("grid=[] is not accepted; give a value at least, or how many to take")
-        return sorted(set(grid))
-    if grid < 1:
-        raise ConfigurationError(f"grid={grid} is not accepted; from 1 up")
-    column = F.col(f"`{field.name}`")
-    if isinstance(field.dataType, T.NumericType):
-        values = _quantiles(frame, field, grid)
-    else:
-        counted = frame.where(column.isNotNull()).groupBy(column.alias("value")).count()
-        values = [row["value"] for row in counted.orderBy(F.desc("count"), "value").limit(grid).collect()]
-    if not values:
-        raise DataError(f"column {field.name!r} holds no value; there is nothing to vary")
-    return sorted(set(values))
-
-
-def _quantiles(frame: DataFrame, field: T.StructField, count: int) -> list[Any]:
-    """Return quantiles in the column's own type, within 0.1 % of the rows."""
-    shares = [0.5] if count == 1 else [place / (count - 1) for place in range(count)]
-    column = F.col(f"`{field.name}`")
-    found = frame.select(
-        F.percentile_approx(F.nanvl(column, F.lit(None)), shares, 1000)
-        if isinstance(field.dataType, (T.DoubleType, T.FloatType))
-        else F.percentile_approx(column, shares, 1000)
-    ).first()
-    return list(found[0] or []) if found is not None else []

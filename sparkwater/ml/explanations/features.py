@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,7 @@ def find_features(model: Any, frame: DataFrame, names: Sequence[str] | None) -> 
     Raises
     ------
     ConfigurationError
-        If the model doesn't say what it reads, or a column is named twice.
+        If the model doesn't say what it reads, a column is named twice, or two features have the same name.
     SchemaError
         If there is no such column.
     """
@@ -111,7 +112,14 @@ def find_features(model: Any, frame: DataFrame, names: Sequence[str] | None) -> 
         column = FeatureColumn(name, _entries(frame, field) if vector else (name,), start, vector)
         start += len(column.names)
         columns.append(column)
-    return Features(tuple(columns))
+    features = Features(tuple(columns))
+    alike = [name for name, times in Counter(features.names).items() if times > 1]
+    if alike:
+        raise ConfigurationError(
+            f"several features are named {', '.join(map(repr, alike))}, columns and entries of vectors together; name "
+            "other inputCols, or rename the column or the vector's attribute"
+        )
+    return features
 
 
 def _inputs(model: Any) -> list[str]:

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.window import Window
 
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,13 +19,9 @@ NUMBER = "__sparkwater_number"
 
 
 def content_hash(frame: DataFrame, salt: int) -> Column:
-    """Return a hash of a row's content; maps, which Spark can't hash, are left out."""
-    plain = [
-        F.col(f"`{field.name}`")
-        for field in frame.schema.fields
-        if not isinstance(field.dataType, (T.MapType, T.VariantType))
-    ]
-    return F.xxhash64(F.lit(salt), *plain)
+    """Return a hash of a row's content; variants, whose equal values have many forms, are left out."""
+    names = [field.name for field in frame.schema.fields if not isinstance(field.dataType, T.VariantType)]
+    return hash_columns(frame.schema, names, salt)
 
 
 def numbered_sample(frame: DataFrame, count: int, seed: int) -> DataFrame:

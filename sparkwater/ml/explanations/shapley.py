@@ -42,9 +42,9 @@ def shapley_values(
     Features go over from a background row to the explained row in a random order; the change of the output at its
     step is a feature's contribution. The mean over orders and background rows estimates the Shapley value (Štrumbelj
     and Kononenko, Knowledge and Information Systems 41 (2014), algorithm 2). Each order is followed by its reverse
-    (Mitchell et al., JMLR 23 (2022), section 4.1). Contributions and base value add up to the output. Runs on
-    executors when the result is used: each different row is scored ``permutations`` x (features + 1) times, as a
-    stream of rows. At most ``permutations`` / 2 rows of the background go to all executors.
+    (Mitchell et al., JMLR 23 (2022), section 4.1). Contributions and base value add up to the output; null where the
+    model leaves one out. Runs on executors when the result is used: each different row is scored ``permutations`` x
+    (features + 1) times, as a stream of rows. ``permutations`` / 2 rows of the background at most go to all executors.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def shapley_values(
     scored = model.transform(features.mix(crossed.withColumn(TAKEN, taken)))
     output = output_number(scored, outputCol, outputIndex, model)
     explained = _contributions(scored, output, features, permutations, contributionsCol, baseValueCol)
-    return keyed.join(explained, list(_KEYS)).drop(*_KEYS)
+    return keyed.join(explained, list(_KEYS), "left").drop(*_KEYS)
 
 
 def _draws(background: DataFrame, features: Features, permutations: int, seed: int) -> DataFrame:
@@ -107,15 +107,22 @@ def _draws(background: DataFrame, features: Features, permutations: int, seed: i
 def _contributions(
     scored: DataFrame, output: Column, features: Features, permutations: int, contributionsCol: str, baseValueCol: str
 ) -> DataFrame:
-    """Return the sums of the changes, by row: an output counts for the step to it, and against the one from it."""
+    """Return the sums of the changes, by row: an output counts for the step to it, and against the one from it.
+
+    Null where an output is missing.
+    """
     own, share = F.col(_OWN), output / permutations
     to = F.struct(F.coalesce(F.get(_ORDER, own - 1), F.lit(_BASE)).alias("feature"), share.alias("change"))
     fro = F.struct(F.get(_ORDER, own).alias("feature"), (-share).alias("change"))  # null after the last step
     changes = scored.select(*_KEYS, F.inline(F.array(to, fro))).where("feature IS NOT NULL")
-    sums = changes.groupBy(*_KEYS, "feature").agg(F.sum("change").alias("change"))
+    sums = changes.groupBy(*_KEYS, "feature").agg(F.sum("change").alias("change"), F.count("change").alias("found"))
     names = F.create_map(*(part for at, name in enumerate(features.names) for part in (F.lit(at), F.lit(name))))
     named = F.collect_list(
         F.when(F.col("feature") != _BASE, F.struct(F.element_at(names, F.col("feature")), F.col("change")))
     )
     base = F.max(F.when(F.col("feature") == _BASE, F.col("change")))
-    return sums.groupBy(*_KEYS).agg(F.map_from_entries(named).alias(contributionsCol), base.alias(baseValueCol))
+    # Each permutation gives the base an output, and each feature two.
+    whole = F.sum("found") == permutations * (1 + 2 * len(features.names))
+    return sums.groupBy(*_KEYS).agg(
+        F.when(whole, F.map_from_entries(named)).alias(contributionsCol), F.when(whole, base).alias(baseValueCol)
+    )

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.files.hadoop import replacing, resolve
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import Prepared
-from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, hash_columns
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.plain_values import plain_column
 from sparkwater.errors import DataError, raised_on_executor
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.values import VALUES
-from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

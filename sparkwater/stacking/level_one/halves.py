@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.stacking.folds import time_value
 from sparkwater.stacking.level_one.prepared import FOLD
-from sparkwater.stacking.row_keys import hash_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -14,13 +14,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.plain_values import plain_column
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepared import FoldRows, LevelOneTask, Prepared
-from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, plain_column, row_hash
+from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

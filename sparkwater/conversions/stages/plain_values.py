@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.ml.linalg import VectorUDT
@@ -26,6 +27,25 @@ _ELEMENTS: dict[type[T.DataType], str] = {
 _PLAIN = (
     T.LongType, T.FloatType, T.DoubleType, T.BooleanType, T.BinaryType, T.DateType, T.TimestampType, T.TimestampNTZType,
 )  # fmt: skip
+
+
+def hash_columns(schema: T.StructType, names: Sequence[str], *salt: int) -> Column:
+    """Return a 64-bit hash of some columns: the same for equal values, whatever their types.
+
+    Raises
+    ------
+    SchemaError
+        If a column holds a variant.
+    """
+    columns = [plain_column(schema, name) for name in names]
+    # A null leaves Spark's hash as it is, so (null, 1) would equal (1, null).
+    nulls = [F.col(f"`{name}`").isNull() for name in names]
+    return F.xxhash64(*columns, *nulls, *(F.lit(value) for value in salt))
+
+
+def plain_column(schema: T.StructType, name: str) -> Column:
+    """Return a column's plain value."""
+    return plain_value(F.col(f"`{name}`"), schema[name].dataType, name)
 
 
 def plain_value(column: Column, data_type: T.DataType, name: str) -> Column:

@@ -9,8 +9,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import SchemaError
-from sparkwater.stacking.row_keys import hash_columns
 
 #: Pairs of equal values.
 EQUAL = {
