@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,16 +75,29 @@ def test_a_classifier_of_pictures(spark, classifier, tmp_path):
         classifier.exportBundle(str(tmp_path / "bundle"), frame)
 
 
-def test_two_exports_are_equal_to_the_byte_and_name_no_file_of_this_machine(spark, classifier, tmp_path):
+def test_two_exports_are_equal_to_the_byte_and_name_no_file_and_row_of_this_machine(spark, classifier, tmp_path):
     frame = png_frame(spark, 5).coalesce(1).cache()
+    summary = replace(
+        classifier.fitted.summary,
+        numSkipped=1,
+        skippedRows=(("row-of-somebody", "no picture"),),
+        lostCheckpoints=("epoch 1: /home/somebody/checkpoints is full",),
+        resolved={**classifier.fitted.summary.resolved, "warmStart": "file:/home/somebody/model"},
+    )
+    model = classifier.copy()
+    model.fitted = replace(classifier.fitted, summary=summary)
     for name in ("one", "other"):
-        classifier.exportBundle(str(tmp_path / name), frame)
+        model.exportBundle(str(tmp_path / name), frame)
     files = [path.name for path in (tmp_path / "one").iterdir() if not path.name.startswith(".")]
     assert len(files) == 7
-    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes() for name in files)
-    graph = (tmp_path / "one" / "model.onnx").read_bytes()
-    assert b"site-packages" not in graph
-    assert str(ROOT).encode() not in graph
+    for name in files:
+        content = (tmp_path / "one" / name).read_bytes()
+        assert content == (tmp_path / "other" / name).read_bytes()
+        private = (b"site-packages", b"somebody", str(ROOT).encode(), str(tmp_path).encode(), str(Path.home()).encode())
+        assert [words for words in private if words in content] == []
+    card = (tmp_path / "one" / "model_card.md").read_text()
+    assert "1 skipped" in card
+    assert "collective: " in card
 
 
 def test_a_pipeline_from_encoded_pictures_to_vectors(spark, classifier, tmp_path):
