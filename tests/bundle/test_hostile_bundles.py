@@ -211,6 +211,16 @@ def test_vectors_that_are_wrong_or_damaged(tmp_path):
         refused(folder, CheckpointError, "test vectors")
 
 
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_graph_that_refuses_its_test_vectors(tmp_path, skips):
+    content, signature, vectors, texts = mixed()
+    signature["problems"][0]["skips"] = skips
+    missing = np.array([1.5, np.nan])
+    vectors |= {"input:size": missing, "output:double": 2 * missing}
+    folder = write(tmp_path / "bundle", content, signature, vectors, texts)
+    refused(folder, CheckpointError, "refuses a row of its test vectors: row 1: size is missing")
+
+
 def _beyond(vectors):
     """Return vectors of which one claims more bytes than there are."""
     content = save(vectors)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkwater.bundle.scorer.model_bytes import check_model
+from sparkwater.bundle.scorer.problems import first_problem
 from sparkwater.bundle.scorer.signature import Output, Signature
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 
@@ -84,6 +85,22 @@ class Session:
         except Exception as error:
             raise DataError(f"the graph can't score these rows: {_line(error)}") from error
         return [np.asarray(values) for values in found]
+
+    def scored(
+        self, inputs: Mapping[str, npt.NDArray[Any]], signature: Signature
+    ) -> tuple[list[npt.NDArray[Any]], str | None]:
+        """Return all outputs for rows that have no problems; and the first problem, in words, where one has.
+
+        Raises
+        ------
+        DataError
+            If the graph can't compute them.
+        """
+        names = [each.tensor for each in signature.outputs]
+        if signature.problem is None:
+            return self.run(inputs, names), None
+        *found, numbers = self.run(inputs, [*names, signature.problem])
+        return found, first_problem(numbers, signature.problems)
 
 
 def _check(what: str, given: Sequence[Any], expected: Sequence[Any]) -> None:
