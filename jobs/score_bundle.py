@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyspark.sql import types as T
 
 from sparkwater.bundle import Bundle
 from sparkwater.conversions import read_images
@@ -23,11 +25,21 @@ from sparkwater.errors import SchemaError
 from sparkwater.program import run_job
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-#: Spark's types of outputs, by dtype.
-TYPES = {"bool": "boolean", "string": "string", "float64": "double", "float32": "float"}
+    from sparkwater.bundle.scorer.signature import Output
+
+#: Types of outputs in Spark and in Arrow, by dtype.
+TYPES = {
+    "bool": (T.BooleanType(), "bool"),
+    "string": (T.StringType(), "string"),
+    "float64": (T.DoubleType(), "float64"),
+    "float32": (T.FloatType(), "float32"),
+    "float16": (T.FloatType(), "float32"),
+}
+WHOLE = (T.LongType(), "int64")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,9 +64,10 @@ def score(spark: SparkSession, arguments: argparse.Namespace) -> str:
     if missing:
         raise SchemaError(f"there is no column {missing[0]!r}; the columns are {', '.join(rows.columns)}")
     given = rows.select(*(f"`{name}`" for name in dict.fromkeys((*needed, *arguments.keep))))
-    kept = [f"`{name}` {rows.schema[name].dataType.simpleString()}" for name in arguments.keep]
-    outputs = [f"`{each.name}` {spark_type(each)}" for each in bundle.signature.outputs]
-    scored = given.mapInArrow(scorer(arguments.bundle, arguments.keep), ", ".join([*kept, *outputs]))
+    schema = T.StructType([rows.schema[name] for name in arguments.keep])
+    for output in bundle.signature.outputs:
+        schema = schema.add(output.name, spark_type(output))
+    scored = given.mapInArrow(scorer(arguments.bundle, arguments.keep), schema)
     scored.write.parquet(arguments.output)
     return f"wrote {spark.read.parquet(arguments.output).count():,} rows to {arguments.output}"
 
@@ -67,9 +80,21 @@ def read(spark: SparkSession, arguments: argparse.Namespace) -> DataFrame:
     return spark.read.parquet(arguments.rows)
 
 
-def spark_type(output: Any) -> str:
-    known = TYPES.get(output.dtype, "bigint")
-    return f"array<{known}>" if output.shape else known
+def spark_type(output: Output) -> T.DataType:
+    known, _ = TYPES.get(output.dtype, WHOLE)
+    return T.ArrayType(known) if output.shape else known
+
+
+def arrow_array(values: np.ndarray, output: Output) -> pa.Array:
+    """Return an output of some rows; its type doesn't depend on them, as all of them may be skipped."""
+    import pyarrow as pa
+
+    _, known = TYPES.get(output.dtype, WHOLE)
+    kind = pa.type_for_alias(known)
+    numbers = values if known == "string" else values.astype(known)
+    if not output.shape:
+        return pa.array(list(numbers) if known == "string" else numbers, kind)
+    return pa.array(list(numbers.reshape(len(numbers), -1)), pa.list_(kind))
 
 
 def scorer(path: str, keep: list[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -77,13 +102,12 @@ def scorer(path: str, keep: list[str]) -> Callable[[Iterable[pa.RecordBatch]], I
         import pyarrow as pa
 
         bundle = Bundle.load(path, threads=1)  # a task has one core
+        outputs = bundle.signature.outputs
         for batch in batches:
             found = bundle.predict(batch)
-            flat = {
-                name: values.reshape(len(values), -1) if values.ndim > 1 else values for name, values in found.items()
-            }
-            arrays = [pa.array(list(values)) for values in flat.values()]
-            yield pa.RecordBatch.from_arrays([*(batch.column(name) for name in keep), *arrays], [*keep, *found])
+            arrays = [arrow_array(found[each.name], each) for each in outputs]
+            names = [*keep, *(each.name for each in outputs)]
+            yield pa.RecordBatch.from_arrays([*(batch.column(name) for name in keep), *arrays], names)
 
     return run
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, start_session
 from digits import pictures, png, png_frame, tensor_frame
+from made_bundles import mixed
 from mixed_tables import INPUTS, mixed_frame, mixed_rows
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import functions as F
@@ -16,6 +19,8 @@ from pyspark.sql import functions as F
 from sparkwater.bundle import Bundle, export_bundle
 from sparkwater.bundle.export.networks.responses import response_of, with_task
 from sparkwater.bundle.export.networks.torch_graphs import Scores, network_model
+from sparkwater.bundle.export.sampling import compare
+from sparkwater.bundle.scorer.signature import read_signature
 from sparkwater.conversions import ImageToTensor, TensorSpec, TensorToVector
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.gpu.networks import find_network
@@ -73,16 +78,29 @@ def test_a_classifier_of_pictures(spark, classifier, tmp_path):
         classifier.exportBundle(str(tmp_path / "bundle"), frame)
 
 
-def test_two_exports_are_equal_to_the_byte_and_name_no_file_of_this_machine(spark, classifier, tmp_path):
-    frame = png_frame(spark, 5).coalesce(1).cache()
-    for name in ("one", "other"):
-        classifier.exportBundle(str(tmp_path / name), frame)
+def test_two_exports_are_equal_to_the_byte_and_name_no_file_and_row_of_this_machine(spark, classifier, tmp_path):
+    frame = png_frame(spark, 5).cache()
+    summary = replace(
+        classifier.fitted.summary,
+        numSkipped=1,
+        skippedRows=(("row-of-somebody", "no picture"),),
+        lostCheckpoints=("epoch 1: /home/somebody/checkpoints is full",),
+        resolved={**classifier.fitted.summary.resolved, "warmStart": "file:/home/somebody/model"},
+    )
+    model = classifier.copy()
+    model.fitted = replace(classifier.fitted, summary=summary)
+    for name, partitions in (("one", 1), ("other", 3)):
+        model.exportBundle(str(tmp_path / name), frame.repartition(partitions))
     files = [path.name for path in (tmp_path / "one").iterdir() if not path.name.startswith(".")]
     assert len(files) == 7
-    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes() for name in files)
-    graph = (tmp_path / "one" / "model.onnx").read_bytes()
-    assert b"site-packages" not in graph
-    assert str(ROOT).encode() not in graph
+    for name in files:
+        content = (tmp_path / "one" / name).read_bytes()
+        assert content == (tmp_path / "other" / name).read_bytes()
+        private = (b"site-packages", b"somebody", str(ROOT).encode(), str(tmp_path).encode(), str(Path.home()).encode())
+        assert [words for words in private if words in content] == []
+    card = (tmp_path / "one" / "model_card.md").read_text()
+    assert "1 skipped" in card
+    assert "collective: " in card
 
 
 def test_a_pipeline_from_encoded_pictures_to_vectors(spark, classifier, tmp_path):
@@ -186,6 +204,21 @@ def test_a_network_that_cannot_be_exported_is_refused(network, words):
     decode = Scores(with_task(task, response_of(task)))
     with pytest.raises(ConfigurationError, match=rf"{network.__name__}' can't be exported to ONNX: .*{words}"):
         network_model(trained, TensorSpec("float32", (4,)), decode)
+
+
+def test_a_graph_that_refuses_a_row_of_the_sample_is_not_written():
+    content, fields, vectors, texts = mixed()
+    signature = read_signature(fields)
+    arrays = vectors | {name: np.array(values, object) for name, values in texts.items()}
+    sides = [
+        {name.removeprefix(side): values for name, values in arrays.items() if name.startswith(side)}
+        for side in ("input:", "output:")
+    ]
+    assert set(compare(content, signature, *sides).values()) == {0.0}
+    missing = np.array([1.5, np.nan])
+    sides[0]["size"], sides[1]["double"] = missing, 2 * missing
+    with pytest.raises(ConfigurationError, match=r"refuses a row of the sample .*row 1: size is missing"):
+        compare(content, signature, *sides)
 
 
 def test_a_sample_with_another_result_each_time_is_not_written(spark, classifier, tmp_path, monkeypatch):

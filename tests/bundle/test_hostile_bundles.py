@@ -7,14 +7,16 @@ import os
 import struct
 
 import numpy as np
+import onnxruntime
 import pytest
 from digits import png
 from made_bundles import mixed, mixed_bundle, model, rehash, write
-from onnx import TensorProto, helper, load_from_string
+from onnx import TensorProto, helper
 from safetensors.numpy import save
 
 from sparkwater.bundle import Bundle
 from sparkwater.bundle.format import MOST_BYTES
+from sparkwater.bundle.scorer.model_bytes import check_model
 from sparkwater.errors import CheckpointError, DataError, UnsafeLoadError
 
 
@@ -94,18 +96,62 @@ def test_oversized_files_are_refused_before_they_are_read(folder):
     refused(folder, CheckpointError, "at most 1,048,576 are read")
 
 
-@pytest.mark.parametrize("location", ["model.onnx.data", "../secret", "/etc/hostname"])
-def test_tensors_in_other_files_are_refused(tmp_path, location):
-    (tmp_path / "secret").write_bytes(struct.pack("<q", 1) * 8)
+#: Numbers in another file; onnxruntime reads a few of them in another way, which fails.
+SECRETS = 1000
+
+
+def reading(location, place):
+    """A bundle whose graph gives numbers of another file: of an initializer, or of a node."""
+    tensor = TensorProto(name="secret", data_type=TensorProto.DOUBLE, dims=[SECRETS])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", str(8 * SECRETS))):
+        tensor.external_data.add(key=key, value=value)
+    nodes = [helper.make_node("Gather", ["secret", "x"], ["y"])]
+    if place == "node":
+        nodes.insert(0, helper.make_node("Constant", [], ["secret"], value=tensor))
+    sides = ({"x": ("int64", ())}, {"y": ("float64", ())})
+    content = model(nodes, *sides, [tensor] if place == "initializer" else [])
+    each = {"name": "x", "tensor": "x", "kind": "tensor", "dtype": "int64", "shape": []}
+    signature = {"inputs": [each], "outputs": [{**each, "name": "y", "tensor": "y", "dtype": "float64"}]}
+    vectors = {"input:x": np.zeros(1, np.int64), "output:y": np.array([42.0])}
+    return content.SerializeToString(), signature, vectors, {}
+
+
+@pytest.mark.parametrize("place", ["initializer", "node"])
+@pytest.mark.parametrize("location", ["secret", "./secret", "model.onnx.data", "../secret", "/etc/hostname"])
+def test_tensors_in_other_files_are_refused(tmp_path, monkeypatch, location, place):
+    for folder in (tmp_path, tmp_path / "here"):
+        folder.mkdir(exist_ok=True)
+        (folder / "secret").write_bytes(struct.pack("<d", 42.0) * SECRETS)
+    monkeypatch.chdir(tmp_path / "here")  # onnxruntime looks there for files of a model that is bytes
+    folder = write(tmp_path / "bundle", *reading(location, place))
+    refused(folder, CheckpointError, "refuses the graph: a tensor is in another file")
+
+
+def test_without_the_check_of_bytes_onnxruntime_looks_into_an_empty_folder(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_bytes(struct.pack("<d", 42.0) * SECRETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sparkwater.bundle.scorer.session.check_model", len)
+    refused(write(tmp_path / "bundle", *reading("secret", "initializer")), CheckpointError, "refuses the graph")
+
+
+def test_models_of_onnxruntimes_own_format_are_refused(tmp_path, monkeypatch):
     content, *others = mixed()
-    graph = load_from_string(content)
-    outside = graph.graph.initializer[0]
-    outside.ClearField("int64_data")
-    outside.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", "0"), ("length", "8")):
-        outside.external_data.add(key=key, value=value)
-    folder = write(tmp_path / "bundle", graph.SerializeToString(), *others)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    monkeypatch.setattr("sparkwater.bundle.scorer.session.check_model", len)
+    folder = write(tmp_path / "bundle", (tmp_path / "model.ort").read_bytes(), *others)
     refused(folder, CheckpointError, "refuses the graph")
+
+
+def test_a_model_that_ends_too_early_is_refused():
+    content, *_ = mixed()
+    check_model(content)
+    for size in (1, len(content) // 2, len(content) - 1):
+        with pytest.raises(ValueError, match=r"ends too early|without an end"):
+            check_model(content[:size])
 
 
 def test_operators_of_other_domains_are_refused(tmp_path):
@@ -142,6 +188,14 @@ def test_an_input_of_another_type(tmp_path, key, value):
     refused(write(tmp_path / "bundle", content, signature, vectors, texts), CheckpointError, "damaged|signature says")
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0, "1", True])
+@pytest.mark.parametrize("key", ["absolute", "relative"])
+def test_tolerances_that_tolerate_all_are_refused(tmp_path, key, value):
+    content, signature, vectors, texts = mixed()
+    signature["outputs"][0][key] = value
+    refused(write(tmp_path / "bundle", content, signature, vectors, texts), CheckpointError, "damaged.*tolerance")
+
+
 def test_vectors_that_are_wrong_or_damaged(tmp_path):
     content, signature, vectors, texts = mixed()
     wrong = {**vectors, "output:double": np.array([3.0, 4.1])}
@@ -155,6 +209,16 @@ def test_vectors_that_are_wrong_or_damaged(tmp_path):
         (folder / "vectors.safetensors").write_bytes(damaged)
         rehash(folder)
         refused(folder, CheckpointError, "test vectors")
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_graph_that_refuses_its_test_vectors(tmp_path, skips):
+    content, signature, vectors, texts = mixed()
+    signature["problems"][0]["skips"] = skips
+    missing = np.array([1.5, np.nan])
+    vectors |= {"input:size": missing, "output:double": 2 * missing}
+    folder = write(tmp_path / "bundle", content, signature, vectors, texts)
+    refused(folder, CheckpointError, "refuses a row of its test vectors: row 1: size is missing")
 
 
 def _beyond(vectors):

@@ -125,6 +125,19 @@ def test_values_become_what_the_graph_takes():
         encode([[0, 1], [0, 256]], bytes_of, {})
 
 
+def test_vectors_of_spark_in_arrow_are_taken_dense_and_sparse():
+    given = Input("x", "x", "vector", "float64", (3,))
+    dense = {"type": 1, "size": None, "indices": None, "values": [1.0, 2.0, 3.0]}
+    sparse = {"type": 0, "size": 3, "indices": [2, 0], "values": [4.0, 5.0]}
+    assert encode([dense, sparse], given, {}).tolist() == [[1.0, 2.0, 3.0], [5.0, 0.0, 4.0]]
+    wrong = [{"size": 2}, {"size": 10**12}, {"indices": [3]}, {"indices": [1, 2, 0]}, {"values": ["x", "y"]}]
+    for change in (*wrong, {"type": 1}):
+        with pytest.raises(SchemaError, match=r"row 1: 'x' is .* accepted"):
+            encode([dense, sparse | change], given, {})
+    with pytest.raises(SchemaError, match=r"row 0: 'x' is .* accepted"):
+        encode([{"some": "struct"}], given, {})
+
+
 def test_the_command_line(folder, tmp_path, capsys):
     assert main(["verify", str(folder)]) == 0
     assert "2 rows and 0 pictures as expected" in capsys.readouterr().out

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkwater.bundle.export.documents import summary_of
+from sparkwater.ml.reports.summary import TrainingSummary
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _sections(
         yield _Section("Metrics", rows=(("metric", "value"), *values))
     summary = summary_of(model)
     if summary is not None:
-        yield _Section("Training", code=str(summary))
+        yield _Section("Training", code=training_text(summary))
     refused = [each["reason"] for each in signature.get("problems", [])]
     if refused:
         yield _Section("Rows that are refused", tuple(f"- {reason}" for reason in refused))
@@ -86,6 +87,21 @@ def _sections(
         "Test vectors",
         (f"{rows} rows of real input are in this folder, with the outputs that are expected.",),
     )
+
+
+def training_text(summary: Any) -> str:
+    """Return a training summary as text that may leave the place of the training.
+
+    Names of skipped rows, lost checkpoints, and choices with a path in them are left out.
+    """
+    if isinstance(summary, TrainingSummary):
+        choices = {name: value for name, value in summary.resolved.items() if name == "network" or not _has_path(value)}
+        summary = replace(summary, skippedRows=(), lostCheckpoints=(), resolved=choices)
+    return str(summary)
+
+
+def _has_path(value: Any) -> bool:
+    return "/" in str(value) or "\\" in str(value)
 
 
 def _markdown(section: _Section) -> Iterator[str]:

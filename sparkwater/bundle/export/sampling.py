@@ -72,14 +72,15 @@ def sampled_vectors(
         raise DataError("the sample has no row that the model scores; a bundle needs rows of real input")
     inputs = {each.name: _inputs(rows, each, pictures) for each in fields.inputs}
     expected = {each.name: _outputs(rows, each) for each in fields.outputs}
-    differences = _compare(graph, fields, inputs, expected)
+    differences = compare(graph, fields, inputs, expected)
     arrays = {INPUT + name: values for name, values in inputs.items()}
     arrays |= {OUTPUT + name: values for name, values in expected.items()}
     return SampledVectors(_safetensors(arrays | _encoded(rows, fields)), len(rows), differences)
 
 
 def _scored(model: Any, sample: DataFrame, signature: Signature) -> list[Row]:
-    scored = model.transform(sample.limit(VECTOR_ROWS))
+    content = F.xxhash64(*(F.col(f"`{each.name}`") for each in signature.inputs))
+    scored = model.transform(sample.orderBy(content).limit(VECTOR_ROWS))  # the same rows for any partitioning
     columns = [_given(scored, each) for each in signature.inputs]
     columns += [F.col(f"`{each.name}`").alias(OUTPUT + each.name) for each in signature.outputs]
     found: list[Row] = scored.select(*columns).collect()
@@ -130,11 +131,21 @@ def _outputs(rows: Sequence[Row], output: Output) -> npt.NDArray[Any]:
     return np.array([value.toArray() if hasattr(value, "toArray") else value for value in values], output.dtype)
 
 
-def _compare(graph: bytes, signature: Signature, inputs: Arrays, expected: Arrays) -> dict[str, float]:
+def compare(graph: bytes, signature: Signature, inputs: Arrays, expected: Arrays) -> dict[str, float]:
+    """Return the largest difference of each output between a graph and ``transform``.
+
+    Raises
+    ------
+    ConfigurationError
+        If the graph gives something else, or refuses a row.
+    """
     session = Session(graph, signature, threads=1)
-    found = session.run(
-        {each.tensor: inputs[each.name] for each in signature.inputs}, [each.tensor for each in signature.outputs]
-    )
+    found, problem = session.scored({each.tensor: inputs[each.name] for each in signature.inputs}, signature)
+    if problem is not None:
+        raise ConfigurationError(
+            f"the bundle refuses a row of the sample that transform scores ({problem}), so it isn't written. It is a "
+            "fault of sparkwater"
+        )
     differences = {}
     for output, values in zip(signature.outputs, found, strict=True):
         largest, tolerated = difference(values, expected[output.name], output.absolute, output.relative)

@@ -156,7 +156,9 @@ class Bundle:
         """
         vectors = read_vectors(self._files.content[VECTORS])
         inputs = {each.tensor: _vector(vectors, INPUT + each.name) for each in self.signature.inputs}
-        found = self._session.run(inputs, [each.tensor for each in self.signature.outputs])
+        found, problem = self._session.scored(inputs, self.signature)
+        if problem is not None:
+            raise CheckpointError(f"{self.path!r}: the graph refuses a row of its test vectors: {problem}")
         differences = {}
         for output, values in zip(self.signature.outputs, found, strict=True):
             expected = _vector(vectors, OUTPUT + output.name)

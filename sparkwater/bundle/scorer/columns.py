@@ -125,13 +125,25 @@ def _stacked(column: Any, given: Input, dtype: np.dtype[Any], start: int) -> Val
             rows.append(np.frombuffer(value, dtype.newbyteorder("<")).reshape(given.shape))
             continue
         try:
-            row = np.asarray(value)
-        except ValueError as error:
+            row = _of_spark(value, _size(given)) if isinstance(value, Mapping) else np.asarray(value)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             raise _wrong(given, start + place, value, "numbers") from error
         if row.dtype.kind not in "biuf" or row.size != _size(given):
             raise _wrong(given, start + place, value, f"{_size(given)} numbers")
         rows.append(row.reshape(given.shape))
     return np.stack(rows) if rows else np.empty((0, *given.shape), dtype)
+
+
+def _of_spark(vector: Mapping[str, Any], size: int) -> Values:
+    """Return a vector of Spark as its struct in Arrow and Parquet: ``type`` (0 if sparse), size, indices, values."""
+    values = np.asarray(vector["values"])
+    if vector["type"] != 0:
+        return values
+    if vector["size"] != size:
+        raise ValueError(f"it has {vector['size']} numbers")
+    dense = np.zeros(size, np.float64)
+    dense[np.asarray(vector["indices"], np.int64)] = values
+    return dense
 
 
 def _cast(values: Values, given: Input, dtype: np.dtype[Any], start: int) -> Values:

@@ -50,6 +50,16 @@ def without_problems(
     return [_missing(values, found) for values in outputs]
 
 
+def first_problem(numbers: npt.NDArray[np.int64], problems: Sequence[Problem]) -> str | None:
+    """Return the first row that has a problem, with the reason, in words; None where no row has any."""
+    found = np.flatnonzero(numbers)
+    if not len(found):
+        return None
+    number = int(numbers[found[0]])
+    known = 1 <= number <= len(problems)
+    return f"row {found[0]}: {problems[number - 1].reason if known else f'problem {number}, of {len(problems)}'}"
+
+
 def _missing(values: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     changed = values.copy()
     if values.dtype.kind == "f":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sparkwater.bundle.scorer.model_bytes import check_model
+from sparkwater.bundle.scorer.problems import first_problem
 from sparkwater.bundle.scorer.signature import Output, Signature
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 
@@ -26,6 +29,9 @@ _TYPES = {
     "tensor(string)": "string",
 }
 
+#: onnxruntime's option for the folder of tensors in other files.
+_FOLDER = "session.model_external_initializers_file_folder_path"
+
 
 class Session:
     """A graph, ready to compute on the processor.
@@ -33,7 +39,8 @@ class Session:
     Parameters
     ----------
     model : bytes
-        The ONNX model. Bytes have no folder, so onnxruntime refuses tensors in other files.
+        The ONNX model. Tensors in other files, which onnxruntime looks for in the process's working directory, are
+        refused by `check_model`, whatever the version of onnxruntime.
     signature : Signature
         Inputs and outputs, which must be the graph's own.
     threads : int, optional
@@ -42,7 +49,7 @@ class Session:
     Raises
     ------
     CheckpointError
-        If onnxruntime refuses the model, or the graph has other inputs or outputs.
+        If the model is refused, here or by onnxruntime, or the graph has other inputs or outputs.
     """
 
     def __init__(self, model: bytes, signature: Signature, threads: int | None = None) -> None:
@@ -51,10 +58,16 @@ class Session:
         options.log_severity_level = 4  # what goes wrong is raised
         if threads is not None:
             options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # never its own, which can be mapped
         try:
-            self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            check_model(model)
+            with TemporaryDirectory() as nothing:  # in place of the process's working directory
+                options.add_session_config_entry(_FOLDER, nothing)
+                self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class for each kind
-            raise CheckpointError(f"onnxruntime {runtime.__version__} refuses the graph: {_line(error)}") from error
+            raise CheckpointError(
+                f"sparkwater with onnxruntime {runtime.__version__} refuses the graph: {_line(error)}"
+            ) from error
         _check("input", self._session.get_inputs(), signature.inputs)
         problem = () if signature.problem is None else (Output(signature.problem, signature.problem, "int64", ()),)
         _check("output", self._session.get_outputs(), (*signature.outputs, *problem))
@@ -72,6 +85,22 @@ class Session:
         except Exception as error:
             raise DataError(f"the graph can't score these rows: {_line(error)}") from error
         return [np.asarray(values) for values in found]
+
+    def scored(
+        self, inputs: Mapping[str, npt.NDArray[Any]], signature: Signature
+    ) -> tuple[list[npt.NDArray[Any]], str | None]:
+        """Return all outputs for rows that have no problems; and the first problem, in words, where one has.
+
+        Raises
+        ------
+        DataError
+            If the graph can't compute them.
+        """
+        names = [each.tensor for each in signature.outputs]
+        if signature.problem is None:
+            return self.run(inputs, names), None
+        *found, numbers = self.run(inputs, [*names, signature.problem])
+        return found, first_problem(numbers, signature.problems)
 
 
 def _check(what: str, given: Sequence[Any], expected: Sequence[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,10 +146,16 @@ def _output(fields: Mapping[str, Any]) -> Output:
         tensor=str(fields["tensor"]),
         dtype=_one_of(fields["dtype"], DTYPES),
         shape=_shape(fields["shape"]),
-        absolute=float(fields.get("absolute", 0.0)),
-        relative=float(fields.get("relative", 0.0)),
+        absolute=_tolerance(fields.get("absolute", 0.0)),
+        relative=_tolerance(fields.get("relative", 0.0)),
         facts={name: value for name, value in fields.items() if name not in known},
     )
+
+
+def _tolerance(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise ValueError(f"tolerance {value!r}")
+    return float(value)
 
 
 def _one_of(value: Any, accepted: tuple[str, ...]) -> str:

@@ -38,12 +38,21 @@ def feature_tensor(graph: Graph, name: str, spec: TensorSpec, skips: bool = Fals
 
 
 def finite(graph: Graph, tensor: str, size: int, problem: str, skips: bool) -> str:
-    """Return a tensor of floats, ``size`` a row, with a check that all of them are finite; see `Graph.check`."""
+    """Return a tensor of floats, ``size`` a row, with a check that float32 holds all of them; see `Graph.check`."""
+    return graph.check(not_finite(graph, cast(graph, tensor, "float32"), size), tensor, problem, skips=skips)
+
+
+def not_finite(graph: Graph, tensor: str, size: int = 1) -> str:
+    """Return the rows of a tensor of floats, ``size`` a row, that have a NaN or an infinity; bool ``(rows,)``."""
     flat = graph.node("Reshape", tensor, graph.constant(np.array([-1, size], np.int64)))
-    flat = cast(graph, flat, "float32")
     unfit = cast(graph, graph.node("Or", graph.node("IsNaN", flat), graph.node("IsInf", flat)), "int32")
-    mask = cast(graph, graph.node("ReduceMax", unfit, graph.constant(np.array([1])), keepdims=0), "bool")
-    return graph.check(mask, tensor, problem, skips=skips)
+    return cast(graph, graph.node("ReduceMax", unfit, graph.constant(np.array([1])), keepdims=0), "bool")
+
+
+def offset_tensor(graph: Graph, name: str, skips: bool = False) -> str:
+    """Return a column of offsets as float64, with a check that all of them are finite."""
+    given = cast(graph, graph.column(name).tensor, "float64")
+    return graph.check(not_finite(graph, given), given, f"the offset {name!r} is missing or infinite", skips=skips)
 
 
 def picture(graph: Graph, name: str, spec: TensorSpec, resize: str = "stretch", max_pixels: int = MAX_PIXELS) -> Column:

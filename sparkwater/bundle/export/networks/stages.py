@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sparkwater.bundle.export.networks.feature_inputs import cast, feature_tensor
+from sparkwater.bundle.export.networks.feature_inputs import cast, feature_tensor, offset_tensor
 from sparkwater.bundle.export.networks.responses import response_of, with_task
 from sparkwater.bundle.export.networks.tables import encoded_table
 from sparkwater.bundle.export.networks.torch_graphs import Decode, Scores, input_names, network_model
@@ -145,7 +145,7 @@ def _splice(stage: Any, graph: Graph, decode: Decode, offset: str | None) -> tup
         parts = zip(stage.getFeaturesCols(), parts_of(fitted.spec), strict=True)
         tensors = [feature_tensor(graph, name, part, skips) for name, part in parts]
     if offset:
-        tensors.append(cast(graph, graph.column(offset).tensor, "float64"))
+        tensors.append(offset_tensor(graph, offset, skips))
     model = network_model(fitted.trained, fitted.spec, decode, offsets=bool(offset))
     return graph.splice(model, dict(zip(input_names(len(tensors)), tensors, strict=True)))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparkwater.bundle.export.networks.feature_inputs import cast, finite
+from sparkwater.bundle.export.networks.feature_inputs import cast, finite, not_finite
 from sparkwater.bundle.export.networks.scalings import scaled
 from sparkwater.bundle.export.networks.times import emit_time
 from sparkwater.bundle.export.registry import emits
@@ -16,7 +16,7 @@ from sparkwater.bundle.graph.column import MISSING_TEXT, Column
 from sparkwater.conversions.tables.encoding.categories import FIRST, MISSING, RARE, CategoryColumn
 from sparkwater.conversions.tables.encoding.column import TOO_FAR, FittedColumn
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder
-from sparkwater.conversions.tables.encoding.numbers import NumberColumn, TensorColumn, VectorColumn
+from sparkwater.conversions.tables.encoding.numbers import NOT_FINITE, NumberColumn, TensorColumn, VectorColumn
 from sparkwater.conversions.tables.encoding.time_column import TimeColumn
 from sparkwater.errors import SchemaError
 
@@ -55,6 +55,10 @@ def _entries(graph: Graph, column: FittedColumn, skips: bool) -> str:
     entries = _EMITTERS[type(column)](graph, column)
     if isinstance(column, CategoryColumn):
         return entries
+    if isinstance(column, VectorColumn):  # a scaling may make a finite number of an infinite one
+        given = cast(graph, graph.column(column.name).tensor, "float64")
+        mask = not_finite(graph, given, column.width)
+        entries = graph.check(mask, entries, f"column {column.name!r}: {NOT_FINITE}", skips=skips)
     return finite(graph, entries, column.width, f"column {column.name!r}: {TOO_FAR}", skips)
 
 

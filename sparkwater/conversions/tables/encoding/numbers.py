@@ -26,7 +26,8 @@ from sparkwater.errors import SchemaError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_NOT_FINITE = "the vector holds a NaN or an infinity, or a number too far from those of the training rows"
+#: The problem of a vector that can't be used.
+NOT_FINITE = "the vector holds a NaN or an infinity, or a number too far from those of the training rows"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class VectorColumn(FittedColumn):
         wrong = ~np.isfinite(rows.values).all(axis=1) | ~np.isfinite(scaled).all(axis=1)
         out[rows.valid] = scaled
         places = np.flatnonzero(rows.valid)[wrong]
-        return {**rows.problems, **dict.fromkeys(places.tolist(), _NOT_FINITE)}
+        return {**rows.problems, **dict.fromkeys(places.tolist(), NOT_FINITE)}
 
     def more(self) -> dict[str, Any]:
         """Return the other fields."""
