@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
+import math
 import subprocess
 import sys
 from decimal import Decimal
@@ -18,6 +20,7 @@ from made_bundles import mixed_bundle
 from sparkwater.bundle import Bundle
 from sparkwater.bundle.__main__ import main
 from sparkwater.bundle.scorer.columns import encode
+from sparkwater.bundle.scorer.row_files import write_rows
 from sparkwater.bundle.scorer.signature import Input
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
 
@@ -157,6 +160,29 @@ def test_the_command_line(folder, tmp_path, capsys):
     assert "row 0: 'size' is 'x', no number" in capsys.readouterr().err
     assert main(["score", str(folder), str(tmp_path / "rows.txt")]) == 1
     assert main(["verify", str(tmp_path)]) == 1
+
+
+def test_lines_end_where_json_lines_do_and_marks_of_excel_are_no_part_of_a_name(folder, tmp_path, capsys):
+    row = {"size": 1.5, "name": "a\u2028b\x85c", "pair": [1, 2], "day": "1970-01-01"}
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text(f"{json.dumps(row, ensure_ascii=False)}\n\n", encoding="utf-8", newline="\r\n")
+    assert main(["score", str(folder), str(lines)]) == 0
+    assert json.loads(capsys.readouterr().out)["same"] == row["name"]
+    rows = tmp_path / "rows.csv"
+    rows.write_text('\ufeffsize,name,pair,day\n1.5,a,"[1, 2]",1970-01-01\n', encoding="utf-8")
+    assert main(["score", str(folder), str(rows)]) == 0
+    assert json.loads(capsys.readouterr().out)["double"] == 3.0
+
+
+def test_json_has_null_for_what_it_cannot_hold():
+    nan, inf = math.nan, math.inf
+    found = {"number": np.array([nan, 1.0]), "vector": np.array([[-inf, 2.0], [inf, nan]])}
+    file = io.StringIO()
+    assert write_rows(found, file, as_csv=False) == 2
+    assert file.getvalue() == '{"number": null, "vector": [null, 2.0]}\n{"number": 1.0, "vector": [null, null]}\n'
+    file = io.StringIO()
+    write_rows(found, file, as_csv=True)
+    assert file.getvalue() == 'number,vector\nnan,"[null, 2.0]"\n1.0,"[null, null]"\n'
 
 
 def test_the_scorer_imports_neither_spark_nor_torch_nor_pandas(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -44,7 +45,10 @@ def read_rows(path: Path, signature: Signature) -> Any:
 
 
 def write_rows(found: Mapping[str, npt.NDArray[Any]], file: IO[str], as_csv: bool) -> int:
-    """Write results as CSV or as a JSON object a line, and return the count of rows."""
+    """Write results as CSV or as a JSON object a line, and return the count of rows.
+
+    JSON has neither NaN nor infinities: they are null in it, and so are those in lists of a CSV field.
+    """
     count = len(next(iter(found.values())))
     rows = ({name: _plain(values[place]) for name, values in found.items()} for place in range(count))
     if as_csv:
@@ -52,7 +56,7 @@ def write_rows(found: Mapping[str, npt.NDArray[Any]], file: IO[str], as_csv: boo
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     else:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     return count
 
 
@@ -70,7 +74,7 @@ def _pictures(path: Path, signature: Signature) -> list[Path]:
 
 def _csv(path: Path, signature: Signature) -> list[dict[str, Any]]:
     inputs = {each.name: each for each in signature.inputs}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a mark before the first name
         return [
             {name: _value(text, inputs[name], number) for name, text in row.items() if name in inputs}
             for number, row in enumerate(csv.DictReader(file))
@@ -94,7 +98,10 @@ def _value(text: str | None, given: Input, row: int) -> Any:
 
 def _json(path: Path, signature: Signature) -> list[Any]:
     text = path.read_text(encoding="utf-8")
-    found = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
+    if path.suffix.lower() == ".json":
+        found = json.loads(text)
+    else:  # U+2028 and other ends of lines of Unicode may be inside a text
+        found = [json.loads(line) for line in text.split("\n") if line.strip()]
     rows = found if isinstance(found, list) else [found]
     times = [each.name for each in signature.inputs if each.kind == "time"]
     for row in rows:
@@ -117,7 +124,16 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list) else value
+    return json.dumps(_finite(value), allow_nan=False) if isinstance(value, list) else value
+
+
+def _finite(value: Any) -> Any:
+    """Return a value of JSON with None in place of numbers that JSON hasn't."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _READERS: dict[str, Callable[[Path, Signature], Any]] = {
