@@ -107,7 +107,7 @@ def test_refusals_come_before_any_job(spark, model):
             stage.transform(frame)
     with pytest.raises(SchemaError, match="was trained on"):
         model.deepFeatures().transform(with_tensor_spec(frame, "features", TensorSpec("float32", SPEC.shape)))
-    with pytest.raises(ConfigurationError, match="model is a Pipeline; accepted: an ImageClassifierModel"):
+    with pytest.raises(ConfigurationError, match="model is a Pipeline; accepted: a trained ImageClassifierModel"):
         DeepFeatures(model=Pipeline())
     with pytest.raises(TypeError, match=r"layer=True; accepted"):
         model.deepFeatures(True)

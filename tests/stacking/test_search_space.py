@@ -44,11 +44,11 @@ def test_a_grid_is_in_the_order_of_its_lists_and_a_name_is_a_param() -> None:
 
 
 def test_a_pipeline_s_stages_are_found_by_name_and_the_last_one_first() -> None:
-    encoder, learner = TableToTensor(scaling="robust"), network(seed=3)
+    encoder, learner = TableToTensor(), network(seed=3)
     pipeline = Pipeline(stages=[encoder, learner])
-    space = read_space(pipeline, [{"scaling": "standard"}, {"seed": 4, encoder.getParam("outputCol"): "x"}])
+    space = read_space(pipeline, [{"excludedCols": ["a"]}, {"seed": 4, encoder.getParam("outputCol"): "x"}])
     assert space.size == 2
-    assert space.combination(0) == {encoder.scaling: "standard"}
+    assert space.combination(0) == {encoder.excludedCols: ["a"]}
     assert space.named(space.combination(1)) == {"seed": 4, "outputCol": "x"}
     both = read_space(pipeline, {"handleInvalid": ["skip"]})  # both have it
     assert both.combination(0) == {learner.handleInvalid: "skip"}
