@@ -179,6 +179,13 @@ def test_another_signature_than_the_graphs(tmp_path, change, words):
     refused(write(tmp_path / "bundle", content, signature | change, vectors, texts), CheckpointError, words)
 
 
+def test_a_time_zone_that_is_nowhere(tmp_path):
+    content, signature, vectors, texts = mixed()
+    times = [each for each in signature["inputs"] if each["kind"] == "time"]
+    times[0]["zone"] = "../../etc/passwd"
+    refused(write(tmp_path / "bundle", content, signature, vectors, texts), CheckpointError, "signature is damaged")
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("dtype", "object"), ("dtype", "float32"), ("kind", "code"), ("shape", [0]), ("shape", [3, 4])]
 )

@@ -119,9 +119,11 @@ def test_values_become_what_the_graph_takes():
     time = Input("x", "x", "time", "int64", (), "America/New_York")
     aware = datetime.datetime(2024, 7, 1, 12, tzinfo=datetime.timezone.utc)
     clock = datetime.datetime(2024, 7, 1, 8)
-    found = encode([aware, clock, np.datetime64("2024-07-01T08", "ns"), pd.Timestamp(aware), None, pd.NaT], time, {})
+    found = encode(
+        [aware, clock, np.datetime64("2024-07-01T08", "ns"), pd.Timestamp(aware), None, pd.NaT, pd.NA], time, {}
+    )
     assert len(set(found[:4].tolist())) == 1
-    assert found[4:].tolist() == [-(2**63)] * 2
+    assert found[4:].tolist() == [-(2**63)] * 3
     bytes_of = Input("x", "x", "tensor", "uint8", (2, 1))
     assert encode([b"\x01\x02", [[3], [4]]], bytes_of, {}).tolist() == [[[1], [2]], [[3], [4]]]
     with pytest.raises(DataError, match="row 1: 'x' holds a number that uint8 can't hold"):

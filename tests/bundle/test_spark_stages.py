@@ -279,6 +279,12 @@ def test_rows_that_spark_fails_at_are_marked_with_the_reason(fitted: Fitted):
             stage.transform(frame).select(name).collect()
 
 
+def test_floats_are_found_by_the_text_that_spark_gives_them(spark):
+    frame = spark.createDataFrame([(0.1,), (0.3,), (0.1,)], "f float").coalesce(1)
+    indexer = P.StringIndexer(inputCol="f", outputCol="at").fit(frame)
+    assert differences(indexer, frame) == {"at": 0}
+
+
 def test_labels_that_no_output_needs_are_left_out_with_their_column(fitted: Fitted):
     labels = P.StringIndexerModel.from_labels(["c0.0", "c1.0"], inputCol="name", outputCol="label")
     stage = PipelineModel([labels, *fitted.features[:4]])

@@ -62,7 +62,10 @@ def index_strings_of(stage: Any, graph: Graph) -> None:
         if column.kind == "string":
             place = index_strings(graph, column.tensor, labels)
         else:
-            place = index_numbers(graph, _numbers(stage, graph, source), np.array([float(one) for one in labels]))
+            # The label of a float is its shortest text, which as a double is another number.
+            kind = np.float32 if column.dtype == "float32" else np.float64
+            known = np.array([kind(label) for label in labels], np.float64)
+            place = index_numbers(graph, _numbers(stage, graph, source), known)
         if handling != "keep":
             unseen = graph.node("Equal", place, graph.constant(float(len(labels))))
             reason = f"StringIndexer: the value of {source!r} was not seen in training"

@@ -223,6 +223,9 @@ def _only_picture(signature: Signature) -> str | None:
 
 
 def _check_pictures(signature: Signature, pictures: dict[str, Preprocessing]) -> None:
+    unknown = [name for name in pictures if name not in {each.name for each in signature.inputs}]
+    if unknown:
+        raise CheckpointError(f"{PREPROCESSING} names {unknown[0]!r}, which is no input")
     for each in signature.inputs:
         if each.kind != "picture":
             continue

@@ -94,7 +94,7 @@ def _time(column: Any, given: Input, start: int) -> Values:
 
 def _micros(value: Any, given: Input, row: int, zone: ZoneInfo) -> int:
     """Return microseconds since 1970 began, by the clock of the zone."""
-    if value is None or value != value:
+    if _is_missing(value) or (isinstance(value, np.datetime64) and np.isnat(value)):
         return MISSING_TIME
     if isinstance(value, np.datetime64):
         return int(value.astype("datetime64[us]").astype(np.int64))

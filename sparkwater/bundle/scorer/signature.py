@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sparkwater.bundle.format import DTYPES, KINDS
 from sparkwater.errors import CheckpointError
@@ -129,6 +130,8 @@ def read_signature(fields: Mapping[str, Any]) -> Signature:
 
 
 def _input(fields: Mapping[str, Any]) -> Input:
+    if fields["kind"] == "time":
+        ZoneInfo(str(fields.get("zone", "UTC")))  # it has to be known here
     return Input(
         name=str(fields["name"]),
         tensor=str(fields["tensor"]),
