@@ -58,7 +58,8 @@ def test_each_epoch_is_tracked_as_the_history_says(spark, store, tmp_path):
     for name in ("loss", "accuracy", "validationLogloss", "error"):
         history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
         expected = [(record.epoch, epoch_values(record)[name]) for record in records]
-        assert [(metric.step, metric.value) for metric in history] == expected
+        # MLflow orders them by time only, and epochs this short may share a millisecond.
+        assert sorted((metric.step, metric.value) for metric in history) == expected
         assert [event.step for event in board.Scalars(name)] == [0, 1]
         assert [event.value for event in board.Scalars(name)] == pytest.approx([value for _, value in expected])
     assert "auc" not in run.data.metrics
