@@ -102,7 +102,7 @@ def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.R
         yield _piece(fit, report=json.dumps({"failure": [type(error).__name__, str(error)]}))
         return
     report = {
-        "rows": np.count_nonzero(~inside),
+        "rows": int(np.count_nonzero(~inside)),
         "fitSeconds": done - started,
         "scoreSeconds": time.monotonic() - done,
         "warnings": sorted({f"{one.category.__name__}: {_first_line(one.message)}" for one in caught}),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sparkwater.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 #: Columns of a task's rows, beside those of the features.
@@ -141,12 +142,20 @@ def read_features(batches: Iterable[pa.RecordBatch], layout: Layout) -> Any:
         return np.concatenate(parts)
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            name: np.concatenate([batch.column(column).to_numpy(zero_copy_only=False) for batch in held])
-            for name, column in zip(layout.names, layout.columns, strict=True)
-        }
-    )
+    columns = {
+        name: np.concatenate([batch.column(column).to_numpy(zero_copy_only=False) for batch in held])
+        for name, column in zip(layout.names, layout.columns, strict=True)
+    }
+    return with_plain_texts(pd.DataFrame(columns))
+
+
+def with_plain_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose texts are objects, and missing ones None: pandas 3 has NaN in a type of its own.
+
+    Encoders of scikit-learn take None and NaN for different categories.
+    """
+    texts = [name for name in frame.columns if not hasattr(frame[name].dtype, "kind") or frame[name].dtype.kind == "O"]
+    return frame.assign(**{name: frame[name].astype(object).where(frame[name].notna(), None) for name in texts})
 
 
 def matrix(column: pa.Array) -> npt.NDArray[np.float64]:

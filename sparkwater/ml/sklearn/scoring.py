@@ -19,7 +19,7 @@ from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.scoring.outputs import Output
 from sparkwater.ml.sklearn.files import read_estimator
 from sparkwater.ml.sklearn.predictions import ClassVector, column_values, predicted
-from sparkwater.ml.sklearn.rows import matrix
+from sparkwater.ml.sklearn.rows import matrix, with_plain_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -96,7 +96,7 @@ def _scorer(
 
     def score(batch: Any) -> pd.DataFrame:
         if names:
-            features = batch.set_axis(list(names), axis=1)
+            features = with_plain_texts(batch.set_axis(list(names), axis=1))
         else:
             # Not as pandas reads numbers: a NaN in a list is a value there, and no null.
             features = matrix(pa.array(batch, pa.list_(pa.float64()), from_pandas=False))
