@@ -51,7 +51,7 @@ def check(model, frame, bundle, rows):
         wanted = [row[name] for row in expected]
         if values.dtype == object:
             assert list(values) == wanted
-        elif isinstance(wanted[0], bytearray):
+        elif isinstance(wanted[0], (bytes, bytearray)):
             tensors = np.stack([np.frombuffer(row, values.dtype) for row in wanted]).reshape(values.shape)
             np.testing.assert_allclose(values, tensors, rtol=1e-5, atol=1e-5)
         else:

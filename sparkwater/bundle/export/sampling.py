@@ -108,7 +108,7 @@ def _plain(value: Any, given: Input) -> Any:
     """Return a value of Spark's as the scorer takes it."""
     if given.kind == "picture":
         return _picture(value)
-    if isinstance(value, bytearray):
+    if isinstance(value, (bytes, bytearray)):  # by the version of Spark
         return bytes(value)
     return value.toArray() if hasattr(value, "toArray") else value
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
@@ -94,7 +95,8 @@ def fit_in_one_job(
                 pairs.append(_Pair(len(pairs), learner, fold, place))
     if not pairs:
         return found
-    results = _results(prepared, pairs, keep).persist(StorageLevel.MEMORY_AND_DISK)
+    with _unions_of_tasks(prepared.frame.sparkSession):
+        results = _results(prepared, pairs, keep).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         scored = _collect(prepared, pairs, results, keep)
         if not checkpoint:
@@ -115,11 +117,27 @@ def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any
         where = f"learner {learner.name!r} on all rows"
         fit = replace(fit, name=where, vector=_vector(prepared.task), number=number)
         tasks.append(rows.select(*columns).coalesce(1).mapInArrow(partial(run_fit, fit=fit), RESULTS))
-    fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
+    with _unions_of_tasks(prepared.frame.sparkSession):
+        fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
     return [
         learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
         for learner, (report, content) in zip(learners, (fitted[number] for number in range(len(tasks))), strict=True)
     ]
+
+
+@contextmanager
+def _unions_of_tasks(spark: SparkSession) -> Iterator[None]:
+    """Let a union of single partitions have a task for each: from 4.1 on Spark makes one task of them all."""
+    setting = "spark.sql.unionOutputPartitioning"
+    before = spark.conf.get(setting, None)
+    spark.conf.set(setting, "false")
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(setting)
+        else:
+            spark.conf.set(setting, before)
 
 
 def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFrame:
