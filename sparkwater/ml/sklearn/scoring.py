@@ -96,7 +96,7 @@ def _scorer(
 
     def score(batch: Any) -> pd.DataFrame:
         if names:
-            features = with_plain_texts(batch.set_axis(list(names), axis=1))
+            features: Any = with_plain_texts(batch.set_axis(list(names), axis=1))
         else:
             # Not as pandas reads numbers: a NaN in a list is a value there, and no null.
             features = matrix(pa.array(batch, pa.list_(pa.float64()), from_pandas=False))
