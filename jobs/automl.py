@@ -15,10 +15,9 @@ The last line says what happened; the exit code is 0 only if everything worked.
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.program import run_job
+from sparkwater.program import named_value, read_table, run_job, split_rows
 from sparkwater.stacking import AutoML
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def find(spark: SparkSession, arguments: argparse.Namespace) -> str:
     training, testing = split(spark, arguments)
-    given = dict(parse_param(text) for text in arguments.param)
+    given = dict(named_value(text) for text in arguments.param)
     search = AutoML(labelCol=arguments.label, maxRuntimeSecs=arguments.seconds, seed=arguments.seed)
     model = search.setParams(keepLevelOne=False, **given).fit(training.where(f"`{arguments.label}` is not null"))
     print(f"\n{model.summary}\n")
@@ -60,29 +59,11 @@ def find(spark: SparkSession, arguments: argparse.Namespace) -> str:
 
 
 def split(spark: SparkSession, arguments: argparse.Namespace) -> tuple[DataFrame, DataFrame]:
-    """Return the rows to train on and to test on; a row's part follows from its content."""
-    from pyspark.sql import functions as F
-
-    rows = read(spark, arguments.data, arguments.null)
+    """Return the rows to train on and to test on."""
+    rows = read_table(spark, arguments.data, arguments.null)
     if arguments.test:
-        return rows, read(spark, arguments.test, arguments.null)
-    place = F.pmod(F.xxhash64(*(F.col(f"`{name}`") for name in rows.columns), F.lit(arguments.seed)), F.lit(10_000))
-    is_test = place < int(arguments.test_fraction * 10_000)
-    return rows.where(~is_test), rows.where(is_test)
-
-
-def read(spark: SparkSession, path: str, null: str) -> DataFrame:
-    if path.endswith(".csv"):
-        return spark.read.csv(path, header=True, inferSchema=True, nullValue=null)
-    return spark.read.parquet(path)
-
-
-def parse_param(text: str) -> tuple[str, Any]:
-    name, _, value = text.partition("=")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+        return rows, read_table(spark, arguments.test, arguments.null)
+    return split_rows(rows, arguments.test_fraction, arguments.seed)
 
 
 def test_error(scored: DataFrame, label: str, task: str) -> str:

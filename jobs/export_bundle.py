@@ -18,7 +18,7 @@ from sparkwater import ml, stacking
 from sparkwater.bundle import export_bundle
 from sparkwater.conversions import read_images
 from sparkwater.errors import ConfigurationError
-from sparkwater.program import run_job
+from sparkwater.program import read_table, run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -75,9 +75,7 @@ def load(spark: SparkSession, path: str) -> Any:
 def read(spark: SparkSession, arguments: argparse.Namespace) -> DataFrame:
     if arguments.images:
         return read_images(spark, arguments.sample)
-    if arguments.sample.endswith((".csv", ".csv.gz")):
-        return spark.read.csv(arguments.sample, header=True, inferSchema=True, nullValue=arguments.null)
-    return spark.read.parquet(arguments.sample)
+    return read_table(spark, arguments.sample, arguments.null)
 
 
 if __name__ == "__main__":

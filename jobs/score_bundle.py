@@ -22,7 +22,7 @@ from pyspark.sql import types as T
 from sparkwater.bundle import Bundle
 from sparkwater.conversions import read_images
 from sparkwater.errors import SchemaError
-from sparkwater.program import run_job
+from sparkwater.program import read_table, run_job
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,9 +75,7 @@ def score(spark: SparkSession, arguments: argparse.Namespace) -> str:
 def read(spark: SparkSession, arguments: argparse.Namespace) -> DataFrame:
     if arguments.images:
         return read_images(spark, arguments.rows)
-    if arguments.rows.endswith((".csv", ".csv.gz")):
-        return spark.read.csv(arguments.rows, header=True, inferSchema=True, nullValue=arguments.null)
-    return spark.read.parquet(arguments.rows)
+    return read_table(spark, arguments.rows, arguments.null)
 
 
 def spark_type(output: Output) -> T.DataType:

@@ -15,11 +15,10 @@ The last line says what happened; the exit code is 0 only if everything worked.
 from __future__ import annotations
 
 import argparse
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor, confusion_matrix
-from sparkwater.program import run_job
+from sparkwater.program import named_value, read_table, run_job, split_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -52,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
 def train(spark: SparkSession, arguments: argparse.Namespace) -> str:
     training, testing = split(spark, arguments)
     task = arguments.task or task_of(training, arguments.label)
-    given = dict(parse_param(text) for text in arguments.param)
+    given = dict(named_value(text) for text in arguments.param)
     learner = LEARNERS[task](labelCol=arguments.label, numWorkers=arguments.workers, seed=arguments.seed)
     learner.setParams(**({"recipe": arguments.recipe} if arguments.recipe else {}), **given)
     model = learner.fit(training)
@@ -66,21 +65,11 @@ def train(spark: SparkSession, arguments: argparse.Namespace) -> str:
 
 
 def split(spark: SparkSession, arguments: argparse.Namespace) -> tuple[DataFrame, DataFrame]:
-    """Return the rows to train on and to test on; a row's part follows from its content."""
-    from pyspark.sql import functions as F
-
-    rows = read(spark, arguments.data, arguments.null)
+    """Return the rows to train on and to test on."""
+    rows = read_table(spark, arguments.data, arguments.null)
     if arguments.test:
-        return rows, read(spark, arguments.test, arguments.null)
-    place = F.pmod(F.xxhash64(*(F.col(f"`{name}`") for name in rows.columns), F.lit(arguments.seed)), F.lit(10_000))
-    is_test = place < int(arguments.test_fraction * 10_000)
-    return rows.where(~is_test), rows.where(is_test)
-
-
-def read(spark: SparkSession, path: str, null: str) -> DataFrame:
-    if path.endswith((".csv", ".csv.gz")):
-        return spark.read.csv(path, header=True, inferSchema=True, nullValue=null)
-    return spark.read.parquet(path)
+        return rows, read_table(spark, arguments.test, arguments.null)
+    return split_rows(rows, arguments.test_fraction, arguments.seed)
 
 
 def task_of(rows: DataFrame, label: str) -> str:
@@ -88,14 +77,6 @@ def task_of(rows: DataFrame, label: str) -> str:
 
     is_number = label in rows.columns and isinstance(rows.schema[label].dataType, T.NumericType)
     return "regression" if is_number else "classification"
-
-
-def parse_param(text: str) -> tuple[str, Any]:
-    name, _, value = text.partition("=")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def test_classes(scored: DataFrame, label: str) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import Transformer
 
 from sparkwater.conversions.stages.accepts import at_least, one_of
-from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
 from sparkwater.conversions.stages.spark_params import HasOutputCol
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -16,8 +15,8 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.attributions import LAST_MAPS, class_activation_maps, find_maps, integrated_gradients
 from sparkwater.gpu.networks.inference import ready_network
 from sparkwater.gpu.rows.scaling import PackedScaling, Scaling
-from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import fitted_features
+from sparkwater.ml.fitted.stage import HoldsNetwork
 from sparkwater.ml.params.learner import FeaturesParams, ScoringParams
 from sparkwater.ml.scoring.outputs import Output, add_outputs
 
@@ -26,13 +25,12 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
-    from sparkwater.ml.fitted.network import FittedNetwork, HasFittedNetwork
+    from sparkwater.ml.fitted.network import HasFittedNetwork
 
 GRAD_CAM, INTEGRATED_GRADIENTS = "gradCam", "integratedGradients"
 
 
-class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, SavedStage):
+class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HoldsNetwork):
     """Add a tensor column that says which parts of a row speak for an output of a trained network.
 
     ``gradCam`` gives a heat map of the picture's height and width, from 0 up, of the places that speak for a class.
@@ -70,24 +68,6 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
     )
     outputCol: Setting[str] = setting("attribution", "the tensor column to add, float32")  # type: ignore[assignment]
 
-    @property
-    def fitted(self) -> FittedNetwork:
-        """The fitted network.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is none.
-        """
-        fitted: FittedNetwork | None = vars(self).get("_fitted")
-        if fitted is None:
-            raise ConfigurationError("Attributions has no network; give it a trained model with setModel(model)")
-        return fitted
-
-    @fitted.setter
-    def fitted(self, fitted: FittedNetwork) -> None:
-        self._fitted = fitted
-
     def setModel(self, model: HasFittedNetwork) -> Attributions:
         """Use a model's network, and its features column where this stage was given none.
 
@@ -112,12 +92,6 @@ class Attributions(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Sav
         self.fitted = fitted
         self._setDefault(featuresCol=model.getFeaturesCols()[0])
         return self
-
-    def _save_more(self, folder: NewFolder) -> None:
-        write_network(folder, self.fitted)
-
-    def _load_more(self, folder: SavedFolder) -> None:
-        self.fitted = read_network(folder)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Refuse everything that can be known to be wrong, then add the column."""

@@ -9,23 +9,21 @@ from pyspark.ml import Transformer
 
 from sparkwater.conversions.stages.accepts import one_of
 from sparkwater.conversions.stages.exported import Exported
-from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Argument, Setting, argument, setting
 from sparkwater.conversions.stages.spark_params import HasOutputCol, HasOutputCols
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.inspection.cuts import PENULTIMATE, POOLINGS, check_cuts, find_cuts, layer_features
 from sparkwater.gpu.networks.inference import ready_network
-from sparkwater.ml.fitted.files import read_network, write_network
 from sparkwater.ml.fitted.network import fitted_features
+from sparkwater.ml.fitted.stage import HoldsNetwork
 from sparkwater.ml.params.learner import FeaturesParams, ScoringParams
 from sparkwater.ml.scoring.outputs import Output, add_outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
-    from sparkwater.ml.fitted.network import FittedNetwork, HasFittedNetwork
+    from sparkwater.ml.fitted.network import HasFittedNetwork
 
 OUTPUT_TYPES = ("vector", "tensor")
 
@@ -37,7 +35,7 @@ def _to_layers(value: Any) -> str | int | list[str | int]:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HasOutputCols, SavedStage, Exported):
+class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, HasOutputCols, HoldsNetwork, Exported):
     """Add what layers inside a trained network give for each row.
 
     There is nothing to learn, so this is a Transformer; the network is no Param, and is saved with it.
@@ -83,24 +81,6 @@ class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Has
         accepts=one_of(*OUTPUT_TYPES),
     )
 
-    @property
-    def fitted(self) -> FittedNetwork:
-        """The fitted network.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is none.
-        """
-        fitted: FittedNetwork | None = vars(self).get("_fitted")
-        if fitted is None:
-            raise ConfigurationError("DeepFeatures has no network; give it a trained model with setModel(model)")
-        return fitted
-
-    @fitted.setter
-    def fitted(self, fitted: FittedNetwork) -> None:
-        self._fitted = fitted
-
     def setModel(self, model: HasFittedNetwork) -> DeepFeatures:
         """Use a model's network, and its features columns where this stage was given none."""
         fitted = getattr(model, "fitted", None)
@@ -114,12 +94,6 @@ class DeepFeatures(Transformer, ScoringParams, FeaturesParams, HasOutputCol, Has
         names = model.getFeaturesCols()
         self._setDefault(**({"featuresCol": names[0]} if len(names) == 1 else {"featuresCols": names}))
         return self
-
-    def _save_more(self, folder: NewFolder) -> None:
-        write_network(folder, self.fitted)
-
-    def _load_more(self, folder: SavedFolder) -> None:
-        self.fitted = read_network(folder)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Refuse everything that can be known to be wrong, then add the columns."""

@@ -12,10 +12,8 @@ from pyspark.ml import Estimator
 
 from sparkwater.conversions.stages.accepts import at_least, location, one_of
 from sparkwater.conversions.stages.columns import find_field
-from sparkwater.conversions.stages.params import HasIdCol
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
-from sparkwater.conversions.stages.spark_params import HasSeed, HasWeightCol
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
@@ -24,7 +22,8 @@ from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel, curves_of
 from sparkwater.stacking.ensemble_params import EnsembleParams
-from sparkwater.stacking.folds import ASSIGNMENTS, Folds, role_columns
+from sparkwater.stacking.fold_params import FoldParams
+from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.fit_plan import count_slots
 from sparkwater.stacking.level_one.learners import (
     CLASSIFICATION,
@@ -57,8 +56,7 @@ def _unchanged(value: Any) -> Any:
 
 
 class StackedEnsemble(
-    Estimator[StackedEnsembleModel], EnsembleParams, HasWeightCol, HasSeed, HasIdCol,
-    SavedStage,
+    Estimator[StackedEnsembleModel], EnsembleParams, FoldParams, SavedStage,
 ):  # fmt: skip
     """Combine learners by a meta-learner that is trained on predictions of rows they never saw.
 
@@ -101,32 +99,16 @@ class StackedEnsemble(
         "of none, temperature and isotonic that can't be told from the best by cross-validation",
         accepts=one_of(*CALIBRATIONS),
     )
-    numFolds: Setting[int] = setting(5, "number of folds", accepts=at_least(2))
     repeats: Setting[int] = setting(
         1,
         "assignments of folds, each with another seed: level one is the mean of their out-of-fold predictions. With "
         "finalModels average all of their models score",
         accepts=at_least(1),
     )
-    foldAssignment: Setting[str] = setting(
-        "random", "how rows are dealt out to folds, as in assign_folds", accepts=one_of(*ASSIGNMENTS)
-    )
-    foldCol: Setting[str | None] = setting(
-        None, "column that holds the folds, integers or any category; they aren't assigned then"
-    )
-    groupCol: Setting[str | None] = setting(None, "rows with the same value share a fold, as in assign_folds")
-    timeCol: Setting[str | None] = setting(None, "folds are spans of this time, as in assign_folds")
-    embargo: Setting[float] = setting(
-        0.0, "rows this near to a fold's span of time aren't trained on, as in Folds; from 0 up"
-    )
-    idCol: Setting[str | None] = setting(
-        None, "column that identifies a row; without it the content of all columns does"
-    )
     weightCol: Setting[str | None] = setting(  # type: ignore[assignment]
         None,
         "weights of the rows, for the metrics, the meta-learner, and the learners that have a weightCol that isn't set",
     )
-    seed: Setting[int] = setting(42, "what the folds follow from")
     parallelism: Setting[int | None] = setting(
         None, "fits at a time; without it as many as the slots allow", accepts=at_least(1)
     )
@@ -168,7 +150,11 @@ class StackedEnsemble(
     def _fit(self, dataset: DataFrame) -> StackedEnsembleModel:
         started = time.monotonic()
         learners = self._refuse(dataset)
-        level_one = repeat_folds(partial(self._cross_fit, dataset, learners), self._folds(dataset), self.getRepeats())
+        level_one = repeat_folds(
+            partial(self._cross_fit, dataset, learners),
+            self._folds(dataset),
+            self.getRepeats(),
+        )
         return self._finish(level_one, "cross-validation", None, started)
 
     def _cross_fit(self, dataset: DataFrame, learners: list[Learner], folds: Folds | str) -> LevelOneFrame:
@@ -250,17 +236,7 @@ class StackedEnsemble(
         return self._finish(level_one, "blending", bases, started)
 
     def _folds(self, dataset: DataFrame) -> Folds | str:
-        return self.getFoldCol() or Folds(
-            numFolds=self.getNumFolds(),
-            foldAssignment=self.getFoldAssignment(),
-            seed=self.getSeed(),
-            idCol=self.getIdCol(),
-            labelCol=self.getLabelCol(),
-            groupCol=self.getGroupCol(),
-            timeCol=self.getTimeCol(),
-            embargo=self.getEmbargo(),
-            foldCol="fold" if "fold" not in dataset.columns else "__sparkwater_assigned",
-        )
+        return self.folds(dataset.schema, self.getLabelCol())
 
     def _refuse(self, dataset: DataFrame, blending: bool = False) -> list[Learner]:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
@@ -285,10 +261,7 @@ class StackedEnsemble(
             )
         for name in self.getPassthroughCols():
             passthrough_values(dataset.schema, name)
-        folds = self._folds(dataset)
-        if isinstance(folds, Folds):
-            folds.check()
-        check_repeats(self.getRepeats(), folds)
+        check_repeats(self.getRepeats(), self._folds(dataset))
         return learners
 
     def _finish(

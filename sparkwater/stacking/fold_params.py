@@ -1,4 +1,4 @@
-"""Params of folds, as searches have them."""
+"""Params of folds, shared by ensembles and searches."""
 
 from __future__ import annotations
 

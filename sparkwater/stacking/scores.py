@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 from sparkwater.stacking.level_one.records import FitRecord
 
-_TWO_SIDED = 1.959964
-
 
 @dataclass(frozen=True)
 class Score:
@@ -104,5 +102,4 @@ def rank_learners(
 
 def interval(difference: Losses) -> tuple[float, float, float]:
     """Return a mean difference and its 95 % confidence interval."""
-    reach = _TWO_SIDED * difference.standard_error
-    return difference.mean, difference.mean - reach, difference.mean + reach
+    return difference.mean, difference.mean - difference.reach, difference.mean + difference.reach

@@ -66,6 +66,11 @@ class Losses:
         """The standard error of that mean."""
         return math.sqrt(max(0.0, self.squares / self.weight - self.mean**2) / self.weight)
 
+    @property
+    def reach(self) -> float:
+        """Half of the 95 % confidence interval around that mean."""
+        return _TWO_SIDED * self.standard_error
+
 
 @dataclass(frozen=True)
 class LearnerMetrics:
@@ -131,8 +136,7 @@ class LearnerMetrics:
     def interval(self, learner: str) -> tuple[float, float]:
         """Return the 95 % confidence interval of the first metric over all rows."""
         losses = self.pooled(learner)
-        reach = _TWO_SIDED * losses.standard_error
-        low, high = max(0.0, losses.mean - reach), losses.mean + reach
+        low, high = max(0.0, losses.mean - losses.reach), losses.mean + losses.reach
         return (math.sqrt(low), math.sqrt(high)) if self._root else (low, high)
 
     def to_frame(self, spark: Any) -> DataFrame:
