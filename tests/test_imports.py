@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from conftest import ROOT
-from sources import imports, module_name, python_files
+from sources import imports, module_name, parsed, python_files
 
 import sparkwater
 from sparkwater import errors
@@ -28,13 +28,15 @@ errors
 program
 
 conversions.tensors
-conversions.files
-conversions.stages             sparkwater conversions.tensors conversions.files
+conversions.files.filesystems
+conversions.sessions           conversions.files.filesystems
+conversions.files              conversions.sessions
+conversions.stages             sparkwater conversions.tensors conversions.files conversions.sessions
 conversions.images             conversions.tensors conversions.files conversions.stages
 conversions.petastorm          conversions.tensors conversions.files conversions.stages
 conversions.tables.encoding    conversions.tensors
 conversions.tables.statistics  conversions.tensors conversions.tables.encoding
-conversions.tables             conversions.tensors conversions.stages conversions.tables.*
+conversions.tables             conversions.tensors conversions.stages conversions.sessions conversions.tables.*
 conversions                    _lazy conversions.*
 
 gpu.seeding
@@ -66,9 +68,10 @@ gpu                            gpu.*
 ml.columns                     conversions.images conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
-ml.explanations                conversions.stages
-ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
-ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
+ml.explanations                conversions.stages conversions.sessions
+ml.reports                     conversions.sessions gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
+ml.launch                      conversions.sessions gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome
+                               gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
                                gpu.networks ml.columns ml.reports
@@ -88,12 +91,12 @@ ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.row_keys              conversions.stages
 stacking.folds                 conversions.stages stacking.row_keys
-stacking.level_one             conversions.files conversions.stages gpu.tasks
+stacking.level_one             conversions.files conversions.sessions conversions.stages gpu.tasks
                                gpu.networks ml.columns ml.fitted ml.launch  # what a learner that is a network needs
                                ml.sklearn     # fits that hold their rows in one task
                                stacking.row_keys stacking.folds
 stacking.meta_learner          conversions.stages stacking.level_one
-stacking.combiners             conversions.stages stacking.level_one stacking.meta_learner
+stacking.combiners             conversions.sessions conversions.stages stacking.level_one stacking.meta_learner
 stacking.calibration           stacking.combiners
 stacking.diagnostics           stacking.combiners
 stacking.scores                stacking.level_one
@@ -101,15 +104,16 @@ stacking.report                stacking.diagnostics stacking.scores
 stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds
-stacking.summary               stacking.*
+stacking.summary               conversions.sessions stacking.*
 stacking.ensemble_model        conversions.stages stacking.*
 stacking.refit                 stacking.*
 stacking.examine               stacking.*
-stacking.stack                 stacking.*
+stacking.stack                 conversions.sessions stacking.*
 stacking.combined              stacking.*
-stacking.search                conversions.stages ml.reports stacking.*
+stacking.search                conversions.sessions conversions.stages ml.reports stacking.*
                                gpu.training    # the rule of early stopping
-stacking.automl                conversions conversions.stages conversions.images ml ml.reports stacking.*
+stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports
+                               stacking.*
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 
 bundle.format
@@ -156,6 +160,10 @@ WITHOUT = {
     "bundle.graph": "pyspark",
     "bundle.scorer": "pyspark",
 }
+#: Attributes that sessions without a JVM in the driver's process lack.
+JVM = {"sparkContext", "_sc", "_jsc", "_jvm", "_jdf", "_jsparkSession", "_gateway", "rdd"}
+#: Names in imports that need such a JVM.
+JVM_NAMES = {"py4j", "SparkContext", "inheritable_thread_target"}
 HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime")
 
 
@@ -215,6 +223,19 @@ def test_no_modules_import_each_other_even_roundabout():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def test_one_folder_alone_touches_the_jvm_and_spark_contexts():
+    wrong = []
+    for path in python_files("sparkwater"):
+        if not module_name(path).startswith("sparkwater.conversions.sessions."):
+            nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)]
+            wrong += [f"{path.relative_to(ROOT)}:{node.lineno}: .{node.attr}" for node in nodes if node.attr in JVM]
+            found = [(f"{module}.{name}", line) for module, name, line in imports(path)]
+            wrong += [
+                f"{path.relative_to(ROOT)}:{line}: {name}" for name, line in found if set(name.split(".")) & JVM_NAMES
+            ]
+    assert not wrong, "ask conversions/sessions/session.py instead:\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize(("folder", "package"), [*WITHOUT.items()])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
-from py4j.protocol import Py4JJavaError
 
-from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.files.hadoop import files_of
+from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
@@ -130,9 +130,8 @@ def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
 
 def _is_saved_model(spark: SparkSession, path: str) -> bool:
     try:
-        filesystem, target = resolve(spark, f"{path.rstrip('/')}/{MODEL_FILE}")
-        return bool(filesystem.exists(target))
-    except Py4JJavaError:  # a filesystem that Hadoop doesn't know
+        return files_of(spark).exists(f"{path.rstrip('/')}/{MODEL_FILE}")
+    except jvm_errors():  # a filesystem that Hadoop doesn't know
         return False
 
 

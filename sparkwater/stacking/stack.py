@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import DataError
 from sparkwater.stacking.calibration.choice import NONE
 from sparkwater.stacking.combiners.blocks import Layout, open_blocks
@@ -100,7 +101,7 @@ def fit_meta_learner(
     prepared = level_one.prepared
     rows = labelled(prepared, level_one.values, *reads.passthrough)
     # Rows in order of their keys: the same rows give the same sums, bit for bit.
-    partitions = max(2, rows.sparkSession.sparkContext.defaultParallelism)
+    partitions = max(2, session_of(rows.sparkSession).default_parallelism)
     rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
     rows = rows.persist()
     try:

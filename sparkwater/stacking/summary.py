@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import SparkSession
-
+from sparkwater.conversions.sessions.session import current_session
 from sparkwater.stacking.diagnostics import Diagnostics
 from sparkwater.stacking.level_one.records import FitRecord
 from sparkwater.stacking.scores import Curve, Score, Tried
@@ -120,7 +119,7 @@ class EnsembleSummary:
              one.weight, one.fitSeconds, one.msPer1000Rows)
             for one in self.scores
         ]  # fmt: skip
-        return SparkSession.builder.getOrCreate().createDataFrame(rows, _LEADERBOARD)
+        return current_session().createDataFrame(rows, _LEADERBOARD)
 
     @property
     def coefficientTable(self) -> DataFrame:
@@ -130,7 +129,7 @@ class EnsembleSummary:
             for number, line in enumerate(self.coefficients)
             for name, value in zip(self.columns, line, strict=True)
         ]
-        return SparkSession.builder.getOrCreate().createDataFrame(rows, "column string, output int, coefficient double")
+        return current_session().createDataFrame(rows, "column string, output int, coefficient double")
 
     def __str__(self) -> str:
         first, second = self.metrics
@@ -158,7 +157,7 @@ class EnsembleSummary:
             for one in bins
         ]
         schema = "calibrated boolean, low double, high double, rows long, predicted double, observed double"
-        return SparkSession.builder.getOrCreate().createDataFrame(rows, schema)
+        return current_session().createDataFrame(rows, schema)
 
     def report(self, folder: str) -> str:
         """Write one HTML page with plots, which needs nothing else and no network, and return its path.

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import tempfile
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,7 +11,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from sparkwater.bundle.graph.trees import Leaf, Split
-from sparkwater.conversions.files.hadoop import read_bytes, resolve
+from sparkwater.conversions.files.hadoop import files_of, read_bytes
 from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
 
@@ -41,7 +38,7 @@ def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
         If the executors' files don't reach the driver.
     """
     spark = SparkSession.active()
-    with _folder(spark) as folder:
+    with files_of(spark).temporary_folder() as folder:
         save_stage(model, folder)
         rows = [row for table in _tables(spark, f"{folder}/data") for row in table.to_pylist()]
     if not rows:
@@ -57,27 +54,9 @@ def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
     return [_read_node(by_tree[number], 0, classification) for number in sorted(by_tree)]
 
 
-@contextmanager
-def _folder(spark: SparkSession) -> Iterator[str]:
-    """Yield a folder that does not exist yet, on the filesystem of Spark, and delete it at the end."""
-    filesystem, _ = resolve(spark, "/")
-    if filesystem.getUri().getScheme() == "file":
-        with tempfile.TemporaryDirectory(prefix="sparkwater-") as local:
-            yield f"file:{local}/model"
-        return
-    path = f"{filesystem.getHomeDirectory().toString()}/.sparkwater-{uuid.uuid4().hex}"
-    _, target = resolve(spark, path)
-    try:
-        yield path
-    finally:
-        filesystem.delete(target, True)
-
-
 def _tables(spark: SparkSession, path: str) -> Iterator[pa.Table]:
     """Yield the tables of a folder of Parquet files, in the order of their names."""
-    filesystem, folder = resolve(spark, path)
-    names = sorted(status.getPath().toString() for status in filesystem.listStatus(folder))
-    for name in names:
+    for name in sorted(files_of(spark).list_files(path).values()):
         if name.endswith(".parquet"):
             yield pq.read_table(io.BytesIO(read_bytes(spark, name, CheckpointError)))
 

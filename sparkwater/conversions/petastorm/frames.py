@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
-from sparkwater.conversions.files.hadoop import read_bytes, replacing, resolve, write_bytes
+from sparkwater.conversions.files.hadoop import files_of, read_bytes, replacing, write_bytes
 from sparkwater.conversions.petastorm.codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
 from sparkwater.conversions.petastorm.schema import (
     COMMON_METADATA,
@@ -100,7 +100,7 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
     with replacing(spark, url, mode == "overwrite") as beside:
         writer = frame.select([_encoded(field) for field in frame.schema]).write
         writer.options(**_parquet_options(fields, row_group_bytes)).parquet(beside)
-        groups = json.dumps(_count_row_groups(spark, beside)).encode()
+        groups = json.dumps(files_of(spark).count_row_groups(beside)).encode()
         metadata = {UNISCHEMA_KEY: pickled, ROW_GROUPS_KEY: groups}
         write_bytes(spark, f"{beside}/{COMMON_METADATA}", _parquet_metadata(frame.schema, metadata))
 
@@ -156,15 +156,6 @@ def _stored_schema(spark: SparkSession, url: str) -> tuple[PetastormField, ...]:
     except DataError as error:
         raise DataError(f"{url!r} is no petastorm dataset: {error}") from error
     return read_common_metadata(stored)
-
-
-def _count_row_groups(spark: SparkSession, url: str) -> dict[str, int]:
-    """Return the row groups in each Parquet file of a folder, from the footers; read by the JVM, several at a time."""
-    filesystem, folder = resolve(spark, url)
-    jvm: Any = spark._jvm
-    reader = jvm.org.apache.parquet.hadoop.ParquetFileReader
-    footers = reader.readAllFootersInParallel(filesystem.getConf(), filesystem.getFileStatus(folder), False)
-    return {footer.getFile().getName(): footer.getParquetMetadata().getBlocks().size() for footer in footers}
 
 
 def tensor_transform(specs: Mapping[str, TensorSpec]) -> Any:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparkwater import __version__
 from sparkwater.conversions.files.hadoop import replacing
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder, first_line
+from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line
 from sparkwater.errors import CheckpointError, SparkwaterError, UnsafeLoadError
 
 if TYPE_CHECKING:
@@ -132,7 +130,7 @@ class StageReader(MLReader[Any]):
 def _read_metadata(spark: SparkSession, stage: type[Any], path: str) -> dict[str, Any]:
     try:
         metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(path, spark)
-    except (PySparkException, Py4JJavaError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path!r} holds no saved {stage.__name__}: {first_line(error)}") from error
     return metadata
 

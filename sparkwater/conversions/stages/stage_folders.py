@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, MLWritable
 
-from sparkwater.conversions.files.hadoop import read_bytes, resolve, write_bytes
+from sparkwater.conversions.files.hadoop import files_of, read_bytes, write_bytes
+from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+#: What Spark's readers raise where a folder holds no stage, or a damaged one.
+UNREADABLE: tuple[type[Exception], ...] = (
+    PySparkException, *jvm_errors(), ValueError, TypeError, KeyError, AttributeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def load_stage(spark: SparkSession, path: str, consent: Consent) -> Any:
             return DefaultParamsReader.loadParamsInstance(path, spark)
     except SparkwaterError:
         raise
-    except (PySparkException, Py4JJavaError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path!r} holds no saved stage: {first_line(error)}") from error
 
 
@@ -148,13 +153,10 @@ def first_line(error: Exception) -> str:
 
 def _metadata_files(spark: SparkSession, path: str) -> Iterator[str]:
     """Return all files that Spark reads as a stage's metadata: every file there that isn't hidden."""
-    filesystem, folder = resolve(spark, path)
-    root = len(filesystem.makeQualified(folder).toString())
-    files = filesystem.listFiles(folder, True)
-    while files.hasNext():
-        file = files.next().getPath()
-        if "metadata" in file.getParent().toString()[root:].split("/") and not _hidden(file.getName()):
-            yield file.toString()
+    for name, file in files_of(spark).list_files(path).items():
+        *folders, last = name.split("/")
+        if "metadata" in folders and not _hidden(last):
+            yield file
 
 
 def _hidden(name: str) -> bool:

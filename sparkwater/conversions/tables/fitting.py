@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder
 from sparkwater.conversions.tables.inputs import handed_over
 from sparkwater.conversions.tables.statistics.choices import (
@@ -158,7 +159,7 @@ def _find_repeated(given: DataFrame, columns: Sequence[InputColumn], sketches: S
 
 def _merged(parts: DataFrame, merge: _Run, groups: int) -> pa.Table:
     """Run a job: statistics of parts are brought together by column and entry, and merged as they come."""
-    slots = parts.sparkSession.sparkContext.defaultParallelism
+    slots = session_of(parts.sparkSession).default_parallelism
     return parts.repartition(max(1, min(slots, groups)), *_KEY).mapInArrow(merge, _FOUND).toArrow()
 
 

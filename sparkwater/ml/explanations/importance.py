@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark import inheritable_thread_target
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 from scipy import stats
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.ml.explanations.features import OTHER, TAKEN, Features, find_features
 from sparkwater.ml.explanations.samples import NUMBER, numbered_sample
@@ -141,7 +141,7 @@ def _losses(scored: DataFrame, evaluator: Evaluator, features: int, repeats: int
     try:
         reference = evaluate((-1, 0))
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(pool.map(inheritable_thread_target(scored.sparkSession)(evaluate), cases))
+            found = list(pool.map(session_of(scored.sparkSession).in_thread(evaluate), cases))
     finally:
         kept.unpersist()
     sign = 1.0 if evaluator.isLargerBetter() else -1.0

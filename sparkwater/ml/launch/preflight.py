@@ -6,9 +6,10 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from sparkwater.conversions.sessions.session import master, session_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.connections import missing_collective
-from sparkwater.ml.launch.resources import rank_profile, running_slots
+from sparkwater.ml.launch.resources import rank_profile
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -101,8 +102,8 @@ def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_tim
     """
     profile = rank_profile(spark, device)
     deadline = time.monotonic() + start_timeout
-    while (running := running_slots(spark, profile)) < num_workers:
-        promised = promised_slots(_master(spark), running) if profile is None else None
+    while (running := session_of(spark).running_slots(profile)) < num_workers:
+        promised = promised_slots(master(spark), running) if profile is None else None
         hopeless = promised is not None and promised < num_workers
         if hopeless or time.monotonic() > deadline:
             waited = "" if hopeless else f" after startTimeout={start_timeout} seconds"
@@ -137,11 +138,7 @@ def promised_slots(master: str, running: int) -> int | None:
 
 def is_local(spark: SparkSession) -> bool:
     """Return whether driver and executors always share a machine: ``local[N]``, or ``local-cluster[...]``."""
-    return _master(spark).startswith("local")
-
-
-def _master(spark: SparkSession) -> str:
-    return spark.conf.get("spark.master", "") or ""
+    return master(spark).startswith("local")
 
 
 def _is_on(spark: SparkSession, name: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from sparkwater.conversions.sessions.session import session_of
 
 if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
     from pyspark.sql import SparkSession
 
 
@@ -29,22 +30,4 @@ def rank_profile(spark: SparkSession, device: str) -> ResourceProfile | None:
         return None
     cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
     own = int(spark.conf.get("spark.task.cpus", "1") or 1)
-    requests = TaskResourceRequests().cpus(max(own, cores // gpus)).resource("gpu", 1)
-    return _known(spark, ResourceProfileBuilder().require(requests).build)
-
-
-def _known(spark: SparkSession, profile: ResourceProfile) -> ResourceProfile:
-    """Return a profile that Spark's scheduler knows: the one of an earlier call where there was one."""
-    manager = spark.sparkContext._jsc.sc().resourceProfileManager()
-    earlier = manager.getEquivalentProfile(profile._java_resource_profile)
-    if earlier.isDefined():
-        return ResourceProfile(_java_resource_profile=earlier.get())
-    manager.addResourceProfile(profile._java_resource_profile)
-    return profile
-
-
-def running_slots(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """Return the number of tasks of a profile that the present executors run at the same time."""
-    context = spark.sparkContext._jsc.sc()
-    own = context.resourceProfileManager().defaultResourceProfile()
-    return int(context.maxNumConcurrentTasks(profile._java_resource_profile if profile else own))
+    return session_of(spark).known_profile(max(own, cores // gpus), 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.conversions.sessions.session import current_session
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.records import EpochRecord
@@ -19,7 +20,7 @@ from sparkwater.ml.reports.tables import Rows, best_threshold, describe_tables, 
 from sparkwater.ml.reports.text_table import table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 
 #: Lists and dicts in ``resolved`` that are longer than this many characters are cut.
@@ -166,7 +167,7 @@ class TrainingSummary:
             (record.epoch, record.rows, *(values[name] for name in epoch_columns(self.metricNames)))
             for record, values in ((record, epoch_values(record)) for record in self.records)
         ]
-        return _session().createDataFrame(rows, schema)
+        return current_session().createDataFrame(rows, schema)
 
     @property
     def perClass(self) -> DataFrame | None:
@@ -177,7 +178,7 @@ class TrainingSummary:
         if self.confusionMatrix is None:
             return None
         schema = "label string, rows double, precision double, recall double, f1 double, error double"
-        return _session().createDataFrame(list(map(astuple, self.confusionMatrix.classes)), schema)
+        return current_session().createDataFrame(list(map(astuple, self.confusionMatrix.classes)), schema)
 
     @property
     def perLabel(self) -> DataFrame | None:
@@ -188,7 +189,7 @@ class TrainingSummary:
         if not self.labelScores:
             return None
         schema = "label string, rows double, precision double, recall double, f1 double, auc double"
-        return _session().createDataFrame(list(map(astuple, self.labelScores)), schema)
+        return current_session().createDataFrame(list(map(astuple, self.labelScores)), schema)
 
     @property
     def thresholds(self) -> DataFrame | None:
@@ -197,7 +198,7 @@ class TrainingSummary:
         A row counts as of the second class where its probability is at least the threshold. Up to 100 of them, spread
         evenly over the rows, and the one with the highest F1. None but for two classes, with rows of both.
         """
-        return table_frame(_session(), self.tables, "thresholds")
+        return table_frame(current_session(), self.tables, "thresholds")
 
     @property
     def bestThreshold(self) -> float | None:
@@ -211,7 +212,7 @@ class TrainingSummary:
 
         See `sparkwater.gpu.tasks.curves.Curves.gains` for the columns. None where ``thresholds`` is.
         """
-        return table_frame(_session(), self.tables, "gainsLift")
+        return table_frame(current_session(), self.tables, "gainsLift")
 
     @property
     def perQuantile(self) -> DataFrame | None:
@@ -219,7 +220,7 @@ class TrainingSummary:
 
         Of the rows that judge; None where no quantiles were learned together.
         """
-        return table_frame(_session(), self.tables, "quantiles")
+        return table_frame(current_session(), self.tables, "quantiles")
 
     def __str__(self) -> str:
         return describe(self)
@@ -245,12 +246,6 @@ class TrainingSummary:
                 "timingsPerRank": tuple(Timings(**timings) for timings in fields["timingsPerRank"]),
             }
         )
-
-
-def _session() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    return SparkSession.builder.getOrCreate()
 
 
 def describe(summary: TrainingSummary) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import SparkSession
-
+from sparkwater.conversions.sessions.session import current_session
 from sparkwater.ml.reports.text_table import table
 from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import Trial
@@ -93,7 +92,7 @@ class AutoMLSummary:
              {name: str(value) for name, value in one.params.items()})
             for one in self.entries
         ]  # fmt: skip
-        return SparkSession.builder.getOrCreate().createDataFrame(rows, _LEADERBOARD)
+        return current_session().createDataFrame(rows, _LEADERBOARD)
 
     def __str__(self) -> str:
         header = ["", self.metrics[0], "95 % interval", self.metrics[1], "weight", "fit s", "ms / 1,000 rows"]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def open_blocks(frame: DataFrame, layout: Layout, rows: int, local_numbers: int 
         numbers_of_groups = [group_of(number, count, GROUPS) for (number, _), _ in carved]
         yield LocalBlocks([block for _, block in carved], numbers_of_groups)
         return
-    partitions = max(2, min(count, GROUPS, 4 * frame.sparkSession.sparkContext.defaultParallelism))
+    partitions = max(2, min(count, GROUPS, 4 * session_of(frame.sparkSession).default_parallelism))
     group = F.expr(f"cast(block as bigint) * {GROUPS} div {count}") if count > GROUPS else F.col("block")
     ordered = keyed.repartition(partitions, group).sortWithinPartitions("block", "key").persist()
     try:

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.files.hadoop import replacing, resolve
+from sparkwater.conversions.files.hadoop import files_of, replacing
 from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner
@@ -39,36 +39,31 @@ class FitStore:
 
     def keep_rows(self, frame: DataFrame) -> DataFrame:
         """Write the rows, and return them as they were written."""
-        filesystem, folder = resolve(self._spark, self._path)
-        if not filesystem.exists(folder):
-            filesystem.mkdirs(folder)
-            jvm: Any = self._spark._jvm
-            filesystem.setPermission(folder, jvm.org.apache.hadoop.fs.permission.FsPermission("700"))
+        files = files_of(self._spark)
+        if not files.exists(self._path):
+            files.make_private_folder(self._path)
         frame.write.parquet(self._written)
         return self._spark.read.parquet(self._written)
 
     def discard(self) -> None:
         """Remove rows that have no lasting place."""
-        filesystem, written = resolve(self._spark, self._written)
-        filesystem.delete(written, True)
+        files_of(self._spark).delete(self._written)
 
     def settle(self, prepared: Prepared) -> Prepared:
         """Return the rows at their lasting place, keyed by content; an earlier call's if there are."""
         self._run = f"{self._path}/{self._digest(prepared)}"
-        filesystem, written = resolve(self._spark, self._written)
-        _, target = resolve(self._spark, f"{self._run}/rows")
-        filesystem.mkdirs(target.getParent())
-        if filesystem.exists(target):
-            filesystem.delete(written, True)
+        files, target = files_of(self._spark), f"{self._run}/rows"
+        if files.exists(target):
+            files.delete(self._written)
         else:
-            filesystem.rename(written, target)
+            files.move(self._written, target)
         return replace(prepared, frame=self._spark.read.parquet(f"{self._run}/rows"))
 
     def find_model(self, learner: Learner) -> Any:
         """Return the model of a learner on all rows, or None where no earlier call finished it."""
         folder = f"{self._learner_folder(learner)}/all"
-        filesystem, path = resolve(self._spark, folder)
-        return load_stage(self._spark, folder, learner.consent) if filesystem.exists(path) else None
+        there = files_of(self._spark).exists(folder)
+        return load_stage(self._spark, folder, learner.consent) if there else None
 
     def keep_model(self, learner: Learner, model: Any) -> None:
         """Keep the model of a learner on all rows."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files.hadoop import read_bytes, resolve, write_bytes
+from sparkwater.conversions.files.hadoop import files_of, read_bytes, write_bytes
 from sparkwater.conversions.stages.stage_folders import load_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.stacking.level_one.checks import check_rows
@@ -63,9 +63,9 @@ def find_finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bo
         If its predictions are of other rows.
     """
     spark = prepared.frame.sparkSession
-    filesystem, path = resolve(spark, f"{folder}/{_DONE_FILE}")
-    if not filesystem.exists(path) or (keep and not filesystem.exists(resolve(spark, f"{folder}/model")[1])):
-        filesystem.delete(path, False)
+    files, done = files_of(spark), f"{folder}/{_DONE_FILE}"
+    if not files.exists(done) or (keep and not files.exists(f"{folder}/model")):
+        files.delete(done)
         return None
     try:
         fields = json.loads(read_bytes(spark, f"{folder}/{_DONE_FILE}", CheckpointError))

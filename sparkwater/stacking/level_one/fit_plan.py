@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
-from sparkwater.ml.launch.resources import running_slots
 from sparkwater.stacking.level_one.learners import Learner
 
 if TYPE_CHECKING:
@@ -88,4 +88,4 @@ def _narrowed(learner: Learner) -> Learner:
 
 def count_slots(spark: SparkSession) -> int:
     """Return how many tasks the cluster runs at a time."""
-    return max(1, running_slots(spark, None))
+    return max(1, session_of(spark).running_slots(None))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 from pyspark.sql import SparkSession
-from pyspark.util import inheritable_thread_target
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.stage_folders import first_line
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.level_one.checks import check_rows
@@ -125,7 +125,7 @@ def run_side_by_side(work: Sequence[Callable[[], T]], parallelism: int) -> list[
             raise
 
     with ThreadPoolExecutor(max(1, min(parallelism, len(work)))) as pool:
-        futures = [pool.submit(inheritable_thread_target(spark)(run), one) for one in work]
+        futures = [pool.submit(session_of(spark).in_thread(run), one) for one in work]
         try:
             errors = [future.exception() for future in futures]
         except BaseException:  # the user interrupted

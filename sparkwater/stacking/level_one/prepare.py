@@ -13,6 +13,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.plain_values import plain_column
 from sparkwater.errors import DataError, SchemaError
@@ -114,7 +115,7 @@ def _check_schema(frame: DataFrame, kind: str, labelCol: str, weightCol: str | N
 
 def _with_keys(frame: DataFrame, user: DataFrame, idCol: str | None) -> DataFrame:
     """Add a unique key to each row: of its id, or of its content and, for duplicates, a running number."""
-    partitions = max(2, frame.sparkSession.sparkContext.defaultParallelism)
+    partitions = max(2, session_of(frame.sparkSession).default_parallelism)
     spread = frame.withColumn(ROW, row_hash(user, idCol)).repartition(partitions, ROW)
     if idCol:
         return spread.sortWithinPartitions(ROW)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import SparkSession
-
+from sparkwater.conversions.sessions.session import current_session
 from sparkwater.ml.reports.text_table import table
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class SearchSummary:
              one.value, one.low, one.high, one.deviation, self.metrics[1], one.second, one.seconds, one.error)
             for one in ranked(self.trials)
         ]  # fmt: skip
-        return SparkSession.builder.getOrCreate().createDataFrame(rows, _COLUMNS)
+        return current_session().createDataFrame(rows, _COLUMNS)
 
     def __str__(self) -> str:
         lines = [["trial", self.metrics[0], "95 % interval", self.metrics[1], "seconds", "Params"]]

@@ -1,0 +1,111 @@
+"""The one place that knows a Spark session: its slots, resources, files and threads.
+
+Driver side. The rest of the package asks `session_of`, and touches no SparkContext, JVM or RDD: not every session has
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sparkwater.errors import SparkwaterError
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import SparkSession
+
+
+class Files(Protocol):
+    """Small files and folders on the filesystems that Spark knows."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file or folder."""
+        ...
+
+    def read(self, path: str, failure: type[SparkwaterError]) -> bytes:
+        """Return a file's content; ``failure`` is raised where it can't be read."""
+        ...
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a new file, and the folders above it."""
+        ...
+
+    def make_private_folder(self, path: str) -> None:
+        """Make a folder that its owner alone may enter, where the filesystem knows permissions."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete a file or a whole folder, where it is there."""
+        ...
+
+    def move(self, source: str, target: str) -> bool:
+        """Rename a file or folder, and make the folders above the target; return whether it was done."""
+        ...
+
+    def list_files(self, path: str) -> dict[str, str]:
+        """Return the full paths of all files in a folder and in those within, by their names relative to it."""
+        ...
+
+    def count_row_groups(self, path: str) -> dict[str, int]:
+        """Return the row groups of each Parquet file in a folder, by its name."""
+        ...
+
+    def temporary_folder(self) -> AbstractContextManager[str]:
+        """Give the path of a folder that is not there yet; what is at it is deleted at the end."""
+        ...
+
+
+class Session(Protocol):
+    """Answers about a session, and what is done by it."""
+
+    @property
+    def files(self) -> Files:
+        """Its files."""
+        ...
+
+    @property
+    def default_parallelism(self) -> int:
+        """The number of partitions where nothing else decides: the cores of the executors."""
+        ...
+
+    def running_slots(self, profile: ResourceProfile | None) -> int:
+        """Return the number of tasks of a profile that the present executors run at the same time."""
+        ...
+
+    def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
+        """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
+        ...
+
+    def in_thread(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function for another thread, whose jobs have this thread's tags and properties."""
+        ...
+
+
+def session_of(spark: SparkSession) -> Session:
+    """Return what a session answers by."""
+    from sparkwater.conversions.sessions.classic import ClassicSession
+
+    return ClassicSession(spark)
+
+
+def current_session() -> SparkSession:
+    """Return the process's session; a classic one is started where there is none."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession.builder.getOrCreate()
+
+
+def jvm_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of a JVM in this process; none where there is no Py4J, as on a thin client."""
+    try:
+        from py4j.protocol import Py4JJavaError
+    except ImportError:
+        return ()
+    return (Py4JJavaError,)
+
+
+def master(spark: Any) -> str:
+    """Return Spark's master URL, or an empty string."""
+    return spark.conf.get("spark.master", "") or ""
