@@ -19,6 +19,11 @@ from hypothesis import is_hypothesis_test
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
+#: The Spark Connect server of this run's sessions, such as ``local[2]``; empty for classic sessions. A process has one
+#: kind of sessions only.
+REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
+if REMOTE:
+    os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
 
 
@@ -27,10 +32,11 @@ def start_session(master: str, **settings: str) -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is not None:
         same = active.conf.get("spark.master") == master and active.conf.get("tests.settings") == str(settings)
-        if same and not active.sparkContext._jsc.sc().isStopped():
+        if same and (REMOTE or not active.sparkContext._jsc.sc().isStopped()):
             return active
         active.stop()
-    builder = SparkSession.builder.master(master).appName("sparkwater tests").config("tests.settings", str(settings))
+    builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
+    builder = builder.appName("sparkwater tests").config("tests.settings", str(settings))
     defaults = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

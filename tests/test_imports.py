@@ -81,12 +81,12 @@ ml.params                      conversions.stages conversions.tables conversions
                                ml.launch      # what runs on one machine only
                                ml.reports     # trackers are told of a training
                                ml.fitted      # warmStart is a model
-ml.scoring                     conversions.stages conversions.tensors gpu.tasks gpu.networks ml.columns ml.fitted
-                               ml.params
+ml.scoring                     conversions.sessions conversions.stages conversions.tensors gpu.tasks gpu.networks
+                               ml.columns ml.fitted ml.params
                                ml.launch      # the limits of Spark's Python workers
 ml.tables                      conversions.* conversions gpu.tasks gpu.rows gpu.networks ml.columns ml.params
-ml.sklearn                     conversions.stages conversions.tables conversions.tensors ml.columns ml.params ml.launch
-                               ml.scoring
+ml.sklearn                     conversions.sessions conversions.stages conversions.tables conversions.tensors
+                               ml.columns ml.params ml.launch ml.scoring
 ml                             _lazy conversions.* gpu.* ml.*
 
 stacking.row_keys              conversions.stages

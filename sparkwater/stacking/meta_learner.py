@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.ml import Estimator
+from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseMatrix, DenseVector, Vectors
@@ -15,6 +15,7 @@ from pyspark.ml.regression import LinearRegressionModel
 from pyspark.ml.wrapper import JavaParams
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.utils import is_remote
 
 from sparkwater.conversions.stages.accepts import at_least
 from sparkwater.conversions.stages.columns import find_field, vector_numbers
@@ -189,6 +190,27 @@ class MetaWeights:
         return {name: value / total if total else 0.0 for name, value in sums.items()}
 
 
+class LinearModel(Model, HasFeaturesCol, HasPredictionCol, SavedStage):
+    """A linear model as a Spark expression, as Spark Connect needs it: no JVM makes or holds it.
+
+    It predicts what a ``LinearRegressionModel`` of the same weights does.
+    """
+
+    weights: Setting[list[float]] = setting([], "weights of the columns")
+    intercept: Setting[float] = setting(0.0, "added to the weighted sum")
+
+    @property
+    def coefficients(self) -> DenseVector:
+        """The weights of the columns."""
+        return Vectors.dense(self.getWeights())
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        numbers, weights = vector_numbers(F.col(f"`{self.getFeaturesCol()}`")), F.array(*map(F.lit, self.getWeights()))
+        terms = F.zip_with(numbers, weights, lambda number, weight: number * weight)
+        sums = F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
+        return dataset.withColumn(self.getPredictionCol(), sums + self.getIntercept())
+
+
 class NonNegativeRegression(
     Estimator[LinearRegressionModel], HasFeaturesCol, HasLabelCol, HasPredictionCol, HasWeightCol, SavedStage,
 ):  # fmt: skip
@@ -202,7 +224,7 @@ class NonNegativeRegression(
         0, "the last columns of the vector, so many of them, may have any weight", accepts=at_least(0)
     )
 
-    def _fit(self, dataset: DataFrame) -> LinearRegressionModel:
+    def _fit(self, dataset: DataFrame) -> Any:
         self.check_settings()
         label = F.col(f"`{self.getLabelCol()}`").cast("double")
         weight = F.col(f"`{self.getWeightCol()}`").cast("double") if self.getWeightCol() else F.lit(1.0)
@@ -217,8 +239,11 @@ class NonNegativeRegression(
         weights, intercept = solve_bounded(products, bounded)
         return self.model_of(weights, float(center[-1]) + intercept - float(weights @ center[:-1]))
 
-    def model_of(self, weights: npt.NDArray[np.float64], intercept: float) -> LinearRegressionModel:
-        """Return the model with some weights and an intercept."""
+    def model_of(self, weights: npt.NDArray[np.float64], intercept: float) -> Any:
+        """Return the model with some weights and an intercept; a `LinearModel` on Spark Connect."""
+        if is_remote():
+            model = LinearModel(weights=weights.tolist(), intercept=float(intercept))
+            return self._copyValues(model._resetUid(self.uid))
         java = JavaParams._new_java_obj(
             "org.apache.spark.ml.regression.LinearRegressionModel",
             self.uid,

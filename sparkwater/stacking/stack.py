@@ -101,7 +101,9 @@ def fit_meta_learner(
     prepared = level_one.prepared
     rows = labelled(prepared, level_one.values, *reads.passthrough)
     # Rows in order of their keys: the same rows give the same sums, bit for bit.
-    partitions = max(2, session_of(rows.sparkSession).default_parallelism)
+    session = session_of(rows.sparkSession)
+    session.activate()  # threads of Spark's CrossValidator have no active session
+    partitions = max(2, session.default_parallelism)
     rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
     rows = rows.persist()
     try:
@@ -111,12 +113,14 @@ def fit_meta_learner(
             for fold in prepared.folds
         ]
         *partial_models, model = run_side_by_side([*work, partial(_fit, meta, rows, "on all rows")], parallelism)
-        scored = _score_out_of_fold(rows, partial_models, [fold.value for fold in prepared.folds], reads).persist()
+        scored = _score_out_of_fold(rows, partial_models, [fold.value for fold in prepared.folds], reads)
+        scored = session.keep(scored)
         try:
             names = list(reads.learners)
             found = collect_losses(scored, prepared.task, [*names, ENSEMBLE])
             difference = compare(scored, prepared.task, ENSEMBLE, names)
             examined = _examine(scored, level_one, names, calibration)
+            session.release(partial_models, meta)
         finally:
             scored.unpersist()
         metrics = LearnerMetrics(prepared.task.kind, found, prepared.task.deviance)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark import StorageLevel
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.util import inheritable_thread_target
 
+from sparkwater.conversions.sessions.shipping import Inline
 from sparkwater.errors import SparkwaterError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 #: Py4J moves bytes as text, in memory.
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -30,6 +32,8 @@ class ClassicSession:
         The session.
     """
 
+    remote = False
+
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
 
@@ -37,6 +41,16 @@ class ClassicSession:
     def files(self) -> ClassicFiles:
         """Files by Hadoop's filesystems."""
         return ClassicFiles(self._spark)
+
+    @property
+    def shares_machine(self) -> bool:
+        """Whether driver and executors always share a machine."""
+        return (self._spark.conf.get("spark.master", "") or "").startswith("local")
+
+    @property
+    def client_host(self) -> str | None:
+        """The driver's address; None for loopback."""
+        return None if self.shares_machine else self._spark.conf.get("spark.driver.host", None)
 
     @property
     def default_parallelism(self) -> int:
@@ -59,10 +73,28 @@ class ClassicSession:
         manager.addResourceProfile(profile._java_resource_profile)
         return profile
 
+    def activate(self) -> None:
+        """Do nothing: models find the JVM by themselves."""
+
     def in_thread(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function for another thread, whose jobs have this thread's tags and properties."""
         target: Callable[..., Any] = inheritable_thread_target(self._spark)(work)
         return target
+
+    def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
+        """Return the DataFrame with columns added or replaced."""
+        return frame.withColumns(dict(columns))
+
+    def ship(self, value: Any) -> Inline:
+        """Return a value for functions that run on executors; Spark broadcasts large functions."""
+        return Inline(value)
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """Return the rows, in Spark's cache once they are computed."""
+        return frame.persist(StorageLevel.MEMORY_AND_DISK)
+
+    def release(self, models: Iterable[Any], estimator: Any) -> None:
+        """Do nothing: models that nobody uses are garbage."""
 
     @property
     def _context(self) -> Any:

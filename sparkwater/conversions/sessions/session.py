@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from sparkwater.errors import SparkwaterError
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 
 class Files(Protocol):
@@ -57,8 +57,19 @@ class Files(Protocol):
         ...
 
 
+class Value(Protocol):
+    """A value for functions that run on executors."""
+
+    def get(self) -> Any:
+        """Return the value; on an executor."""
+        ...
+
+
 class Session(Protocol):
     """Answers about a session, and what is done by it."""
+
+    #: Whether the driver is a server elsewhere, and this process a client of it.
+    remote: bool
 
     @property
     def files(self) -> Files:
@@ -66,25 +77,59 @@ class Session(Protocol):
         ...
 
     @property
+    def shares_machine(self) -> bool:
+        """Whether this process, driver and executors always share a machine: ``local[N]``, ``local-cluster[...]``."""
+        ...
+
+    @property
+    def client_host(self) -> str | None:
+        """The address of this process at which executors may reach it; None for loopback."""
+        ...
+
+    @property
     def default_parallelism(self) -> int:
         """The number of partitions where nothing else decides: the cores of the executors."""
         ...
 
-    def running_slots(self, profile: ResourceProfile | None) -> int:
-        """Return the number of tasks of a profile that the present executors run at the same time."""
+    def running_slots(self, profile: ResourceProfile | None) -> int | None:
+        """Return the number of tasks of a profile that the present executors run at the same time; None if unknown."""
         ...
 
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
         ...
 
+    def activate(self) -> None:
+        """Make the session the active one of this thread, where models need it."""
+        ...
+
     def in_thread(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function for another thread, whose jobs have this thread's tags and properties."""
+        ...
+
+    def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
+        """Return the DataFrame with columns added or replaced, as ``withColumns`` does; they keep their metadata."""
+        ...
+
+    def ship(self, value: Any) -> Value:
+        """Return a value for functions that run on executors, however large it is."""
+        ...
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """Return the rows in Spark's memory or on its disks; `release` may drop the models that gave them."""
+        ...
+
+    def release(self, models: Iterable[Any], estimator: Any) -> None:
+        """Drop fitted models that nobody uses any more, where a server holds them; not those the estimator had."""
         ...
 
 
 def session_of(spark: SparkSession) -> Session:
     """Return what a session answers by."""
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        from sparkwater.conversions.sessions.connect import ConnectSession
+
+        return ConnectSession(spark)
     from sparkwater.conversions.sessions.classic import ClassicSession
 
     return ClassicSession(spark)
@@ -93,8 +138,9 @@ def session_of(spark: SparkSession) -> Session:
 def current_session() -> SparkSession:
     """Return the process's session; a classic one is started where there is none."""
     from pyspark.sql import SparkSession
+    from pyspark.sql.utils import is_remote
 
-    return SparkSession.builder.getOrCreate()
+    return SparkSession.active() if is_remote() else SparkSession.builder.getOrCreate()
 
 
 def jvm_errors() -> tuple[type[Exception], ...]:

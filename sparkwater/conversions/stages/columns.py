@@ -18,6 +18,7 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.executor_functions import arrow_series, executor_function
 from sparkwater.conversions.stages.spark_types import (
     ACCEPTED_NUMBERS,
@@ -53,7 +54,8 @@ def with_tensor_spec(frame: DataFrame, name: str, spec: TensorSpec) -> DataFrame
     """Return the DataFrame with a spec attached to one of its binary columns."""
     metadata = {**frame.schema[name].metadata, METADATA_KEY: spec.to_json()}
     # Spark's own withMetadata takes a dot in the name for a field of a struct.
-    return frame.withColumn(name, F.col(f"`{name}`").alias(name, metadata=metadata))
+    column = F.col(f"`{name}`").alias(name, metadata=metadata)
+    return session_of(frame.sparkSession).with_columns(frame, {name: column})
 
 
 def find_field(schema: T.StructType, name: str) -> T.StructField:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.columns import find_field
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Co
         for result in results:
             metadata = frame.schema[result].metadata
             checked = F.when(reason.isNull(), F.col(f"`{result}`")).otherwise(F.raise_error(message))
-            frame = frame.withColumn(result, checked.alias(result, metadata=metadata))
+            column = checked.alias(result, metadata=metadata)
+            frame = session_of(frame.sparkSession).with_columns(frame, {result: column})
     return frame.drop(problem)
 
 

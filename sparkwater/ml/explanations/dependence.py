@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.ml.explanations.grid import grid_values
 from sparkwater.ml.explanations.outputs import output_values
@@ -125,7 +126,8 @@ def _varied(
     lines = frame.sparkSession.createDataFrame(
         [(value,) for value in values], T.StructType([T.StructField(VALUE, field.dataType)])
     )
-    varied = sample.crossJoin(F.broadcast(lines)).withColumn(name, F.col(VALUE).alias(name, metadata=field.metadata))
+    crossed, column = sample.crossJoin(F.broadcast(lines)), F.col(VALUE).alias(name, metadata=field.metadata)
+    varied = session_of(frame.sparkSession).with_columns(crossed, {name: column})
     scored = model.transform(varied)
     return scored.select(
         NUMBER,

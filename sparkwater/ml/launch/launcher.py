@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sparkwater.conversions.sessions.session import Value, session_of
 from sparkwater.errors import MISTAKES, RankFailure, SparkwaterError, raised_on_executor
 from sparkwater.gpu.collective.addresses import LOOPBACK
 from sparkwater.gpu.collective.world import World
@@ -27,7 +28,7 @@ from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.display import both, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
-from sparkwater.ml.launch.preflight import is_local, wait_for_slots
+from sparkwater.ml.launch.preflight import wait_for_slots
 from sparkwater.ml.launch.progress import LastReport, receiving, reporter
 from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.launch.resources import rank_profile
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Weights travel in pieces: a cell of an Arrow batch must stay far below 2 GiB.
-_PIECE_BYTES = 64 * 1024 * 1024
+#: Weights travel in pieces: a cell of an Arrow batch must stay far below 2 GiB, and a message of Spark Connect's below
+#: 128 MiB.
+_PIECE_BYTES = 16 * 1024 * 1024
 
 _RESULT_SCHEMA = "rank int, piece int, outcome string, weights binary"
 
@@ -145,16 +147,16 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     # The key is a hash of the row's content, so its partition follows from the content as well.
     submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
-    last = LastReport()
+    last, session = LastReport(), session_of(frame.sparkSession)
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,
         listen(
-            _driver_host(frame),
+            session.client_host or LOOPBACK,
             {**receiving(both(last.observer, both(display, observer))), KIND: Gathering(num_workers)},
         ) as channel,
     ):
-        program = _program(job, channel)
+        program = _program(session.ship(job), channel, gathers=not session.remote or session.shares_machine)
         try:
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
@@ -175,17 +177,21 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
 
 
 def _program(
-    job: RankJob, channel: DriverChannel | None
+    job: Value, channel: DriverChannel | None, gathers: bool
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function of each task; it captures nothing but its two arguments."""
+    """Return the function of each task; it captures nothing but its arguments.
+
+    Where nobody knows whether ranks reach the driver's process, they gather at the barrier: an answer that never comes
+    would end the training.
+    """
 
     def program(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import BarrierTaskContext
 
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        peers = BarrierPeers(context, Gatherer(channel, rank, context.allGather))
-        outcome = run_rank(batches, job, peers, reporter(channel if rank == 0 else None))
+        peers = BarrierPeers(context, Gatherer(channel if gathers else None, rank, context.allGather))
+        outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None))
         exempt_modules()
         yield from _split(outcome)
 
@@ -267,9 +273,3 @@ def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterErr
         remote_traceback=text,
         retryable="cancel" not in text,  # whoever cancels a job doesn't want another one
     )
-
-
-def _driver_host(frame: DataFrame) -> str:
-    if is_local(frame.sparkSession):
-        return LOOPBACK
-    return frame.sparkSession.conf.get("spark.driver.host", LOOPBACK) or LOOPBACK

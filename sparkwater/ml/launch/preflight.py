@@ -60,7 +60,7 @@ def check_cluster(
     """
     check_spark_version(spark.version)
     _check_settings(spark, num_workers, allow_plaintext or collective == "memory")
-    if is_local(spark):
+    if session_of(spark).shares_machine:
         # Executors here run this very Python; elsewhere the ranks look for themselves.
         refusal = missing_collective(collective, num_workers)
         if refusal:
@@ -102,7 +102,7 @@ def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_tim
     """
     profile = rank_profile(spark, device)
     deadline = time.monotonic() + start_timeout
-    while (running := session_of(spark).running_slots(profile)) < num_workers:
+    while (running := session_of(spark).running_slots(profile)) is not None and running < num_workers:
         promised = promised_slots(master(spark), running) if profile is None else None
         hopeless = promised is not None and promised < num_workers
         if hopeless or time.monotonic() > deadline:

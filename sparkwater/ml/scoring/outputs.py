@@ -14,6 +14,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import Value, session_of
 from sparkwater.conversions.stages.columns import METADATA_KEY, nested_arrow
 from sparkwater.conversions.stages.executor_functions import arrow_frame, executor_function
 from sparkwater.conversions.stages.invalid import resolve_invalid
@@ -131,6 +132,7 @@ def add_outputs(
         If two outputs have one name.
     """
     _check_names(frame, [output.name for output in outputs])
+    session = session_of(frame.sparkSession)
     name = feature_names(frame, features, params.getIdCol())
     scored = frame.withColumn(_CHECKED, checked_features(frame, features))
     tensor, problem = F.col(_CHECKED)["tensor"], F.col(_CHECKED)["problem"]
@@ -139,13 +141,14 @@ def add_outputs(
         unfit = roles.problem()
         given = F.struct(F.when(unfit.isNull(), tensor).alias("tensor"), roles.offset_value().alias("offset"))
         problem, takes = F.coalesce(problem, unfit), pd.DataFrame
-    scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, compute, takes)(given))
+    scored = scored.withColumn(_SCORES, _scorer(features.spec, outputs, session.ship(compute), takes)(given))
     scores = F.col(_SCORES)
     results = {
         output.name: output.column(scores[_field(position)]).alias(output.name, metadata=output.metadata)
         for position, output in enumerate(outputs)
     }
-    scored = scored.withColumns({**results, _PROBLEM: F.coalesce(problem, scores["problem"])}).drop(_SCORES, _CHECKED)
+    results_and_problem = {**results, _PROBLEM: F.coalesce(problem, scores["problem"]).alias(_PROBLEM)}
+    scored = session.with_columns(scored, results_and_problem).drop(_SCORES, _CHECKED)
     return resolve_invalid(scored, list(results), _PROBLEM, name, params.getHandleInvalid())
 
 
@@ -163,7 +166,7 @@ def _field(position: int) -> str:
 
 
 def _scorer(
-    spec: TensorSpec, outputs: Sequence[Output], compute: Callable[..., Sequence[Values]], takes: type[Any]
+    spec: TensorSpec, outputs: Sequence[Output], compute: Value, takes: type[Any]
 ) -> Callable[[Column], Column]:
     """Return the scoring function; being of the same kind as the decoding, it runs in the same Python worker.
 
@@ -177,7 +180,7 @@ def _scorer(
         tensors = usable_tensors(pa.array(given, type=pa.binary(), from_pandas=True), spec)
         if len(tensors.values):
             offsets = () if takes is pd.Series else (batch["offset"].to_numpy(np.float64)[tensors.valid],)
-            values = compute(tensors.values, *offsets)
+            values = compute.get()(tensors.values, *offsets)
             exempt_modules()  # which the first call has loaded
         else:
             values = [_nothing(output.spec) for output in outputs]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import Value, session_of
 from sparkwater.conversions.stages.columns import nested_arrow
 from sparkwater.conversions.stages.executor_functions import arrow_frame, executor_function
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -79,17 +80,18 @@ def add_predictions(
         if output.name in frame.columns:
             raise SchemaError(f"there is a column {output.name!r} already; drop it or name another output column")
     given = F.struct(*features) if names else features[0]
-    scorer = _scorer({param: output.spec for param, output in wanted.items()}, names, estimator, vector)
+    session = session_of(frame.sparkSession)
+    scorer = _scorer({param: output.spec for param, output in wanted.items()}, names, session.ship(estimator), vector)
     scored = frame.withColumn(_SCORES, scorer(given))
     results = {
         output.name: output.column(F.col(_SCORES)[param]).alias(output.name, metadata=output.metadata)
         for param, output in wanted.items()
     }
-    return scored.withColumns(results).drop(_SCORES)
+    return session.with_columns(scored, results).drop(_SCORES)
 
 
 def _scorer(
-    outputs: Mapping[str, TensorSpec], names: tuple[str, ...], estimator: bytes, vector: ClassVector | None
+    outputs: Mapping[str, TensorSpec], names: tuple[str, ...], estimator: Value, vector: ClassVector | None
 ) -> Callable[[Column], Column]:
     """Return the scoring function; what it refers to is in modules that load quickly."""
     size = vector.size if vector else 1
@@ -102,7 +104,7 @@ def _scorer(
             features = matrix(pa.array(batch, pa.list_(pa.float64()), from_pandas=False))
         predictions = np.empty((0, size))
         if len(batch):
-            predictions = predicted(read_estimator(estimator), features, vector)
+            predictions = predicted(read_estimator(estimator.get()), features, vector)
             exempt_modules()  # which the first call has loaded
         values, valid = column_values(predictions, vector), np.ones(len(predictions), bool)
         return arrow_frame(

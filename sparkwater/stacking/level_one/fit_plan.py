@@ -88,4 +88,6 @@ def _narrowed(learner: Learner) -> Learner:
 
 def count_slots(spark: SparkSession) -> int:
     """Return how many tasks the cluster runs at a time."""
-    return max(1, session_of(spark).running_slots(None))
+    session = session_of(spark)
+    slots = session.running_slots(None)
+    return max(1, session.default_parallelism if slots is None else slots)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 from pyspark.sql import SparkSession
 
@@ -58,8 +57,9 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
             return found
     fit = fit_without(prepared, learner, fold)
     fitted, values = time.monotonic(), fit.values(prepared)
+    session = session_of(prepared.frame.sparkSession)
     if folder is None:
-        values = values.persist(StorageLevel.MEMORY_AND_DISK)
+        values = session.keep(values)
     else:
         values = write_fit(values, folder, fit.model if keep else None)
     check_rows(values, fold.rows, fit.where)
@@ -69,6 +69,8 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
     )
     if folder is not None:
         finish(record, values, folder)
+    if not keep:
+        session.release([fit.model], learner.stage)
     return Scored((record,), values, (fit.kept(prepared),) if keep else (), None if folder else values)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark import StorageLevel
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -90,7 +89,7 @@ def prepare(
 def _cache(frame: DataFrame) -> DataFrame:
     """Keep the rows in a cache entry of their own: Spark gives equal plans one, and any of them can drop it."""
     mine = uuid.uuid4().hex
-    return frame.where(F.lit(mine) == F.lit(mine)).persist(StorageLevel.MEMORY_AND_DISK)
+    return session_of(frame.sparkSession).keep(frame.where(F.lit(mine) == F.lit(mine)))
 
 
 def _check_schema(frame: DataFrame, kind: str, labelCol: str, weightCol: str | None, foldCol: str | None) -> None:

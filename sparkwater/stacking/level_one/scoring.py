@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD
@@ -101,7 +101,8 @@ def score_together(prepared: Prepared, fits: Sequence[FoldFit], keep: bool) -> S
     """
     started = time.monotonic()
     parts = [fit.values(prepared).withColumn(_FIT, F.lit(number)) for number, fit in enumerate(fits)]
-    values = prepared.gather(reduce(DataFrame.unionAll, parts)).persist(StorageLevel.MEMORY_AND_DISK)
+    session = session_of(prepared.frame.sparkSession)
+    values = session.keep(prepared.gather(reduce(DataFrame.unionAll, parts)))
     try:
         found = run_job(values.groupBy(_FIT).agg(*check_columns(values.schema)).collect)
         counts = {row[_FIT]: row for row in found}
@@ -114,4 +115,6 @@ def score_together(prepared: Prepared, fits: Sequence[FoldFit], keep: bool) -> S
     logger.info("%d fits scored in %.1f s", len(fits), each * len(fits))
     records = tuple(fit.record(each) for fit in fits)
     models = tuple(fit.kept(prepared) for fit in fits) if keep else ()
+    for fit in () if keep else fits:
+        session.release([fit.model], fit.learner.stage)
     return Scored(records, values.select(ROW, FOLD, VALUES, LEARNER), models, values)

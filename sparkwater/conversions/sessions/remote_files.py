@@ -1,0 +1,237 @@
+"""Files without a JVM: by pyarrow's and fsspec's filesystems, in a task on the server's side or in this process."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, open_filesystem, scheme_of
+from sparkwater.errors import CheckpointError, SparkwaterError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Far below what gRPC takes in a message, 128 MiB.
+_PIECE_BYTES = 16 * 1024 * 1024
+
+_PIECES = "number int, piece binary"
+
+
+class RemoteFiles:
+    """Files of a Spark Connect session.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.connect.session.SparkSession
+        The session.
+    here : bool
+        Whether this process sees the server's local files; elsewhere each call is a job of one task.
+    """
+
+    def __init__(self, spark: SparkSession, here: bool) -> None:
+        self._spark: Any = spark
+        self._here = here
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file or folder."""
+        return self._run(path, _exists) == [b"1"]
+
+    def read(self, path: str, failure: type[SparkwaterError]) -> bytes:
+        """Return a file's content; ``failure`` is raised where it can't be read."""
+        said, *pieces = self._run(path, _read)
+        if said:
+            raise failure(f"{path!r} can't be read: {said.decode()}")
+        return b"".join(pieces)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a new file, and the folders above it."""
+        starts = range(0, max(1, len(content)), _PIECE_BYTES)
+        pieces = [content[start : start + _PIECE_BYTES] for start in starts]
+        if self._near(path):
+            _write(self._url(path), pieces)
+            return
+        url = self._url(path)
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            found: dict[int, bytes] = {}
+            for batch in batches:
+                found |= dict(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+            _write(url, [found[number] for number in sorted(found)])
+            yield _batch([])
+
+        rows = pa.table({"number": pa.array(range(len(pieces)), pa.int32()), "piece": pa.array(pieces, pa.binary())})
+        self._spark.createDataFrame(rows).coalesce(1).mapInArrow(run, _PIECES).collect()
+
+    def make_private_folder(self, path: str) -> None:
+        """Make a folder that its owner alone may enter, where the filesystem knows permissions."""
+        self._run(path, _make_private_folder)
+
+    def delete(self, path: str) -> None:
+        """Delete a file or a whole folder, where it is there."""
+        self._run(path, _delete)
+
+    def move(self, source: str, target: str) -> bool:
+        """Rename a file or folder, and make the folders above the target; return whether it was done.
+
+        A filesystem without renames, as object stores are, copies a folder file by file: where that fails, both are
+        there in part.
+        """
+        new = self._url(target)
+        return self._run(source, lambda url: _move(url, new)) == [b"1"]
+
+    def list_files(self, path: str) -> dict[str, str]:
+        """Return the full paths of all files in a folder and in those within, by their names relative to it."""
+        said, *names = self._run(path, _list)
+        if said:
+            raise CheckpointError(f"{path!r} can't be listed: {said.decode()}")
+        return {name.decode(): f"{path.rstrip('/')}/{name.decode()}" for name in names}
+
+    def count_row_groups(self, path: str) -> dict[str, int]:
+        """Return the row groups of each Parquet file in a folder, by its name."""
+        counts: dict[str, int] = {}
+        for line in self._run(path, _count_row_groups):
+            count, _, name = line.decode().partition(" ")
+            counts[name] = int(count)
+        return counts
+
+    @contextmanager
+    def temporary_folder(self) -> Iterator[str]:
+        """Give the path of a folder that is not there yet, in the user's temporary folder; it is deleted at the end."""
+        path = f"file:{tempfile.gettempdir()}/sparkwater-{uuid.uuid4().hex}"
+        try:
+            yield path
+        finally:
+            self.delete(path)
+
+    def _near(self, path: str) -> bool:
+        return self._here and scheme_of(self._url(path)) in LOCAL_SCHEMES
+
+    def _url(self, path: str) -> str:
+        """Return a path with the scheme that Spark's settings give to paths without."""
+        default = self._spark.conf.get("spark.hadoop.fs.defaultFS", None) or ""
+        if scheme_of(path) or scheme_of(default) in LOCAL_SCHEMES:
+            return str(Path(path).absolute()) if self._here and not scheme_of(path) else path
+        return f"{default.rstrip('/')}/{path.lstrip('/')}"
+
+    def _run(self, path: str, work: Callable[[str], list[bytes]]) -> list[bytes]:
+        url = self._url(path)
+        if self._near(path):
+            return work(url)
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for _ in batches:
+                pass
+            for number, piece in enumerate(work(url)):
+                yield _batch([(number, piece)])
+
+        rows = self._spark.range(0, 1, 1, 1).mapInArrow(run, _PIECES).collect()
+        return [bytes(row["piece"]) for row in sorted(rows, key=lambda row: row["number"])]
+
+
+def _batch(rows: list[tuple[int, bytes]]) -> pa.RecordBatch:
+    numbers, pieces = pa.array([row[0] for row in rows], pa.int32()), pa.array([row[1] for row in rows], pa.binary())
+    return pa.RecordBatch.from_arrays([numbers, pieces], names=["number", "piece"])
+
+
+def _exists(url: str) -> list[bytes]:
+    from pyarrow.fs import FileType
+
+    filesystem, path = open_filesystem(url)
+    return [b"0" if filesystem.get_file_info(path).type == FileType.NotFound else b"1"]
+
+
+def _read(url: str) -> list[bytes]:
+    """Return what went wrong, or nothing, and the content."""
+    try:
+        filesystem, path = open_filesystem(url)
+        with filesystem.open_input_stream(path) as stream:
+            return [b"", *iter(lambda: stream.read(_PIECE_BYTES), b"")]
+    except OSError as error:
+        return [str(error).encode() or b"error"]
+
+
+def _write(url: str, pieces: list[bytes]) -> None:
+    filesystem, path = open_filesystem(url)
+    filesystem.create_dir(_above(path), recursive=True)
+    with filesystem.open_output_stream(path) as stream:
+        for piece in pieces:
+            stream.write(piece)
+
+
+def _make_private_folder(url: str) -> list[bytes]:
+    from pyarrow.fs import LocalFileSystem
+
+    filesystem, path = open_filesystem(url)
+    filesystem.create_dir(path, recursive=True)
+    if isinstance(filesystem, LocalFileSystem):
+        Path(path).chmod(0o700)
+    return []
+
+
+def _delete(url: str) -> list[bytes]:
+    from pyarrow.fs import FileType
+
+    filesystem, path = open_filesystem(url)
+    kind = filesystem.get_file_info(path).type
+    with suppress(FileNotFoundError):
+        if kind == FileType.Directory:
+            filesystem.delete_dir(path)
+        elif kind != FileType.NotFound:
+            filesystem.delete_file(path)
+    return []
+
+
+def _move(url: str, target: str) -> list[bytes]:
+    from pyarrow.fs import FileType, copy_files
+
+    filesystem, old = open_filesystem(url)
+    _, new = open_filesystem(target)
+    filesystem.create_dir(_above(new), recursive=True)
+    if filesystem.get_file_info(new).type != FileType.NotFound:
+        return [b"0"]
+    try:
+        filesystem.move(old, new)
+    except (NotImplementedError, OSError):
+        if filesystem.get_file_info(old).type != FileType.Directory or _is_local(filesystem):
+            return [b"0"]
+        copy_files(old, new, source_filesystem=filesystem, destination_filesystem=filesystem)
+        filesystem.delete_dir(old)
+    return [b"1"]
+
+
+def _is_local(filesystem: Any) -> bool:
+    from pyarrow.fs import LocalFileSystem
+
+    return isinstance(filesystem, LocalFileSystem)
+
+
+def _list(url: str) -> list[bytes]:
+    """Return what went wrong, or nothing, and the names."""
+    from pyarrow.fs import FileSelector, FileType
+
+    try:
+        filesystem, path = open_filesystem(url)
+        found = filesystem.get_file_info(FileSelector(path, recursive=True))
+    except OSError as error:
+        return [str(error).encode() or b"error"]
+    start = len(path.rstrip("/")) + 1
+    return [b"", *(one.path[start:].encode() for one in found if one.type == FileType.File)]
+
+
+def _count_row_groups(url: str) -> list[bytes]:
+    import pyarrow.parquet as pq
+
+    filesystem, path = open_filesystem(url)
+    names = [name.decode() for name in _list(url)[1:] if name.endswith(b".parquet")]
+    counts = [pq.ParquetFile(f"{path}/{name}", filesystem=filesystem).metadata.num_row_groups for name in names]
+    return [f"{count} {name}".encode() for count, name in zip(counts, names, strict=True)]
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "/"

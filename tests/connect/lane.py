@@ -1,0 +1,175 @@
+"""Stages over Spark Connect. ``tests/connect/test_connect.py`` runs this file in a process of its own."""
+
+from __future__ import annotations
+
+import gc
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits import png_frame, tensor_frame
+from mixed_tables import INPUTS, mixed_frame
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from tables import table
+
+from sparkwater.conversions import ImageToTensor, TensorToVector
+from sparkwater.conversions.sessions.remote_files import RemoteFiles
+from sparkwater.conversions.sessions.session import session_of
+from sparkwater.conversions.sessions.shipping import Shipped
+from sparkwater.conversions.stages.columns import tensor_spec
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError
+from sparkwater.ml import DeepFeatures, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier, Similarity
+from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+
+
+def accuracy(scored) -> float:
+    return MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
+
+
+def test_cross_validator_chooses_among_pipelines(spark) -> None:
+    rows = tensor_frame(spark, 96, classes=2).cache()
+    classifier = ImageClassifier(network="mlp", batchSize=16, seed=3, numWorkers=1)
+    grid = ParamGridBuilder().addGrid(classifier.epochs, [0.0, 3.0]).build()
+    found = CrossValidator(
+        estimator=Pipeline(stages=[classifier]), estimatorParamMaps=grid, numFolds=2, parallelism=2, seed=1,
+        evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
+    ).fit(rows)  # fmt: skip
+    assert found.avgMetrics[1] > 0.9 > found.avgMetrics[0]
+    assert accuracy(found.transform(rows)) > 0.9
+
+
+def test_a_table_is_learned_saved_and_loaded(spark, tmp_path: Path) -> None:
+    rows = mixed_frame(spark, 200)
+    learner = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=5, seed=3, numWorkers=2)
+    model = learner.fit(rows)
+    assert model.summary.numWorkers == 2
+    scored = model.transform(rows).select("probability").collect()
+    model.save(str(tmp_path / "model"))
+    with pytest.raises(ConfigurationError, match="exists already"):
+        model.save(str(tmp_path / "model"))
+    model.write().overwrite().save(str(tmp_path / "model"))
+    loaded = type(model).load(str(tmp_path / "model"))
+    assert loaded.transform(rows).select("probability").collect() == scored
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_large_weights_travel_beside_the_function(spark) -> None:
+    rows = tensor_frame(spark, 20, classes=2)
+    model = ImageClassifier(network="mlp", networkArguments={"hidden": [1200]}, epochs=0, seed=3).fit(rows)
+    assert len(model.fitted.trained.weights) > 1024 * 1024
+    assert isinstance(session_of(spark).ship(model.fitted.trained), Shipped)
+    features = DeepFeatures(model=model, layer=["fc1"], outputCols=["deep"]).transform(rows)
+    assert tensor_spec(features.schema["deep"]) is None  # a vector
+    vectors = np.array([row["deep"].toArray() for row in features.select("deep").collect()])
+    assert vectors.shape == (20, 1200)
+    nearest = Similarity(references=features, inputCol="deep", k=1, measure="cosine", idCol="id").transform(features)
+    assert nearest.count() == 20
+    again = ImageClassifier(network="mlp", networkArguments={"hidden": [1200]}, warmStart=model, epochs=0).fit(rows)
+    assert again.fitted.trained.weights_digest == model.fitted.trained.weights_digest
+
+
+def test_tensor_columns_keep_their_spec(spark) -> None:
+    frame = ImageToTensor(inputCol="content", outputCol="features").transform(png_frame(spark, 4))
+    assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
+    frame = ImageToTensor(inputCol="content", outputCol="features", handleInvalid="keep").transform(png_frame(spark, 4))
+    assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
+
+
+def test_a_regression_is_stacked_without_a_jvm(spark, tmp_path: Path) -> None:
+    from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
+
+    rows = table(spark, "diabetes", 120)
+    learners = {"line": LinearRegression(regParam=1.0), "tree": DecisionTreeRegressor(maxDepth=2)}
+    model = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", seed=1).fit(rows)
+    scored = model.transform(rows).select("prediction").collect()
+    model.save(str(tmp_path / "ensemble"))
+    loaded = StackedEnsembleModel.load(str(tmp_path / "ensemble"))
+    assert loaded.transform(rows).select("prediction").collect() == scored
+    assert sum(model.summary.coefficients[0]) > 0
+
+
+def test_models_of_folds_leave_the_servers_cache(spark) -> None:
+    rows, names = table(spark, "iris", 90), []
+
+    class Watched(LogisticRegression):
+        def _fit(self, dataset):
+            model = super()._fit(dataset)
+            names.append(str(model._java_obj))
+            return model
+
+    learners = {"one": Watched(maxIter=2), "other": Watched(maxIter=3)}
+    level_one = cross_fit(rows, learners, folds=2, idCol="id")
+    assert len(names) == 4
+    assert not held_models(spark) & set(names)
+    assert level_one.values.count() == 90
+    level_one.unpersist()
+
+
+def held_models(spark) -> set[str]:
+    """Return the names of the models in the server's cache, of those that the test has made."""
+    gc.collect()
+    if spark.version < "4.1":  # nothing lists them there
+        return {name for name in spark.client.thread_local.ml_caches if is_held(name)}
+    return {name for one in spark.client._get_ml_cache_info() for name in re.findall(r"[\w-]+", one)}
+
+
+def is_held(name: str) -> bool:
+    try:
+        return bool(LogisticRegressionModel(name).numClasses)
+    except Exception:
+        return False
+
+
+def test_failures_are_the_packages_own(spark, tmp_path: Path) -> None:
+    rows = tensor_frame(spark, 20, classes=2)
+    with pytest.raises(ConfigurationError, match="numWorkers=3, but the cluster runs 2 tasks at a time"):
+        ImageClassifier(network="mlp", numWorkers=3).fit(rows)
+    damaged = png_frame(spark, 4).selectExpr("id", "substring(content, 1, 40) as content", "label")
+    with pytest.raises(DataError, match="invalid row|can't"):
+        ImageClassifier(network="mlp", featuresCol="content", epochs=1, imageShape=[16, 16, 1]).fit(damaged)
+    with pytest.raises(CheckpointError, match="holds no saved"):
+        ImageClassifier.load(str(tmp_path / "nothing"))
+
+
+def test_files_are_moved_by_tasks_as_by_this_process(spark, tmp_path: Path) -> None:
+    files, large = RemoteFiles(spark, here=False), bytes(range(256)) * 200_000
+    inner = f"{tmp_path}/one/two"
+    files.write(f"{inner}/large", large)
+    files.write(f"{inner}/empty", b"")
+    assert files.read(f"{inner}/large", CheckpointError) == large
+    assert files.list_files(str(tmp_path)) == {
+        "one/two/large": f"{inner}/large", "one/two/empty": f"{inner}/empty"
+    }  # fmt: skip
+    assert not files.exists(f"{tmp_path}/three")
+    assert files.move(f"{tmp_path}/one", f"{tmp_path}/three/four")
+    assert files.exists(f"{tmp_path}/three/four/two/empty")
+    files.make_private_folder(f"{tmp_path}/private")
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
+    files.delete(f"{tmp_path}/three")
+    assert [path.name for path in tmp_path.iterdir()] == ["private"]
+    with pytest.raises(CheckpointError, match="can't be read"):
+        files.read(f"{tmp_path}/nothing", CheckpointError)
+    with pytest.raises(CheckpointError, match="can't be listed"):
+        files.list_files(f"{tmp_path}/nothing")
+
+
+def test_a_pipeline_with_sparks_own_model_is_saved_and_loaded(spark, tmp_path: Path) -> None:
+    rows = tensor_frame(spark, 40, classes=2)
+    stages = [
+        TensorToVector(inputCol="features", outputCol="pixels"),
+        LogisticRegression(featuresCol="pixels", maxIter=2),
+    ]
+    model = Pipeline(stages=stages).fit(rows)
+    model.write().overwrite().save(str(tmp_path / "pipeline"))
+    loaded = PipelineModel.load(str(tmp_path / "pipeline"))
+    assert accuracy(loaded.transform(rows)) == accuracy(model.transform(rows))
+
+
+def test_a_regressor_reports_epochs_to_the_client(spark, caplog) -> None:
+    with caplog.at_level("INFO", logger="sparkwater"):
+        DeepLearningRegressor(labelCol="price", inputCols=INPUTS, epochs=2, numWorkers=1).fit(mixed_frame(spark, 60))
+    assert sum(record.message.startswith("epoch ") for record in caplog.records) == 2
