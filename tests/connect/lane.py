@@ -129,7 +129,7 @@ def test_failures_are_the_packages_own(spark, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="numWorkers=3, but the cluster runs 2 tasks at a time"):
         ImageClassifier(network="mlp", numWorkers=3).fit(rows)
     damaged = png_frame(spark, 4).selectExpr("id", "substring(content, 1, 40) as content", "label")
-    with pytest.raises(DataError, match="invalid row|can't"):
+    with pytest.raises(DataError, match="invalid row"):
         ImageClassifier(network="mlp", featuresCol="content", epochs=1, imageShape=[16, 16, 1]).fit(damaged)
     with pytest.raises(CheckpointError, match="holds no saved"):
         ImageClassifier.load(str(tmp_path / "nothing"))

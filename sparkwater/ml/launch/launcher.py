@@ -191,7 +191,7 @@ def _program(
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         peers = BarrierPeers(context, Gatherer(channel if gathers else None, rank, context.allGather))
-        outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None))
+        outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None, gathers))
         exempt_modules()
         yield from _split(outcome)
 

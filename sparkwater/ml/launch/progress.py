@@ -53,29 +53,40 @@ def receiving(observer: Observer) -> dict[str, Handler]:
     }
 
 
-def reporter(channel: DriverChannel | None) -> Observer:
-    """Return the observer on rank 0 that reports to the driver."""
+def reporter(channel: DriverChannel | None, insists: bool = True) -> Observer:
+    """Return the observer on rank 0 that reports to the driver.
+
+    Parameters
+    ----------
+    channel : DriverChannel or None
+        Channel to the driver.
+    insists : bool
+        Whether each epoch is tried again where the driver can't be reached; else the first failure is the last.
+    """
     if channel is None:
         return NOBODY
-    reports = _Reports(channel)
+    reports = _Reports(channel, insists)
     return Observer(reports.epoch, reports.step)
 
 
 class _Reports:
     """Reports to the driver; where it can't be reached, only epochs are tried again."""
 
-    def __init__(self, channel: DriverChannel) -> None:
-        self._channel = channel
+    def __init__(self, channel: DriverChannel, insists: bool) -> None:
+        self._channel, self._insists, self._gone = channel, insists, False
         self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
 
     def epoch(self, record: EpochRecord) -> None:
+        if self._gone:
+            return
         try:
             self._channel.tell("epoch", asdict(record))
         except OSError as error:
+            self._gone = not self._insists
             logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
 
     def step(self, record: StepRecord) -> None:
-        if time.monotonic() < self._next_step:
+        if self._gone or time.monotonic() < self._next_step:
             return
         try:
             self._channel.tell("step", asdict(record))
