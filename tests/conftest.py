@@ -123,16 +123,26 @@ def cluster() -> SparkSession:
     return start_session("local-cluster[2,1,1024]")
 
 
-@pytest.fixture
-def gpu_cluster(tmp_path: Path) -> SparkSession:
-    """A session like `cluster`, where each executor claims to have a GPU and tasks ask for none."""
-    script = tmp_path / "gpus.sh"
+@pytest.fixture(scope="session")
+def gpu_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that tells Spark of one GPU."""
+    script = tmp_path_factory.mktemp("gpus") / "gpus.sh"
     script.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0"]}\'\n')
     script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+def gpu_cluster(gpu_script: Path) -> SparkSession:
+    """A session like `cluster`: executors claim to have a GPU, tasks ask for none, and slow ones run a second time."""
     settings = {
         "spark.worker.resource.gpu.amount": "1",
-        "spark.worker.resource.gpu.discoveryScript": str(script),
+        "spark.worker.resource.gpu.discoveryScript": str(gpu_script),
         "spark.executor.resource.gpu.amount": "1",
-        "spark.executor.resource.gpu.discoveryScript": str(script),
+        "spark.executor.resource.gpu.discoveryScript": str(gpu_script),
+        "spark.speculation": "true",
+        "spark.speculation.quantile": "0.1",
+        "spark.speculation.multiplier": "1.01",
+        "spark.speculation.interval": "50ms",
     }
     return start_session("local-cluster[2,1,1024]", **settings)

@@ -1,18 +1,21 @@
-"""Real ranks in processes of their own: `launch` starts this file once a rank, the scenarios are at its end."""
+"""Real ranks in processes of their own: `launch` starts one a rank, the scenarios are at the end of this file."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import math
+import multiprocessing
 import os
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import count
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 import torch
 from processes import shares_memory
 
@@ -61,40 +65,48 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
 }
 
 
+#: Ranks are forked from a process that has loaded what they all need, as Spark forks its workers.
+FORKS = multiprocessing.get_context("forkserver")
+BEGINNING = threading.Lock()
+
+
 def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
     """Run a scenario with one process a rank; return what each reports, or kill them all after `limit` seconds."""
     folder.mkdir(parents=True, exist_ok=True)
-    processes: list[subprocess.Popen[str]] = []
-    logs = [(folder / f"{rank}.log").open("w+") for rank in range(ranks)]
+    begin_forks()
     deadline = time.monotonic() + limit
-    # The code beside these tests, also where another copy of the package is installed.
-    paths = [str(folder) for folder in Path(__file__).parents[1:3]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    given = (scenario, folder, ranks, arguments, dict(os.environ))
+    processes = [FORKS.Process(target=run_scenario, args=(rank, *given), daemon=True) for rank in range(ranks)]
     try:
-        for rank in range(ranks):
-            command = [sys.executable, __file__, scenario, str(folder), str(rank), str(ranks), json.dumps(arguments)]
-            processes.append(
-                subprocess.Popen(command, stdout=logs[rank], stderr=subprocess.STDOUT, text=True, env=environment)
-            )
-        codes = [process.wait(max(0.1, deadline - time.monotonic())) for process in processes]
-        hung = False
-    except subprocess.TimeoutExpired:
-        hung, codes = True, [process.poll() for process in processes]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(max(0.1, deadline - time.monotonic()))
+        codes = [process.exitcode for process in processes]
     finally:
         for process in processes:
             process.kill()
-            process.wait()
-        texts = []
-        for log in logs:
-            log.seek(0)
-            texts.append(log.read())
-            log.close()
-    if hung or any(codes):
-        state = f"hung for {limit:.0f} s" if hung else "failed"
-        raise AssertionError(
-            f"{scenario} {state}, exit codes {codes}\n" + "\n---\n".join(text[-3000:] for text in texts)
-        )
+            process.join()
+    if any(code != 0 for code in codes):
+        state = f"hung for {limit:.0f} s" if None in codes else "failed"
+        texts = [log_of(folder, rank).read_text()[-3000:] for rank in range(ranks) if log_of(folder, rank).exists()]
+        raise AssertionError(f"{scenario} {state}, exit codes {codes}\n" + "\n---\n".join(texts))
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+
+
+def begin_forks() -> None:
+    """Start the process that ranks are forked from, once."""
+    # The code beside these tests, also where another copy of the package is installed.
+    paths = [str(folder) for folder in Path(__file__).parents[1:3]]
+    with BEGINNING, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        FORKS.set_forkserver_preload([run_scenario.__module__])
+        forkserver.ensure_running()
+
+
+def log_of(folder: Path, rank: int) -> Path:
+    """Return where a rank's output is."""
+    return folder / f"{rank}.log"
 
 
 class FilePeers:
@@ -410,12 +422,15 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
 }
 
 
-def main() -> None:
-    scenario, folder, rank, size, arguments = sys.argv[1:]
+def run_scenario(
+    rank: int, scenario: str, folder: Path, size: int, arguments: dict[str, Any], environment: dict[str, str]
+) -> None:
+    """Run a rank's part in its own process, and write what it reports."""
+    with log_of(folder, rank).open("w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
     torch.set_num_threads(1)
-    report = SCENARIOS[scenario](Path(folder), int(rank), int(size), **json.loads(arguments))
-    write_whole(Path(folder) / f"{rank}.json", json.dumps(report))
-
-
-if __name__ == "__main__":
-    main()
+    write_whole(folder / f"{rank}.json", json.dumps(SCENARIOS[scenario](folder, rank, size, **arguments)))
+    atexit._run_exitfuncs()  # which a forked process leaves out

@@ -3,11 +3,15 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from gpu import ranks
+from processes import begun
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.communicator import Meeting
@@ -46,13 +50,26 @@ def test_a_rank_that_raises_is_noticed_by_the_other(collective: str, culprit: in
     assert [report["held"] for report in reports] == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("collective", "culprit"), [("horovod", 0), ("horovod", 1), ("torch", 1), ("memory", 0), ("memory", 1)]
-)
-def test_a_rank_that_keeps_the_other_waiting_is_given_up(collective: str, culprit: int, tmp_path: Path) -> None:
-    reports = ranks.launch(
-        "fault", tmp_path, collective=collective, kind="stall", culprit=culprit, stall_timeout=5, limit=60
-    )
+STALLS = [("horovod", 0), ("horovod", 1), ("torch", 1), ("memory", 0), ("memory", 1)]
+Reports = list[dict[str, Any]]
+
+
+def stall(folder: Path, collective: str, culprit: int) -> Reports:
+    settings = {"collective": collective, "culprit": culprit, "kind": "stall", "stall_timeout": 5}
+    return ranks.launch("fault", folder, limit=60, **settings)
+
+
+@pytest.fixture(scope="module")
+def stalls(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Future[Reports]]:
+    """Ranks that wait for others which sleep: all at once, because they do nothing else."""
+    return {each: begun(partial(stall, tmp_path_factory.mktemp("stall"), *each)) for each in STALLS}
+
+
+@pytest.mark.parametrize(("collective", "culprit"), STALLS)
+def test_a_rank_that_keeps_the_other_waiting_is_given_up(
+    stalls: dict[tuple[str, int], Future[Reports]], collective: str, culprit: int
+) -> None:
+    reports = stalls[collective, culprit].result()
     waiting = reports[1 - culprit]
     assert waiting["raised"] == "StallError"
     assert 4 < waiting["seconds"] < 24

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 import runpy
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pytest
 from conftest import ROOT, start_session
 from digits import pictures, png, png_frame
 from made_bundles import mixed, mixed_bundle, write
+from programs import run_here
 from pyspark.ml import PipelineModel
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
@@ -55,14 +55,14 @@ def test_batches_of_skipped_rows_have_the_types_of_others(tmp_path):
         assert str(names["arrow_array"](np.zeros((3, *shape), dtype), output).type).startswith(kind)
 
 
-def test_vectors_of_a_table_are_scored_and_kept(spark, tmp_path, monkeypatch):
+def test_vectors_of_a_table_are_scored_and_kept(spark, tmp_path):
     bundle = mixed_bundle(tmp_path / "bundle")
     given = [(1.0, "a", Vectors.dense(1.0, 2.0)), (2.0, None, Vectors.sparse(2, {1: 5.0}))]
     schema = T.StructType().add("size", "double").add("name", "string").add("pair", VectorUDT())
     rows = spark.createDataFrame(given, schema).withColumn("day", F.lit("1970-01-01").cast("date"))
     rows.coalesce(1).write.parquet(str(tmp_path / "rows"))
     arguments = ["--rows", tmp_path / "rows", "--keep", "pair", "--output", tmp_path / "scores"]
-    assert run(monkeypatch, "score_bundle.py", "--bundle", bundle, *arguments) == 0
+    assert run_here("score_bundle.py", "--bundle", bundle, *arguments) == 0
     found = spark.read.parquet(str(tmp_path / "scores")).collect()
     assert {(row.pair, row["sum"], row.same) for row in found} == {
         (given[0][2], 3.0, "a"),
@@ -73,22 +73,15 @@ def test_vectors_of_a_table_are_scored_and_kept(spark, tmp_path, monkeypatch):
     assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["2.0,a,3.0,10", "4.0,\uf8ff,5.0,10"]
 
 
-def run(monkeypatch, program, *arguments):
-    monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
-    monkeypatch.setattr("pyspark.sql.SparkSession.stop", lambda self: None)  # the session of the other tests
-    names = runpy.run_path(str(ROOT / "jobs" / program), run_name="job")
-    return names["main"](names["parse_arguments"]())
-
-
-def test_a_pipeline_is_exported_and_scores_as_it_did(spark, folder, monkeypatch, capsys):
+def test_a_pipeline_is_exported_and_scores_as_it_did(spark, folder, capsys):
     images, bundle = folder / "pictures", folder / "bundle"
     sample = ["--sample", images, "--images", "--output", bundle]
-    assert run(monkeypatch, "export_bundle.py", "--model", folder / "model", *sample) == 0
+    assert run_here("export_bundle.py", "--model", folder / "model", *sample) == 0
     assert capsys.readouterr().out.endswith(f"export_bundle: wrote the bundle {bundle}\n")
-    assert run(monkeypatch, "export_bundle.py", "--model", folder / "model", *sample) == 1
+    assert run_here("export_bundle.py", "--model", folder / "model", *sample) == 1
     assert "exists already" in capsys.readouterr().err
     rows = ["--rows", images, "--images", "--output", folder / "scores"]
-    assert run(monkeypatch, "score_bundle.py", "--bundle", bundle, "--keep", "path", *rows) == 0
+    assert run_here("score_bundle.py", "--bundle", bundle, "--keep", "path", *rows) == 0
     scored = {row.path: row for row in spark.read.parquet(str(folder / "scores")).collect()}
     assert len(scored) == 9
     from sparkwater.conversions import read_images

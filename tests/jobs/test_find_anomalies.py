@@ -1,20 +1,15 @@
-"""find_anomalies.py as spark-submit runs it."""
+"""find_anomalies.py in this process."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-
-pytestmark = pytest.mark.spark  # spark-submit starts sessions of its own
+from programs import last_line, run_here
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +27,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def submit(folder: Path, *arguments: str) -> str:
-    command = [
-        Path(sys.executable).with_name("spark-submit"),
-        *("--properties-file", ROOT / "conf" / "spark-defaults-local.conf", ROOT / "jobs" / "find_anomalies.py"),
-        *("--rows", folder / "known.parquet", "--output", folder / "found", "--image-shape", "4", "3", "1", *arguments),
-    ]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, **both, text=True, check=False, env=environment)
-    return [line for line in done.stdout.splitlines() if line.strip()][-1]
+def find(folder: Path, *arguments: object) -> int:
+    places = ["--rows", folder / "known.parquet", "--output", folder / "found", "--image-shape", 4, 3, 1]
+    return run_here("find_anomalies.py", *places, *arguments)
 
 
-def test_rows_that_are_unlike_the_learned_ones_come_first(folder: Path) -> None:
-    last = submit(
-        folder, "--score", str(folder / "new.parquet"), "--hidden", "8", "1", "8", "--epochs", "40", "--threshold", "1",
-        "--save", str(folder / "model"),
-    )  # fmt: skip
+def test_rows_that_are_unlike_the_learned_ones_come_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learner = ["--hidden", 8, 1, 8, "--epochs", 40, "--threshold", 1]
+    assert find(folder, "--score", folder / "new.parquet", *learner, "--save", folder / "model") == 0
+    last = last_line(capsys.readouterr().out)
     found = re.fullmatch(
         rf"find_anomalies: wrote 23 rows to {folder}/found, 3 of them anomalies, with errors above \S+", last
     )
@@ -58,8 +45,8 @@ def test_rows_that_are_unlike_the_learned_ones_come_first(folder: Path) -> None:
     assert (folder / "model" / "model.json").is_file()
 
 
-def test_failure_exits_with_the_cause_in_the_last_line(folder: Path) -> None:
-    last = submit(folder, "--network", "autoencodr")
-    assert last.startswith(
+def test_failure_exits_with_the_cause_in_the_last_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert find(folder, "--network", "autoencodr") == 1
+    assert last_line(capsys.readouterr().err).startswith(
         "find_anomalies failed: ConfigurationError: network='autoencodr' is not registered; did you mean"
     )

@@ -1,10 +1,9 @@
-"""The programs in jobs/ as spark-submit runs them."""
+"""The programs in jobs/ as spark-submit runs them, and more of what they do in this process."""
 
 from __future__ import annotations
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, start_session
 from digits import pictures, png
+from programs import exit_code, last_line, run_here
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import OneHotEncoder
 from pyspark.ml.regression import LinearRegression
@@ -31,10 +31,6 @@ def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     # spark-submit itself sends a program's standard error to its standard output.
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.run(command, **both, text=True, check=False, env=environment)
-
-
-def last_line(text: str) -> str:
-    return [line for line in text.splitlines() if line.strip()][-1]
 
 
 @pytest.fixture(scope="module")
@@ -66,35 +62,27 @@ def test_training_prints_the_confusion_matrix_and_says_what_happened(trained):
     assert (model / "stages").is_dir()
 
 
-def test_a_stream_of_pictures_is_scored(tree, trained, tmp_path):
+def test_a_stream_of_pictures_is_scored(tree, trained, tmp_path, capsys):
     _, model = trained
     arguments = ["--model", str(model), "--input", str(tree / "testing"), "--output", str(tmp_path / "scores")]
-    done = submit("score_stream.py", *arguments, "--checkpoint", str(tmp_path / "marks"))
-    assert done.returncode == 0, done.stdout
-    assert last_line(done.stdout).startswith("score_stream: scored 40 new rows")
+    assert run_here("score_stream.py", *arguments, "--checkpoint", tmp_path / "marks") == 0
+    assert last_line(capsys.readouterr().out).startswith("score_stream: scored 40 new rows")
     written = pq.read_table(tmp_path / "scores")
     assert written.num_rows == 40
     assert set(written.column_names) >= {"path", "prediction", "predictedLabel", "probability"}
 
 
-def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
+def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path, capsys):
     _, model = trained
+    arguments = ["--model", model, "--images", tree / "testing", "--output", tmp_path / "scores"]
     broken = tree / "testing" / "broken.png"
     broken.write_bytes(b"no picture")
     try:
-        done = submit(
-            "score_images.py",
-            "--model",
-            str(model),
-            "--images",
-            str(tree / "testing"),
-            "--output",
-            str(tmp_path / "scores"),
-        )
+        assert run_here("score_images.py", *arguments) == 0
     finally:
         broken.unlink()
-    assert done.returncode == 0, done.stdout
-    assert last_line(done.stdout).endswith(f"wrote 41 rows to {tmp_path / 'scores'}, 1 of them without a prediction")
+    said = last_line(capsys.readouterr().out)
+    assert said.endswith(f"wrote 41 rows to {tmp_path / 'scores'}, 1 of them without a prediction")
     scores = pq.read_table(tmp_path / "scores").to_pylist()
     missing = [row for row in scores if row["prediction"] is None]
     assert [Path(row["path"]).name for row in missing] == ["broken.png"]
@@ -102,32 +90,23 @@ def test_scoring_writes_a_row_a_picture(tree, trained, tmp_path):
     assert sum(right) / len(right) > 0.9
 
 
-def run_here(monkeypatch, program: str, *arguments: str) -> int:
-    """Run a program in this process, in a session that it finds and stops, and return its exit code."""
-    start_session("local[2]")
-    monkeypatch.setattr(sys, "argv", [program, *arguments])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "jobs" / program), run_name="__main__")
-    return ended.value.code
-
-
-def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, trained, tmp_path, monkeypatch, capsys):
+def test_extracted_features_of_pictures_find_pictures_of_the_same_kind(tree, trained, tmp_path, capsys):
     features, similar = str(tmp_path / "features"), str(tmp_path / "similar")
     pictures = ["--model", str(trained[1]), "--images", str(tree / "testing"), "--output", features]
-    assert run_here(monkeypatch, "extract_features.py", *pictures, "--layers", "fc1", "2") == 0
+    assert run_here("extract_features.py", *pictures, "--layers", "fc1", "2") == 0
     said = f"extract_features: wrote 40 rows to {features}, 0 of them without features"
     assert last_line(capsys.readouterr().out) == said
     assert pq.read_schema(next(Path(features).glob("*.parquet"))).names == ["path", "fc1", "2"]
     columns = ["--id-col", "path", "--features-col", "fc1", "--k", "2"]
     sides = ["--queries", features, "--references", features, "--output", similar]
-    assert run_here(monkeypatch, "find_similar.py", *sides, *columns) == 0
+    assert run_here("find_similar.py", *sides, *columns) == 0
     nearest = [row for row in pq.read_table(similar).to_pylist() if row["rank"] == 2]  # the first is the picture itself
     assert len(nearest) == 40
     kinds = [[Path(row[side]).parent for side in ("queryId", "referenceId")] for row in nearest]
     assert sum(query == reference for query, reference in kinds) > 36
 
 
-def test_bad_rows_of_a_stream_are_treated_by_the_stages_of_this_package_alone(tmp_path, monkeypatch):
+def test_bad_rows_of_a_stream_are_treated_by_the_stages_of_this_package_alone(tmp_path):
     """Spark's one-hot vectors would be longer with `keep` than those that the regression learned from."""
     spark = start_session("local[2]")
     lines = [(row, float(row % 3), None if row == 5 else [float(row)]) for row in range(12)]
@@ -147,15 +126,15 @@ def test_bad_rows_of_a_stream_are_treated_by_the_stages_of_this_package_alone(tm
     arguments = ["--model", places["model"], "--input", places["inbox"], "--checkpoint", places["marks"]]
     arguments += ["--format", "json", "--schema", "id long, kind double, numbers array<double>"]
     arguments += ["--output", places["scores"], "--handle-invalid", "keep"]
-    assert run_here(monkeypatch, "score_stream.py", *arguments) == 0
+    assert run_here("score_stream.py", *arguments) == 0
     written = pq.read_table(places["scores"]).to_pylist()
     assert {row["id"]: row["prediction"] for row in written} == expected
     assert [row["id"] for row in written if row["tensor"] is None] == [5]
 
 
-def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, monkeypatch, capsys):
+def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, capsys):
     arguments = ["--data", str(tree), "--folds", "2", "--learners", "regression", "--iterations", "3"]
-    assert run_here(monkeypatch, "stack_images.py", *arguments) == 0
+    assert run_here("stack_images.py", *arguments) == 0
     printed = capsys.readouterr().out
     assert "there is one learner only" in printed
     assert "test error of regression: " in printed
@@ -184,16 +163,14 @@ def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, monkeyp
         ),
     ],
 )
-def test_failure_exits_with_one_and_names_the_cause_last(
-    tree, trained, tmp_path, monkeypatch, capsys, program, arguments, cause
-):
+def test_failure_exits_with_one_and_names_the_cause_last(tree, trained, tmp_path, capsys, program, arguments, cause):
     empty, corrupt = tmp_path / "empty", tmp_path / "corrupt"
     (empty / "training").mkdir(parents=True)
     for part in ("training", "testing"):
         (corrupt / part / "a").mkdir(parents=True)
         (corrupt / part / "a" / "1.png").write_bytes(b"\x89PNG and nothing else")
     places = {"tree": tree, "empty": empty, "corrupt": corrupt, "model": trained[1]}
-    assert run_here(monkeypatch, program, *(argument.format(**places) for argument in arguments)) == 1
+    assert run_here(program, *(argument.format(**places) for argument in arguments)) == 1
     assert cause in last_line(capsys.readouterr().err)
 
 
@@ -207,12 +184,12 @@ def test_spark_submit_passes_exit_code_and_cause_on():
     "program",
     ["train_image_classifier.py", "score_images.py", "extract_features.py", "stack_images.py", "automl.py"],
 )
-def test_help_can_be_followed(program):
-    done = subprocess.run(
-        [sys.executable, ROOT / "jobs" / program, "--help"], capture_output=True, text=True, check=True
-    )
-    assert "spark-submit" in done.stdout
-    assert "last line says what happened" in " ".join(done.stdout.split())
+def test_help_can_be_followed(program, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    assert exit_code(program) == 0
+    printed = capsys.readouterr().out
+    assert "spark-submit" in printed
+    assert "last line says what happened" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize(
@@ -222,23 +199,23 @@ def test_help_can_be_followed(program):
         ("body_mass_g", ["handleInvalid=skip", 'inputCols=["species", "sex"]'], r"train_table: test rmse \d+.*, r2 "),
     ],
 )
-def test_a_table_is_learned_from_its_file(tmp_path, monkeypatch, capsys, label, params, said):
+def test_a_table_is_learned_from_its_file(tmp_path, capsys, label, params, said):
     model = str(tmp_path / "model")
     arguments = ["--data", str(ROOT / "data" / "penguins.csv"), "--null", "NA", "--label", label, "--save", model]
     settings = ["--recipe", "mlp", "--workers", "1", "--param", "epochs=2"]
     settings += [word for param in params for word in ("--param", param)]
-    assert run_here(monkeypatch, "train_table.py", *arguments, *settings) == 0
+    assert run_here("train_table.py", *arguments, *settings) == 0
     printed = capsys.readouterr().out
     assert re.match(said, last_line(printed))
     assert "recipe: mlp" in printed
     assert (tmp_path / "model" / "encoder").is_dir()
 
 
-def test_the_best_model_of_a_file_s_rows_is_found_and_saved(tmp_path, monkeypatch, capsys):
+def test_the_best_model_of_a_file_s_rows_is_found_and_saved(tmp_path, capsys):
     model = str(tmp_path / "model")
     arguments = ["--data", str(ROOT / "data" / "penguins.csv"), "--null", "NA", "--label", "species", "--seconds", "0"]
     settings = ["--param", "maxModels=1", "--param", 'include=["glm"]', "--save", model]
-    assert run_here(monkeypatch, "automl.py", *arguments, *settings) == 0
+    assert run_here("automl.py", *arguments, *settings) == 0
     printed = capsys.readouterr().out
     assert re.match(r"automl: glm: test error \d\.\d\d % of \d+ rows", last_line(printed))
     assert "body_mass_g" in printed

@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import ImageToTensor, TensorSpec, VectorToTensor, with_tensor_spec
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier, ImageClassifierModel, confusion_matrix
+from sparkwater.stacking import assign_folds
 
 
 def quick(**params):
@@ -178,7 +179,7 @@ def test_stage_works_in_a_pipeline_with_spark_stages(spark):
     assert confusion_matrix(model.transform(frame), "label", "prediction").error < 0.05
 
 
-#: Runs in a fresh process: scores with a saved pipeline, and trains.
+#: Runs in a fresh process: scores with a saved pipeline, trains, and assigns folds.
 ELSEWHERE = """
 import json, sys
 sys.path[:0] = ["tests"]
@@ -186,12 +187,15 @@ from conftest import start_session
 from digits import tensor_frame
 from pyspark.ml import PipelineModel
 from sparkwater.ml import ImageClassifier
+from sparkwater.stacking import assign_folds
 
 spark = start_session("local[2]")
 rows = PipelineModel.load(sys.argv[1] + "/model").transform(spark.read.parquet(sys.argv[1] + "/rows")).collect()
 raw = {row["id"]: row["rawPrediction"].toArray().tobytes().hex() for row in rows}
 model = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(spark, 60))
-print(json.dumps({"raw": raw, "digest": model.fitted.trained.weights_digest}))
+frame = spark.range(200).selectExpr("id", "id / 7.0 as x", "concat('row ', id) as name", "array(id, id + 1) as a")
+folds = [row.fold for row in sorted(assign_folds(frame.coalesce(1), 5, seed=3).collect())]
+print(json.dumps({"raw": raw, "digest": model.fitted.trained.weights_digest, "folds": folds}))
 """
 
 
@@ -216,6 +220,8 @@ def test_fresh_process_with_another_hash_seed_predicts_and_learns_the_same_bits(
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["raw"] == {str(row["id"]): row["rawPrediction"].toArray().tobytes().hex() for row in scored}
     assert found["digest"] == learned.fitted.trained.weights_digest
+    rows = spark.range(200).selectExpr("id", "id / 7.0 as x", "concat('row ', id) as name", "array(id, id + 1) as a")
+    assert found["folds"] == [row.fold for row in assign_folds(rows, 5, seed=3).orderBy("id").collect()]
 
 
 def test_model_saved_and_loaded_keeps_everything(spark, fitted, tmp_path):

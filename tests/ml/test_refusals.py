@@ -400,35 +400,13 @@ def test_more_workers_than_slots_is_refused_within_seconds(spark):
     assert time.monotonic() - started < 5
 
 
-def test_dynamic_allocation_is_refused():
-    spark = start_session("local[2]", spark__dynamicAllocation__enabled="true")
-    with pytest.raises(ConfigurationError, match=r"spark.dynamicAllocation.enabled=true"):
+@pytest.mark.usefixtures("no_jobs")
+def test_dynamic_allocation_is_refused(spark):
+    with (
+        saying(spark, "spark.dynamicAllocation.enabled", "true"),
+        pytest.raises(ConfigurationError, match=r"spark.dynamicAllocation.enabled=true"),
+    ):
         ImageClassifier().fit(tensor_frame(spark, 4))
-
-
-def test_speculation_leaves_ranks_alone():
-    # Spark never runs a second copy of a barrier stage's task.
-    spark = start_session(
-        "local-cluster[2,1,1024]",
-        spark__speculation="true",
-        spark__speculation__quantile="0.1",
-        spark__speculation__multiplier="1.01",
-        spark__speculation__interval="50ms",
-    )
-    summary = ImageClassifier(numWorkers=2, epochs=20).fit(tensor_frame(spark, 40)).summary
-    assert [record.rows for record in summary.records] == [40] * 20
-
-
-def test_plain_gradients_beside_authenticated_traffic_need_consent():
-    spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
-    frame = tensor_frame(spark, 8)
-    with pytest.raises(ConfigurationError, match=r"spark.authenticate=true .* allowPlaintext=True"):
-        ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
-    consenting = ImageClassifier(numWorkers=2, epochs=1, collective="horovod", allowPlaintext=True)
-    assert consenting.fit(frame).summary.numWorkers == 2
-    # Through memory nothing crosses a network.
-    assert ImageClassifier(numWorkers=2, epochs=1, collective="memory").fit(frame).summary.numWorkers == 2
-    assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1
 
 
 @pytest.mark.parametrize(
@@ -487,3 +465,15 @@ def test_labels_that_are_no_classes(spark):
         ImageClassifier().fit(frame.where("label < 0"))
     with pytest.raises(DataError, match=r"row 5: the label None is not one of the classes"):
         ImageClassifier(idCol="id").fit(frame.withColumn("label", F.when(F.col("id") != 5, F.col("label"))))
+
+
+def test_plain_gradients_beside_authenticated_traffic_need_consent():
+    spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
+    frame = tensor_frame(spark, 8)
+    with pytest.raises(ConfigurationError, match=r"spark.authenticate=true .* allowPlaintext=True"):
+        ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
+    consenting = ImageClassifier(numWorkers=2, epochs=1, collective="horovod", allowPlaintext=True)
+    assert consenting.fit(frame).summary.numWorkers == 2
+    # Through memory nothing crosses a network.
+    assert ImageClassifier(numWorkers=2, epochs=1, collective="memory").fit(frame).summary.numWorkers == 2
+    assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +13,6 @@ from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking import assign_folds
 from sparkwater.stacking.folds import time_value
-
-#: Prints the fold of each of 200 rows, in the order of their ids.
-SCRIPT = """
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
-from sparkwater.stacking import assign_folds
-
-settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-spark = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-frame = spark.range(200).selectExpr("id", "id / 7.0 as x", "concat('row ', id) as name", "array(id, id + 1) as a")
-print("folds", *(row.fold for row in sorted(assign_folds(frame, 5, seed=3).collect())))
-spark.stop()
-"""
 
 
 def rows(spark: SparkSession, count: int = 200) -> DataFrame:
@@ -45,19 +29,6 @@ def test_folds_do_not_depend_on_partitions_or_order(spark: SparkSession) -> None
     assert folds(assign_folds(frame.repartition(7), 5)) == expected
     assert folds(assign_folds(frame.orderBy(F.rand(1)), 5)) == expected
     assert folds(assign_folds(frame.coalesce(1).orderBy(F.desc("id")), 5)) == expected
-
-
-def test_folds_are_the_same_in_a_fresh_process_with_another_hash_seed(spark: SparkSession) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    expected = folds(assign_folds(rows(spark), 5, seed=3))
-    assert done.stdout.split() == ["folds", *(str(expected[row]) for row in range(200))]
 
 
 @pytest.mark.parametrize("settings", [{}, {"idCol": "id"}, {"groupCol": "name"}])

@@ -1,0 +1,35 @@
+"""The programs in jobs/, run in this process on the session of the tests."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+import pytest
+from conftest import ROOT, start_session
+from pyspark.sql import SparkSession
+
+
+def run_here(program: str, *arguments: object) -> int:
+    """Run a program in the session that is there, which it is to stop and the next test still needs; its exit code."""
+    start_session("local[2]")
+    stopped: list[SparkSession] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [program, *map(str, arguments)])
+        patch.setattr(SparkSession, "stop", lambda session: stopped.append(session))
+        code = exit_code(program)
+    assert len(stopped) == 1
+    return code
+
+
+def exit_code(program: str) -> int:
+    """Run a program with the arguments that there are, and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "jobs" / program), run_name="__main__")
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def last_line(text: str) -> str:
+    """Return what a program says last."""
+    return [line for line in text.splitlines() if line.strip()][-1]
