@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.pages.api import public_names, write_pages
-from scripts.pages.links import linked_names, moved_links
+from scripts.pages.links import fences, linked_names, moved_links
 
 ROOT = Path(__file__).parents[2]
 #: Pages at the top of the repository that belong to the site as well.
@@ -39,7 +39,7 @@ def gather(folder: Path) -> Path:
             shutil.copy(ROOT / file, pages / place)
             continue
         text = moved_links((ROOT / file).read_text(), file, places | front)
-        (pages / place).write_text(linked_names(text, place, names))
+        (pages / place).write_text(fences(linked_names(text, place, names)))
     path = folder / "mkdocs.yml"
     path.write_text(yaml.safe_dump(site_settings(folder, navigation), sort_keys=False))
     return path

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scripts.pages.levels import LEVELS, SUBJECTS, level, subject
+from scripts.pages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
 from sparkwater.conversions.stages.declarations import Declaration
 from sparkwater.conversions.stages.settings import Settings
 
@@ -50,6 +50,29 @@ MODULES = {
 }
 #: Stages with more Params than this show them by level and subject.
 FEW = 15
+#: Methods and properties of stages that other modules call, or that are Spark ML's own.
+INTERNAL = frozenset(
+    [
+        "budget",
+        "checked",
+        "combination",
+        "copy",
+        "encoding",
+        "folds",
+        "kind",
+        "layout",
+        "load",
+        "plan",
+        "read",
+        "spec",
+        "tracking",
+        "write",
+    ]
+)
+SAVED = (
+    "Saved and loaded as every stage of Spark ML, by `save` and `load`; `read().allowing(...)` gives consent to the "
+    "code of other packages ([security](../SECURITY.md))."
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +104,7 @@ class Entry:
     @property
     def lead(self) -> str:
         """The docstring up to its first section, as Markdown."""
-        text = inspect.getdoc(self.item) or ""
-        return markdown(re.split(r"^\w[\w ]*\n-+$", text, maxsplit=1, flags=re.MULTILINE)[0].strip())
+        return markdown(sections(self.item)[""])
 
     @property
     def short(self) -> str:
@@ -125,12 +147,29 @@ def class_page(entry: Entry) -> str:
     if not entry.is_stage:
         members = [name for name in vars(entry.item) if not name.startswith("_")]
         return "\n\n".join([*parts, _directive(entry.place, root=False, members=members), ""])
-    parts.append(entry.lead)
-    parts += params_part(entry.item)
+    found = sections(entry.item)
+    parts += [entry.lead, *params_part(entry.item)]
+    if "Attributes" in found:
+        parts += ["## Attributes", *attributes(found["Attributes"])]
     places = sorted(own_methods(entry.item).items())
     if places:
         parts += ["## Methods and properties", *(_directive(place, level=3) for _, place in places)]
-    return "\n\n".join([*parts, ""])
+    if "Notes" in found:
+        parts += ["## Notes", markdown(found["Notes"])]
+    return "\n\n".join([*parts, SAVED, ""])
+
+
+def sections(item: Any) -> dict[str, str]:
+    """Return the sections of a docstring by their titles; the text before them has an empty one."""
+    parts = re.split(r"^(\w[\w ]*)\n-+\n", inspect.getdoc(item) or "", flags=re.MULTILINE)
+    return {title: text.strip() for title, text in zip(["", *parts[1::2]], parts[::2], strict=True)}
+
+
+def attributes(section: str) -> Iterator[str]:
+    """Yield the entries of a section of attributes."""
+    for name, kind, text in re.findall(r"^(\w+) : (.+)\n((?:    .*\n?|\n)+)", section, re.MULTILINE):
+        says = markdown(inspect.cleandoc(text)).replace("\n", " ")
+        yield f"`{name}`{{ #{name} .param }} *{markdown(kind)}*{{ .accepts }}\n:   {says}"
 
 
 def params_part(stage: type[Settings]) -> Iterator[str]:
@@ -157,7 +196,7 @@ def params_part(stage: type[Settings]) -> Iterator[str]:
         here = [one for one in declared if level(one.name) == each]
         if here:
             yield f"### {each}"
-            yield from _by_subject(stage, here, names, titles=each != "Essential")
+            yield from _essential(here, names) if each == LEVELS[0] else _by_subject(stage, here, names)
 
 
 def entry_of(one: Declaration, names: Iterable[str]) -> str:
@@ -171,7 +210,9 @@ def entry_of(one: Declaration, names: Iterable[str]) -> str:
     if not one.is_param:
         default = "argument of the constructor"
     text = markdown(one.doc, names)
-    return f"`{one.name}`{{ #{one.name} .param }} *{kind}*{{ .accepts }} *{default}*{{ .default }}\n:   {_sentence(text)}"
+    return (
+        f"`{one.name}`{{ #{one.name} .param }} *{kind}*{{ .accepts }} *{default}*{{ .default }}\n:   {_sentence(text)}"
+    )
 
 
 def own_methods(stage: type[Settings]) -> dict[str, str]:
@@ -179,14 +220,14 @@ def own_methods(stage: type[Settings]) -> dict[str, str]:
 
     Names with underscores are the package's own business: users of Spark ML write camelCase.
     """
-    accessors = {_accessor(verb, one) for one in stage._settings.values() for verb in ("get", "set")}
     found = {}
     for name in dir(stage):
         owner = next((base for base in stage.__mro__ if name in vars(base)), object)
         value = vars(owner).get(name)
         value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         ours = owner.__module__.startswith("sparkwater.") and owner is not Settings
-        if "_" not in name and name not in accessors and ours and inspect.isfunction(value) and value.__doc__:
+        wanted = ours and "_" not in name and not re.match("[gs]et[A-Z]", name) and name not in INTERNAL
+        if wanted and inspect.isfunction(value) and value.__doc__:
             found[name] = f"{owner.__module__}.{owner.__qualname__}.{name}"
     return found
 
@@ -229,14 +270,18 @@ def markdown(text: str, names: Iterable[str] = ()) -> str:
     return "".join(parts)
 
 
-def _by_subject(stage: type[Settings], here: list[Declaration], names: set[str], titles: bool) -> Iterator[str]:
+def _essential(here: list[Declaration], names: set[str]) -> Iterator[str]:
+    yield from (entry_of(one, names) for one in sorted(here, key=lambda one: ESSENTIAL.index(one.name)))
+
+
+def _by_subject(stage: type[Settings], here: list[Declaration], names: set[str]) -> Iterator[str]:
     groups: dict[str, list[Declaration]] = {}
     for one in here:
         home = next(base for base in stage.__mro__ if one.name in vars(base).get("_own_settings", {}))
         groups.setdefault(subject(home.__name__), []).append(one)
     for title in [*SUBJECTS, "Of this stage"]:
         if title in groups:
-            if titles and len(groups) > 1:
+            if len(groups) > 1:
                 yield f"#### {title}"
             yield from (entry_of(one, names) for one in groups[title])
 
@@ -258,4 +303,5 @@ def _directive(place: str, level: int = 2, root: bool = True, members: list[str]
 
 def _written(folder: Path, name: str, title: str, text: str) -> dict[str, str]:
     (folder / name).write_text(text)
-    return {title: f"api/{name}"}
+    # Long names break before their last word, in the narrow column of the navigation.
+    return {re.sub(r"(?<=\w{16})(?=Model$)", "\u200b", title): f"api/{name}"}

@@ -2,25 +2,90 @@
 
 from __future__ import annotations
 
-#: Params that most users set, by their names in any stage.
-ESSENTIAL = frozenset(
-    """
-    featuresCol inputCol outputCol inputCols labelCol imageShape network recipe hidden epochs batchSize learningRate
-    numWorkers seed distribution anomalyThreshold estimator space learners metaLearner numFolds maxModels task
-    predictionCol probabilityCol numericCols categoricalCols
-    """.split()
+#: Params that most users set, by their names in any stage, in the order of a page.
+ESSENTIAL = tuple(
+    [
+        "learners",
+        "metaLearner",
+        "estimator",
+        "space",
+        "inputCol",
+        "outputCol",
+        "inputCols",
+        "featuresCol",
+        "labelCol",
+        "imageShape",
+        "task",
+        "numericCols",
+        "categoricalCols",
+        "recipe",
+        "network",
+        "hidden",
+        "distribution",
+        "epochs",
+        "batchSize",
+        "learningRate",
+        "numWorkers",
+        "maxModels",
+        "numFolds",
+        "anomalyThreshold",
+        "predictionCol",
+        "probabilityCol",
+        "seed",
+    ]
 )
 
 #: Params that few users need, and that ask for knowledge of the method or of the cluster.
 EXPERT = frozenset(
-    """
-    allowPlaintext allowSharedGpu averageActivation beta1 beta2 callbacks checkpointInterval clipValue compileNetwork
-    decayEpochs decayFactor embargo epsilon gradientCompression headLearningRateMultiplier huberDelta
-    includeBasePredictions initialization inputMean inputStd keepLevelOne layerRateDecay learningRateAnnealing maxLevels
-    maxMemoryInMB maxNorm metaLearnerTransform minLevelRows momentumRamp momentumStart nesterov oneHotLevels
-    passthroughCols pruning repeats rho scaleVectors sparsityBeta stallTimeout startTimeout startupTrials timeZone topK
-    tweediePower virtualAdversarialRadius weightAveraging weightDecaySchedule
-    """.split()
+    [
+        "allowPlaintext",
+        "allowSharedGpu",
+        "averageActivation",
+        "beta1",
+        "beta2",
+        "callbacks",
+        "checkpointInterval",
+        "clipValue",
+        "compileNetwork",
+        "decayEpochs",
+        "decayFactor",
+        "embargo",
+        "epsilon",
+        "gradientCompression",
+        "headLearningRateMultiplier",
+        "huberDelta",
+        "includeBasePredictions",
+        "initialization",
+        "inputMean",
+        "inputStd",
+        "keepLevelOne",
+        "layerRateDecay",
+        "learningRateAnnealing",
+        "maxLevels",
+        "maxMemoryInMB",
+        "maxNorm",
+        "metaLearnerTransform",
+        "minLevelRows",
+        "momentumRamp",
+        "momentumStart",
+        "nesterov",
+        "oneHotLevels",
+        "passthroughCols",
+        "pruning",
+        "repeats",
+        "rho",
+        "scaleVectors",
+        "sparsityBeta",
+        "stallTimeout",
+        "startTimeout",
+        "startupTrials",
+        "timeZone",
+        "topK",
+        "tweediePower",
+        "virtualAdversarialRadius",
+        "weightAveraging",
+        "weightDecaySchedule",
+    ]
 )
 
 #: Subjects, by the names of the classes that declare the Params; others are of the stage itself.

@@ -13,6 +13,11 @@ LINK = re.compile(r"(!?)\[([^\]\[]+)\]\(([^)\s]+)\)")
 NAME = re.compile(r"(?<!\[)`(\w+)`(?!\])")
 
 
+def fences(text: str) -> str:
+    """Return a page's text with the reasons why a block isn't run as the block's title."""
+    return re.sub(r"^```python no-run: (.+)$", r'```python title="Not run by the tests: \1"', text, flags=re.MULTILINE)
+
+
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Return a page with its text changed, and its blocks of code as they are."""
     parts = FENCE.split(text)
