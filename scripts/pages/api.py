@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pyspark.ml.param.shared import HasOutputCol
+
 from scripts.pages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
+from sparkwater import errors
 from sparkwater.conversions.stages.declarations import Declaration
 from sparkwater.conversions.stages.settings import Settings
 
@@ -34,16 +37,10 @@ MODULES = {
     "errors": (
         "Errors",
         {
-            "sparkwater.errors": (
-                "SparkwaterError",
-                "ConfigurationError",
-                "SchemaError",
-                "DataError",
-                "CheckpointError",
-                "UnsafeLoadError",
-                "RankFailure",
-                "CollectiveError",
-                "StallError",
+            errors.__name__: tuple(
+                name
+                for name, item in vars(errors).items()
+                if inspect.isclass(item) and issubclass(item, errors.SparkwaterError)
             )
         },
     ),
@@ -85,10 +82,12 @@ class Entry:
 
     @property
     def is_class(self) -> bool:
+        """True for a class, false for a function."""
         return inspect.isclass(self.item)
 
     @property
     def is_stage(self) -> bool:
+        """True for a class with declared Params."""
         return self.is_class and issubclass(self.item, Settings)
 
     @property
@@ -174,7 +173,7 @@ def attributes(section: str) -> Iterator[str]:
 
 def params_part(stage: type[Settings]) -> Iterator[str]:
     """Yield the Params of a stage: in one list, or by level and subject where they are many."""
-    declared = list(stage._settings.values())
+    declared = [_with_spark_s_default(stage, one) for one in stage._settings.values()]
     if not declared:
         return
     names = {one.name for one in declared}
@@ -284,6 +283,12 @@ def _by_subject(stage: type[Settings], here: list[Declaration], names: set[str])
             if len(groups) > 1:
                 yield f"#### {title}"
             yield from (entry_of(one, names) for one in groups[title])
+
+
+def _with_spark_s_default(stage: type[Settings], one: Declaration) -> Declaration:
+    """Return the declaration with the default that Spark ML's own mixin gives ``outputCol``."""
+    of_spark = one.name == "outputCol" and one.default is None and issubclass(stage, HasOutputCol)
+    return replace(one, default="<uid>__output") if of_spark else one
 
 
 def _accessor(verb: str, one: Declaration) -> str:
