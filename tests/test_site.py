@@ -18,7 +18,7 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.tuning import CrossValidator
 from pyspark.sql import DataFrameNaFunctions
 
-from scripts.pages.__main__ import gather, site_places
+from scripts.pages.__main__ import gather, guides, site_places
 from scripts.pages.api import FEW, Entry, own_methods, public_names, write_pages
 from scripts.pages.levels import ESSENTIAL, EXPERT, LEVELS, SUBJECTS
 from scripts.pages.links import fences, linked_names, moved_links
@@ -37,7 +37,7 @@ PARAM = re.compile(
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the API."""
     folder = tmp_path_factory.mktemp("pages") / "api"
-    write_pages(folder)
+    write_pages(folder, guides())
     return folder
 
 
@@ -114,6 +114,17 @@ def test_methods_of_a_stage_are_its_own_and_for_users() -> None:
     assert found["fitPetastorm"] == "sparkwater.ml.network_learner.RowLearner.fitPetastorm"
     assert not [name for name in found if re.match(r"[gs]et[A-Z]|check_|setParams", name)]
     assert {"summary", "classes", "deepFeatures"} <= set(own_methods(STAGES["ImageClassifierModel"]))
+
+
+def test_a_class_has_the_guide_that_names_it_most() -> None:
+    found = guides()
+    assert found.line("StackedEnsemble") == "Guide: [Stacking](../stacking.md)."
+    assert (
+        found.line("ImageRegressorModel")
+        == found.line("ImageRegressor")
+        == "Guide: [Image regressor](../image_regressor.md)."
+    )
+    assert found.line("Nothing") == ""
 
 
 def test_links_are_those_of_the_site() -> None:
@@ -262,6 +273,7 @@ def html(site: Path) -> dict[Path, Page]:
     return {path: Page(path.read_text()) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
+@pytest.mark.slow  # the site is built
 def test_built_links_lead_to_pages_and_anchors(html: dict[Path, Page]) -> None:
     lost = []
     for path, page in html.items():
@@ -277,6 +289,7 @@ def test_built_links_lead_to_pages_and_anchors(html: dict[Path, Page]) -> None:
     assert not lost
 
 
+@pytest.mark.slow  # the site is built
 def test_pages_load_nothing_from_other_hosts(site: Path, html: dict[Path, Page]) -> None:
     files = {path: page.loads for path, page in html.items()}
     files |= {path: re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", path.read_text()) for path in site.rglob("*.css")}
@@ -291,11 +304,13 @@ def test_pages_load_nothing_from_other_hosts(site: Path, html: dict[Path, Page])
         assert not missing, path
 
 
+@pytest.mark.slow  # the site is built
 def test_every_picture_has_a_text(site: Path, html: dict[Path, Page]) -> None:
     for path in html:
         assert not re.findall(r"<img(?![^>]*\balt=\"[^\"]{20,})[^>]*>", path.read_text()), path
 
 
+@pytest.mark.slow  # the site is built
 def test_the_search_finds_params_and_pages(site: Path) -> None:
     index = (site / "search" / "search_index.json").read_text()
     for text in ("gradientCompression", "Deep Water", "k_nearest", "RankFailure"):

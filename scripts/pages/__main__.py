@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.pages.api import public_names, write_pages
+from scripts.pages.api import Guides, public_names, write_pages
 from scripts.pages.links import fences, linked_names, moved_links
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def gather(folder: Path) -> Path:
     """
     shutil.rmtree(folder, ignore_errors=True)
     pages = folder / "pages"
-    navigation = write_pages(pages / "api")
+    navigation = write_pages(pages / "api", guides())
     names = {entry.name: f"api/{entry.page}{'' if entry.is_class else '#' + entry.place}" for entry in public_names()}
     places = site_places()
     # Links to these go to the site's front page, which they aren't on.
@@ -43,6 +43,20 @@ def gather(folder: Path) -> Path:
     path = folder / "mkdocs.yml"
     path.write_text(yaml.safe_dump(site_settings(folder, navigation), sort_keys=False))
     return path
+
+
+def guides() -> Guides:
+    """Return the pages that `mkdocs.yml` lists under How-to and Begin."""
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    listed = [page for part in settings["nav"] for title in ("Begin", "How-to") for page in _pages(part.get(title, []))]
+    return Guides({page: (ROOT / "docs" / page).read_text() for page in listed if page not in TOP})
+
+
+def _pages(part: Any) -> list[str]:
+    """Return the pages of a part of the navigation."""
+    if isinstance(part, str):
+        return [part]
+    return [page for each in (part.values() if isinstance(part, dict) else part) for page in _pages(each)]
 
 
 def site_places() -> dict[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pyspark.ml import Model
 from pyspark.ml.param.shared import HasOutputCol
 
 from scripts.pages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
@@ -97,7 +98,7 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Where the definition is, for mkdocstrings."""
+        """The place of the definition, for mkdocstrings."""
         return f"{self.item.__module__}.{self.item.__qualname__}"
 
     @property
@@ -111,6 +112,26 @@ class Entry:
         return self.lead.split("\n")[0].rstrip(".")
 
 
+@dataclass(frozen=True)
+class Guides:
+    """The pages on how to do things, by their paths in the site, to find the one on a class."""
+
+    texts: Mapping[str, str]
+
+    def line(self, name: str) -> str:
+        """Return a line with the page that names a class most, or most of all early; empty if none does."""
+        name = name if any(re.search(rf"\b{name}\b", text) for text in self.texts.values()) else name[: -len("Model")]
+        found = {
+            page: [match.start() for match in re.finditer(rf"\b{name}\b", text)] for page, text in self.texts.items()
+        }
+        places = {page: (-len(here), here[0]) for page, here in found.items() if name and here}
+        if not places:
+            return ""
+        page = min(places, key=lambda each: places[each])
+        title = re.search("^# (.+)$", self.texts[page], re.MULTILINE)
+        return f"Guide: [{title[1] if title else page}](../{page})."
+
+
 def public_names() -> list[Entry]:
     """Return all public names, package by package."""
     found = []
@@ -120,7 +141,7 @@ def public_names() -> list[Entry]:
     return found
 
 
-def write_pages(folder: Path) -> list[Any]:
+def write_pages(folder: Path, guides: Guides) -> list[Any]:
     """Write all pages of the API into a folder, and return their navigation for mkdocs."""
     entries = public_names()
     folder.mkdir(parents=True)
@@ -128,7 +149,7 @@ def write_pages(folder: Path) -> list[Any]:
     for package, title in PACKAGES.items():
         here = [entry for entry in entries if entry.package == package]
         classes, functions = [e for e in here if e.is_class], [e for e in here if not e.is_class]
-        pages = [_written(folder, entry.page, entry.name, class_page(entry)) for entry in classes]
+        pages = [_written(folder, entry.page, entry.name, class_page(entry, guides)) for entry in classes]
         if functions:
             text = functions_page(package, functions)
             pages.append(_written(folder, functions[0].page, "Functions", text))
@@ -140,14 +161,15 @@ def write_pages(folder: Path) -> list[Any]:
     return navigation
 
 
-def class_page(entry: Entry) -> str:
+def class_page(entry: Entry, guides: Guides) -> str:
     """Return the page of a class."""
     parts = [f"# {entry.name}", f"```\nfrom {entry.package} import {entry.name}\n```"]
+    guide = guides.line(entry.name)
     if not entry.is_stage:
         members = [name for name in vars(entry.item) if not name.startswith("_")]
-        return "\n\n".join([*parts, _directive(entry.place, root=False, members=members), ""])
+        return "\n\n".join([*parts, _directive(entry.place, root=False, members=members), guide, ""])
     found = sections(entry.item)
-    parts += [entry.lead, *params_part(entry.item)]
+    parts += [entry.lead, guide, *params_part(entry.item)]
     if "Attributes" in found:
         parts += ["## Attributes", *attributes(found["Attributes"])]
     places = sorted(own_methods(entry.item).items())
@@ -184,10 +206,9 @@ def params_part(stage: type[Settings]) -> Iterator[str]:
     )
     few = len(declared) <= FEW
     yield "## Params" if few else f"## Params\n\n{len(declared)}: {counts}."
-    yield (
-        "Each is an argument of the constructor, by keyword, and has a getter and a setter: "
-        f"`{declared[0].name}` has `{_accessor('get', declared[0])}()` and `{_accessor('set', declared[0])}(value)`."
-    )
+    given = "`fit` takes them over from the learner" if issubclass(stage, Model) else "By keyword to the constructor"
+    accessors = " and ".join(f"`{_accessor(verb, declared[0])}`" for verb in ("get", "set"))
+    yield f"{given}, or by their setters: `{declared[0].name}` has {accessors}."
     if few:
         yield from (entry_of(one, names) for one in declared)
         return
@@ -245,12 +266,12 @@ def index_page(entries: list[Entry]) -> str:
         "accepted values and defaults are those of this version.",
     ]
     for package, title in PACKAGES.items():
-        rows = [
-            f"| [`{entry.name}`]({entry.page}{'' if entry.is_class else '#' + entry.place}) | {entry.short} |"
+        lines = [
+            f"- [`{entry.name}`]({entry.page}{'' if entry.is_class else '#' + entry.place}): {entry.short}"
             for entry in entries
             if entry.package == package
         ]
-        parts.append("\n".join([f"## {title}\n\n`{package}`\n", "| | |", "|---|---|", *rows]))
+        parts.append("\n".join([f"## {title}\n\n`{package}`\n", *lines]))
     lines = [f"- [{title}]({name}.md)" for name, (title, _) in MODULES.items()]
     return "\n\n".join([*parts, "## Beside these", "\n".join(lines), ""])
 
