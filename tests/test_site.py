@@ -306,8 +306,14 @@ def test_pages_load_nothing_from_other_hosts(site: Path, html: dict[Path, Page])
 
 @pytest.mark.slow  # the site is built
 def test_every_picture_has_a_text(site: Path, html: dict[Path, Page]) -> None:
+    drawn = 0
     for path in html:
-        assert not re.findall(r"<img(?![^>]*\balt=\"[^\"]{20,})[^>]*>", path.read_text()), path
+        text = path.read_text()
+        assert not re.findall(r"<img(?![^>]*\balt=\"[^\"]{20,})[^>]*>", text), path
+        drawings = re.findall(r"<svg[^>]*role=\"img\" aria-labelledby=\"([\w-]+)\"[^>]*>", text)
+        assert all(re.search(rf"<title id=\"{name}\">[^<]{{80,}}</title>", text) for name in drawings), path
+        drawn += len(drawings)
+    assert drawn == 2  # for wide and for narrow windows
 
 
 @pytest.mark.slow  # the site is built

@@ -206,9 +206,11 @@ def params_part(stage: type[Settings]) -> Iterator[str]:
     )
     few = len(declared) <= FEW
     yield "## Params" if few else f"## Params\n\n{len(declared)}: {counts}."
-    given = "`fit` takes them over from the learner" if issubclass(stage, Model) else "By keyword to the constructor"
-    accessors = " and ".join(f"`{_accessor(verb, declared[0])}`" for verb in ("get", "set"))
-    yield f"{given}, or by their setters: `{declared[0].name}` has {accessors}."
+    given = (
+        "Taken over from the learner by `fit`" if issubclass(stage, Model) else "Given to the constructor by keyword"
+    )
+    get, put = (_accessor(verb, declared[0]) for verb in ("get", "set"))
+    yield f"{given}. Each has a getter and a setter: `{get}` and `{put}` for `{declared[0].name}`."
     if few:
         yield from (entry_of(one, names) for one in declared)
         return
