@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel lint type format clean
+.PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables record
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
+	@echo "make docs         build the documentation's site in build/docs/site; a broken link is an error"
 	@echo "make lint type    check style and types; make format mends style"
 	@echo "make record MNIST=folder  MNIST by a plain network: the mean test error of three seeds"
 	@echo "make bench-train  the training loop against plain PyTorch, a fit's overhead, memory, messages and their compression"
@@ -52,6 +53,11 @@ test-latest: $(LATEST) $(NODE)
 
 wheel:
 	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt
+
+docs: $(PINNED)
+	.venv/bin/python -m scripts.pages build/docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict --config-file build/docs/mkdocs.yml
+	@echo "open build/docs/site/index.html, or 'python3 -m http.server --directory build/docs/site' for its search"
 
 lint: $(PINNED)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . || { echo "'make format' mends most of this"; exit 1; }

@@ -18,11 +18,12 @@ from sparkwater.gpu.networks import registry
 
 DOCS = ROOT / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-PAGES = sorted([*TOP, *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+PAGES = sorted([*TOP, *(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))])
 #: Pages without examples in Python.
 PROSE = {
     *TOP[1:],
     *(f"docs/{name}.md" for name in ("gpu", "guarantees", "index", "install", "limits", "performance", "programs")),
+    *(f"docs/background/{name}.md" for name in ("determinism", "faults", "leak_proof", "tensor_columns")),
 }
 
 #: A block of Python; what its first line says beside that is why it can't run here.
