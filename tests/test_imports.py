@@ -117,6 +117,16 @@ bundle.graph                   bundle.format
 bundle.scorer                  conversions.images bundle.format
 bundle.export                  sparkwater conversions.* gpu.* ml.* stacking.* stacking bundle.*
 bundle                         _lazy bundle.*
+
+mlflow.scoring                 bundle.scorer
+mlflow.stores
+mlflow.signature               bundle.format bundle.scorer
+mlflow.stages                  conversions.files conversions.stages
+mlflow.udf                     mlflow.stores
+mlflow.facts                   ml.reports stacking.automl stacking.search stacking.summary
+mlflow.flavor                  sparkwater bundle.format bundle.scorer bundle.export mlflow.*
+mlflow.autologging             ml stacking.automl stacking.ensemble stacking.search mlflow.*
+mlflow                         _lazy mlflow.*
 """
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
@@ -155,8 +165,9 @@ WITHOUT = {
     "bundle": "horovod",
     "bundle.graph": "pyspark",
     "bundle.scorer": "pyspark",
+    "mlflow": "horovod",
 }
-HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime")
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime", "mlflow")
 
 
 def read_layers(table: str) -> dict[str, set[str]]:
@@ -263,7 +274,7 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle")]
+    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow")]
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
@@ -291,7 +302,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle"])
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -305,7 +316,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking", "bundle"):
+    for package in ("conversions", "ml", "stacking", "bundle", "mlflow"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -344,6 +355,7 @@ def test_a_missing_package_is_named_with_what_installs_it():
         ("conversions import ImageToTensor", "pyarrow", "spark"),
         ("ml import ImageClassifier", "torch", "spark"),
         ("bundle import export_bundle", "onnx", "export"),
+        ("mlflow import log_model", "mlflow", "mlflow"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],
