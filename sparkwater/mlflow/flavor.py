@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from mlflow import artifacts, pyfunc
 from mlflow.models import Model
 from mlflow.models import utils as model_utils
 from mlflow.utils import environment
 from mlflow.utils import model_utils as path_utils
+from mlflow.utils.yaml_utils import write_yaml
 
 from sparkwater import __version__
 from sparkwater.bundle.export.exporting import export_bundle
@@ -237,7 +237,7 @@ def _write_environment(
     else:
         processed = environment._process_conda_env(conda_env)
     conda, requirements, constraints = processed
-    (folder / environment._CONDA_ENV_FILE_NAME).write_text(yaml.safe_dump(conda, default_flow_style=False))
+    write_yaml(str(folder), environment._CONDA_ENV_FILE_NAME, conda)
     (folder / environment._REQUIREMENTS_FILE_NAME).write_text("\n".join(requirements))
     if constraints:
         (folder / environment._CONSTRAINTS_FILE_NAME).write_text("\n".join(constraints))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import mlflow
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
@@ -22,8 +23,11 @@ def known_stores() -> Iterator[None]:
     """
     try:
         yield
-    except UnsupportedModelRegistryStoreURIException as error:
-        accepted = ", ".join(repr(scheme) for scheme in sorted(error.supported_uri_schemes))
+    except mlflow.MlflowException as error:
+        unknown = _unknown(error)
+        if unknown is None:
+            raise
+        accepted = ", ".join(repr(scheme) for scheme in sorted(unknown.supported_uri_schemes))
         raise ConfigurationError(
             f"{_uris()}; one of them is none that MLflow knows; accepted schemes: {accepted}. Set them by "
             "mlflow.set_tracking_uri and mlflow.set_registry_uri"
@@ -56,6 +60,12 @@ def check_stores(with_registry: bool) -> None:
         client = mlflow.MlflowClient()
         if with_registry:
             client.search_registered_models(max_results=1)
+
+
+def _unknown(error: mlflow.MlflowException) -> Any:
+    """Return MLflow's refusal of a URI, which it raises as it is or within another exception; None for others."""
+    causes = (error, error.__cause__, error.__context__)
+    return next((one for one in causes if isinstance(one, UnsupportedModelRegistryStoreURIException)), None)
 
 
 def _uris() -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_bundles import mixed, mixed_bundle
+from digits import png
+from made_bundles import mixed, mixed_bundle, model, write
 from mlflow.types.schema import AnyType, Array, DataType
+from onnx import TensorProto, helper
 
 import sparkwater.mlflow
+from sparkwater.bundle.scorer.pictures import Preprocessing
 from sparkwater.bundle.scorer.signature import Input, Output, Signature, read_signature
 from sparkwater.errors import DataError, SchemaError
-from sparkwater.mlflow.scoring import BundleScorer, load_scorer
+from sparkwater.mlflow.scoring import load_scorer
 from sparkwater.mlflow.signature import input_example, model_signature
 
 FRAME = pd.DataFrame(
@@ -54,16 +56,28 @@ def test_it_refuses_rows_by_name(folder):
         scorer.predict(FRAME.assign(size=[1.0, None]))
 
 
-class OnePicture:
-    """Stands for a bundle that is never reached."""
-
-    signature = Signature((Input("content", "content", "picture", "uint8", (1, 2, 2)),), ())
+def picture_bundle(folder):
+    """Write a bundle that adds up the pixels of a picture."""
+    nodes = [
+        helper.make_node("Cast", ["content"], ["numbers"], to=TensorProto.DOUBLE),
+        helper.make_node("ReduceSum", ["numbers", "axes"], ["sum"], keepdims=0),
+    ]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [3], [1, 2, 3])
+    built = model(nodes, {"content": ("uint8", (1, 2, 2))}, {"sum": ("float64", ())}, [axes])
+    entry = {"name": "content", "tensor": "content", "kind": "picture", "dtype": "uint8", "shape": [1, 2, 2]}
+    output = {"name": "sum", "tensor": "sum", "dtype": "float64", "shape": []}
+    vectors = {"input:content": np.ones((1, 1, 2, 2), np.uint8), "output:sum": np.array([4.0])}
+    way = {"content": {"height": 2, "width": 2, "channels": 1, "resize": "stretch", "max_pixels": 100}}
+    return write(folder, built.SerializeToString(), {"inputs": [entry], "outputs": [output]}, vectors, {}, way)
 
 
 def test_a_picture_by_its_path_is_refused_since_a_server_would_read_its_own_files(tmp_path):
-    (tmp_path / "one.png").write_bytes(b"")
+    content = png(np.full((2, 2), 10, np.uint8))
+    (tmp_path / "one.png").write_bytes(content)
+    scorer = load_scorer(str(picture_bundle(tmp_path / "bundle")))
+    assert scorer.predict(pd.DataFrame({"content": [content]}))["sum"].tolist() == [40.0]
     with pytest.raises(SchemaError, match="row 1: 'content' is a text; accepted: the bytes"):
-        BundleScorer(OnePicture()).predict(pd.DataFrame({"content": [b"", str(tmp_path / "one.png")]}))
+        scorer.predict(pd.DataFrame({"content": [content, str(tmp_path / "one.png")]}))
 
 
 def test_it_scores_without_spark_torch_and_mlflow(folder):
@@ -129,8 +143,6 @@ def test_an_example_of_a_picture_is_decoded_to_its_tensor(channels):
     tensor = np.random.default_rng(1).integers(0, 256, (1, channels, 5, 4), dtype=np.uint8)
     given = Input("content", "content", "picture", "uint8", (channels, 5, 4))
     example = input_example(Signature((given,), ()), {"input:content": tensor}, set())
-    from sparkwater.bundle.scorer.pictures import Preprocessing
-
     decoded = Preprocessing(5, 4, channels).tensor(example["content"][0])
     np.testing.assert_array_equal(decoded, tensor[0])
 
@@ -140,8 +152,3 @@ def test_an_example_of_a_tensor_is_its_bytes_in_little_endian():
     given = Input("values", "values", "tensor", "float32", (2,))
     example = input_example(Signature((given,), ()), {"input:values": tensor}, set())
     assert example["values"][0] == np.array([1.0, -2.0], "<f4").tobytes()
-
-
-def test_the_package_names_no_pickle():
-    texts = [path.read_text() for path in Path(sparkwater.mlflow.__file__).parent.glob("*.py")]
-    assert not any("import pickle" in text or "cloudpickle" in text for text in texts)
