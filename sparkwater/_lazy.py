@@ -16,6 +16,7 @@ _EXTRAS = {
     **dict.fromkeys(("sklearn", "skops"), "sklearn"),
     "onnxruntime": "scorer",
     "optuna": "search",
+    "mlflow": "mlflow",
     "matplotlib": "plots",
     "horovod": "horovod",
     "petastorm": "petastorm",

@@ -121,6 +121,16 @@ bundle.graph                   bundle.format
 bundle.scorer                  conversions.images bundle.format
 bundle.export                  sparkwater conversions.* gpu.* ml.* stacking.* stacking bundle.*
 bundle                         _lazy bundle.*
+
+mlflow.scoring                 bundle.scorer
+mlflow.stores
+mlflow.signature               bundle.format bundle.scorer
+mlflow.stages                  conversions.files conversions.stages
+mlflow.udf                     mlflow.stores
+mlflow.facts                   ml.reports stacking.automl stacking.search stacking.summary
+mlflow.flavor                  sparkwater bundle.format bundle.scorer bundle.export mlflow.*
+mlflow.autologging             ml stacking.automl stacking.ensemble stacking.search mlflow.*
+mlflow                         _lazy mlflow.*
 """
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
@@ -159,12 +169,13 @@ WITHOUT = {
     "bundle": "horovod",
     "bundle.graph": "pyspark",
     "bundle.scorer": "pyspark",
+    "mlflow": "horovod",
 }
 #: Attributes that sessions without a JVM in the driver's process lack.
 JVM = {"sparkContext", "_sc", "_jsc", "_jvm", "_jdf", "_jsparkSession", "_gateway", "rdd"}
 #: Names in imports that need such a JVM.
 JVM_NAMES = {"py4j", "SparkContext", "inheritable_thread_target"}
-HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime")
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime", "mlflow")
 
 
 def read_layers(table: str) -> dict[str, set[str]]:
@@ -284,7 +295,7 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle")]
+    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow")]
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
@@ -312,7 +323,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle"])
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -326,7 +337,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking", "bundle"):
+    for package in ("conversions", "ml", "stacking", "bundle", "mlflow"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -365,6 +376,7 @@ def test_a_missing_package_is_named_with_what_installs_it():
         ("conversions import ImageToTensor", "pyarrow", "spark"),
         ("ml import ImageClassifier", "torch", "spark"),
         ("bundle import export_bundle", "onnx", "export"),
+        ("mlflow import log_model", "mlflow", "mlflow"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],

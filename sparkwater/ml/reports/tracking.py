@@ -22,7 +22,7 @@ from sparkwater.ml.reports.summary import TrainingSummary
 logger = logging.getLogger(__name__)
 
 #: What MLflow takes of a value at least.
-_LONGEST_PARAM = 500
+LONGEST_PARAM = 500
 
 _ACCEPTED = "'mlflow', 'tensorboard:FOLDER'"
 
@@ -47,7 +47,7 @@ class _MLflow:
         self._run = (active or mlflow.start_run()).info.run_id
         # The active run is a thread's own, and reports come in others.
         self._client = mlflow.MlflowClient()
-        entities = [mlflow.entities.Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()]
+        entities = [mlflow.entities.Param(name, value[:LONGEST_PARAM]) for name, value in params.items()]
         try:
             self._client.log_batch(self._run, params=entities)
         except mlflow.MlflowException as error:  # a run's params can't change; this may be its second training

@@ -1,0 +1,98 @@
+"""Params and summaries as the plain values that MLflow keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyspark.ml.param import Params
+
+from sparkwater.ml.reports.history import epoch_values
+from sparkwater.ml.reports.summary import TrainingSummary
+from sparkwater.ml.reports.tracking import LONGEST_PARAM
+from sparkwater.stacking.automl.summary import AutoMLSummary
+from sparkwater.stacking.search.records import SearchSummary
+from sparkwater.stacking.summary import EnsembleSummary
+
+#: Numbers of an epoch that say nothing of the model.
+_OF_EPOCHS = ("seconds", "rowsPerSecond", "learningRate")
+
+
+def plain_params(stage: Any, prefix: str = "") -> dict[str, str]:
+    """Return the Params of a stage as texts by name, those of the stages inside included.
+
+    A stage inside is its class, and its Params follow with its name before them: ``learners.net`` and
+    ``learners.net.epochs``.
+
+    Parameters
+    ----------
+    stage : pyspark.ml.param.Params
+        The stage.
+    prefix : str
+        Text before each name.
+    """
+    found: dict[str, str] = {}
+    for param in stage.params:
+        if not stage.isDefined(param):
+            continue
+        for name, value in _entries(prefix + param.name, stage.getOrDefault(param)):
+            if isinstance(value, Params):
+                found[name] = type(value).__name__
+                found |= plain_params(value, f"{name}.")
+            else:
+                found[name] = str(value)[:LONGEST_PARAM]
+    return found
+
+
+def summary_metrics(summary: Any) -> dict[str, float]:
+    """Return the metrics of a summary by names that MLflow takes; those that are undefined are left out.
+
+    Of a network they are those of the model's epoch, ``model.validationLogloss``; of ensembles, searches and AutoML
+    the metrics out of fold of each learner, ``net.logLoss``. They come with the seconds of the fit.
+
+    Parameters
+    ----------
+    summary : object
+        The summary of a model of this package; none of another one's.
+    """
+    if isinstance(summary, TrainingSummary):
+        found = _of_network(summary)
+    elif isinstance(summary, (EnsembleSummary, AutoMLSummary)):
+        scores = summary.scores if isinstance(summary, EnsembleSummary) else [one.score for one in summary.entries]
+        found = _by_learner(summary.metrics, [(one.learner, one.value, one.second) for one in scores])
+    elif isinstance(summary, SearchSummary):
+        found = _by_learner(summary.metrics, [(one.learner, one.value, one.second) for one in summary.trials])
+    else:
+        return {}
+    found["seconds.total"] = summary.totalSeconds
+    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a Param's value by its name, or the stages that it holds by theirs."""
+    if isinstance(value, Mapping) and any(isinstance(one, Params) for one in value.values()):
+        for key, one in value.items():
+            yield f"{name}.{key}", one
+    elif isinstance(value, (list, tuple)) and any(isinstance(one, Params) for one in value):
+        for place, one in enumerate(value):
+            yield f"{name}.{place}", one
+    else:
+        yield name, value
+
+
+def _of_network(summary: TrainingSummary) -> dict[str, float | None]:
+    if not summary.records:
+        return {}
+    record = summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch]
+    return {f"model.{name}": value for name, value in epoch_values(record).items() if name not in _OF_EPOCHS}
+
+
+def _by_learner(
+    metrics: tuple[str, str], scores: list[tuple[str, float | None, float | None]]
+) -> dict[str, float | None]:
+    first, second = metrics
+    found: dict[str, float | None] = {}
+    for learner, value, other in scores:
+        found |= {f"{learner}.{first}": value, f"{learner}.{second}": other}
+    return found

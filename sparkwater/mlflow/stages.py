@@ -1,0 +1,79 @@
+"""Spark stages between Spark's filesystem and folders of the driver's machine."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.environment_variables import MLFLOW_DFS_TMP
+from pyspark.sql import SparkSession
+from pyspark.sql import types as T
+
+from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.stages.consent import Consent
+from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def write_stage(stage: Any, folder: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
+    """Write a stage to a folder of the driver's machine.
+
+    Spark's writers write on the executors, so the stage goes to Spark's default filesystem first.
+
+    Parameters
+    ----------
+    stage : pyspark.ml.util.MLWritable
+        The stage.
+    folder : pathlib.Path
+        The folder; it must not exist.
+    spark : pyspark.sql.SparkSession
+        The session.
+    dfs_tmpdir : str or None
+        Folder on Spark's default filesystem; ``MLFLOW_DFS_TMP`` without it.
+    """
+    between = _between(dfs_tmpdir)
+    filesystem, remote = resolve(spark, between)
+    _, local = resolve(spark, str(folder))
+    try:
+        save_stage(stage, between)
+        filesystem.copyToLocalFile(False, remote, local, True)  # without files of checksums beside
+    finally:
+        filesystem.delete(remote, True)
+
+
+def read_stage(folder: Path, dfs_tmpdir: str | None, allowing: Sequence[str]) -> Any:
+    """Return the stage in a folder of the driver's machine, as `load_stage` does.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder.
+    dfs_tmpdir : str or None
+        Folder on Spark's default filesystem; ``MLFLOW_DFS_TMP`` without it.
+    allowing : sequence of str
+        Networks and packages of the user's own.
+    """
+    spark, consent = SparkSession.builder.getOrCreate(), Consent.given().extended(*allowing)
+    between = _between(dfs_tmpdir)
+    filesystem, remote = resolve(spark, between)
+    if filesystem.getScheme() == "file":
+        return load_stage(spark, f"file://{folder}", consent)
+    try:
+        filesystem.copyFromLocalFile(False, False, resolve(spark, f"file://{folder}")[1], remote)
+        return load_stage(spark, between, consent)
+    finally:
+        filesystem.delete(remote, True)
+
+
+def whole_columns(sample: DataFrame) -> frozenset[str]:
+    """Return the columns of a DataFrame that are whole numbers or booleans."""
+    kinds = (T.IntegralType, T.BooleanType)
+    return frozenset(field.name for field in sample.schema if isinstance(field.dataType, kinds))
+
+
+def _between(dfs_tmpdir: str | None) -> str:
+    return f"{(dfs_tmpdir or MLFLOW_DFS_TMP.get()).rstrip('/')}/{uuid.uuid4().hex}"

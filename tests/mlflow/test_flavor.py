@@ -1,0 +1,260 @@
+"""Models in a registry on SQLite: logged, registered, loaded as stages, served, and as functions of Spark."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import start_session
+from digits import pictures, png, png_frame, tensor_frame
+from mixed_tables import INPUTS, mixed_frame
+from mlflow.pyfunc import scoring_server
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import Tokenizer
+from pyspark.sql import functions as F
+
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, UnsafeLoadError
+from sparkwater.ml import DeepFeatures, DeepLearningClassifier, ImageClassifier
+from sparkwater.mlflow import load_model, log_model, result_type, save_model
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A tracking store and a registry in a SQLite file; pickles are refused."""
+    folder = tmp_path_factory.mktemp("store")
+    before = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", (folder / "artifacts").as_uri()))
+        yield folder
+        mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def table(store):
+    """A classifier of raw columns, registered, with the alias ``best``."""
+    frame = mixed_frame(start_session("local[2]"), 60).coalesce(1).persist()
+    model = DeepLearningClassifier(inputCols=INPUTS, labelCol="kind", hidden=[4], epochs=1, batchSize=30).fit(frame)
+    info = log_model(model, "table", frame, registered_model_name="kinds", metadata={"team": "tests"})
+    mlflow.MlflowClient().set_registered_model_alias("kinds", "best", info.registered_model_version)
+    return model, frame, info
+
+
+@pytest.fixture(scope="module")
+def tensors(store):
+    """A classifier of tensor columns with the weights that its network begins with."""
+    frame = tensor_frame(start_session("local[2]"), 20)
+    model = ImageClassifier(epochs=0).fit(frame)
+    return model, frame, log_model(model, "tensors", frame).model_uri
+
+
+def expected(model, frame, *names):
+    rows = model.transform(frame).collect()
+    return [np.array([row[name].toArray() if hasattr(row[name], "toArray") else row[name] for row in rows])
+            for name in names]  # fmt: skip
+
+
+def post(model_uri, content, kind="application/json"):
+    """Send a request to the app that ``mlflow models serve`` runs, and return status and answer."""
+    app, sent = scoring_server.init(mlflow.pyfunc.load_model(model_uri)), []
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/invocations", "query_string": b""}
+    scope["headers"] = [(b"content-type", kind.encode())]
+    body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    answer = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(answer)
+
+
+def test_a_registered_model_is_loaded_by_its_alias_as_the_stage_that_it_was(spark, table):
+    model, frame, info = table
+    for uri in ("models:/kinds@best", "models:/kinds/1", info.model_uri):
+        loaded = load_model(uri)
+        assert isinstance(loaded, type(model))
+        for one, other in zip(
+            expected(loaded, frame, "probability"), expected(model, frame, "probability"), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    described = mlflow.models.get_model_info("models:/kinds@best")
+    assert described.flavors["sparkwater"]["model_class"].endswith(".DeepLearningClassifierModel")
+    assert described.metadata == {"team": "tests"}
+
+
+def test_it_scores_pandas_as_transform_does_missing_values_included(spark, table):
+    model, frame, _ = table
+    given = frame.toPandas()[INPUTS].astype({"day": "datetime64[ns]"})
+    assert given.isna().any().all()
+    found = mlflow.pyfunc.load_model("models:/kinds@best").predict(given)
+    probability, labels = expected(model, frame, "probability", "predictedLabel")
+    np.testing.assert_allclose(np.stack(found["probability"]), probability, atol=1e-5)
+    assert found["predictedLabel"].tolist() == labels.tolist()
+
+
+def test_a_logged_model_has_signature_example_and_requirements_and_no_pickle(spark, table):
+    _, _, info = table
+    columns = {each.name: str(each.type) for each in info.signature.inputs.inputs}
+    assert columns == {
+        "size": "DataType.double", "count": "Any", "colour": "DataType.string", "flag": "Any",
+        "day": "DataType.datetime",
+    }  # fmt: skip
+    folder = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert {"MLmodel", "input_example.json", "serving_input_example.json", "conda.yaml", "python_env.yaml"} <= set(
+        files
+    )
+    assert "bundle/model.onnx" in files
+    assert not [name for name, path in files.items() if name.endswith(".pkl") or path.read_bytes()[:1] == b"\x80"]
+    assert not [name for name in files if name.endswith(".crc")]
+    requirements = files["requirements.txt"].read_text().splitlines()
+    assert requirements[0].startswith("mlflow==")
+    assert [line.partition("=")[0] for line in requirements[1:]] == [
+        "sparkwater[scorer]", "numpy", "onnxruntime", "pandas", "pillow"
+    ]  # fmt: skip
+
+
+def test_the_server_takes_rows_with_nulls_and_names_what_is_wrong(spark, table):
+    model, frame, info = table
+    rows = frame.limit(40).toPandas()[INPUTS]
+    records = json.loads(rows.assign(day=rows["day"].astype("string")).to_json(orient="records"))
+    assert any(record["flag"] is None for record in records)
+    assert any(record["count"] is None for record in records)
+    status, answer = post("models:/kinds@best", {"dataframe_records": records})
+    assert status == 200
+    (probability,) = expected(model, frame.limit(40), "probability")
+    np.testing.assert_allclose([each["probability"] for each in answer["predictions"]], probability, atol=1e-5)
+    folder = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+    assert post(info.model_uri, (folder / "serving_input_example.json").read_text())[0] == 200
+    for name, error in (("size", "missing inputs ['size']"), ("count", "there is no column 'count'")):
+        given = {key: value for key, value in records[0].items() if key != name}
+        status, answer = post(info.model_uri, {"dataframe_records": [given]})
+        assert status == 400
+        assert error in str(answer)
+
+
+def test_the_server_takes_tensors_and_pictures_in_base64_and_no_paths(spark, store, tensors, tmp_path):
+    model, frame, uri = tensors
+    images, _ = pictures(20)
+    encoded = [base64.b64encode(image.tobytes()).decode() for image in images]
+    status, answer = post(uri, {"dataframe_split": {"columns": ["features"], "data": [[one] for one in encoded]}})
+    assert status == 200
+    (probability,) = expected(model, frame, "probability")
+    np.testing.assert_allclose([each["probability"] for each in answer["predictions"]], probability, atol=1e-5)
+    photos = png_frame(spark, 8)
+    classifier = ImageClassifier(epochs=0, featuresCol="content", imageShape=[16, 16, 1]).fit(photos)
+    save_model(classifier, str(tmp_path / "photos"), photos)
+    rows = [{"content": base64.b64encode(png(image)).decode()} for image in pictures(8)[0]]
+    status, answer = post(str(tmp_path / "photos"), {"dataframe_records": rows})
+    assert status == 200
+    assert [each["predictedLabel"] for each in answer["predictions"]] == list(
+        expected(classifier, photos, "predictedLabel")[0]
+    )
+    (tmp_path / "own.png").write_bytes(png(images[0]))
+    status, answer = post(str(tmp_path / "photos"), f"content\n{tmp_path}/own.png\n", "text/csv")
+    assert status == 400
+    assert "accepted: the bytes of an encoded picture" in str(answer)
+
+
+def test_a_function_of_spark_takes_tensor_columns_and_gives_a_struct_of_all_outputs(spark, tensors):
+    model, frame, uri = tensors
+    probability, prediction = expected(model, frame, "probability", "prediction")
+    score = mlflow.pyfunc.spark_udf(spark, uri, env_manager="local", model_config={"threads": 1})
+    scored = frame.select(score("features").alias("scores"))
+    assert scored.schema["scores"].dataType == result_type(uri)
+    rows = scored.select("scores.*").collect()
+    np.testing.assert_allclose([row["probability"] for row in rows], probability, atol=1e-5)
+    assert [row["prediction"] for row in rows] == prediction.tolist()
+    # As the documentation warns: an array has the outputs that are single numbers.
+    plain = mlflow.pyfunc.spark_udf(spark, uri, result_type="array<double>", env_manager="local")
+    assert [row[0] for row in frame.select(plain("features")).collect()] == [[each] for each in prediction]
+
+
+def test_a_function_of_spark_takes_columns_of_all_kinds_with_nulls(spark, table):
+    model, frame, _ = table
+    score = mlflow.pyfunc.spark_udf(spark, "models:/kinds@best", env_manager="local")
+    rows = frame.select(score(F.struct(*INPUTS)).alias("scores")).select("scores.*").collect()
+    probability, labels = expected(model, frame, "probability", "predictedLabel")
+    np.testing.assert_allclose([row["probability"] for row in rows], probability, atol=1e-5)
+    assert [row["predictedLabel"] for row in rows] == labels.tolist()
+
+
+def test_a_model_with_one_output_is_a_function_by_the_type_of_a_struct(spark, tensors, tmp_path):
+    model, frame, _ = tensors
+    features = DeepFeatures(model=model, layer=["fc1"], outputCols=["vector"])
+    save_model(features, str(tmp_path / "model"), frame)
+    kind = result_type(str(tmp_path / "model"))
+    assert kind.simpleString() in ("struct<vector:array<double>>", "struct<vector:array<float>>")
+    score = mlflow.pyfunc.spark_udf(spark, str(tmp_path / "model"), result_type=kind, env_manager="local")
+    rows = frame.select(score("features").alias("found")).select("found.vector").collect()
+    np.testing.assert_allclose([row[0] for row in rows], expected(features, frame, "vector")[0], atol=1e-4)
+
+
+def test_a_model_without_a_bundle_is_refused_by_name_and_nothing_is_logged(spark, store, tmp_path):
+    model = PipelineModel([Tokenizer(inputCol="text", outputCol="words")])
+    frame = spark.createDataFrame([("a b",)], "text string")
+    before = len(mlflow.search_logged_models(output_format="list"))
+    with pytest.raises(ConfigurationError, match="Tokenizer can't go along in a bundle; these stages can: "):
+        log_model(model, "texts", frame)
+    with pytest.raises(ConfigurationError, match="Tokenizer can't go along"):
+        save_model(model, str(tmp_path / "model"), frame)
+    assert not (tmp_path / "model").exists()
+    assert len(mlflow.search_logged_models(output_format="list")) == before
+
+
+def test_a_save_that_fails_leaves_no_folder_and_one_that_is_there_is_kept(spark, tensors, tmp_path):
+    model, frame, _ = tensors
+    with pytest.raises(DataError, match="the sample has no row"):
+        save_model(model, str(tmp_path / "model"), frame.limit(0))
+    assert not (tmp_path / "model").exists()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine").write_text("")
+    with pytest.raises(mlflow.MlflowException, match="not empty"):
+        save_model(model, str(tmp_path / "there"), frame)
+    assert (tmp_path / "there" / "mine").exists()
+
+
+def test_unknown_stores_are_refused_with_what_mlflow_knows(tensors):
+    model, frame, _ = tensors
+    tracking = mlflow.get_tracking_uri()
+    before = len(mlflow.search_logged_models(output_format="list"))
+    try:
+        mlflow.set_registry_uri("nowhere://registry")
+        with pytest.raises(ConfigurationError, match=r"'nowhere://registry'; .* accepted schemes: .*'sqlite'"):
+            log_model(model, "tensors", frame, registered_model_name="digits")
+        assert len(mlflow.search_logged_models(output_format="list")) == before
+        for ask in (load_model, result_type):
+            with pytest.raises(ConfigurationError, match="set_registry_uri"):
+                ask("models:/digits/1")
+        mlflow.set_registry_uri(None)
+        mlflow.set_tracking_uri("nowhere://runs")
+        with pytest.raises(ConfigurationError, match="the tracking URI is 'nowhere://runs'"):
+            log_model(model, "tensors", frame)
+    finally:
+        mlflow.set_registry_uri(None)
+        mlflow.set_tracking_uri(tracking)
+
+
+def test_a_model_of_another_flavour_or_with_a_foreign_class_is_not_loaded(spark, tensors, tmp_path):
+    model, frame, _ = tensors
+    save_model(model, str(tmp_path / "model"), frame)
+    (metadata,) = (tmp_path / "model" / "stage" / "metadata").glob("part-*")
+    metadata.write_text(metadata.read_text().replace("sparkwater.ml.image_classifier_model", "os.path"))
+    with pytest.raises(UnsafeLoadError, match=r"asks to load 'os\.path\.ImageClassifierModel'"):
+        load_model(str(tmp_path / "model"))
+    description = mlflow.models.Model.load(str(tmp_path / "model"))
+    del description.flavors["sparkwater"]
+    description.save(str(tmp_path / "model" / "MLmodel"))
+    with pytest.raises(CheckpointError, match="has the flavours python_function, and no 'sparkwater'"):
+        load_model(str(tmp_path / "model"))
