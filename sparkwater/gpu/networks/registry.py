@@ -33,7 +33,7 @@ class NetworkEntry:
         Its registered name, its import path, or the class of the instance that it is.
     arguments : mapping of str to Any
         Further keyword arguments of the factory.
-    kind : {"registered", "imported", "instance"}
+    kind : {"registered", "imported", "instance", "onnx"}
         Origin of the network.
     takes_outputs : bool
         Whether its factory makes as many outputs as are asked for; otherwise their number is its own.
