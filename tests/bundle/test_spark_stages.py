@@ -287,7 +287,7 @@ def test_floats_are_found_by_the_text_that_spark_gives_them(spark):
 
 
 def test_imputed_decimals_are_rounded_to_their_places(spark):
-    rows = [(Decimal("1.00"), Decimal("2"), 1.0), (Decimal("2.00"), Decimal("3"), 2.0), (Decimal("2.01"), None, 3.0)]
+    rows = [(Decimal("1.00"), Decimal("2"), 1.0), (Decimal("2.00"), Decimal("3"), 2.0), (Decimal("2.00"), None, 3.0)]
     frame = spark.createDataFrame([*rows, (None, None, None)], "a decimal(10,2), b decimal(9,0), c double").coalesce(1)
     imputer = P.Imputer(inputCols=["a", "b", "c"], outputCols=["a_full", "b_full", "c_full"]).fit(frame)
     last = imputer.transform(frame).collect()[-1]
