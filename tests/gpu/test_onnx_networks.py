@@ -35,9 +35,9 @@ def runtime(name: str, rows: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {session.get_inputs()[0].name: rows})[0])
 
 
-def ours(name: str, rows: np.ndarray) -> np.ndarray:
+def ours(name: str, rows: np.ndarray, outputs: int = 5) -> np.ndarray:
     shape = rows.shape[1:]
-    network = build_network(find_network(name), shape, 2, 0).eval()
+    network = build_network(find_network(name), shape, outputs, 0).eval()
     with torch.no_grad():
         return network(torch.from_numpy(rows)).numpy()
 
@@ -131,7 +131,7 @@ def test_what_a_task_does_itself_is_left_off_the_end(tmp_path: Path, last: str) 
     weights = {"w": drawn(216, 4)}
     name = onnx_files.write_graph(tmp_path / "a.onnx", nodes, ["rows", *PICTURE], weights)
     rows = drawn(4, *PICTURE)
-    logits = ours(name, rows)
+    logits = ours(name, rows, 4)
     powers = np.exp(logits)
     probabilities = {
         "Softmax": powers / powers.sum(1, keepdims=True),
@@ -163,7 +163,7 @@ def test_sizes_that_are_computed_and_values_that_are_joined(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("network", "shape", "arguments"),
-    [("lenet", (1, 28, 28), {}), ("mobilenet_v3_small", (3, 48, 48), {}), ("mlp", (1, 8, 8), {"batch_norm": True})],
+    [("lenet", (1, 28, 28), {}), ("mlp", (1, 8, 8), {"batch_norm": True})],
 )
 def test_registered_networks_come_back(
     tmp_path: Path, network: str, shape: tuple[int, ...], arguments: dict[str, Any]
@@ -180,7 +180,7 @@ def test_registered_networks_come_back(
         )  # fmt: skip
     assert (tmp_path / "a.onnx.data").exists()
     rows = np.random.default_rng(0).random((6, *shape), np.float32)
-    taken = ours(f"onnx:{path}", rows)
+    taken = ours(f"onnx:{path}", rows, 7)
     with torch.no_grad():
         assert np.abs(taken - own(torch.from_numpy(rows)).numpy()).max() < 1e-5
     assert np.abs(taken - runtime(f"onnx:{path}", rows)).max() < 1e-5
@@ -321,7 +321,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         (helper.make_node("Flatten", ["x"], ["y"], axis=0), "the operator Flatten of node 'flatten_0' has axis=0"),
         (helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2, 3]), "that leave the rows first"),
         (helper.make_node("ReduceMean", ["x", "w"], ["y"]), "goes over the rows|has axes that"),
-        (helper.make_node("Concat", ["x", "w"], ["y"], axis=1), "has a fixed input 1"),
+        (helper.make_node("Concat", ["x", "w"], ["y"], axis=1), "joins what is computed with fixed values"),
         (helper.make_node("Relu", ["nothing"], ["y"]), "reads 'nothing', which no node before it gives"),
     ],
 )

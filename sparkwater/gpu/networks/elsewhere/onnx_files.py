@@ -81,10 +81,13 @@ def _read_beside(path: str, name: str, source: str) -> bytes:
 def _read(path: str, source: str) -> bytes:
     try:
         filesystem, place = open_filesystem(path)
-        size = filesystem.get_file_info(place).size
-        if size is not None and size > MOST_BYTES:
-            raise CheckpointError(f"{source}: {path!r} has {size:,} bytes; accepted: up to {MOST_BYTES:,}")
-        with filesystem.open_input_file(place) as file:
-            return bytes(file.read())
+        size = filesystem.get_file_info(place).size or 0
+        content = b""
+        if size <= MOST_BYTES:
+            with filesystem.open_input_file(place) as file:
+                content = file.read()
     except OSError as error:
         raise ConfigurationError(f"{source}: {path!r} can't be read: {error}") from error
+    if size > MOST_BYTES:
+        raise CheckpointError(f"{source}: {path!r} has {size:,} bytes; accepted: up to {MOST_BYTES:,}")
+    return content

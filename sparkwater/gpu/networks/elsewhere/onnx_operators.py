@@ -219,6 +219,8 @@ def _concatenation(given: Given) -> nn.Module:
     count = len(given.node.inputs)
 
     def join(*values: Any) -> Any:
+        if fixed and isinstance(values[0], torch.Tensor):
+            raise given.refusal("joins what is computed with fixed values; accepted: what is computed")
         rest = iter(values)
         return concatenate([fixed[place] if place in fixed else next(rest) for place in range(count)], axis)
 
