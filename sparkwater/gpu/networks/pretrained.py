@@ -13,7 +13,7 @@ from torch import nn
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.building import build_to_try, try_network
-from sparkwater.gpu.networks.elsewhere.keras_models import holds_statistics
+from sparkwater.gpu.networks.elsewhere.keras_models import hold_statistics, holds_statistics
 from sparkwater.gpu.networks.heads import calls_of, head_of, with_head
 from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.registry import NetworkEntry
@@ -61,7 +61,7 @@ class Beginning:
 
 def _hold_statistics(layer: nn.Module) -> None:
     if holds_statistics(layer):
-        layer.trainable = False  # Keras' own way
+        hold_statistics(layer)
     else:
         # Training mode of the network puts all its layers into it.
         layer.register_forward_pre_hook(_hold)

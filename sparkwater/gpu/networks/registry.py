@@ -95,6 +95,6 @@ def find_registered(name: str) -> NetworkEntry:
         hint = f"did you mean {' or '.join(near)}? Accepted" if near else "accepted"
         raise ConfigurationError(
             f"network={name!r} is not registered; {hint}: {', '.join(registered_networks())}; "
-            "or an import path 'package.module:factory'; or a torch.nn.Module"
+            "or an import path 'package.module:factory'; an ONNX file 'onnx:path'; or a torch.nn.Module"
         )
     return _REGISTRY[name]

@@ -43,7 +43,7 @@ class ImportedFactory:
 
     path: str
 
-    def __call__(self, shape: tuple[int, ...], classes: int, **arguments: Any) -> nn.Module:
+    def __call__(self, shape: tuple[Any, ...], classes: int, **arguments: Any) -> nn.Module:
         """Build the network."""
         factory = import_factory(self.path)
         offered = {"shape": shape, **dict.fromkeys(CLASSES_NAMES, classes)}

@@ -189,3 +189,8 @@ def _snake_case(name: str) -> str:
 def holds_statistics(layer: nn.Module) -> bool:
     """Return whether a layer is a batch normalisation of Keras."""
     return type(layer).__name__ == "BatchNormalization" and hasattr(layer, "moving_variance")
+
+
+def hold_statistics(layer: Any) -> None:
+    """Let a batch normalisation of Keras keep its statistics and normalise by them, in training as well."""
+    layer.trainable = False

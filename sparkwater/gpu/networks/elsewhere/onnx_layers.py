@@ -115,7 +115,7 @@ def same_padding(
     return pads
 
 
-def reshape(values: torch.Tensor, sizes: Sequence[Any], copies: bool = True) -> torch.Tensor:
+def reshape(values: torch.Tensor, sizes: Any, copies: bool = True) -> torch.Tensor:
     """Return values in another shape; a size of 0 is that of the values, unless it is meant."""
     given = list(sizes.tolist() if isinstance(sizes, torch.Tensor) else sizes)
     return values.reshape(

@@ -30,7 +30,7 @@ from sparkwater.gpu.networks.elsewhere.onnx_layers import (
 #: Makes a node's module.
 Maker = Callable[[Given], nn.Module]
 
-_CONVOLUTIONS: dict[int, type[nn.modules.conv._ConvNd]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _MAXIMA = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _MEANS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -54,7 +54,7 @@ def _convolution(given: Given) -> nn.Module:
     strides, dilations = given.attribute("strides", [1] * len(kernel)), given.attribute("dilations", [1] * len(kernel))
     groups = given.attribute("group", 1)
     symmetric, padding = _padding(given, kernel, strides, dilations)
-    layer = _CONVOLUTIONS[len(kernel)](
+    layer: nn.Module = _CONVOLUTIONS[len(kernel)](
         weight.shape[1] * groups,
         weight.shape[0],
         kernel,
@@ -117,7 +117,7 @@ def _product(given: Given) -> nn.Module:
         return Function("MatMul", torch.matmul)
     if weight.dim() != 2:
         raise given.refusal(f"has weights of {weight.dim()} axes; accepted: 2")
-    layer = nn.Linear(*weight.shape, bias=False)
+    layer = nn.Linear(weight.shape[0], weight.shape[1], bias=False)
     _fill(layer, weight=weight.T.contiguous())
     return layer
 
