@@ -16,10 +16,12 @@ import torch
 from conftest import ROOT
 from gpu import ranks
 from torch import nn
+from torch.func import functional_call
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.start_messages import SinglePeer
+from sparkwater.gpu.inspection.cuts import check_cuts, find_cuts, read_cuts
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.gpu.networks import build_network, check_network, find_network
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
@@ -28,6 +30,7 @@ from sparkwater.gpu.networks.weight_bytes import digest, dump_weights, load_weig
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.scaling import Scaling
 from sparkwater.gpu.tasks import ClassificationTask
+from sparkwater.gpu.training.batch_statistics import copied_buffers
 
 if importlib.util.find_spec("keras") is None:
     pytest.skip("keras isn't installed: it needs Python 3.11", allow_module_level=True)
@@ -84,6 +87,30 @@ def test_models_of_other_kinds_learn_and_take_weights(factory: str, shape: tuple
     assert not torch.equal(other(rows), network.eval()(rows))
     load_weights(other, dump_weights(network))
     assert torch.equal(other(rows), network(rows))
+
+
+def test_what_is_put_in_place_of_weights_and_statistics_counts() -> None:
+    network, rows = built(dropout=0.0), torch.rand(6, *SHAPE)
+    zeros = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    assert not functional_call(network.eval(), zeros, (rows,)).any()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    assert before
+    with copied_buffers(network):
+        network.train()(rows)
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    network(rows)
+    assert not any(torch.equal(value, before[name]) for name, value in network.named_buffers())
+
+
+def test_maps_inside_have_their_channels_first() -> None:
+    network, spec = built().eval(), TensorSpec("float32", SHAPE)
+    cuts = find_cuts(network, spec, ["conv2d"])
+    assert check_cuts(network, spec, cuts, "average") == ((4,),)
+    rows = torch.rand(3, *SHAPE)
+    (means,) = read_cuts(network, cuts, "average", lambda: network(rows))
+    kernel, bias = network.conv2d._parameters["kernel"], network.conv2d._parameters["bias"]
+    maps = nn.functional.conv2d(rows, kernel.permute(3, 2, 0, 1), bias).relu()
+    assert torch.allclose(means, maps.mean(dim=(2, 3)), atol=1e-6)
 
 
 @pytest.mark.parametrize(("factory", "arguments"), [("pictures", {"activation": "softmax"}), ("with_blocks", {})])

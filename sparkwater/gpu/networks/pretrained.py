@@ -53,8 +53,10 @@ class Beginning:
             state, own = safetensors.torch.load(self.weights), network.state_dict()
             fitting = {name: value for name, value in state.items() if value.shape == own[name].shape}
             network.load_state_dict(fitting, strict=False)
+        # By get_parameter a layer of Keras gives a variable of its own.
+        parameters = dict(network.named_parameters(remove_duplicate=False))
         for name in self.frozen:
-            network.get_parameter(name).requires_grad_(False)
+            parameters[name].requires_grad_(False)
         for name in self.held:
             _hold_statistics(network.get_submodule(name))
 
