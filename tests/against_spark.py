@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ def expected(rows: list[Any], name: str) -> np.ndarray:
         return np.array([value.toArray() for value in values])
     if any(isinstance(value, str) for value in values):
         return np.array(values, object)
-    return np.array([np.nan if value is None else value for value in values])
+    numbers = [float(value) if isinstance(value, Decimal) else value for value in values]
+    return np.array([np.nan if value is None else value for value in numbers])
 
 
 def differences(stage: Any, frame: DataFrame, graph: Graph | None = None) -> dict[str, float]:

@@ -50,6 +50,7 @@ gpu.rows                       conversions.tensors conversions.petastorm gpu.see
 gpu.networks.registry
 gpu.networks.initialization
 gpu.networks.treatment
+gpu.networks.elsewhere         conversions.files gpu.networks.registry
 gpu.networks.zoo               gpu.networks.registry gpu.networks.initialization
 gpu.networks.tables            gpu.curves gpu.networks.registry gpu.networks.treatment
 gpu.networks                   conversions.tensors gpu.tasks gpu.networks.*

@@ -61,6 +61,13 @@ def test_a_manifest_that_is_none(folder, tmp_path):
         rehash(folder, files=files)
         refused(folder, CheckpointError, "names no|is damaged")
     refused(tmp_path / "nothing", CheckpointError, "is no folder")
+    rehash(folder)
+    for name in ("versions", "metrics"):
+        for value in (["a"], "text", 3):
+            rehash(folder, **{name: value})
+            refused(folder, CheckpointError, f"manifest.json is damaged: {name} is no object")
+        rehash(folder, **{name: None})
+        assert "files:" in Bundle.load(folder).describe()
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/model.onnx", "more.onnx", "..", ""])
@@ -250,6 +257,10 @@ def test_a_picture_needs_its_preprocessing(tmp_path):
     good = write(tmp_path / "good", content, signature, vectors, {}, {"p": way})
     bundle = Bundle.load(good)
     assert bundle.predict([pixels[0, 0]])["q"].tolist() == pixels.tolist()
+    color = np.broadcast_to(pixels[0, 0][..., None], (2, 2, 3))
+    for one in (pixels[0, 0], color):  # without a list around it, as bytes and paths
+        assert bundle.predict(one)["q"].tolist() == pixels.tolist()
+        assert bundle.predict(np.stack([one, one]))["q"].tolist() == [pixels[0].tolist()] * 2
     with pytest.raises(DataError, match="row 1: 'p': the picture has no bytes"):
         bundle.predict([pixels[0, 0], b""])
     for number, change in enumerate([{"height": 3}, {"resize": "none"}, {"max_pixels": 2**62}, {"channels": 2}]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import io
 import json
 import math
@@ -49,6 +50,17 @@ def test_a_bundle_scores_dictionaries_and_passes_over_other_keys(bundle):
     assert found["later"].tolist() == [10, DAY + 10]
     assert list(bundle.predict(ROWS, outputs=["sum"])) == ["sum"]
     assert all(len(values) == 0 for values in bundle.predict({name: [] for name in ROWS[0]}).values())
+
+
+def test_the_bytes_of_the_graph_are_freed_once_the_runtime_has_them(folder):
+    content, found, waiting = (folder / "model.onnx").read_bytes(), [], [vars(Bundle.load(folder))]
+    while waiting:
+        value = waiting.pop()
+        found += [value] if isinstance(value, bytes) else []
+        waiting += gc.get_referents(value) if isinstance(value, (dict, list, tuple)) else []
+        waiting += [vars(value)] if type(value).__module__.startswith("sparkwater") else []
+    assert content not in found
+    assert len(found) <= 1
 
 
 def forms():

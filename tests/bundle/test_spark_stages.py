@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -283,6 +284,15 @@ def test_floats_are_found_by_the_text_that_spark_gives_them(spark):
     frame = spark.createDataFrame([(0.1,), (0.3,), (0.1,)], "f float").coalesce(1)
     indexer = P.StringIndexer(inputCol="f", outputCol="at").fit(frame)
     assert differences(indexer, frame) == {"at": 0}
+
+
+def test_imputed_decimals_are_rounded_to_their_places(spark):
+    rows = [(Decimal("1.00"), Decimal("2"), 1.0), (Decimal("2.00"), Decimal("3"), 2.0), (Decimal("2.00"), None, 3.0)]
+    frame = spark.createDataFrame([*rows, (None, None, None)], "a decimal(10,2), b decimal(9,0), c double").coalesce(1)
+    imputer = P.Imputer(inputCols=["a", "b", "c"], outputCols=["a_full", "b_full", "c_full"]).fit(frame)
+    last = imputer.transform(frame).collect()[-1]
+    assert (last["a_full"], last["b_full"]) == (Decimal("1.67"), Decimal("3"))
+    assert max(differences(imputer, frame).values()) == 0
 
 
 def test_labels_that_no_output_needs_are_left_out_with_their_column(fitted: Fitted):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from sparkwater.bundle.export.columns import column_pairs, vectors
 from sparkwater.bundle.export.registry import emits
 from sparkwater.bundle.graph.arithmetic import any_of, join_columns, numbers_of, rows_of
 from sparkwater.bundle.graph.builder import Graph
-from sparkwater.bundle.graph.column import Column, number, string, vector
+from sparkwater.bundle.graph.column import number, string, vector
 from sparkwater.bundle.graph.features import buckets, impute, index_numbers, index_strings, one_hot
 from sparkwater.errors import ConfigurationError, SchemaError
 
@@ -119,10 +121,17 @@ def impute_numbers(stage: Any, graph: Graph) -> None:
         column, surrogate = graph.column(source), float(surrogates[source])
         if column.whole:
             surrogate = float(math.trunc(surrogate))
+        if column.places is not None:
+            surrogate = _rounded(surrogate, column.places)
         filled = impute(graph, _numbers(stage, graph, source), surrogate, stage.getMissingValue())
         if column.dtype == "float32":
             filled = graph.node("Cast", filled, to=_FLOAT)
-        graph.publish(target, Column(filled, "number", column.dtype, (), column.whole))
+        graph.publish(target, replace(column, tensor=filled))
+
+
+def _rounded(value: float, places: int) -> float:
+    """Return a number as Spark's cast to a decimal gives it."""
+    return float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, Context(prec=400)))
 
 
 @emits("pyspark.ml.feature.Bucketizer")

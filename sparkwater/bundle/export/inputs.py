@@ -56,6 +56,8 @@ def _column(field: T.StructField, sizes: dict[str, int]) -> Column | None:
         return number(name)
     if isinstance(kind, T.FloatType):
         return number(name, "float32")
+    if isinstance(kind, T.DecimalType):
+        return Column(name, "number", "float64", (), places=kind.scale)
     if isinstance(kind, T.NumericType):
         return Column(name, "number", "float64", (), isinstance(kind, T.IntegralType))
     return None

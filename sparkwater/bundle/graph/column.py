@@ -27,6 +27,8 @@ class Column:
         Shape of a row's value: () for numbers and strings, (size,) for vectors.
     whole : bool
         True for integers that are held as float64, so that NaN can be a missing one.
+    places : int or None
+        Digits after the point, of decimals that are held as float64; None for other columns.
     """
 
     tensor: str
@@ -34,6 +36,7 @@ class Column:
     dtype: str
     shape: tuple[int, ...] = ()
     whole: bool = False
+    places: int | None = None
 
     @property
     def size(self) -> int:

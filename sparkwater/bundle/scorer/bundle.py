@@ -73,7 +73,8 @@ class Bundle:
         self.path = files.path
         self.manifest = files.manifest
         self.signature = signature
-        self._files = files
+        # The graph's bytes aren't kept: the session has them in a form of its own.
+        self._vectors = files.content[VECTORS]
         self._pictures = pictures
         self._session = session
         self._picture = _only_picture(signature)
@@ -118,7 +119,8 @@ class Bundle:
         ----------
         rows : list of dict, dict of arrays, pandas.DataFrame, pyarrow.Table, pyarrow.RecordBatch, or pictures
             Inputs are found by name; other columns are passed over. Pictures are encoded bytes, paths, PIL images or
-            uint8 pixels; where a picture is the only input, one of them or a list will do.
+            uint8 pixels; where a picture is the only input, one of them or a list will do. An array of pixels is one
+            picture with the axes ``(height, width)`` or ``(height, width, 3)``, and several with one axis more.
         outputs : sequence of str, optional
             The outputs that are wanted; all without it.
 
@@ -154,7 +156,7 @@ class Bundle:
         CheckpointError
             If an output or a decoded picture is another than expected.
         """
-        vectors = read_vectors(self._files.content[VECTORS])
+        vectors = read_vectors(self._vectors)
         inputs = {each.tensor: _vector(vectors, INPUT + each.name) for each in self.signature.inputs}
         found, problem = self._session.scored(inputs, self.signature)
         if problem is not None:

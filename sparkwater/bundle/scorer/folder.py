@@ -78,6 +78,7 @@ def read_files(path: str | os.PathLike[str]) -> BundleFiles:
         raise CheckpointError(f"{str(path)!r} is no folder; a bundle is a folder with {MANIFEST}")
     manifest = parse_object(_read(folder, MANIFEST, MOST_MANIFEST_BYTES), f"{folder}/{MANIFEST}")
     _check_format(manifest, folder)
+    _check_facts(manifest, folder)
     entries = _entries(manifest, folder)
     _check_names(folder, entries)
     return BundleFiles(str(folder), manifest, {name: _checked(folder, name, entry) for name, entry in entries.items()})
@@ -109,6 +110,12 @@ def _check_format(manifest: Mapping[str, Any], folder: Path) -> None:
             f"{str(folder)!r} has format {number}; this sparkwater reads format {FORMAT}. Update sparkwater, or export "
             "the model again with this version"
         )
+
+
+def _check_facts(manifest: Mapping[str, Any], folder: Path) -> None:
+    for name in ("versions", "metrics"):
+        if not isinstance(manifest.get(name) or {}, dict):
+            raise CheckpointError(f"{folder}/{MANIFEST} is damaged: {name} is no object")
 
 
 def _entries(manifest: Mapping[str, Any], folder: Path) -> dict[str, Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from sparkwater.errors import SchemaError
@@ -40,6 +41,8 @@ def columns_of(rows: Any, names: Sequence[str], picture: str | None = None) -> d
     """
     if isinstance(rows, (str, bytes, os.PathLike, Image.Image)):
         rows = [rows]
+    elif picture is not None and isinstance(rows, np.ndarray):
+        rows = _pictures(rows)
     if isinstance(rows, Mapping):
         found = _named(names, list(rows), lambda name: rows[name])
     elif hasattr(rows, "column_names") or hasattr(rows, "schema"):
@@ -55,6 +58,12 @@ def columns_of(rows: Any, names: Sequence[str], picture: str | None = None) -> d
     if len(set(lengths.values())) > 1:
         raise SchemaError(f"the columns have different lengths: {lengths}")
     return found
+
+
+def _pictures(pixels: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return the pictures in an array: one where its axes are ``(height, width)`` or ``(height, width, 3)``."""
+    one = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    return [pixels] if one else list(pixels)
 
 
 def _named(names: Sequence[str], given: Sequence[Any], column: Any) -> dict[str, Sequence[Any]]:

@@ -62,7 +62,7 @@ class Consent:
         spark : pyspark.sql.SparkSession
             Its configuration ``spark.sparkwater.allowedNetworks`` counts as well.
         network : Any
-            The network's name. Registered names and instances need no consent.
+            The network's name. Registered names, instances and ONNX graphs need no consent: they run no foreign code.
         path : str
             The file or folder that names it.
 
@@ -71,7 +71,7 @@ class Consent:
         UnsafeLoadError
             With the call that allows it.
         """
-        if not isinstance(network, str) or ":" not in network:
+        if not isinstance(network, str) or ":" not in network or network.startswith("onnx:"):
             return
         module = network.partition(":")[0]
         if not any(entry == network or _holds(entry, module) for entry in self._with_configured(spark)):

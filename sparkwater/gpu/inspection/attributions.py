@@ -18,7 +18,7 @@ from sparkwater.gpu.inspection.cuts import Cut, find_cuts
 from sparkwater.gpu.inspection.tracing import record_layers
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inference import TrainedNetwork, ready_network
-from sparkwater.gpu.networks.inputs import zero_inputs
+from sparkwater.gpu.networks.inputs import channels_first, zero_inputs
 
 #: Rows that go through a network together, with what their gradients need.
 _ROWS = 32
@@ -95,8 +95,8 @@ def class_activation_maps(
         with torch.enable_grad(), ExitStack() as hooks:
             found = _watched(compute.network, cut, hooks)
             scores = _chosen(compute.outputs_of(inputs.requires_grad_()), target)
-            maps = found[0]
-            (gradients,) = torch.autograd.grad(scores.sum(), maps)
+            (gradients,) = torch.autograd.grad(scores.sum(), found[0])
+        maps, gradients = (channels_first(compute.network, values) for values in (found[0], gradients))
         weighted = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True)
         size = inputs.shape[2:]
         return F.interpolate(weighted.detach().relu(), size=size, mode="bilinear", align_corners=False)[:, 0]

@@ -19,7 +19,7 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, ForwardPassEnded
 from sparkwater.gpu.inspection.tracing import LayerDescription, evaluating, record_layers, weightless
 from sparkwater.gpu.networks.inference import BATCH_ROWS, TrainedNetwork, ready_network
-from sparkwater.gpu.networks.inputs import forward, zero_inputs
+from sparkwater.gpu.networks.inputs import channels_first, forward, zero_inputs
 
 #: What stands for the input of the last layer that has weights.
 PENULTIMATE = "penultimate"
@@ -135,7 +135,7 @@ def read_cuts(
                 f"layer {cut.module!r} {side} a {type(values).__name__}; features need a single tensor"
             )
         # A copy: a later layer may work in place.
-        found[cut] = POOLINGS[pooling](values).to(torch.float32, copy=True)
+        found[cut] = POOLINGS[pooling](channels_first(network, values)).to(torch.float32, copy=True)
         if ends and len(found) == len(wanted):
             raise ForwardPassEnded
 

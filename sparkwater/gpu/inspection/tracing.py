@@ -12,6 +12,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from sparkwater.gpu.networks.inputs import channels_first
+
 INPUT = "input"
 
 
@@ -178,7 +180,7 @@ class _Recorder(TorchFunctionMode):
     ) -> str:
         earlier = sum(layer.name.partition("#")[0] == name for layer in self.layers)
         name = f"{name}#{earlier + 1}" if earlier else name
-        shape = tuple(output.shape[1:])
+        shape = tuple(channels_first(self._root, output).shape[1:])
         self.layers.append(LayerDescription(name, kind, shape, parameters, multiply_adds, inputs))
         return name
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.networks.elsewhere.keras_models import KerasNetwork
 from sparkwater.gpu.networks.initialization import check_initialization, initialize
 from sparkwater.gpu.networks.inputs import Inputs, try_forward
 from sparkwater.gpu.networks.registry import NetworkEntry
@@ -45,6 +46,11 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = entry.factory(shape, outputs)
+        if initialization != "paper" and isinstance(network, KerasNetwork):
+            raise ConfigurationError(
+                f"initialization={initialization!r}: network={entry.name!r} is a model of Keras, whose layers draw "
+                "their own weights (kernel_initializer); leave initialization unset"
+            )
         return network if initialization == "paper" else initialize(network, initialization)
 
 

@@ -26,6 +26,12 @@ def try_forward(network: nn.Module, inputs: Inputs) -> Any:
         return forward(network, moved)
 
 
+def channels_first(network: nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """Return values inside a network with the channels before the other axes: one of Keras has them last."""
+    arrange: Any = getattr(network, "channels_first", None)
+    return values if arrange is None else arrange(values)
+
+
 def network_shape(spec: TensorSpec) -> tuple[Any, ...]:
     """Return the shape of one input, as factories get it: for several inputs a tuple of their shapes."""
     return tuple(part.shape for part in spec.parts) if isinstance(spec, PackedSpec) else spec.shape

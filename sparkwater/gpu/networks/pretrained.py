@@ -13,6 +13,7 @@ from torch import nn
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.networks.building import build_to_try, try_network
+from sparkwater.gpu.networks.elsewhere.keras_models import hold_statistics, holds_statistics
 from sparkwater.gpu.networks.heads import calls_of, head_of, with_head
 from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.registry import NetworkEntry
@@ -52,11 +53,20 @@ class Beginning:
             state, own = safetensors.torch.load(self.weights), network.state_dict()
             fitting = {name: value for name, value in state.items() if value.shape == own[name].shape}
             network.load_state_dict(fitting, strict=False)
+        # By get_parameter a layer of Keras gives a variable of its own.
+        parameters = dict(network.named_parameters(remove_duplicate=False))
         for name in self.frozen:
-            network.get_parameter(name).requires_grad_(False)
+            parameters[name].requires_grad_(False)
         for name in self.held:
-            # Training mode of the network puts all its layers into it.
-            network.get_submodule(name).register_forward_pre_hook(_hold)
+            _hold_statistics(network.get_submodule(name))
+
+
+def _hold_statistics(layer: nn.Module) -> None:
+    if holds_statistics(layer):
+        hold_statistics(layer)
+    else:
+        # Training mode of the network puts all its layers into it.
+        layer.register_forward_pre_hook(_hold)
 
 
 def _hold(layer: nn.Module, inputs: Any) -> None:  # noqa: ARG001
@@ -136,10 +146,12 @@ def _frozen(network: nn.Module, calls: list[str], head: str, freeze: str) -> tup
     frozen = tuple(name for name in names if name.rpartition(".")[0] in frozen_layers)
     if len(frozen) == len(names):
         raise ConfigurationError(f"freeze={freeze!r} leaves nothing to train; epochs=0 scores with a network as it is")
-    held = tuple(
-        name for name in modules if name in frozen_layers and isinstance(modules[name], nn.modules.batchnorm._NormBase)
-    )
+    held = tuple(name for name in modules if name in frozen_layers and _has_statistics(modules[name]))
     return frozen, held
+
+
+def _has_statistics(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.modules.batchnorm._NormBase) or holds_statistics(layer)
 
 
 def _within(name: str, layer: str) -> bool:

@@ -33,7 +33,7 @@ class NetworkEntry:
         Its registered name, its import path, or the class of the instance that it is.
     arguments : mapping of str to Any
         Further keyword arguments of the factory.
-    kind : {"registered", "imported", "instance"}
+    kind : {"registered", "imported", "instance", "onnx"}
         Origin of the network.
     takes_outputs : bool
         Whether its factory makes as many outputs as are asked for; otherwise their number is its own.
@@ -95,6 +95,6 @@ def find_registered(name: str) -> NetworkEntry:
         hint = f"did you mean {' or '.join(near)}? Accepted" if near else "accepted"
         raise ConfigurationError(
             f"network={name!r} is not registered; {hint}: {', '.join(registered_networks())}; "
-            "or an import path 'package.module:factory'; or a torch.nn.Module"
+            "or an import path 'package.module:factory'; an ONNX file 'onnx:path'; or a torch.nn.Module"
         )
     return _REGISTRY[name]

@@ -16,6 +16,10 @@ from typing import Any
 from torch import nn
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.gpu.networks.elsewhere.keras_models import KerasNetwork, is_keras_model
+from sparkwater.gpu.networks.elsewhere.keras_state import on_torch, seeded_from_torch
+from sparkwater.gpu.networks.elsewhere.onnx_files import is_onnx, onnx_entry
+from sparkwater.gpu.networks.heads import with_head
 from sparkwater.gpu.networks.registry import NetworkEntry, find_registered
 
 #: Names under which a factory may ask for the number of classes; torchvision and timm use the second.
@@ -39,16 +43,20 @@ class ImportedFactory:
 
     path: str
 
-    def __call__(self, shape: tuple[int, ...], classes: int, **arguments: Any) -> nn.Module:
+    def __call__(self, shape: tuple[Any, ...], classes: int, **arguments: Any) -> nn.Module:
         """Build the network."""
         factory = import_factory(self.path)
         offered = {"shape": shape, **dict.fromkeys(CLASSES_NAMES, classes)}
         asked = _parameters(factory)
         given = {name: value for name, value in offered.items() if name in asked}
-        network = factory(**{**given, **arguments})
+        with on_torch(), seeded_from_torch():
+            network = factory(**{**given, **arguments})
+        if is_keras_model(network):
+            return KerasNetwork(network, shape if shape and isinstance(shape[0], tuple) else (shape,), self.path)
         if not isinstance(network, nn.Module):
             raise ConfigurationError(
-                f"network={self.path!r} gave a {type(network).__name__}; it must give a torch.nn.Module"
+                f"network={self.path!r} gave a {type(network).__name__}; it must give a torch.nn.Module or a "
+                "keras.Model"
             )
         return network
 
@@ -66,7 +74,7 @@ class InstanceFactory:
 
 def is_import_path(network: str) -> bool:
     """Return whether a network's name is an import path."""
-    return ":" in network
+    return ":" in network and not is_onnx(network)
 
 
 def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None = None) -> NetworkEntry:
@@ -75,7 +83,8 @@ def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None =
     Parameters
     ----------
     network : str or torch.nn.Module
-        A registered name; an import path ``package.module:factory``; or a network, whose copies are used.
+        A registered name; an import path ``package.module:factory``; an ONNX file ``onnx:path``; or a network, whose
+        copies are used.
     arguments : mapping of str to Any, optional
         Keyword arguments of the factory; an instance is made already and takes none.
 
@@ -85,8 +94,15 @@ def find_network(network: str | nn.Module, arguments: Mapping[str, Any] | None =
         If there is no such network, or it can't be imported.
     """
     arguments = dict(arguments or {})
+    if is_keras_model(network):
+        raise ConfigurationError(
+            "network is a model of Keras, which can't be copied to the workers; give the import path of a function "
+            "that makes it, 'package.module:factory'"
+        )
     if isinstance(network, nn.Module):
         return _instance(network, arguments)
+    if is_onnx(network):
+        return with_head(*onnx_entry(network, arguments))
     if is_import_path(network):
         asked = _parameters(import_factory(network))
         takes_outputs = any(name in asked and name not in arguments for name in CLASSES_NAMES)
@@ -120,7 +136,10 @@ def import_factory(path: str) -> Callable[..., Any]:
         raise ConfigurationError(f"network={path!r} is no import path; it is written 'package.module:factory'")
     module_name, names = match.groups()
     try:
-        found: Any = importlib.import_module(module_name)
+        with on_torch():
+            found: Any = importlib.import_module(module_name)
+    except ConfigurationError:
+        raise
     except Exception as error:
         raise ConfigurationError(
             f"network={path!r}: {module_name} can't be imported ({type(error).__name__}: {error}); it must be "

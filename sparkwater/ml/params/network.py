@@ -21,7 +21,8 @@ def _to_network(value: Any) -> str | nn.Module:
     if isinstance(value, (str, nn.Module)):
         return value
     raise TypeError(
-        f"network={value!r}; accepted: a registered name, an import path 'package.module:factory', a torch.nn.Module"
+        f"network={value!r}; accepted: a registered name, an import path 'package.module:factory', an ONNX file "
+        "'onnx:path', a torch.nn.Module"
     )
 
 
@@ -62,7 +63,8 @@ class HasNetwork(Settings):
     network: Setting[str | nn.Module] = setting(
         "lenet",
         "name of a registered network, such as 'lenet', or 'auto' for one that suits the pictures; import path "
-        "'package.module:factory'; or a torch.nn.Module, of which a copy is trained from its present weights on. "
+        "'package.module:factory', also of one that makes a model of Keras; an ONNX file 'onnx:path'; or a "
+        "torch.nn.Module, of which a copy is trained from its present weights on. "
         "sparkwater.gpu.networks.sources.ImportedFactory says how a factory is called",
         convert=_to_network,
     )

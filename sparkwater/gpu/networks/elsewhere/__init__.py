@@ -1,0 +1,1 @@
+"""Networks of other frameworks as torch modules: models of Keras, graphs of ONNX."""
