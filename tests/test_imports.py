@@ -37,6 +37,10 @@ conversions.tables.statistics  conversions.tensors conversions.tables.encoding
 conversions.tables             conversions.tensors conversions.stages conversions.tables.*
 conversions                    _lazy conversions.*
 
+plots.drawing
+plots.frames                   conversions conversions.stages conversions.images plots.drawing
+plots                          _lazy plots.*
+
 gpu.seeding
 gpu.curves
 gpu.device
@@ -67,7 +71,7 @@ ml.columns                     conversions.images conversions.stages conversions
                                gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
 ml.explanations                conversions.stages
-ml.reports                     gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
+ml.reports                     plots gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
@@ -97,7 +101,9 @@ stacking.combiners             conversions.stages stacking.level_one stacking.me
 stacking.calibration           stacking.combiners
 stacking.diagnostics           stacking.combiners
 stacking.scores                stacking.level_one
-stacking.report                stacking.diagnostics stacking.scores
+stacking.report                plots.drawing  # colours, names and intervals, which need no matplotlib
+                               stacking.diagnostics stacking.scores
+stacking.plotting              plots stacking.diagnostics stacking.scores
 stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds
@@ -155,8 +161,9 @@ WITHOUT = {
     "bundle": "horovod",
     "bundle.graph": "pyspark",
     "bundle.scorer": "pyspark",
+    "plots.drawing": "pyspark",
 }
-HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime")
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime", "matplotlib")
 
 
 def read_layers(table: str) -> dict[str, set[str]]:
@@ -263,7 +270,7 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle")]
+    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".plots", ".ml", ".stacking", ".bundle")]
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
@@ -291,7 +298,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle"])
+@pytest.mark.parametrize("package", ["conversions", "plots", "ml", "stacking", "bundle"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -305,7 +312,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking", "bundle"):
+    for package in ("conversions", "plots", "ml", "stacking", "bundle"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -344,6 +351,7 @@ def test_a_missing_package_is_named_with_what_installs_it():
         ("conversions import ImageToTensor", "pyarrow", "spark"),
         ("ml import ImageClassifier", "torch", "spark"),
         ("bundle import export_bundle", "onnx", "export"),
+        ("plots import learning_curves", "matplotlib", "plots"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],
