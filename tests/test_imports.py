@@ -70,7 +70,7 @@ gpu                            gpu.*
 ml.columns                     conversions.images conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
-ml.explanations                conversions.stages
+ml.explanations                conversions.stages conversions.tensors
 ml.reports                     plots gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
 ml.launch                      gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
