@@ -107,15 +107,15 @@ stacking.plotting              plots stacking.diagnostics stacking.scores
 stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds
-stacking.summary               stacking.*
+stacking.summary               plots stacking.*
 stacking.ensemble_model        conversions.stages stacking.*
 stacking.refit                 stacking.*
 stacking.examine               stacking.*
 stacking.stack                 stacking.*
 stacking.combined              stacking.*
-stacking.search                conversions.stages ml.reports stacking.*
+stacking.search                conversions.stages plots ml.reports stacking.*
                                gpu.training    # the rule of early stopping
-stacking.automl                conversions conversions.stages conversions.images ml ml.reports stacking.*
+stacking.automl                conversions conversions.stages conversions.images plots ml ml.reports stacking.*
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 
 bundle.format

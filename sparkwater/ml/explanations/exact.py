@@ -145,9 +145,10 @@ def _linear(model: Any, background: DataFrame, index: int | None) -> Linear:
     """Return a linear model's coefficients with the means of the background's features."""
     column = model.getFeaturesCol()
     find_field(background.schema, column)
-    found = background.select(Summarizer.mean(F.col(f"`{column}`")).alias("mean")).first()
-    if found is None or found["mean"] is None or not found["mean"].size:
+    vectors = background.where(F.col(f"`{column}`").isNotNull()).select(F.col(f"`{column}`").alias("features"))
+    if vectors.isEmpty():  # the summary of nothing fails
         raise DataError("the background has no rows; give some that stand for a feature that isn't known")
+    (found,) = vectors.select(Summarizer.mean(F.col("features")).alias("mean")).collect()
     return read_linear(model, index, found["mean"].toArray())
 
 

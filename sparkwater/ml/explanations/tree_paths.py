@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +148,8 @@ def product_game(ones: Numbers, shares: Numbers) -> Numbers:
 @lru_cache
 def _nodes(count: int) -> list[tuple[float, float]]:
     """Return the nodes of Gauss and Legendre between 0 and 1, with their weights."""
-    places, weights = np.polynomial.legendre.leggauss(count)
+    rule: Any = np.polynomial.legendre.leggauss  # it has no types
+    places, weights = rule(count)
     return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
