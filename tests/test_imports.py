@@ -39,6 +39,10 @@ conversions.tables.statistics  conversions.tensors conversions.tables.encoding
 conversions.tables             conversions.tensors conversions.stages conversions.sessions conversions.tables.*
 conversions                    _lazy conversions.*
 
+plots.drawing
+plots.frames                   conversions conversions.stages conversions.images plots.drawing
+plots                          _lazy plots.*
+
 gpu.seeding
 gpu.curves
 gpu.device
@@ -69,8 +73,9 @@ gpu                            gpu.*
 ml.columns                     conversions.images conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
 ml.similarity                  conversions.stages conversions.tensors
-ml.explanations                conversions.stages conversions.sessions
+ml.explanations                conversions.stages conversions.sessions conversions.tensors
 ml.reports                     conversions.sessions gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
+                               plots
 ml.launch                      conversions.sessions gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome
                                gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
@@ -101,19 +106,21 @@ stacking.combiners             conversions.sessions conversions.stages stacking.
 stacking.calibration           stacking.combiners
 stacking.diagnostics           stacking.combiners
 stacking.scores                stacking.level_one
-stacking.report                stacking.diagnostics stacking.scores
+stacking.report                plots.drawing  # colours, names and intervals, which need no matplotlib
+                               stacking.diagnostics stacking.scores
+stacking.plotting              plots stacking.diagnostics stacking.scores
 stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds
-stacking.summary               conversions.sessions stacking.*
+stacking.summary               conversions.sessions stacking.* plots
 stacking.ensemble_model        conversions.stages stacking.*
 stacking.refit                 stacking.*
 stacking.examine               stacking.*
 stacking.stack                 conversions.sessions stacking.*
 stacking.combined              stacking.*
-stacking.search                conversions.sessions conversions.stages ml.reports stacking.*
+stacking.search                conversions.sessions conversions.stages ml.reports stacking.* plots
                                gpu.training    # the rule of early stopping
-stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports
+stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports plots
                                stacking.*
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 
@@ -171,12 +178,13 @@ WITHOUT = {
     "bundle.graph": "pyspark",
     "bundle.scorer": "pyspark",
     "mlflow": "horovod",
+    "plots.drawing": "pyspark",
 }
 #: Attributes that sessions without a JVM in the driver's process lack.
 JVM = {"sparkContext", "_sc", "_jsc", "_jvm", "_jdf", "_jsparkSession", "_gateway", "rdd"}
 #: Names in imports that need such a JVM.
 JVM_NAMES = {"py4j", "SparkContext", "inheritable_thread_target"}
-HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime", "mlflow")
+HEAVY = ("torch", "horovod", "pyspark", "PIL", "pyarrow", "pandas", "onnx", "onnxruntime", "mlflow", "matplotlib")
 
 
 def read_layers(table: str) -> dict[str, set[str]]:
@@ -296,7 +304,7 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow")]
+    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots")]
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
@@ -324,7 +332,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow"])
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow", "plots"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -338,7 +346,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking", "bundle", "mlflow"):
+    for package in ("conversions", "ml", "stacking", "bundle", "mlflow", "plots"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -378,6 +386,7 @@ def test_a_missing_package_is_named_with_what_installs_it():
         ("ml import ImageClassifier", "torch", "spark"),
         ("bundle import export_bundle", "onnx", "export"),
         ("mlflow import log_model", "mlflow", "mlflow"),
+        ("plots import learning_curves", "matplotlib", "plots"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         individual_curves as individual_curves,
         partial_dependence as partial_dependence,
     )
+    from sparkwater.ml.explanations.exact import exact_shapley_values as exact_shapley_values
     from sparkwater.ml.explanations.importance import permutation_importance as permutation_importance
     from sparkwater.ml.explanations.shapley import shapley_values as shapley_values
     from sparkwater.ml.image_classifier import ImageClassifier as ImageClassifier
@@ -51,6 +52,7 @@ else:
             "deep_learning_regressor": ("DeepLearningRegressor",),
             "deep_learning_regressor_model": ("DeepLearningRegressorModel",),
             "explanations.dependence": ("individual_curves", "partial_dependence"),
+            "explanations.exact": ("exact_shapley_values",),
             "explanations.importance": ("permutation_importance",),
             "explanations.shapley": ("shapley_values",),
             "image_classifier": ("ImageClassifier",),

@@ -14,6 +14,8 @@ from sparkwater.stacking.scores import Curve, Score, Tried
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.plots import Plot
+
 #: What the ensemble is called in the leaderboard.
 ENSEMBLE = "ensemble"
 
@@ -170,6 +172,36 @@ class EnsembleSummary:
         from sparkwater.stacking.report.page import write_page
 
         return write_page(self, folder)
+
+    def plot(self, kind: str = "leaderboard") -> Plot:
+        """Return a plot of the ensemble, with a text alternative; driver side, without a Spark job.
+
+        Parameters
+        ----------
+        kind : {"leaderboard", "weights", "reliability", "confusion", "curves"}
+            Learners and ensemble with the first metric and its interval; the learners' shares of the weights; observed
+            rates over predicted probabilities, before and after a calibration; labels against predicted classes; or
+            the learning curves of the learners that are networks. All out of fold.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no plot of this name.
+        DataError
+            If the ensemble has nothing to show in it.
+        """
+        from sparkwater.stacking import plotting
+
+        plotting.check_kind(kind)
+        if kind == plotting.LEADERBOARD:
+            return plotting.plot_leaderboard(self.scores, self.metrics[0], [ENSEMBLE])
+        if kind == plotting.WEIGHTS:
+            return plotting.plot_weights({one.learner: one.weight for one in self.scores if one.weight is not None})
+        if kind == plotting.RELIABILITY:
+            return plotting.plot_reliability(self.diagnostics, self.classes)
+        if kind == plotting.CONFUSION:
+            return plotting.plot_confusion(self.diagnostics, self.classes)
+        return plotting.plot_curves(self.curves)
 
     def _repr_html_(self) -> str:
         from sparkwater.stacking.report.page import notebook_view

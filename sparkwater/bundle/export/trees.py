@@ -8,7 +8,6 @@ import numpy as np
 
 from sparkwater.bundle.export.columns import features, publish, publish_classes
 from sparkwater.bundle.export.registry import emits
-from sparkwater.bundle.export.saved_trees import saved_trees
 from sparkwater.bundle.graph.arithmetic import (
     complement_pair,
     flat,
@@ -20,12 +19,25 @@ from sparkwater.bundle.graph.arithmetic import (
 from sparkwater.bundle.graph.builder import Graph
 from sparkwater.bundle.graph.column import number
 from sparkwater.bundle.graph.trees import Leaf, Split, add_trees, leaf_values
+from sparkwater.conversions.stages.saved_trees import SavedLeaf, SavedSplit, saved_trees
+
+
+def _trees(stage: Any, classification: bool) -> list[Leaf | Split]:
+    """Return a model's trees, in their order; leaves hold the weights of the classes, or a prediction."""
+    return [_emitted(tree, classification) for tree in saved_trees(stage)]
+
+
+def _emitted(node: SavedLeaf | SavedSplit, classification: bool) -> Leaf | Split:
+    if isinstance(node, SavedLeaf):
+        return Leaf(node.statistics if classification else (node.prediction,))
+    left, right = (_emitted(branch, classification) for branch in (node.left, node.right))
+    return Split(node.column, left, right, node.threshold, node.categories, node.listed_left)
 
 
 @emits("pyspark.ml.classification.DecisionTreeClassificationModel")
 def classify_by_tree(stage: Any, graph: Graph) -> None:
     """Weights of the classes in a leaf."""
-    trees = saved_trees(stage, classification=True)
+    trees = _trees(stage, classification=True)
     raw = add_trees(graph, leaf_values(graph, features(stage, graph, stage.numFeatures), trees), 1)
     publish_classes(stage, graph, raw, normalized(graph, raw), stage.numClasses)
 
@@ -33,7 +45,7 @@ def classify_by_tree(stage: Any, graph: Graph) -> None:
 @emits("pyspark.ml.classification.RandomForestClassificationModel")
 def classify_by_forest(stage: Any, graph: Graph) -> None:
     """Sum of the trees' probabilities."""
-    trees = [_shares(tree) for tree in saved_trees(stage, classification=True)]
+    trees = [_shares(tree) for tree in _trees(stage, classification=True)]
     raw = add_trees(graph, leaf_values(graph, features(stage, graph, stage.numFeatures), trees), len(trees))
     publish_classes(stage, graph, raw, normalized(graph, raw), stage.numClasses)
 
@@ -59,7 +71,7 @@ def classify_by_boosting(stage: Any, graph: Graph) -> None:
 @emits("pyspark.ml.regression.DecisionTreeRegressionModel")
 def regress_by_tree(stage: Any, graph: Graph) -> None:
     """Prediction of a leaf."""
-    trees = saved_trees(stage, classification=False)
+    trees = _trees(stage, classification=False)
     total = add_trees(graph, leaf_values(graph, features(stage, graph, stage.numFeatures), trees), 1)
     publish(stage, graph, "predictionCol", lambda: number(flat(graph, total)))
 
@@ -67,7 +79,7 @@ def regress_by_tree(stage: Any, graph: Graph) -> None:
 @emits("pyspark.ml.regression.RandomForestRegressionModel")
 def regress_by_forest(stage: Any, graph: Graph) -> None:
     """Mean of the trees."""
-    trees = saved_trees(stage, classification=False)
+    trees = _trees(stage, classification=False)
     total = add_trees(graph, leaf_values(graph, features(stage, graph, stage.numFeatures), trees), len(trees))
     mean = graph.node("Div", total, graph.constant(float(len(trees))))
     publish(stage, graph, "predictionCol", lambda: number(flat(graph, mean)))
@@ -80,7 +92,7 @@ def regress_by_boosting(stage: Any, graph: Graph) -> None:
 
 
 def _boosted(stage: Any, graph: Graph) -> str:
-    trees = saved_trees(stage, classification=False)
+    trees = _trees(stage, classification=False)
     weights = [np.array([weight]) for weight in stage.treeWeights]
     leaves = leaf_values(graph, features(stage, graph, stage.numFeatures), trees, weights)
     return add_trees(graph, leaves, len(trees))

@@ -18,6 +18,8 @@ from sparkwater.ml.reports.text_table import number, table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.plots import Plot
+
 
 @dataclass(frozen=True)
 class ClassScores:
@@ -142,6 +144,12 @@ class ConfusionMatrix:
             ClassScores.of(label, float(sum(row)), row[i], predicted[i])
             for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
         )
+
+    def plot(self) -> Plot:
+        """Return the matrix as a heat map of counts and shares, with a text alternative."""
+        from sparkwater import plots
+
+        return plots.confusion_heat_map(self.labels, self.counts)
 
     def __str__(self) -> str:
         header = ["", *self.labels, "Error", "Rate"]

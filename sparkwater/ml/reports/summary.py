@@ -22,6 +22,8 @@ from sparkwater.ml.reports.text_table import table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.plots import Plot
+
 
 #: Lists and dicts in ``resolved`` that are longer than this many characters are cut.
 _WIDTH = 100
@@ -221,6 +223,26 @@ class TrainingSummary:
         Of the rows that judge; None where no quantiles were learned together.
         """
         return table_frame(current_session(), self.tables, "quantiles")
+
+    def plot(self, kind: str = "curves") -> Plot:
+        """Return a plot of the training, with a text alternative; driver side, without a Spark job.
+
+        Parameters
+        ----------
+        kind : {"curves", "confusion", "classes"}
+            The loss and the first two metrics by epoch, of training and validation rows; ``confusionMatrix`` as a heat
+            map of counts and shares; or precision, recall and F1 of each class, or of each label.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no plot of this name.
+        DataError
+            If the training has nothing to show in it.
+        """
+        from sparkwater.ml.reports.plotting import plot_training
+
+        return plot_training(kind, self.records, self.bestEpoch, self.confusionMatrix, self.labelScores)
 
     def __str__(self) -> str:
         return describe(self)

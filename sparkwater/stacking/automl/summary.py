@@ -15,6 +15,8 @@ from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparkwater.plots import Plot
+
 #: Names of the ensembles in the leaderboard.
 ALL, BEST_OF_FAMILY = "ensemble of all", "ensemble of the best of each family"
 
@@ -101,6 +103,21 @@ class AutoMLSummary:
         said = f"{self.task}: {self.rows:,} rows, {self.folds} folds, {self.totalSeconds:.0f} s"
         parts = [self.found, said, table(lines), f"the model that scores: {self.chosen}", *failed, *self.notes]
         return "\n".join(parts)
+
+    def plot(self) -> Plot:
+        """Return the leaderboard as a plot with a text alternative; driver side, without a Spark job.
+
+        The 40 best models with the first metric out of fold and its 95 % interval; ensembles are marked.
+
+        Raises
+        ------
+        DataError
+            If no model has a value.
+        """
+        from sparkwater.stacking.plotting import plot_leaderboard
+
+        ensembles = [one.score.learner for one in self.entries if one.family == ENSEMBLE]
+        return plot_leaderboard([one.score for one in self.entries], self.metrics[0], ensembles)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""

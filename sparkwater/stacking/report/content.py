@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from sparkwater.stacking.diagnostics import Diagnostics
     from sparkwater.stacking.scores import Curve, Score, Tried
 
-#: Names are cut to this many characters in plots; tables have all of them.
-LONGEST = 28
-
 
 class Content(Protocol):
     """Summary of an ensemble, as `sparkwater.stacking.summary.EnsembleSummary` has it."""
@@ -53,8 +50,3 @@ class Content(Protocol):
     def totalSeconds(self) -> float: ...
     @property
     def verdict(self) -> str: ...
-
-
-def short(name: str) -> str:
-    """Return a name that fits into a plot."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

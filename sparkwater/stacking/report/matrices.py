@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparkwater.plots.drawing.palette import BLUE, INK, VERMILION, short
 from sparkwater.stacking.report import svg
-from sparkwater.stacking.report.content import short
-
-_BLUE, _ORANGE = (0, 114, 178), (213, 94, 0)
 
 
 def confusion(counts: Sequence[Sequence[float]], classes: Sequence[str]) -> str:
@@ -49,7 +47,7 @@ def _grid(
             x, y = left + j * size, top + i * size
             parts.append(svg.box(x, y, size, size, _shade(value), "#e4e4e4"))
             if fits and words[i][j]:
-                ink = "white" if abs(value) > 0.75 else svg.INK
+                ink = "white" if abs(value) > 0.75 else INK
                 parts.append(svg.text(x + size / 2, y + size / 2, words[i][j], "middle", fill=ink))
     height = top + len(values) * size
     if below:
@@ -65,6 +63,6 @@ def _heading(x: float, y: float, name: str, slanted: bool) -> str:
 
 def _shade(value: float) -> str:
     """Return a colour between white, for 0, and blue or, below 0, orange."""
-    full, share = (_BLUE, min(value, 1.0)) if value >= 0 else (_ORANGE, min(-value, 1.0))
-    red, green, blue = (round(255 + share * (part - 255)) for part in full)
+    full, share = (BLUE, min(value, 1.0)) if value >= 0 else (VERMILION, min(-value, 1.0))
+    red, green, blue = (round(255 + share * (int(full[at : at + 2], 16) - 255)) for at in (1, 3, 5))
     return f"rgb({red},{green},{blue})"

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sparkwater.plots.drawing.intervals import wilson
+from sparkwater.plots.drawing.palette import BLUE, INK, VERMILION, number, short
 from sparkwater.stacking.report import svg
-from sparkwater.stacking.report.content import short
 
 if TYPE_CHECKING:
     from sparkwater.stacking.diagnostics import ReliabilityBin
@@ -31,14 +32,14 @@ def leaderboard(scores: Sequence[Score], metric: str, ensemble: str) -> str:
     parts = [svg.bottom_axis(scale, bottom, 0, f"{metric} out of fold, with its 95 % interval (lower is better)")]
     for place, one in enumerate(shown):
         y, whole = svg.LINE * 1.3 * (place + 0.5) + 5, one.learner == ensemble
-        color = svg.ORANGE if whole else svg.BLUE
+        color = VERMILION if whole else BLUE
         if whole:
             parts.append(svg.line(scale(one.value), 0, scale(one.value), bottom, color, dash="5 4"))
         parts.append(svg.line(scale(one.low), y, scale(one.high), y, color, 2.5))
         parts += [svg.line(scale(end), y - 5, scale(end), y + 5, color, 2.5) for end in (one.low, one.high)]
         parts.append((svg.diamond if whole else svg.dot)(scale(one.value), y, color))
         parts.append(svg.text(left - svg.GAP - 10, y, short(one.learner), "end", whole))
-    best = f"{shown[0].learner} {svg.number(shown[0].value)}"
+    best = f"{shown[0].learner} {number(shown[0].value)}"
     return svg.drawing(_WIDTH, bottom + 46, f"{metric} of {len(shown)} models, best first: {best}", *parts)
 
 
@@ -53,7 +54,7 @@ def weights(scores: Sequence[Score]) -> str:
     for place, one in enumerate(shown):
         y, share = svg.LINE * 1.3 * (place + 0.5), one.weight or 0.0
         parts += [
-            svg.box(left, y - 8, scale(share) - left, 16, svg.BLUE),
+            svg.box(left, y - 8, scale(share) - left, 16, BLUE),
             svg.text(left - svg.GAP, y, short(one.learner), "end"),
             svg.text(scale(share) + svg.GAP, y, f"{share:.3f}"),
         ]
@@ -64,9 +65,9 @@ def weights(scores: Sequence[Score]) -> str:
 
 def learning_curve(curve: Curve) -> str:
     """Return the training loss by epoch, and beside it the metric of the validation rows where there are any."""
-    panels: list[tuple[str, Sequence[float | None], str, str]] = [("training loss", curve.loss, svg.BLUE, "")]
+    panels: list[tuple[str, Sequence[float | None], str, str]] = [("training loss", curve.loss, BLUE, "")]
     if curve.metric:
-        panels.append((f"{curve.metric} of the validation rows", curve.validation, svg.ORANGE, "6 4"))
+        panels.append((f"{curve.metric} of the validation rows", curve.validation, VERMILION, "6 4"))
     parts = [_panel(place * (_PANEL + 60) + 70, *panel) for place, panel in enumerate(panels)]
     last = "; ".join(f"{name} {_last(values)}" for name, values, *_ in panels)
     return svg.drawing(_WIDTH + 20, 250, f"learning curve of {curve.learner}, at its end: {last}", *parts)
@@ -74,7 +75,7 @@ def learning_curve(curve: Curve) -> str:
 
 def _last(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return svg.number(known[-1]) if known else "undefined"
+    return number(known[-1]) if known else "undefined"
 
 
 def _panel(left: float, name: str, values: Sequence[float | None], color: str, dash: str) -> str:
@@ -101,17 +102,17 @@ def reliability(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin
     parts = [
         svg.bottom_axis(across, up.start, up.end, f"predicted {what}"),
         svg.left_axis(up, left, right, "observed rate"),
-        svg.line(left, up.start, right, up.end, svg.INK, 1.5, "2 4"),
+        svg.line(left, up.start, right, up.end, INK, 1.5, "2 4"),
     ]
     for bins, color, dash, mark in (
-        (before, svg.ORANGE, "6 4" if after else "", svg.square),
-        (after, svg.BLUE, "", svg.dot),
+        (before, VERMILION, "6 4" if after else "", svg.square),
+        (after, BLUE, "", svg.dot),
     ):
         points = [(across(one.predicted), up(one.observed)) for one in bins]
         parts += [svg.path(points, color, dash), *(mark(x, y, color) for x, y in points)] if points else []
     for one in after or before:
-        low, high = _wilson(one.observed, one.rows)
-        parts.append(svg.line(across(one.predicted), up(low), across(one.predicted), up(high), svg.INK))
+        low, high = wilson(one.observed, one.rows)
+        parts.append(svg.line(across(one.predicted), up(low), across(one.predicted), up(high), INK))
     parts += [_legend(right + 40, bool(after)), _counts(before, right + 40)]
     gap = sum(one.rows * abs(one.predicted - one.observed) for one in before) / sum(one.rows for one in before)
     label = f"reliability diagram: predicted and observed differ by {gap:.3f} in the mean over rows"
@@ -126,17 +127,9 @@ def _legend(left: float, both: bool) -> str:
     if both:
         parts += [svg.dot(left + 10, 62), svg.text(left + 26, 62, "after calibration, cross-validated")]
     y = 84.0 if both else 62.0
-    parts += [svg.line(left, y, left + 20, y, svg.INK, 1.5, "2 4"), svg.text(left + 26, y, "perfect calibration")]
-    bar = svg.line(left + 10, y + 13, left + 10, y + 31, svg.INK)
+    parts += [svg.line(left, y, left + 20, y, INK, 1.5, "2 4"), svg.text(left + 26, y, "perfect calibration")]
+    bar = svg.line(left + 10, y + 13, left + 10, y + 31, INK)
     return "".join([*parts, bar, svg.text(left + 26, y + 22, "95 % interval of the observed rate")])
-
-
-def _wilson(rate: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate (Wilson, JASA 22, 1927); it isn't empty where the rate is 0 or 1."""
-    z = 1.959964
-    middle = (rate + z * z / (2 * rows)) / (1 + z * z / rows)
-    reach = z / (1 + z * z / rows) * math.sqrt(rate * (1 - rate) / rows + z * z / (4 * rows * rows))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _counts(bins: Sequence[ReliabilityBin], left: float) -> str:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-#: Colours of Okabe and Ito, which colour-blind readers tell apart (jfly.uni-koeln.de/color, 2008). Lines differ in
-#: their dashes and points in their shapes as well, for print in grey.
-BLUE, ORANGE, INK, FAINT = "#0072b2", "#d55e00", "#222222", "#c8c8c8"
+from sparkwater.plots.drawing.palette import BLUE, FAINT, INK, VERMILION, number
 
 #: Pixels of a character, of a line of text, and the distance of text from what it names.
 CHARACTER, LINE, GAP = 7.2, 20.0, 8.0
@@ -70,11 +68,6 @@ def _powers(low: float, high: float, most: int) -> list[float]:
     return [value for value in found if low <= value <= high]
 
 
-def number(value: float) -> str:
-    """Return a number for readers: four digits that count."""
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
-
-
 def drawing(width: float, height: float, label: str, *parts: str) -> str:
     """Return an SVG picture with its text alternative."""
     return (
@@ -117,13 +110,13 @@ def dot(x: float, y: float, fill: str = BLUE) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{fill}"/>'
 
 
-def square(x: float, y: float, stroke: str = ORANGE) -> str:
+def square(x: float, y: float, stroke: str = VERMILION) -> str:
     """Return a square, empty point."""
     place = f'x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9"'
     return f'<rect {place} fill="white" stroke="{stroke}" stroke-width="2"/>'
 
 
-def diamond(x: float, y: float, fill: str = ORANGE) -> str:
+def diamond(x: float, y: float, fill: str = VERMILION) -> str:
     """Return a point that stands on its corner."""
     return f'<path d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7-7z" fill="{fill}"/>'
 

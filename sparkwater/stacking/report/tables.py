@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from sparkwater.stacking.report.svg import number
+from sparkwater.plots.drawing.palette import number
 
 if TYPE_CHECKING:
     from sparkwater.stacking.diagnostics import ReliabilityBin

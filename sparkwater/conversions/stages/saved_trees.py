@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from sparkwater.bundle.graph.trees import Leaf, Split
 from sparkwater.conversions.files.hadoop import files_of, read_bytes
 from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
@@ -19,7 +19,53 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 
-def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
+@dataclass(frozen=True)
+class SavedLeaf:
+    """A leaf.
+
+    Attributes
+    ----------
+    prediction : float
+        Its prediction.
+    statistics : tuple of float
+        Of the training rows in it: for classes the weight of each, else their weight, and the sums of their labels and
+        of the labels' squares.
+    """
+
+    prediction: float
+    statistics: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SavedSplit:
+    """A split.
+
+    Attributes
+    ----------
+    column : int
+        Place in the vector of features.
+    left, right : SavedLeaf or SavedSplit
+        Branches.
+    statistics : tuple of float
+        As in `SavedLeaf`.
+    threshold : float or None
+        Values up to it go left, NaN goes right; None for categories.
+    categories : tuple of float
+        Categories that go one way; all other values, NaN too, go the other.
+    listed_left : bool
+        Whether the categories go left.
+    """
+
+    column: int
+    left: SavedLeaf | SavedSplit
+    right: SavedLeaf | SavedSplit
+    statistics: tuple[float, ...]
+    threshold: float | None = None
+    categories: tuple[float, ...] = ()
+    listed_left: bool = True
+
+
+def saved_trees(model: Any) -> list[SavedLeaf | SavedSplit]:
     """Return a model's trees, in their order.
 
     Driver side. The model is saved to a folder that is deleted at once: in the machine's temporary folder, or, where
@@ -29,8 +75,6 @@ def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
     ----------
     model : pyspark.ml.Model
         A tree, a forest or boosted trees.
-    classification : bool
-        Whether leaves hold the weights of the classes, or a prediction.
 
     Raises
     ------
@@ -51,7 +95,7 @@ def saved_trees(model: Any, classification: bool) -> list[Leaf | Split]:
         # Forests have a tree's number beside its node.
         number, node = row.values() if len(row) == 2 else (0, row)
         by_tree.setdefault(number, {})[node["id"]] = node
-    return [_read_node(by_tree[number], 0, classification) for number in sorted(by_tree)]
+    return [_read_node(by_tree[number], 0) for number in sorted(by_tree)]
 
 
 def _tables(spark: SparkSession, path: str) -> Iterator[pa.Table]:
@@ -61,17 +105,18 @@ def _tables(spark: SparkSession, path: str) -> Iterator[pa.Table]:
             yield pq.read_table(io.BytesIO(read_bytes(spark, name, CheckpointError)))
 
 
-def _read_node(nodes: Mapping[int, Row], place: int, classification: bool) -> Leaf | Split:
+def _read_node(nodes: Mapping[int, Row], place: int) -> SavedLeaf | SavedSplit:
     node = nodes[place]
+    statistics = tuple(node["impurityStats"])
     if node["leftChild"] < 0:
-        return Leaf(tuple(node["impurityStats"]) if classification else (node["prediction"],))
+        return SavedLeaf(node["prediction"], statistics)
     split = node["split"]
-    left, right = (_read_node(nodes, node[side], classification) for side in ("leftChild", "rightChild"))
+    left, right = (_read_node(nodes, node[side]) for side in ("leftChild", "rightChild"))
     values: Sequence[float] = split["leftCategoriesOrThreshold"]
     if split["numCategories"] == -1:
-        return Split(split["featureIndex"], left, right, threshold=values[0])
+        return SavedSplit(split["featureIndex"], left, right, statistics, threshold=values[0])
     # As in Spark the shorter list decides, and values that were never seen are in neither.
     if len(values) <= split["numCategories"] // 2:
-        return Split(split["featureIndex"], left, right, categories=tuple(values))
+        return SavedSplit(split["featureIndex"], left, right, statistics, categories=tuple(values))
     others = tuple(float(one) for one in range(split["numCategories"]) if one not in set(values))
-    return Split(split["featureIndex"], left, right, categories=others, listed_left=False)
+    return SavedSplit(split["featureIndex"], left, right, statistics, categories=others, listed_left=False)

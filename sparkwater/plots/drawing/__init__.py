@@ -1,0 +1,1 @@
+"""Drawings of plain values: figures of matplotlib with one look, and a text alternative each."""

@@ -1,0 +1,1 @@
+"""Plots of bounded parts of DataFrames: explanations, and pictures."""
