@@ -120,8 +120,8 @@ stacking.stack                 conversions.sessions stacking.*
 stacking.combined              stacking.*
 stacking.search                conversions.sessions conversions.stages ml.reports stacking.* plots
                                gpu.training    # the rule of early stopping
-stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports plots
-                               stacking.*
+stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports
+                               plots stacking.*
 stacking                       _lazy conversions.files conversions.stages gpu.tasks stacking.*
 
 bundle.format
@@ -304,7 +304,8 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "package", [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots")]
+    "package",
+    [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots")],
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
