@@ -15,7 +15,7 @@ from mlflow.utils.autologging_utils import autologging_integration, safe_patch
 from sparkwater.errors import ConfigurationError
 from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.sklearn.learner import SklearnLearner
-from sparkwater.mlflow.facts import plain_params, summary_metrics
+from sparkwater.mlflow.facts import model_step, plain_params, summary_metrics
 from sparkwater.mlflow.flavor import FLAVOR, log_model
 from sparkwater.stacking.automl.stage import AutoML
 from sparkwater.stacking.ensemble import StackedEnsemble
@@ -116,11 +116,11 @@ def _fit_in_run(
     model = original(estimator, dataset)
     summary = getattr(model, "summary", None)
     if summary is not None:
-        mlflow.log_metrics(summary_metrics(summary))
+        mlflow.log_metrics(summary_metrics(summary), step=model_step(summary))
         if not is_tracked:
             mlflow.log_text(str(summary), "training.txt")
     if log_models:
-        _log_model(model, dataset, registered)
+        _log_model(model, dataset, registered, model_step(summary))
     return model
 
 
@@ -130,9 +130,10 @@ def _log_params(params: dict[str, str]) -> None:
         mlflow.log_params({name: params[name] for name in names[start : start + _PARAMS]})
 
 
-def _log_model(model: Any, dataset: Any, registered: str | None) -> None:
+def _log_model(model: Any, dataset: Any, registered: str | None, step: int) -> None:
+    """Log the model; MLflow repeats the metrics of the step as the model's own."""
     try:
-        log_model(model, "model", dataset, registered_model_name=registered)
+        log_model(model, "model", dataset, registered_model_name=registered, step=step)
     except Exception as error:  # of Spark, MLflow or a stage that can't go along: the run is otherwise complete
         logger.warning("the model isn't logged to MLflow: %s", error)
 

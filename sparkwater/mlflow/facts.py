@@ -69,6 +69,13 @@ def summary_metrics(summary: Any) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
+def model_step(summary: Any) -> int:
+    """Return the epoch whose weights a network's model has, counted from 0; 0 for other models."""
+    if not isinstance(summary, TrainingSummary) or not summary.records:
+        return 0
+    return summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch].epoch
+
+
 def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield a Param's value by its name, or the stages that it holds by theirs."""
     if isinstance(value, Mapping) and any(isinstance(one, Params) for one in value.values()):
@@ -82,10 +89,8 @@ def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_network(summary: TrainingSummary) -> dict[str, float | None]:
-    if not summary.records:
-        return {}
-    record = summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch]
-    return {f"model.{name}": value for name, value in epoch_values(record).items() if name not in _OF_EPOCHS}
+    values = [epoch_values(record) for record in summary.records if record.epoch == model_step(summary)]
+    return {f"model.{name}": value for each in values for name, value in each.items() if name not in _OF_EPOCHS}
 
 
 def _by_learner(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -22,9 +23,10 @@ from sparkwater.bundle.export.registry import check_stage
 from sparkwater.bundle.format import VECTORS
 from sparkwater.bundle.scorer.bundle import Bundle
 from sparkwater.bundle.scorer.vectors import read_vectors
+from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.mlflow.signature import input_example, model_signature
-from sparkwater.mlflow.stages import read_stage, whole_columns, write_stage
+from sparkwater.mlflow.stages import read_stage, whole_columns, write_through
 from sparkwater.mlflow.stores import check_stores, known_stores
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def save_model(
     conda_env, code_paths, pip_requirements, extra_pip_requirements, metadata
         As in MLflow's own flavours. Without them the requirements are those of the scorer.
     dfs_tmpdir : str, optional
-        Folder on Spark's default filesystem for a moment's copy of the stage; ``MLFLOW_DFS_TMP`` without it.
+        Folder on Spark's default filesystem for a moment's copy; ``MLFLOW_DFS_TMP`` without it.
 
     Raises
     ------
@@ -90,8 +92,9 @@ def save_model(
     path_utils._validate_and_prepare_target_save_path(str(folder))
     try:
         code = path_utils._validate_and_copy_code_paths(code_paths, str(folder))
-        export_bundle(model, f"file://{folder / BUNDLE}", sample, licence=licence)
-        write_stage(model, folder / STAGE, sample.sparkSession, dfs_tmpdir)
+        bundled = partial(export_bundle, model, sample=sample, licence=licence)
+        write_through(bundled, folder / BUNDLE, sample.sparkSession, dfs_tmpdir)
+        write_through(partial(save_stage, model), folder / STAGE, sample.sparkSession, dfs_tmpdir)
         described = Model() if mlflow_model is None else mlflow_model
         if metadata is not None:
             described.metadata = metadata

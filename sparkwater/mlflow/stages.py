@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,21 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.files.hadoop import resolve
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
+from sparkwater.conversions.stages.stage_folders import load_stage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def write_stage(stage: Any, folder: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
-    """Write a stage to a folder of the driver's machine.
+def write_through(write: Callable[[str], None], folder: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
+    """Write something by Spark to a folder of the driver's machine.
 
-    Spark's writers write on the executors, so the stage goes to Spark's default filesystem first.
+    Spark's writers write on the executors, so it goes to Spark's default filesystem first.
 
     Parameters
     ----------
-    stage : pyspark.ml.util.MLWritable
-        The stage.
+    write : callable
+        Writes to the folder of the path that it gets.
     folder : pathlib.Path
         The folder; it must not exist.
     spark : pyspark.sql.SparkSession
@@ -39,8 +39,8 @@ def write_stage(stage: Any, folder: Path, spark: SparkSession, dfs_tmpdir: str |
     filesystem, remote = resolve(spark, between)
     _, local = resolve(spark, str(folder))
     try:
-        save_stage(stage, between)
-        filesystem.copyToLocalFile(False, remote, local, True)  # without files of checksums beside
+        write(between)
+        filesystem.copyToLocalFile(False, remote, local, True)  # without Hadoop's files of checksums
     finally:
         filesystem.delete(remote, True)
 

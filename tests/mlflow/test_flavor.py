@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 
 import mlflow
@@ -137,11 +138,11 @@ def test_the_server_takes_rows_with_nulls_and_names_what_is_wrong(spark, table):
     np.testing.assert_allclose([each["probability"] for each in answer["predictions"]], probability, atol=1e-5)
     folder = Path(mlflow.artifacts.download_artifacts(info.model_uri))
     assert post(info.model_uri, (folder / "serving_input_example.json").read_text())[0] == 200
-    for name, error in (("size", "missing inputs ['size']"), ("count", "there is no column 'count'")):
+    for name, error in (("size", "Model is missing inputs"), ("count", "there is no column")):
         given = {key: value for key, value in records[0].items() if key != name}
         status, answer = post(info.model_uri, {"dataframe_records": [given]})
         assert status == 400
-        assert error in str(answer)
+        assert re.search(rf"{error} \W*{name}", str(answer))
 
 
 def test_the_server_takes_tensors_and_pictures_in_base64_and_no_paths(spark, store, tensors, tmp_path):
