@@ -56,7 +56,8 @@ wheel:
 
 docs: $(PINNED)
 	.venv/bin/python -m scripts.pages build/docs
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict --config-file build/docs/mkdocs.yml
+	@# Quiet, it would count no warning as an error.
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file build/docs/mkdocs.yml
 	@echo "open build/docs/site/index.html, or 'python3 -m http.server --directory build/docs/site' for its search"
 
 lint: $(PINNED)

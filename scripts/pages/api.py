@@ -120,13 +120,12 @@ class Guides:
 
     def line(self, name: str) -> str:
         """Return a line with the page that names a class most, or most of all early; empty if none does."""
-        name = name if any(re.search(rf"\b{name}\b", text) for text in self.texts.values()) else name[: -len("Model")]
         found = {
-            page: [match.start() for match in re.finditer(rf"\b{name}\b", text)] for page, text in self.texts.items()
+            page: [each.start() for each in re.finditer(rf"\b{name}\b", text)] for page, text in self.texts.items()
         }
-        places = {page: (-len(here), here[0]) for page, here in found.items() if name and here}
-        if not places:
-            return ""
+        places = {page: (-len(here), here[0]) for page, here in found.items() if here}
+        if not places:  # a model is explained where its learner is
+            return self.line(name.removesuffix("Model")) if name.endswith("Model") else ""
         page = min(places, key=lambda each: places[each])
         title = re.search("^# (.+)$", self.texts[page], re.MULTILINE)
         return f"Guide: [{title[1] if title else page}](../{page})."

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 _DECODED = "__sparkwater_decoded"
 
 
-def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: Any) -> DataFrame:
+def to_tensors(
+    frame: DataFrame,
+    columns: Sequence[str] | None = None,
+    *,
+    dtypes: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    image_shape: Sequence[int] | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
+    handle_invalid: str = "error",
+) -> DataFrame:
     """Turn columns of any kind into tensor columns of the same names; the others are left out.
 
     Tensor columns stay as they are. Numbers, arrays and vectors become tensors of their own dtype;
@@ -44,8 +53,6 @@ def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: An
         The rows.
     columns : sequence of str, optional
         The columns to convert; by default all.
-    **how
-        The following, as keywords.
     dtypes : mapping of str to str, optional
         Dtypes for columns of numbers that shall not keep their own.
     shapes : mapping of str to sequence of int, optional
@@ -65,7 +72,15 @@ def to_tensors(frame: DataFrame, columns: Sequence[str] | None = None, **how: An
     ConfigurationError
         If an argument names another column, or ``handle_invalid`` is something else.
     """
-    source, readers, skip = _plan(frame, columns, **how)
+    source, readers, skip = _plan(
+        frame,
+        columns,
+        dtypes=dtypes,
+        shapes=shapes,
+        image_shape=image_shape,
+        categories=categories,
+        handle_invalid=handle_invalid,
+    )
 
     def convert(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return tensor_batches(batches, readers, skip=skip)
