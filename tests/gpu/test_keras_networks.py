@@ -83,6 +83,7 @@ def test_models_of_other_kinds_learn_and_take_weights(factory: str, shape: tuple
     outputs.square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
     assert len([*network.parameters()]) == len(network._model[0].trainable_variables)
+    assert all(network.get_submodule(name) is module for name, module in network.named_modules())
     other = built(factory, seed=2, shape=shape).eval()
     assert not torch.equal(other(rows), network.eval()(rows))
     load_weights(other, dump_weights(network))
