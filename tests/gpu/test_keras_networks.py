@@ -179,13 +179,6 @@ def test_a_training_with_dropout_and_statistics_that_broke_off_gives_the_same_bi
     assert train(tmp_path / "other", network=network, **others).weights != whole.weights
 
 
-def test_two_ranks_give_the_same_weights_each_time(tmp_path: Path) -> None:
-    job = {"network": PATH, "epochs": 1, "optimizer": "adam", "learning_rate": 0.003, "starts": [0, 35, 60]}
-    first, second = ranks.launch("trainings", tmp_path, jobs={"one": job, "again": job})
-    assert first["one"]["failure"] is None
-    assert first["one"]["weights_digest"] == first["again"]["weights_digest"] == second["one"]["weights_digest"]
-
-
 def test_layers_are_described_and_the_last_can_be_frozen_out() -> None:
     description = describe_entry(find_network(PATH), TensorSpec("float32", SHAPE), 5)
     assert [layer.name for layer in description.layers][:2] == ["conv2d", "batch_normalization"]
