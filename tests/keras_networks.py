@@ -40,7 +40,7 @@ def channels_first(shape: tuple[int, int, int], classes: int) -> Any:
 def with_blocks(shape: tuple[int, int, int], classes: int) -> Any:
     """A functional model with a model inside, a shared layer, and a softmax for a last layer."""
     channels, height, width = shape
-    block = keras.Sequential([layers.Conv2D(3, 3, padding="same"), layers.ReLU()], name="block")
+    block = keras.Sequential([layers.Conv2D(3, 3, padding="same"), layers.ReLU(name="output")], name="block")
     pictures = keras.Input((height, width, channels))
     values = block(pictures)
     shared = layers.Dense(3)

@@ -307,8 +307,15 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="can't be read"):
         find_network(f"onnx:{tmp_path}/none.onnx")
     name = onnx_files.write_small(tmp_path / "c.onnx")
-    with pytest.raises(CheckpointError, match="the graph is damaged"):
-        find_network(name, {"graph": {"nodes": [1]}})
+    graph = json.loads(json.dumps(dict(find_network(name).arguments)))["graph"]
+    node = graph["nodes"][0]
+    damages = [{"nodes": [1]}, {"nodes": [["Loop", *node[1:]]]}, {"nodes": [[*node[:4], {"strides": "x"}]]}]
+    damages += [{"weights": {"kernel": "x"}}, {"weights": {}}, {"output": "no"}]
+    for damage in damages:
+        with pytest.raises((CheckpointError, ConfigurationError), match=r"graph is damaged|from another|no node"):
+            find_network(name, {"graph": {**graph, **damage}})
+    with pytest.raises(CheckpointError, match="has weights of 4,000,000,000,000 bytes"):
+        find_network(name, {"graph": {**graph, "weights": {"kernel": [1000, 10**9]}}})
     with pytest.raises(ConfigurationError, match="takes none"):
         find_network(name, {"width": 3})
 

@@ -29,6 +29,10 @@ def quick(**params):
     return ImageClassifier(**{"epochs": 3, "batchSize": 32, "optimizer": "adam", "learningRate": 0.01, **params})
 
 
+def keras_learner():
+    return quick(network=KERAS, networkArguments={"dropout": 0.1}, numWorkers=2)
+
+
 def accuracy(model, frame):
     rows = model.transform(frame).select("label", "prediction").collect()
     return np.mean([row["label"] == row["prediction"] for row in rows])
@@ -45,8 +49,7 @@ def session():
 def of_keras(session):
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras isn't installed: it needs Python 3.11")
-    frame = tensor_frame(session, 200)
-    return quick(network=KERAS, networkArguments={"dropout": 0.1}, numWorkers=2).fit(frame)
+    return keras_learner().fit(tensor_frame(session, 200))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,13 @@ def test_a_network_of_keras_learns_with_two_workers_and_loads_with_consent(sessi
         ImageClassifierModel.load(path)
     loaded = ImageClassifierModel.read().allowing(KERAS).load(path)
     assert loaded.transform(frame).collect() == of_keras.transform(frame).collect()
+
+
+def test_two_workers_give_a_network_of_keras_the_same_bits_each_time(session, of_keras):
+    again = keras_learner().fit(tensor_frame(session, 200).repartition(3))
+    assert again.weights == of_keras.weights
+    other = keras_learner().setSeed(1).fit(tensor_frame(session, 200))
+    assert other.weights != of_keras.weights
 
 
 def test_a_network_from_an_onnx_file_gets_other_classes_and_loads_without_the_file(session, of_onnx, tmp_path):

@@ -33,7 +33,7 @@ class ImportedFactory:
     """A factory by its import path, which is imported where the network is built.
 
     It is called with keywords: ``shape`` and ``classes`` (or ``num_classes``) where it has parameters
-    of these names, and the user's arguments.
+    of these names, and the user's arguments. A model of Keras that it returns becomes a `KerasNetwork`.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class ImportedFactory:
         given = {name: value for name, value in offered.items() if name in asked}
         with on_torch(), seeded_from_torch():
             network = factory(**{**given, **arguments})
-        if is_keras_model(network):
-            return KerasNetwork(network, shape if shape and isinstance(shape[0], tuple) else (shape,), self.path)
+            if is_keras_model(network):  # its first call may make layers
+                return KerasNetwork(network, shape if shape and isinstance(shape[0], tuple) else (shape,), self.path)
         if not isinstance(network, nn.Module):
             raise ConfigurationError(
                 f"network={self.path!r} gave a {type(network).__name__}; it must give a torch.nn.Module or a "

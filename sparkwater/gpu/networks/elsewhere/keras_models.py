@@ -163,22 +163,29 @@ def _drop_final_activation(keras: Any, model: Any, name: str) -> None:
 def _name(owner: nn.Module, layer: Any) -> None:
     """Give a module its layers as modules."""
     inner = [each for each in layer._flatten_layers(include_self=False, recursive=False) if _is_shown(each)]
-    owner._modules.update(zip(_stable_names(inner), inner, strict=True))
+    owner._modules.update(zip(_stable_names(inner, owner), inner, strict=True))
 
 
 def _is_shown(layer: Any) -> bool:
     return type(layer).__name__ != "InputLayer"
 
 
-def _stable_names(layers: Sequence[Any]) -> list[str]:
-    """Return the layers' names; those that Keras gave are counted anew, as its counters are those of the process."""
+def _stable_names(layers: Sequence[Any], owner: nn.Module) -> list[str]:
+    """Return the layers' names; those that Keras gave are counted anew, as its counters are those of the process.
+
+    A name that means something else to the owner, such as ``output`` to a model, gets a number as well.
+    """
     names: list[str] = []
     for layer in layers:
         name, kind = re.sub(r"[^\w-]", "_", layer.name), _snake_case(type(layer).__name__)
         first = kind if re.fullmatch(rf"{kind}(_\d+)?", name) else name
         numbered = (f"{first}_{number}" if number else first for number in count())
-        names.append(next(name for name in numbered if name not in names))
+        names.append(next(name for name in numbered if name not in names and _is_free(owner, name, layer)))
     return names
+
+
+def _is_free(owner: nn.Module, name: str, layer: Any) -> bool:
+    return not hasattr(type(owner), name) and vars(owner).get(name, layer) is layer
 
 
 def _snake_case(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import safetensors.torch
 from torch import nn
 
 from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, local_path, open_filesystem, scheme_of
-from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, UnsafeLoadError
 from sparkwater.gpu.networks.elsewhere.onnx_graphs import OnnxFactory, OnnxGraph
 from sparkwater.gpu.networks.elsewhere.onnx_reading import MOST_BYTES, read_onnx
 from sparkwater.gpu.networks.registry import NetworkEntry
@@ -47,18 +48,31 @@ def onnx_entry(name: str, arguments: Mapping[str, Any]) -> tuple[NetworkEntry, s
     """
     if set(arguments) - {GRAPH}:
         raise ConfigurationError(f"networkArguments={dict(arguments)!r}: network={name!r} takes none")
-    source = f"network={name!r}"
-    if arguments:
-        try:
-            factory = OnnxFactory(OnnxGraph.from_dict(arguments[GRAPH]), name)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{source}: the graph is damaged: {error!r}") from error
-    else:
-        path = name.removeprefix(PREFIX)
-        graph, weights = read_onnx(_read(path, source), source, lambda file: _read_beside(path, file, source))
-        factory = OnnxFactory(graph, name, safetensors.torch.save(weights))
+    factory = _of_graph(arguments[GRAPH], name) if arguments else _of_file(name)
     entry = NetworkEntry(factory, None, 1, name, {GRAPH: factory.graph.to_dict()}, kind="onnx", takes_outputs=False)
-    return entry, _head(factory)
+    try:
+        return entry, _head(factory)
+    except SparkwaterError:
+        raise
+    except Exception as error:  # a damaged graph may have anything where a number is expected
+        raise CheckpointError(f"network={name!r}: the graph is damaged: {error!r}") from error
+
+
+def _of_file(name: str) -> OnnxFactory:
+    path, source = name.removeprefix(PREFIX), f"network={name!r}"
+    graph, weights = read_onnx(_read(path, source), source, lambda file: _read_beside(path, file, source))
+    return OnnxFactory(graph, name, safetensors.torch.save(weights))
+
+
+def _of_graph(fields: Any, name: str) -> OnnxFactory:
+    try:
+        graph = OnnxGraph.from_dict(fields)
+        bytes_ = 4 * sum(math.prod(shape) for shape in graph.weights.values())
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"network={name!r}: the graph is damaged: {error!r}") from error
+    if bytes_ > MOST_BYTES:
+        raise CheckpointError(f"network={name!r}: the graph has weights of {bytes_:,} bytes; accepted: {MOST_BYTES:,}")
+    return OnnxFactory(graph, name)
 
 
 def _head(factory: OnnxFactory) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.gpu.networks.elsewhere.onnx_given import Node
@@ -30,6 +31,9 @@ _MOST_NODES = 20_000
 
 #: Operators at the end that a task has itself.
 _FINAL = ("Softmax", "LogSoftmax", "Sigmoid")
+
+#: Names that modules of torch have for something else.
+_OF_MODULES = frozenset(dir(nn.Module()))
 
 #: Reads a file in the model's folder, by its name.
 ReadBeside = Callable[[str], bytes]
@@ -169,7 +173,7 @@ def _nodes(onnx: Any, graph: Any) -> list[Node]:
         if node.op_type == "Constant":
             continue
         name = re.sub(r"\W+", "_", node.name).strip("_") or f"{node.op_type.lower()}_{place}"
-        while name in names:
+        while name in names or name in _OF_MODULES:
             name = f"{name}_{place}"
         names.add(name)
         attributes = {each.name: _plain(onnx.helper.get_attribute_value(each)) for each in node.attribute}
