@@ -121,7 +121,8 @@ def test_linear_contributions_are_what_sampling_estimates(rows: DataFrame) -> No
 
 
 def test_rows_without_a_vector_have_no_contributions_and_sparse_ones_do(rows: DataFrame) -> None:
-    model = fitted(rows, DecisionTreeRegressor(labelCol="number")).stages[-1]
+    assembled = VectorAssembler(inputCols=NAMES, outputCol="features").transform(rows)
+    model = DecisionTreeRegressor(labelCol="number", maxDepth=2).fit(assembled)
     spark = rows.sparkSession
     lines = [(1, Vectors.sparse(4, {0: 1.0})), (2, Vectors.dense(1.0, 0.0, 0.0, 0.0)), (3, None)]
     frame = spark.createDataFrame(lines, ["id", "features"])

@@ -8,7 +8,9 @@ from conftest import start_session
 from digits import tensor_frame
 from pyspark.sql import functions as F
 
+from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.ml import ImageClassifier, confusion_matrix
+from sparkwater.ml.reports.confusion import LabelScores
 from sparkwater.ml.reports.summary import TrainingSummary
 
 
@@ -52,6 +54,26 @@ def test_the_confusion_matrix_is_that_of_the_model_on_the_rows_to_validate_on(fi
     assert [row["label"] for row in rows] == list(matrix.labels)
     assert sum(row["rows"] for row in rows) == fitted.summary.numValidationRows == 24
     assert sum(row["error"] for row in rows) / len(rows) == pytest.approx(best.validation.meanPerClassError)
+
+
+def test_the_summary_knows_its_plots(fitted):
+    summary = fitted.summary
+    record = summary.records[-1]
+    curves = summary.plot()
+    assert [axes.get_title(loc="left") for axes in curves.axes] == ["loss", "logloss", "error"]
+    assert f"validation rows: {summary.records[0].validation.logloss:.4g} in epoch 0" in curves.alt
+    assert f"{record.loss:.4g} in epoch 2" in curves.alt
+    assert f"The model is that of epoch {summary.bestEpoch}" in curves.alt
+    assert summary.plot("confusion").alt == summary.confusionMatrix.plot().alt
+    assert f"F1 of {len(summary.confusionMatrix.labels)} classes" in summary.plot("classes").alt
+    labelled = replace(summary, confusionMatrix=None, labelScores=(LabelScores("a", 3.0, 0.5, 0.25, None, None),))
+    assert labelled.plot("classes").alt.endswith("a precision 0.500, recall 0.250, F1 undefined.")
+    with pytest.raises(DataError, match="has no confusion matrix"):
+        labelled.plot("confusion")
+    with pytest.raises(ConfigurationError, match="kind='roc' is not accepted; accepted: curves, confusion, classes"):
+        summary.plot("roc")
+    with pytest.raises(DataError, match="a training of no epochs has none"):
+        replace(summary, records=()).plot()
 
 
 def test_the_summary_survives_json_and_says_what_was_chosen(fitted):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sparkwater.conversions.stages.saved_trees import SavedLeaf, SavedSplit
-from sparkwater.ml.explanations.tree_paths import Tree, product_game, read_tree
+from sparkwater.ml.explanations.tree_paths import Tree, read_tree
 
 Node = SavedLeaf | SavedSplit
 
@@ -40,6 +40,8 @@ def expected(node: Node, x: np.ndarray, known: frozenset[int]) -> float:
         holds = value <= node.threshold if node.threshold is not None else value in node.categories
         return expected(node.left if holds == node.listed_left else node.right, x, known)
     left, right = node.left.statistics[0], node.right.statistics[0]
+    if not left + right:
+        left = right = 1.0
     return (left * expected(node.left, x, known) + right * expected(node.right, x, known)) / (left + right)
 
 
@@ -73,17 +75,31 @@ def test_values_are_those_of_the_definition(seed: int) -> None:
         assert given.sum() + tree.base == pytest.approx(whole, abs=1e-12)
 
 
-def test_a_game_of_thirty_players_adds_up_to_the_last_digits() -> None:
-    """Shares down to 1e-12, where a recursion that takes players out again divides by them."""
+def chain(shares: np.ndarray, columns: list[int]) -> Node:
+    """Return a tree that goes on to the right alone: there is a share of the rows."""
+    node: Node = SavedLeaf(1.0, (float(np.prod(shares)),))
+    for at in reversed(range(len(shares))):
+        rows = float(np.prod(shares[:at]))
+        left = SavedLeaf(0.0, (rows * (1 - shares[at]),))
+        node = SavedSplit(columns[at], left, node, (rows,), 0.0)
+    return node
+
+
+def test_deep_paths_lose_no_digits() -> None:
+    """Thirty features whose shares go down to 1e-9; a recursion that takes features out again divides by them."""
     random = np.random.default_rng(3)
-    shares = 10.0 ** random.uniform(-12, 0, 30)
-    ones = np.vstack([np.ones(30), random.integers(0, 2, (5, 30))]).astype(float)
-    found = product_game(ones, shares)
-    np.testing.assert_allclose(found.sum(axis=1), ones.prod(axis=1) - shares.prod(), atol=1e-15)
-    small = product_game(ones[:, :9], shares[:9])
-    for game, given in zip(ones, small, strict=True):
-        value = lambda known, game=game: math.prod(game[at] if at in known else shares[at] for at in range(9))  # noqa: E731
-        np.testing.assert_allclose(given, defined(value, 9), atol=1e-15)
+    shares = 10.0 ** random.uniform(-9, 0, 30)
+    shares[-1] = 0.0  # no training row went there
+    x = np.vstack([np.ones(30), random.choice([-1.0, 1.0], (5, 30))])
+    tree, found = read(chain(shares, list(range(30)))), np.zeros((6, 30))
+    tree.add_contributions(x, found)
+    assert tree.base == 0.0
+    np.testing.assert_allclose(found.sum(axis=1), (x > 0).all(axis=1), atol=1e-14)
+    few, columns = shares[-9:], [0, 1, 2, 3, 1, 4, 0, 5, 6]
+    root, small = chain(few, columns), np.zeros((6, 7))
+    read(root).add_contributions(x[:, :7], small)
+    for row, given in zip(x, small, strict=True):
+        np.testing.assert_allclose(given, defined(lambda known, row=row: expected(root, row, known), 7), atol=1e-14)
 
 
 def from_lightgbm(node: dict[str, Any]) -> Node:
@@ -103,7 +119,7 @@ def test_deep_boosted_trees_agree_with_lightgbm() -> None:
     found = np.zeros((40, 8))
     for tree in trees:
         tree.add_contributions(x[:40], found)
-    assert max(len(path.steps) for tree in trees for path in tree.paths) >= 6
+    assert max(tree.features for tree in trees) >= 6
     theirs = booster.predict(x[:40], pred_contrib=True)
     np.testing.assert_allclose(found, theirs[:, :8], atol=1e-9)
     assert sum(tree.base for tree in trees) == pytest.approx(theirs[0, 8], abs=1e-9)

@@ -128,6 +128,8 @@ def test_neighbours_stand_beside_their_query(pictures: DataFrame) -> None:
     plot = plot_neighbors(pairs, pictures, pictures, maxQueries=2, maxNeighbors=2)
     assert shown(plot) == [10, 20, 30, 20, 30, 40]
     assert words(plot)[:3] == ["0", "1\n0.1", "2\n0.2"]
+    one_each = plot_neighbors(pairs.where("rank = 1"), pictures, pictures, maxQueries=2, maxNeighbors=2)
+    assert shown(one_each) == [10, 20, 20, 30]
     with pytest.raises(DataError, match="no pairs"):
         plot_neighbors(pairs.where("rank > 9"), pictures, pictures)
     with pytest.raises(ConfigurationError, match="maxQueries=0"):

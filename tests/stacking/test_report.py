@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.stacking.automl.summary import AutoMLSummary, Entry
 from sparkwater.stacking.diagnostics import Diagnostics, ReliabilityBin
 from sparkwater.stacking.report import plots, svg
 from sparkwater.stacking.report.page import notebook_view, page
 from sparkwater.stacking.scores import Curve, Score, Tried
+from sparkwater.stacking.search.records import SearchSummary, Trial
 from sparkwater.stacking.summary import EnsembleSummary
 
 LEARNERS = ("convnet", "forest", 'a <b> & "c" that has quite a long name indeed')
@@ -43,6 +46,43 @@ def summary(**others) -> EnsembleSummary:
         "curves": (Curve("convnet", (1.0, 0.5, 0.3), "logLoss", (0.9, None, 0.4)), Curve("lenet", (1.0, 0.5))),
     }  # fmt: skip
     return EnsembleSummary(**{**fields, **others})
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("leaderboard", "of 4 models by logLoss out of fold, best first: ensemble 0.1 (0.09 to 0.11); convnet 0.12"),
+        ("weights", "convnet 0.700; forest 0.300"),
+        ("reliability", "after calibration: predicted and observed differ by"),
+        ("confusion", "3 classes: 99 of 105 rows are right, 94.3%"),
+        ("curves", "LogLoss of the validation rows: convnet: 0.9 in epoch 0, 0.4 in epoch 2"),
+    ],
+)
+def test_the_summary_knows_its_plots(kind: str, words: str) -> None:
+    assert words in summary().plot(kind).alt
+
+
+def test_plots_that_an_ensemble_has_not_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="accepted: leaderboard, weights, reliability, confusion, curves"):
+        summary().plot("pie")
+    regression = summary(classes=(), diagnostics=Diagnostics(), curves=())
+    for kind, match in (("confusion", "50 at most"), ("reliability", "for classes"), ("curves", "no values by epoch")):
+        with pytest.raises(DataError, match=match):
+            regression.plot(kind)
+
+
+def test_searches_and_automl_show_what_has_a_value() -> None:
+    fields = {"rows": 9, "folds": 3, "fingerprint": "", "totalSeconds": 1.0, "metrics": ("rmse", "mae")}
+    trials = (Trial(0, "slow", {}, 2.0, 0.1, 1.5, 2.5), Trial(1, "broken", {}, error="no"), Trial(2, "fast", {}, 1.0))
+    search = SearchSummary("GridSearch", "regression", classes=(), trials=trials, best="fast", ended="", **fields)
+    assert search.plot().alt == (
+        "Leaderboard of 2 models by rmse out of fold, best first: fast 1; slow 2 (1.5 to 2.5)."
+    )
+    entries = tuple(Entry(score, "ensemble" if score.learner == "ensemble" else "forest", {}) for score in SCORES)
+    automl = AutoMLSummary("regression", found="", entries=entries, trials=(), chosen="", notes=(), **fields)
+    plot = automl.plot()
+    assert "4 models by rmse out of fold, best first: ensemble 0.1" in plot.alt
+    assert [line.get_marker() for line in plot.axes[0].lines].count("D") == 1
 
 
 class Reader(HTMLParser):

@@ -77,9 +77,8 @@ class Trees:
 
     @property
     def row_bytes(self) -> int:
-        """Memory that a row takes beside its numbers: a flag a split, and the products along the longest path."""
-        longest = max((len(path.steps) for tree in self.trees for path in tree.paths), default=0)
-        return max((len(tree.conditions) for tree in self.trees), default=0) + 64 * longest
+        """Memory that a row takes beside its numbers, in the walk through one tree."""
+        return max(tree.row_bytes for tree in self.trees)
 
     def contributions(self, x: Numbers) -> Numbers:
         """Return the Shapley values of rows ``(rows, features)``, of the same shape."""

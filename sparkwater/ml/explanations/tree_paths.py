@@ -1,4 +1,4 @@
-"""Exact Shapley values of trees, path by path; NumPy alone.
+"""Exact Shapley values of trees, in one walk through each; NumPy alone.
 
 The value of a set of features is the tree's mean over the ways of a row: at a split of a feature of the set the row
 goes its own way, at any other both ways, by the training rows on each. That is ``tree_path_dependent``, algorithm 1 of
@@ -8,175 +8,203 @@ A leaf's part of it is a product over the features on its path: 1 or 0 where the
 of the training rows that stay on the path. Shapley values of a game are integrals of the derivatives of its
 multilinear extension along the diagonal (Owen, Multilinear Extensions of Games, Management Science 18 (1972)). Here the
 integrand is a polynomial of a degree below the number of features on the path, so Gauss-Legendre nodes of half that
-number are exact. Algorithm 2 of Lundberg et al. gives the same numbers; here nothing is subtracted, so that deep paths
-lose no digits.
+number are exact. Algorithm 2 of Lundberg et al. gives the same numbers; here no feature is taken out of a sum again, so
+that deep paths lose no digits, and a split costs as much at any depth.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparkwater.conversions.stages.saved_trees import SavedLeaf, SavedSplit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-#: Of a feature on a way: the splits, each with whether its condition must hold, and the share of the training rows that
-#: stay on the way at them.
-Step = tuple[tuple[tuple[int, bool], ...], float]
+
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf: what it adds to the output."""
+
+    value: float
 
 
 @dataclass(frozen=True)
-class Condition:
-    """The way that a row goes at a split.
+class Split:
+    """A split.
 
     Attributes
     ----------
     column : int
         Place of the feature.
+    left, right : Leaf or Split
+        Branches.
+    share : float
+        Share of the training rows that go left.
     threshold : float or None
-        Values up to it fulfil the condition, NaN doesn't; None for categories.
+        Values up to it go left, NaN goes right; None for categories.
     categories : tuple of float
-        Categories that fulfil it.
+        Categories that go one way; all other values, NaN too, go the other.
+    listed_left : bool
+        Whether the categories go left.
     """
 
     column: int
-    threshold: float | None
-    categories: tuple[float, ...]
+    left: Leaf | Split
+    right: Leaf | Split
+    share: float
+    threshold: float | None = None
+    categories: tuple[float, ...] = ()
+    listed_left: bool = True
 
-    def holds(self, x: Numbers) -> Flags:
-        """Return which rows of ``(rows, features)`` fulfil it."""
+    def goes_left(self, x: Numbers) -> Flags:
+        """Return which rows of ``(rows, features)`` go left."""
         values = x[:, self.column]
-        if self.threshold is None:
-            return np.isin(values, self.categories)
-        return values <= self.threshold
+        if self.threshold is not None:
+            return values <= self.threshold
+        listed: Flags = np.isin(values, self.categories)
+        return listed == self.listed_left
 
 
 @dataclass(frozen=True)
-class Path:
-    """A leaf, and the way to it.
+class _Known:
+    """A feature on the way to a node.
 
     Attributes
     ----------
-    value : float
-        What the leaf adds to the output.
-    steps : mapping of int to Step
-        The features on the way.
+    own : numpy.ndarray
+        Whether each row stays on the way by itself, ``(rows,)``.
+    share : float
+        Share of the training rows that stay on it.
     """
 
-    value: float
-    steps: Mapping[int, Step]
+    own: Flags
+    share: float
 
-    @property
-    def shares(self) -> list[float]:
-        """The features' shares, in their order."""
-        return [share for _, share in self.steps.values()]
+    def factors(self, places: Numbers) -> Numbers:
+        """Return the factors of rows that leave the way, and of those that stay on it, ``(2, places)``."""
+        return np.stack([(1 - places) * self.share, places + (1 - places) * self.share])
+
+    def slopes(self, factors: Numbers) -> Numbers:
+        """Return the factor's derivative divided by it; 0 where it is 0, as is the way's part of the output then."""
+        change = np.array([[-self.share], [1 - self.share]])
+        return np.divide(change, factors, out=np.zeros_like(factors), where=factors > 0)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree as its conditions and paths."""
+    """A tree.
 
-    conditions: tuple[Condition, ...]
-    paths: tuple[Path, ...]
+    Attributes
+    ----------
+    root : Leaf or Split
+        Its root.
+    features : int
+        Different features on a path, at most.
+    depth : int
+        Splits on a path, at most.
+    """
+
+    root: Leaf | Split
+    features: int
+    depth: int
 
     @property
     def base(self) -> float:
         """The value of the empty set: the mean over all ways."""
-        return math.fsum(path.value * math.prod(path.shares) for path in self.paths)
+        return _mean(self.root)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row during the walk: a few numbers for each node of the integral and each split on the path."""
+        return (self.depth + 1) * (24 * self.nodes + 4)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the integral."""
+        return max(1, (self.features + 1) // 2)
 
     def add_contributions(self, x: Numbers, total: Numbers) -> None:
         """Add the Shapley values of rows ``(rows, features)``, float64, to an array of the same shape."""
-        held = np.array([condition.holds(x) for condition in self.conditions]).reshape(len(self.conditions), len(x))
-        for path in self.paths:
-            if path.steps and path.value:
-                own = np.array([_all_hold(held, splits) for splits, _ in path.steps.values()])
-                total[:, list(path.steps)] += path.value * _path_contributions(own, np.array(path.shares))
+        rule: Any = np.polynomial.legendre.leggauss  # it has no types
+        places, weights = rule(self.nodes)
+        walk = _Walk(x, total, (places + 1) / 2)
+        walk.visit(self.root, np.broadcast_to(weights / 2, (len(x), self.nodes)), {})
 
 
-def _all_hold(held: Flags, splits: Sequence[tuple[int, bool]]) -> Flags:
-    first, *rest = (held[number] == wanted for number, wanted in splits)
-    for one in rest:
-        first = first & one
-    return first
+@dataclass(frozen=True)
+class _Walk:
+    """A walk through a tree with some rows.
 
-
-def _path_contributions(own: Flags, shares: Numbers) -> Numbers:
-    """Return the Shapley values of a product game, ``(rows, features)``, for factors ``(features, rows)`` and shares.
-
-    They depend on which factors are 1 alone, so each pattern is computed once.
-    """
-    bits = np.left_shift(1, np.arange(len(shares), dtype=np.int64)) @ own
-    patterns, places = np.unique(bits, return_inverse=True)
-    ones = (patterns[:, None] >> np.arange(len(shares)) & 1).astype(np.float64)
-    found = product_game(ones, shares)
-    return found[places]
-
-
-def product_game(ones: Numbers, shares: Numbers) -> Numbers:
-    """Return the Shapley values of games whose value is a product over the players.
-
-    Parameters
+    Attributes
     ----------
-    ones : numpy.ndarray
-        Factors of the players in the set, ``(games, players)``.
-    shares : numpy.ndarray
-        Factors of those that aren't, ``(players,)``.
+    x, total : numpy.ndarray
+        The rows, and their contributions so far, ``(rows, features)``.
+    places : numpy.ndarray
+        Nodes of the integral between 0 and 1.
     """
-    players = len(shares)
-    found = np.zeros_like(ones)
-    for place, weight in _nodes((players + 1) // 2):
-        factors = place * ones + (1 - place) * shares
-        # The product of the others, without a division: a factor may be 0.
-        before, after = np.ones_like(factors), np.ones_like(factors)
-        before[:, 1:] = np.cumprod(factors[:, :-1], axis=1)
-        after[:, :-1] = np.cumprod(factors[:, :0:-1], axis=1)[:, ::-1]
-        found += weight * before * after
-    return (ones - shares) * found
+
+    x: Numbers
+    total: Numbers
+    places: Numbers
+
+    def visit(self, node: Leaf | Split, product: Numbers, known: Mapping[int, _Known]) -> Numbers:
+        """Return the sum over the leaves below a node of value and factors on the way, ``(rows, places)``.
+
+        Parameters
+        ----------
+        node : Leaf or Split
+            The node.
+        product : numpy.ndarray
+            The factors on the way to it, with the weight of the integral's node.
+        known : mapping of int to _Known
+            The features on the way.
+        """
+        if isinstance(node, Leaf):
+            return node.value * product
+        left = node.goes_left(self.x)
+        return self._branch(node, left, node.left, node.share, product, known) + self._branch(
+            node, ~left, node.right, 1 - node.share, product, known
+        )
+
+    def _branch(
+        self,
+        split: Split,
+        goes: Flags,
+        child: Leaf | Split,
+        share: float,
+        product: Numbers,
+        known: Mapping[int, _Known],
+    ) -> Numbers:
+        before = known.get(split.column)
+        after = _Known(goes if before is None else before.own & goes, share * (1.0 if before is None else before.share))
+        factors = after.factors(self.places)
+        slopes = after.slopes(factors)
+        if before is None:
+            case, ratios, changes = after.own.astype(np.intp), factors, slopes
+        else:
+            # Rows that left the way before, leave it here, or stay on it. The earlier slope goes, the new one comes.
+            case = before.own.astype(np.intp) + after.own
+            pairs = ([0, 1, 1], [0, 0, 1])
+            old = before.factors(self.places)
+            ratios = np.divide(
+                factors[pairs[1]], old[pairs[0]], out=np.zeros((3, len(self.places))), where=old[pairs[0]] > 0
+            )
+            changes = slopes[pairs[1]] - before.slopes(old)[pairs[0]]
+        below = self.visit(child, product * np.take(ratios, case, axis=0), {**known, split.column: after})
+        self.total[:, split.column] += np.einsum("rq,rq->r", below, np.take(changes, case, axis=0))
+        return below
 
 
-@lru_cache
-def _nodes(count: int) -> list[tuple[float, float]]:
-    """Return the nodes of Gauss and Legendre between 0 and 1, with their weights."""
-    rule: Any = np.polynomial.legendre.leggauss  # it has no types
-    places, weights = rule(count)
-    return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
-
-
-@dataclass
-class _Reading:
-    """A tree that is being read."""
-
-    value: Callable[[SavedLeaf], float]
-    rows: Callable[[SavedLeaf | SavedSplit], float]
-    conditions: list[Condition] = field(default_factory=list)
-    paths: list[Path] = field(default_factory=list)
-
-    def follow(self, node: SavedLeaf | SavedSplit, steps: Mapping[int, Step]) -> None:
-        """Add the paths through a node."""
-        if isinstance(node, SavedLeaf):
-            self.paths.append(Path(self.value(node), steps))
-            return
-        number = len(self.conditions)
-        self.conditions.append(Condition(node.column, node.threshold, node.categories))
-        splits, share = steps.get(node.column, ((), 1.0))
-        left, right = self.rows(node.left), self.rows(node.right)
-        total = left + right
-        for branch, rows, listed in ((node.left, left, True), (node.right, right, False)):
-            # Splits without any weight tell nothing of the ways.
-            part = rows / total if total else 0.5
-            step = ((*splits, (number, listed == node.listed_left)), share * part)
-            self.follow(branch, {**steps, node.column: step})
+def _mean(node: Leaf | Split) -> float:
+    if isinstance(node, Leaf):
+        return node.value
+    return node.share * _mean(node.left) + (1 - node.share) * _mean(node.right)
 
 
 def read_tree(
@@ -184,7 +212,7 @@ def read_tree(
     value: Callable[[SavedLeaf], float],
     rows: Callable[[SavedLeaf | SavedSplit], float],
 ) -> Tree:
-    """Return a tree as its paths.
+    """Return a tree with what its leaves add to the output.
 
     Parameters
     ----------
@@ -195,6 +223,16 @@ def read_tree(
     rows : callable
         From a node to the training rows in it, by weight.
     """
-    reading = _Reading(value, rows)
-    reading.follow(root, {})
-    return Tree(tuple(reading.conditions), tuple(reading.paths))
+    paths: list[list[int]] = []
+
+    def read(node: SavedLeaf | SavedSplit, way: list[int]) -> Leaf | Split:
+        if isinstance(node, SavedLeaf):
+            paths.append(way)
+            return Leaf(value(node))
+        left, right = rows(node.left), rows(node.right)
+        # Splits without any weight tell nothing of the ways.
+        share = left / (left + right) if left + right else 0.5
+        branches = [read(branch, [*way, node.column]) for branch in (node.left, node.right)]
+        return Split(node.column, branches[0], branches[1], share, node.threshold, node.categories, node.listed_left)
+
+    return Tree(read(root, []), max(len(set(way)) for way in paths), max(map(len, paths)))

@@ -54,6 +54,7 @@ def contribution_steps(contributions: Mapping[str, float], base: float, output: 
     axes.axvline(base, color=INK, linewidth=1, linestyle=(0, (2, 2)))
     axes.set_yticks(range(len(lines)), [short(name) for name, _ in lines])
     axes.set_ylim(len(lines) - 0.5, -0.6)
+    axes.use_sticky_edges = False  # bars begin anywhere
     axes.margins(x=0.12)
     said = "; ".join(f"{name} {value:+.4g}" for name, value in lines)
     plot.alt = f"Contributions to {output} of one row, from the base value {number(base)} to {number(total)}: {said}."

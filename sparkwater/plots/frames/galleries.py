@@ -163,12 +163,13 @@ def plot_neighbors(
     """
     check_bound(maxQueries, "maxQueries")
     check_bound(maxNeighbors, "maxNeighbors")
-    near = pairs.where(F.col("rank") <= maxNeighbors)
-    first = near.select("queryId").distinct().orderBy("queryId").limit(maxQueries)
-    found = near.join(F.broadcast(first), "queryId").select("queryId", "rank", "referenceId", "value")
-    rows = sorted(found.limit(maxQueries * maxNeighbors).collect(), key=lambda row: (row["queryId"], row["rank"]))
-    if not rows:
+    near = pairs.where(F.col("rank") <= maxNeighbors).orderBy("queryId", "rank")
+    columns: list[Any] = ["queryId", "rank", "referenceId", "value"]
+    found = first_rows(near, columns, maxQueries * maxNeighbors, "maxQueries").collect()
+    if not found:
         raise DataError("there are no pairs to show")
+    chosen = {*list(dict.fromkeys(row["queryId"] for row in found))[:maxQueries]}
+    rows = [row for row in found if row["queryId"] in chosen]
     asked = _by_id(queries, {row["queryId"] for row in rows}, pictureCol, idCol, wordsCol)
     nearest = _by_id(references, {row["referenceId"] for row in rows}, pictureCol, idCol, wordsCol)
     lines: dict[Any, list[Picture]] = {}
