@@ -6,8 +6,9 @@ NODE := build/node/.ready
 export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
 export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
-# Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
-PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
+# Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them, and
+# they come in the order of tests/conftest.py.
+PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables record

@@ -11,6 +11,8 @@ from typing import Any
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+# Networks of tests are too small for several threads, which wait for each other where other tests run beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests are too short for the second compiler to pay off: without it Java takes half the processor time.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
@@ -45,6 +47,8 @@ def start_session(master: str, **settings: str) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "2",
         "spark.log.level": "ERROR",
+        # Else each operation on a column asks Java a dozen things about the line that it stands on.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
     for name, value in {**defaults, **settings}.items():
         builder = builder.config(name.replace("__", "."), value)
@@ -100,6 +104,7 @@ def needs(item: pytest.Item) -> set[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what a test needs, and run those of one kind of session one after the other: a new one costs seconds.
 
+    Files that start sessions come first: they are long, and quick ones at the end let all processes end together.
     A hang under Hypothesis ends the whole run at the time limit: Hypothesis takes the exception that ends any
     other test for a failed example, and tries it again, now without a limit.
     """
@@ -108,7 +113,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.timeout(method="thread"))
-    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in reversed(CLUSTERS)])
+    with_spark = {item.path for item in items if item.get_closest_marker("spark")}
+    items.sort(key=lambda item: (item.path not in with_spark, *_sessions(item)))
+
+
+def _sessions(item: pytest.Item) -> list[bool]:
+    return [name in getattr(item, "fixturenames", ()) for name in reversed(CLUSTERS)]
 
 
 @pytest.fixture
