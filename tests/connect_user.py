@@ -50,7 +50,7 @@ def main(folder: str) -> None:
     spark = SparkSession.builder.getOrCreate()
     training, testing = draw_bars(spark, 120, 1), draw_bars(spark, 30, 2)
 
-    decode = ImageToTensor(inputCol="content", outputCol="features")
+    decode = ImageToTensor(inputCol="content", outputCol="features", imageShape=[12, 12, 1])
     classifier = ImageClassifier(network="mlp", epochs=3, batchSize=16, numWorkers=2, seed=7)
     model = Pipeline(stages=[decode, classifier]).fit(training)
     scored = model.transform(testing)

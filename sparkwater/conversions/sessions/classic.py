@@ -44,7 +44,7 @@ class ClassicSession:
 
     @property
     def shares_machine(self) -> bool:
-        """Whether driver and executors always share a machine."""
+        """True where driver and executors always share a machine."""
         return (self._spark.conf.get("spark.master", "") or "").startswith("local")
 
     @property

@@ -47,7 +47,7 @@ class ConnectSession:
 
     @property
     def shares_machine(self) -> bool:
-        """Whether client, driver and executors run on one machine: ``remote("local[...]")`` starts a server here."""
+        """True where client, driver and executors run on one machine: ``remote("local[...]")`` starts a server here."""
         return self._master.startswith("local") and "SPARK_LOCAL_REMOTE" in os.environ
 
     @property
@@ -155,7 +155,9 @@ def _references(stage: Any) -> Iterator[str]:
     name = getattr(stage, "_java_obj", None)
     if isinstance(name, str) and "." not in name:
         yield name
-    inner = [getattr(stage, "bestModel", None), *getattr(stage, "stages", ()), *getattr(stage, "models", ())]
+    inner = [getattr(stage, "bestModel", None)]
+    for held in (getattr(stage, "stages", None), getattr(stage, "models", None)):
+        inner += held if isinstance(held, list) else []  # of an estimator they are Params
     if hasattr(stage, "getStages") and stage.isDefined("stages"):
         inner += stage.getStages()
     for one in inner:

@@ -78,7 +78,7 @@ class Session(Protocol):
 
     @property
     def shares_machine(self) -> bool:
-        """Whether this process, driver and executors always share a machine: ``local[N]``, ``local-cluster[...]``."""
+        """True where this process, driver and executors always share a machine: ``local[N]``, ``local-cluster[...]``."""
         ...
 
     @property
