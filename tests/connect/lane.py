@@ -73,9 +73,13 @@ def test_large_weights_travel_beside_the_function(spark) -> None:
 
 
 def test_tensor_columns_keep_their_spec(spark) -> None:
-    frame = ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1]).transform(png_frame(spark, 4))
+    frame = ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1]).transform(
+        png_frame(spark, 4)
+    )
     assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
-    frame = ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1], handleInvalid="keep").transform(png_frame(spark, 4))
+    frame = ImageToTensor(
+        inputCol="content", outputCol="features", imageShape=[16, 16, 1], handleInvalid="keep"
+    ).transform(png_frame(spark, 4))
     assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
 
 

@@ -33,6 +33,7 @@ class ClassicSession:
     """
 
     remote = False
+    most_models = None
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark

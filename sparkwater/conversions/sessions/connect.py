@@ -51,6 +51,11 @@ class ConnectSession:
         return self._master.startswith("local") and "SPARK_LOCAL_REMOTE" in os.environ
 
     @property
+    def most_models(self) -> int | None:
+        """A hundred on Spark 4.0, whose server drops older ones without a word; from 4.1 on it writes them to disk."""
+        return 100 if self._spark.version.startswith("4.0.") else None
+
+    @property
     def default_parallelism(self) -> int:
         """The number of partitions where nothing else decides; takes a small job unless the master URL says it."""
         return self._promised or self._count_range()
