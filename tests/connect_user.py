@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import sys
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,12 +46,12 @@ def digest(scored: DataFrame) -> str:
     return hashlib.sha256(np.array([row["probability"].toArray() for row in rows]).tobytes()).hexdigest()[:16]
 
 
-def main(folder: str) -> None:
-    """Train, score, save, load and stack."""
+def main(folder: str) -> dict[str, Any]:
+    """Train, score, save, load and stack; return what was found."""
     spark = SparkSession.builder.getOrCreate()
     training, testing = draw_bars(spark, 120, 1), draw_bars(spark, 30, 2)
 
-    decode = ImageToTensor(inputCol="content", outputCol="features")
+    decode = ImageToTensor(inputCol="content", outputCol="features", imageShape=[12, 12, 1])
     classifier = ImageClassifier(network="mlp", epochs=3, batchSize=16, numWorkers=2, seed=7)
     model = Pipeline(stages=[decode, classifier]).fit(training)
     scored = model.transform(testing)
@@ -81,7 +82,7 @@ def main(folder: str) -> None:
         "prediction", "cast(array_position(array('left', 'middle', 'right'), label) - 1 as double) as label"
     )
     found["accuracy"] = MulticlassClassificationEvaluator(metricName="accuracy").evaluate(numbered)
-    print(json.dumps(found))
+    return found
 
 
 def iter_stages(folder: str):
@@ -92,4 +93,4 @@ def iter_stages(folder: str):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(json.dumps(main(sys.argv[1])))

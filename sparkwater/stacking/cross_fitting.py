@@ -17,7 +17,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.checkpoints import FitStore
 from sparkwater.stacking.level_one.deviance import deviance_of
-from sparkwater.stacking.level_one.fit_plan import check_parallelism, count_slots, plan_fits
+from sparkwater.stacking.level_one.fit_plan import check_kept, check_parallelism, count_slots, plan_fits
 from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
@@ -303,6 +303,8 @@ def _fit_folds(
 ) -> LevelOneFrame:
     """Fit every learner without each of the folds, side by side."""
     slots = count_slots(prepared.frame.sparkSession)
+    if keep_models:
+        check_kept(prepared.frame.sparkSession, learners, len(prepared.folds))
     plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
     fits = _Fits(prepared, undo, checkpoint, keep_models)

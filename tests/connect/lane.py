@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
 import re
 from pathlib import Path
 
+import connect_user
 import numpy as np
 import pytest
 from digits import png_frame, tensor_frame
@@ -28,6 +31,11 @@ from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
 
 def accuracy(scored) -> float:
     return MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
+
+
+def test_a_users_program(spark, tmp_path: Path) -> None:
+    found = connect_user.main(str(tmp_path))
+    Path(os.environ["SPARKWATER_TEST_FOUND"]).write_text(json.dumps(found))
 
 
 def test_cross_validator_chooses_among_pipelines(spark) -> None:
@@ -73,9 +81,13 @@ def test_large_weights_travel_beside_the_function(spark) -> None:
 
 
 def test_tensor_columns_keep_their_spec(spark) -> None:
-    frame = ImageToTensor(inputCol="content", outputCol="features").transform(png_frame(spark, 4))
+    frame = ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1]).transform(
+        png_frame(spark, 4)
+    )
     assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
-    frame = ImageToTensor(inputCol="content", outputCol="features", handleInvalid="keep").transform(png_frame(spark, 4))
+    frame = ImageToTensor(
+        inputCol="content", outputCol="features", imageShape=[16, 16, 1], handleInvalid="keep"
+    ).transform(png_frame(spark, 4))
     assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
 
 

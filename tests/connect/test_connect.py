@@ -1,4 +1,4 @@
-"""A user's program and the stages over Spark Connect, each in a process of its own: it has one kind of session."""
+"""The stages over Spark Connect, in a process of its own, and the same bits on both kinds of session."""
 
 from __future__ import annotations
 
@@ -7,63 +7,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import connect_user
 import pytest
 from conftest import ROOT
 
 pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 
-pytestmark = pytest.mark.slow
 
-SETTINGS = """
-spark.driver.memory 1g
-spark.driver.host 127.0.0.1
-spark.driver.bindAddress 127.0.0.1
-spark.ui.enabled false
-spark.ui.showConsoleProgress false
-spark.sql.shuffle.partitions 2
-spark.log.level ERROR
-"""
-
-
-def run_python(*arguments: str, **environment: str) -> str:
-    """Return what a Python process wrote."""
+@pytest.mark.slow
+def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Path) -> None:
+    lane, found = ROOT / "tests" / "connect" / "lane.py", tmp_path / "found.json"
     done = subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "SPARK_TESTING": "1", **environment},
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", str(lane)],
+        env={**os.environ, "SPARKWATER_TEST_REMOTE": "local[2]", "SPARKWATER_TEST_FOUND": str(found)},
         cwd=ROOT,
         text=True,
         capture_output=True,
-        timeout=240,
+        timeout=280,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout[-10_000:]}\n{done.stderr[-10_000:]}"
-    return done.stdout
-
-
-def run_user(folder: Path, **environment: str) -> dict[str, Any]:
-    """Return what the user's program found."""
-    (folder / "conf").mkdir()
-    (folder / "conf" / "spark-defaults.conf").write_text(SETTINGS)
-    text = run_python(
-        str(ROOT / "tests" / "connect_user.py"), str(folder), SPARK_CONF_DIR=str(folder / "conf"), **environment
-    )
-    return json.loads(text.splitlines()[-1])
-
-
-def test_a_users_program_finds_the_same_bits_on_classic_and_connect(tmp_path: Path) -> None:
-    folders = tmp_path / "classic", tmp_path / "connect"
-    for folder in folders:
-        folder.mkdir()
-    classic = run_user(folders[0], PYSPARK_SUBMIT_ARGS="--master local[2] pyspark-shell")
-    connect = run_user(folders[1], SPARK_REMOTE="local[2]")
-    assert classic == connect
-    assert connect["network"] == connect["loaded"] == connect["alone"]
-    assert connect["ensemble"] == connect["reloaded"]
-    assert connect["accuracy"] > 0.9
-
-
-def test_stages_over_connect() -> None:
-    lane = str(ROOT / "tests" / "connect" / "lane.py")
-    run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", lane, SPARKWATER_TEST_REMOTE="local[2]")
+    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-10_000:]}"
+    connect, classic = json.loads(found.read_text()), connect_user.main(str(tmp_path))
+    assert connect == classic
+    assert classic["network"] == classic["loaded"] == classic["alone"]
+    assert classic["ensemble"] == classic["reloaded"]
+    assert classic["accuracy"] > 0.9

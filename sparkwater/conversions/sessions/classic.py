@@ -33,6 +33,7 @@ class ClassicSession:
     """
 
     remote = False
+    most_models = None
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
@@ -44,7 +45,7 @@ class ClassicSession:
 
     @property
     def shares_machine(self) -> bool:
-        """Whether driver and executors always share a machine."""
+        """True where driver and executors always share a machine."""
         return (self._spark.conf.get("spark.master", "") or "").startswith("local")
 
     @property

@@ -47,8 +47,13 @@ class ConnectSession:
 
     @property
     def shares_machine(self) -> bool:
-        """Whether client, driver and executors run on one machine: ``remote("local[...]")`` starts a server here."""
+        """True where client, driver and executors run on one machine: ``remote("local[...]")`` starts a server here."""
         return self._master.startswith("local") and "SPARK_LOCAL_REMOTE" in os.environ
+
+    @property
+    def most_models(self) -> int | None:
+        """A hundred on Spark 4.0, whose server drops older ones without a word; from 4.1 on it writes them to disk."""
+        return 100 if self._spark.version.startswith("4.0.") else None
 
     @property
     def default_parallelism(self) -> int:
@@ -155,7 +160,9 @@ def _references(stage: Any) -> Iterator[str]:
     name = getattr(stage, "_java_obj", None)
     if isinstance(name, str) and "." not in name:
         yield name
-    inner = [getattr(stage, "bestModel", None), *getattr(stage, "stages", ()), *getattr(stage, "models", ())]
+    inner = [getattr(stage, "bestModel", None)]
+    for held in (getattr(stage, "stages", None), getattr(stage, "models", None)):
+        inner += held if isinstance(held, list) else []  # of an estimator they are Params
     if hasattr(stage, "getStages") and stage.isDefined("stages"):
         inner += stage.getStages()
     for one in inner:

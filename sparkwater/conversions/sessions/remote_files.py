@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, open_filesystem, scheme_of
-from sparkwater.errors import CheckpointError, SparkwaterError
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -102,7 +102,18 @@ class RemoteFiles:
 
     @contextmanager
     def temporary_folder(self) -> Iterator[str]:
-        """Give the path of a folder that is not there yet, in the user's temporary folder; it is deleted at the end."""
+        """Give the path of a folder that is not there yet, in the temporary folder; it is deleted at the end.
+
+        Raises
+        ------
+        ConfigurationError
+            If the server is elsewhere: no folder is known to be its as well as this process's.
+        """
+        if not self._here:
+            raise ConfigurationError(
+                "this needs a folder that Spark's server and executors share, and over Spark Connect none is known; "
+                "save the model, and do it in a session with a SparkContext that loads it"
+            )
         path = f"file:{tempfile.gettempdir()}/sparkwater-{uuid.uuid4().hex}"
         try:
             yield path

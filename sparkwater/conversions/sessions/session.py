@@ -68,8 +68,13 @@ class Value(Protocol):
 class Session(Protocol):
     """Answers about a session, and what is done by it."""
 
-    #: Whether the driver is a server elsewhere, and this process a client of it.
+    #: True for a client of a server, whose process isn't the driver.
     remote: bool
+
+    @property
+    def most_models(self) -> int | None:
+        """The most models of Spark's own that can be in use; None where nothing but memory limits them."""
+        ...
 
     @property
     def files(self) -> Files:
@@ -78,7 +83,7 @@ class Session(Protocol):
 
     @property
     def shares_machine(self) -> bool:
-        """Whether this process, driver and executors always share a machine: ``local[N]``, ``local-cluster[...]``."""
+        """True where client, driver and executors always share a machine: ``local[N]``, ``local-cluster[...]``."""
         ...
 
     @property

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.ml.wrapper import JavaEstimator
+
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
-from sparkwater.stacking.level_one.learners import Learner
+from sparkwater.stacking.level_one.learners import Learner, last_stage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -84,6 +86,24 @@ def check_parallelism(parallelism: int | None) -> None:
 
 def _narrowed(learner: Learner) -> Learner:
     return learner.with_params(numWorkers=1) if (learner.num_workers or 1) > 1 else learner
+
+
+def check_kept(spark: SparkSession, learners: Sequence[Learner], folds: int) -> None:
+    """Refuse to keep more models of Spark's than its server holds.
+
+    Raises
+    ------
+    ConfigurationError
+        With both numbers.
+    """
+    most = session_of(spark).most_models
+    asked = folds * sum(isinstance(last_stage(learner.stage), JavaEstimator) for learner in learners)
+    if most is not None and asked > most:
+        raise ConfigurationError(
+            f"{asked} fold models of Spark's learners are to be kept, but over Spark Connect the server of Spark "
+            f"{spark.version} holds {most} and drops the oldest; keep none (finalModels='refit', keepModels=False), or "
+            "take fewer folds or learners, or Spark 4.1 and newer"
+        )
 
 
 def count_slots(spark: SparkSession) -> int:
