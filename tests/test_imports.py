@@ -133,7 +133,7 @@ bundle                         _lazy bundle.*
 mlflow.scoring                 bundle.scorer
 mlflow.stores
 mlflow.signature               bundle.format bundle.scorer
-mlflow.stages                  conversions.files conversions.stages
+mlflow.stages                  conversions.files conversions.sessions conversions.stages
 mlflow.udf                     mlflow.stores
 mlflow.facts                   ml.reports stacking.automl stacking.search stacking.summary
 mlflow.flavor                  sparkwater conversions.stages bundle.format bundle.scorer bundle.export mlflow.*

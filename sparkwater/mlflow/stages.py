@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow.environment_variables import MLFLOW_DFS_TMP
-from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from sparkwater.conversions.files.hadoop import resolve
+from sparkwater.conversions.files.hadoop import copy_from_driver, copy_to_driver, files_of
+from sparkwater.conversions.sessions.session import current_session, session_of
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.stages.stage_folders import load_stage
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def write_through(write: Callable[[str], None], folder: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
@@ -36,13 +36,11 @@ def write_through(write: Callable[[str], None], folder: Path, spark: SparkSessio
         Folder on Spark's default filesystem; ``MLFLOW_DFS_TMP`` without it.
     """
     between = _between(dfs_tmpdir)
-    filesystem, remote = resolve(spark, between)
-    _, local = resolve(spark, str(folder))
     try:
         write(between)
-        filesystem.copyToLocalFile(False, remote, local, True)  # without Hadoop's files of checksums
+        copy_to_driver(spark, between, folder)
     finally:
-        filesystem.delete(remote, True)
+        files_of(spark).delete(between)
 
 
 def read_stage(folder: Path, dfs_tmpdir: str | None, allowing: Sequence[str]) -> Any:
@@ -57,16 +55,15 @@ def read_stage(folder: Path, dfs_tmpdir: str | None, allowing: Sequence[str]) ->
     allowing : sequence of str
         Networks and packages of the user's own.
     """
-    spark, consent = SparkSession.builder.getOrCreate(), Consent.given().extended(*allowing)
-    between = _between(dfs_tmpdir)
-    filesystem, remote = resolve(spark, between)
-    if filesystem.getScheme() == "file":
+    spark, consent = current_session(), Consent.given().extended(*allowing)
+    if session_of(spark).shares_machine:
         return load_stage(spark, f"file://{folder}", consent)
+    between = _between(dfs_tmpdir)
     try:
-        filesystem.copyFromLocalFile(False, False, resolve(spark, f"file://{folder}")[1], remote)
+        copy_from_driver(spark, folder, between)
         return load_stage(spark, between, consent)
     finally:
-        filesystem.delete(remote, True)
+        files_of(spark).delete(between)
 
 
 def whole_columns(sample: DataFrame) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions.sessions.session import Files, session_of
@@ -36,6 +37,28 @@ def read_bytes(spark: SparkSession, path: str, failure: type[SparkwaterError]) -
         Of the class ``failure``, if it isn't there or can't be read.
     """
     return files_of(spark).read(path, failure)
+
+
+def copy_to_driver(spark: SparkSession, path: str, folder: Path) -> None:
+    """Copy a folder of files, each no larger than the driver's memory, to the driver's machine.
+
+    Raises
+    ------
+    CheckpointError
+        If a file can't be read.
+    """
+    files = files_of(spark)
+    for name, file in files.list_files(path).items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(files.read(file, CheckpointError))
+
+
+def copy_from_driver(spark: SparkSession, folder: Path, path: str) -> None:
+    """Copy a folder of files, each no larger than the driver's memory, from the driver's machine."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            write_bytes(spark, f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes())
 
 
 @contextmanager
