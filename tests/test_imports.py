@@ -125,7 +125,7 @@ mlflow.stages                  conversions.files conversions.stages
 mlflow.udf                     mlflow.stores
 mlflow.facts                   ml.reports stacking.automl stacking.search stacking.summary
 mlflow.flavor                  sparkwater conversions.stages bundle.format bundle.scorer bundle.export mlflow.*
-mlflow.autologging             ml stacking.automl stacking.ensemble stacking.search mlflow.*
+mlflow.autologging             ml stacking stacking.automl stacking.search mlflow.*
 mlflow                         _lazy mlflow.*
 """
 
