@@ -137,7 +137,7 @@ mlflow.stages                  conversions.files conversions.sessions conversion
 mlflow.udf                     mlflow.stores
 mlflow.facts                   ml.reports stacking.automl stacking.search stacking.summary
 mlflow.flavor                  sparkwater conversions.stages bundle.format bundle.scorer bundle.export mlflow.*
-mlflow.autologging             ml stacking.automl stacking.ensemble stacking.search mlflow.*
+mlflow.autologging             ml stacking stacking.automl stacking.search mlflow.*
 mlflow                         _lazy mlflow.*
 """
 

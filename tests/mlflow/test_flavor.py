@@ -32,8 +32,10 @@ def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "false")  # set by the server
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-        mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", (folder / "artifacts").as_uri()))
+        # Not by set_experiment, which later tests would have as well.
+        patch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.create_experiment("tests", (folder / "artifacts").as_uri()))
         yield folder
         mlflow.set_tracking_uri(before)
 
