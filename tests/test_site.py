@@ -18,8 +18,9 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.tuning import CrossValidator
 from pyspark.sql import DataFrameNaFunctions
 
+import sparkwater
 from scripts.pages.__main__ import gather, guides, site_places
-from scripts.pages.api import FEW, Entry, own_methods, public_names, write_pages
+from scripts.pages.api import FEW, TITLES, Entry, own_methods, public_names, public_packages, write_pages
 from scripts.pages.levels import ESSENTIAL, EXPERT, LEVELS, SUBJECTS
 from scripts.pages.links import fences, linked_names, moved_links
 from sparkwater import errors, ml
@@ -63,6 +64,16 @@ def test_every_public_name_has_a_page(pages: Path) -> None:
         page = (pages / entry.page).read_text()
         assert f"# {entry.name}\n" in page if entry.is_class else f"::: {entry.place}\n" in page, entry.name
         assert f"[`{entry.name}`]({entry.page}" in (pages / "index.md").read_text()
+
+
+def test_a_package_with_public_names_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pond").mkdir()
+    (tmp_path / "pond" / "__init__.py").write_text(
+        '"""Ponds: still water."""\nfrom sparkwater._lazy import lazy_exports\n'
+        '__getattr__, __dir__, __all__ = lazy_exports(__name__, {"depth": ("Depth",)})\n'
+    )
+    monkeypatch.setattr(sparkwater, "__path__", [str(tmp_path)])
+    assert public_packages() == {**TITLES, "sparkwater.pond": "Ponds"}
 
 
 def test_every_error_has_an_entry(pages: Path) -> None:

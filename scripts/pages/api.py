@@ -13,13 +13,15 @@ from typing import Any
 from pyspark.ml import Model
 from pyspark.ml.param.shared import HasOutputCol
 
+import sparkwater
 from scripts.pages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
 from sparkwater import errors
 from sparkwater.conversions.stages.declarations import Declaration
 from sparkwater.conversions.stages.settings import Settings
 
-#: Packages with public names, and what a reader finds in them.
-PACKAGES = {
+#: What a reader finds in the packages with public names, in the order of the navigation; others follow by their
+#: docstrings' first words.
+TITLES = {
     "sparkwater.ml": "Learners, models and explanations",
     "sparkwater.conversions": "Tensors and tables",
     "sparkwater.stacking": "Stacking, searches and AutoML",
@@ -131,10 +133,20 @@ class Guides:
         return f"Guide: [{title[1] if title else page}](../{page})."
 
 
+def public_packages() -> dict[str, str]:
+    """Return the packages that have public names, with their titles."""
+    found = dict(TITLES)
+    for path in sorted(Path(sparkwater.__path__[0]).glob("*/__init__.py")):
+        name = f"sparkwater.{path.parent.name}"
+        if name not in found and "lazy_exports(" in path.read_text():
+            found[name] = re.split("[:,.]", import_module(name).__doc__ or name)[0]
+    return found
+
+
 def public_names() -> list[Entry]:
     """Return all public names, package by package."""
     found = []
-    for package in PACKAGES:
+    for package in public_packages():
         module = import_module(package)
         found += [Entry(package, name, getattr(module, name)) for name in module.__all__]
     return found
@@ -145,7 +157,7 @@ def write_pages(folder: Path, guides: Guides) -> list[Any]:
     entries = public_names()
     folder.mkdir(parents=True)
     navigation: list[Any] = ["api/index.md"]
-    for package, title in PACKAGES.items():
+    for package, title in public_packages().items():
         here = [entry for entry in entries if entry.package == package]
         classes, functions = [e for e in here if e.is_class], [e for e in here if not e.is_class]
         pages = [_written(folder, entry.page, entry.name, class_page(entry, guides)) for entry in classes]
@@ -266,7 +278,7 @@ def index_page(entries: list[Entry]) -> str:
         "All public names, by the package that they are imported from. Pages are made from the code: Params with their "
         "accepted values and defaults are those of this version.",
     ]
-    for package, title in PACKAGES.items():
+    for package, title in public_packages().items():
         lines = [
             f"- [`{entry.name}`]({entry.page}{'' if entry.is_class else '#' + entry.place}): {entry.short}"
             for entry in entries
