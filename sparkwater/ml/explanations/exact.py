@@ -58,7 +58,7 @@ def exact_shapley_values(
     ----------
     model : pyspark.ml.Transformer
         A fitted linear or logistic regression, generalised linear regression, LinearSVC, decision tree, random forest
-        or GBT of Spark; or a `PipelineModel` that ends with one, whose other stages are applied first.
+        or GBT of Spark; or a `PipelineModel` that ends with one. Its other stages go first, and their columns stay.
     frame : pyspark.sql.DataFrame
         Rows to explain. The features are the entries of the model's vector.
     background : pyspark.sql.DataFrame, optional

@@ -57,7 +57,7 @@ class Plot(Figure):
         super().savefig(fname, **options)
 
     def _words(self, kind: str) -> Mapping[str, str | None]:
-        """Return the metadata of a format; SVG and PDF leave out the time, so that equal plots are equal files."""
+        """Return the metadata of a format, without the time."""
         if kind == "png":
             return {"Description": self.alt}
         if kind == "svg":
