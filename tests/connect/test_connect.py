@@ -16,6 +16,7 @@ pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Path) -> None:
     lane, found = ROOT / "tests" / "connect" / "lane.py", tmp_path / "found.json"
     done = subprocess.run(
@@ -24,7 +25,7 @@ def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Pa
         cwd=ROOT,
         text=True,
         capture_output=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-10_000:]}"
