@@ -11,7 +11,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel docs lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables record
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -106,6 +106,9 @@ bench-transform: $(PINNED) build/mnist_png
 
 bench-stack: $(PINNED)
 	.venv/bin/python benchmarks/bench_stack.py
+
+bench-bundle: $(PINNED)
+	.venv/bin/python benchmarks/bench_bundle.py
 
 clean:
 	rm -rf build .venv .venv-latest *.egg-info

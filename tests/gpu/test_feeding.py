@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -45,8 +47,9 @@ def test_batches_arrive_on_a_gpu_whole_and_in_order_while_it_is_busy(weighted: b
     for batch in feed(given, device):
         # Nothing here waits for the GPU: copies run ahead of its kernels, and their memory is used again.
         torch.cuda._sleep(20_000_000)
-        arrived.append([None if tensor is None else tensor.clone() for tensor in batch])
+        arrived.append(batch.each(torch.clone))
     for fed, batch in zip(arrived, given, strict=True):
-        for copy, tensor in zip(fed, batch, strict=True):
+        for field in dataclasses.fields(Batch):
+            copy, tensor = getattr(fed, field.name), getattr(batch, field.name)
             assert (copy is None) == (tensor is None)
             assert tensor is None or (copy.device == device and torch.equal(copy.cpu(), tensor))
