@@ -27,6 +27,7 @@ from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 from sparkwater.ml import DeepFeatures, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier, Similarity
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
 from sparkwater.stacking.folds import Folds
+from sparkwater.stacking.level_one.fit_plan import check_kept
 
 
 def accuracy(scored) -> float:
@@ -118,6 +119,9 @@ def test_models_of_folds_leave_the_servers_cache(spark) -> None:
     assert len(names) == 4
     assert not held_models(spark, set(names))
     assert level_one.values.count() == 90
+    if session_of(spark).most_models is not None:
+        with pytest.raises(ConfigurationError, match=r"120 fold models .* holds 100 and drops the oldest"):
+            check_kept(spark, level_one.learners * 30, 2)
     level_one.unpersist()
 
 
