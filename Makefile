@@ -9,7 +9,7 @@ DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them.
 PYTEST := -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel lint type format clean
+.PHONY: help demo demo-stack demo-table test-quick test test-faults test-hosts test-latest wheel lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables record
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
+	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make lint type    check style and types; make format mends style"
@@ -38,17 +39,20 @@ demo-table: $(PINNED)
 		jobs/train_table.py --data data/penguins.csv --null NA --label species --workers 2 --save build/penguins
 
 test-quick: $(PINNED)
-	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" tests
+	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts tests
 
 test: $(PINNED) $(NODE)
-	.venv/bin/python $(PYTEST) --ignore tests/faults tests
+	.venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
 
 test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
 
+test-hosts: $(PINNED)
+	.venv/bin/python -m pytest -q --durations=10 tests/hosts
+
 test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
-		.venv-latest/bin/python $(PYTEST) --ignore tests/faults tests
+		.venv-latest/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
 
 wheel:
 	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt

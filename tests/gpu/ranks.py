@@ -61,8 +61,18 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
 }
 
 
-def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
-    """Run a scenario with one process a rank; return what each reports, or kill them all after `limit` seconds."""
+def launch(
+    scenario: str,
+    folder: Path,
+    ranks: int = 2,
+    limit: float = 60.0,
+    on: Sequence[Callable[[list[str]], list[str]]] = (),
+    **arguments: Any,
+) -> list[dict[str, Any]]:
+    """Run a scenario with one process a rank; return what each reports, or kill them all after `limit` seconds.
+
+    Each rank's command may be run by another one, such as one that runs it on a host of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     processes: list[subprocess.Popen[str]] = []
     logs = [(folder / f"{rank}.log").open("w+") for rank in range(ranks)]
@@ -73,6 +83,7 @@ def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **a
     try:
         for rank in range(ranks):
             command = [sys.executable, __file__, scenario, str(folder), str(rank), str(ranks), json.dumps(arguments)]
+            command = on[rank](command) if on else command
             processes.append(
                 subprocess.Popen(command, stdout=logs[rank], stderr=subprocess.STDOUT, text=True, env=environment)
             )
@@ -102,9 +113,9 @@ class FilePeers:
 
     threads = 1
 
-    def __init__(self, folder: Path, rank: int, size: int) -> None:
+    def __init__(self, folder: Path, rank: int, size: int, hosts: Sequence[str] = ()) -> None:
         self.folder = folder
-        self.world = World(rank, ("here",) * size)
+        self.world = World(rank, tuple(hosts) or ("here",) * size)
         self.gpu_addresses: list[str] = []
         self.rounds = 0
 
@@ -395,8 +406,8 @@ def training(
     if changes.pop("offsets", False):
         batches = with_offsets(batches)
     changes = {**changes, "augmentation": steps}
-    expected = changes.pop("expected_rows", starts[-1])
-    outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
+    expected, peers = changes.pop("expected_rows", starts[-1]), FilePeers(folder, rank, size, changes.pop("hosts", ()))
+    outcome = run_rank(batches, rank_job(expected, **changes), peers)
     return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}
 
 

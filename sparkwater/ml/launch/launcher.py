@@ -27,10 +27,11 @@ from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.display import both, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
-from sparkwater.ml.launch.preflight import is_local, wait_for_slots
+from sparkwater.ml.launch.preflight import is_local, wait_for_lost_executors, wait_for_slots
 from sparkwater.ml.launch.progress import LastReport, receiving, reporter
 from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.launch.resources import rank_profile
+from sparkwater.ml.launch.watching import watching
 
 if TYPE_CHECKING:
     from pyspark import BarrierTaskContext
@@ -104,6 +105,7 @@ def run_with_restarts(
             raise ended
         restarts += 1
         logger.warning("restart %d of %d: %s", restarts, max_restarts, str(ended)[:500])
+        wait_for_lost_executors(frame.sparkSession, start_timeout)
         wait_for_slots(frame.sparkSession, num_workers, job.device, start_timeout)
     return ended, restarts
 
@@ -185,7 +187,8 @@ def _program(
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         peers = BarrierPeers(context, Gatherer(channel, rank, context.allGather))
-        outcome = run_rank(batches, job, peers, reporter(channel if rank == 0 else None))
+        with watching(channel):
+            outcome = run_rank(batches, job, peers, reporter(channel if rank == 0 else None))
         exempt_modules()
         yield from _split(outcome)
 
@@ -242,13 +245,16 @@ def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterErr
     mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
     if mistake is not None:
         return mistake
-    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
+    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))(; .*)?", text)
     if stalled:
-        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
-        # The rank that waited is not the one that failed, and that one can't say its number.
-        culprit = 1 - int(stalled[2]) if num_workers == 2 and "for the other ranks" in stalled[1] else None
+        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:4])
+        # The rank that waited is not the one that failed, and that one can't say its number. Between two hosts that
+        # don't reach each other nobody knows which of them is cut off.
+        known = num_workers == 2 and "for the other ranks" in stalled[1] and not stalled[5]
+        culprit = 1 - int(stalled[2]) if known else None
+        blame = f"{stalled[5]}: the network between them, or a host, is gone" if stalled[5] else ""
         return RankFailure(
-            stalled[1] if culprit is None else f"{stalled[1]}; rank {culprit} stood still",
+            stalled[1] + (blame if culprit is None else f"; rank {culprit} stood still"),
             rank=culprit,
             epoch=epoch,
             step=step,

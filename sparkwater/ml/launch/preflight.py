@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sparkwater.errors import ConfigurationError
@@ -13,6 +16,11 @@ from sparkwater.ml.launch.resources import rank_profile, running_slots
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+_LOOKS_AT_ONCE = 32
 
 #: The first Spark whose mapInArrow takes a resource profile.
 OLDEST_SPARK = (4, 0)
@@ -111,6 +119,50 @@ def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_tim
                 f"{waited} ({_task_needs(spark, profile)}); lower numWorkers, or give Spark more cores or executors"
             )
         time.sleep(0.1)
+
+
+def wait_for_lost_executors(spark: SparkSession, start_timeout: int) -> None:
+    """Wait until all executors that Spark counts on can be reached.
+
+    Spark counts on executors of a host that is cut off until it has missed their heartbeats for long enough, and
+    would give them ranks. Either they come back, or Spark gives them up, and others may take their place.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session to run in.
+    start_timeout : int
+        Seconds to wait beyond those after which Spark gives them up.
+    """
+    deadline = time.monotonic() + start_timeout + heartbeat_seconds(spark)
+    while silent := _silent_executors(spark):
+        if time.monotonic() > deadline:
+            logger.warning("executors on %s can't be reached, and Spark counts on them", ", ".join(silent))
+            return
+        time.sleep(0.5)
+
+
+def _silent_executors(spark: SparkSession) -> list[str]:
+    """Return host and port of executors that take no connection."""
+    known = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+    places = [(executor.host(), int(executor.port())) for executor in known]
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as threads:
+        answering = list(threads.map(_answers, places))
+    return [f"{host}:{port}" for (host, port), answers in zip(places, answering, strict=True) if not answers]
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=_LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def heartbeat_seconds(spark: SparkSession) -> float:
+    """Return the seconds after which Spark gives up an executor that it doesn't hear of."""
+    conf = spark.sparkContext._jsc.sc().conf()
+    return float(conf.getTimeAsSeconds("spark.network.timeout", "120s"))
 
 
 def _task_needs(spark: SparkSession, profile: ResourceProfile | None) -> str:

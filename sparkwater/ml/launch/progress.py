@@ -62,7 +62,7 @@ def reporter(channel: DriverChannel | None) -> Observer:
 
 
 class _Reports:
-    """Reports to the driver; where it can't be reached, only epochs are tried again."""
+    """Reports to the driver; where it can't be reached, steps wait for an epoch that can be reported."""
 
     def __init__(self, channel: DriverChannel) -> None:
         self._channel = channel
@@ -71,6 +71,8 @@ class _Reports:
     def epoch(self, record: EpochRecord) -> None:
         try:
             self._channel.tell("epoch", asdict(record))
+            if self._next_step == math.inf:
+                self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
         except OSError as error:
             logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
 

@@ -1,0 +1,121 @@
+"""Hosts whose link is cut, that stand still, or that never come back, while ranks train on them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+
+import psutil
+import pytest
+from digits import tensor_frame
+from hosts.cluster import python_processes
+from processes import await_during, begun, eventually, files_left
+
+from sparkwater.errors import RankFailure
+from sparkwater.ml import ImageClassifier
+
+EPOCHS = 40
+STALL = 8
+
+
+def learner(**params):
+    settings = {"numWorkers": 2, "epochs": EPOCHS, "batchSize": 8, "stallTimeout": STALL}
+    return ImageClassifier(**{**settings, **params})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(hosts):
+    return learner(collective="horovod").fit(tensor_frame(hosts.session(), 100)).weights
+
+
+def begun_fit(hosts, caplog, estimator, **settings):
+    """Begin a fit; return once two epochs are done."""
+    frame = tensor_frame(hosts.session(**settings), 100)
+    caplog.set_level(logging.INFO, logger="sparkwater")
+    fit = begun(lambda: estimator.fit(frame))
+    await_during(fit, lambda: "epoch 2/" in caplog.text)
+    return fit
+
+
+def test_a_host_that_stands_still_for_five_seconds_changes_nothing(hosts, undisturbed, caplog):
+    fit = begun_fit(hosts, caplog, learner(collective="torch"))
+    stopped = hosts.workers["alpha"].processes
+    for process in stopped:
+        process.suspend()
+    time.sleep(5)
+    for process in stopped:
+        process.resume()
+    assert fit.result(timeout=60).weights == undisturbed
+
+
+def await_restart(fit, cut, caplog):
+    """Return what is logged of the failure, which comes in time after a link was cut."""
+    await_during(fit, lambda: "restart 1 of 1" in caplog.text, STALL + 10)
+    assert time.monotonic() - cut < STALL + 10
+    return next(record.getMessage() for record in caplog.records if "restart 1 of 1" in record.getMessage())
+
+
+@pytest.mark.parametrize(
+    ("collective", "comes", "settings"),
+    [
+        ("torch", "link", {}),
+        # Spark gives up a host that is gone after this time, by default two minutes.
+        ("horovod", "third host", {"spark.network.timeout": "12s", "spark.executor.heartbeatInterval": "2s"}),
+    ],
+)
+def test_training_goes_on_from_its_checkpoint_after_a_link_was_cut(
+    hosts, undisturbed, caplog, tmp_path, collective, comes, settings
+):
+    left = files_left()
+    again = learner(collective=collective, maxRestarts=1, checkpointDir=str(tmp_path))
+    fit = begun_fit(hosts, caplog, again, **settings)
+    beta = hosts.workers["beta"]
+    ranks = python_processes(beta)
+    beta.cut()
+    cut = time.monotonic()
+    try:
+        restart = await_restart(fit, cut, caplog)
+        assert re.search(
+            r"rank \d waited \d+ seconds for the other ranks .* in epoch \d+, step \d+; rank \d's host can't be "
+            r"reached at 10\.77\.0\.3:\d+ from 10\.77\.0\.2: the network between them, or a host, is gone",
+            restart,
+        )
+        assert "stood still" not in restart
+        # The rank on the other side has ended by itself: nobody could tell it to.
+        assert ranks
+        assert psutil.wait_procs(ranks, timeout=30)[1] == []
+        if comes == "link":
+            beta.restore()
+        else:
+            hosts.add_worker(4, "gamma")
+        model = fit.result(timeout=90)
+    finally:
+        beta.restore()
+    assert model.summary.restarts == 1
+    assert model.summary.resumedAt > 0
+    assert model.weights == undisturbed
+    assert eventually(lambda: files_left() <= left)
+
+
+def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):
+    fit = begun_fit(hosts, caplog, learner(collective="torch"))
+    hosts.driver.cut()
+    time.sleep(20)
+    hosts.driver.restore()
+    assert fit.result(timeout=60).weights == undisturbed
+
+
+def test_ranks_end_when_the_drivers_host_is_gone(hosts, caplog):
+    left = files_left()
+    fit = begun_fit(hosts, caplog, learner(collective="torch", epochs=100_000))
+    ranks = [process for host in hosts.workers.values() for process in python_processes(host)]
+    assert len(ranks) >= 2
+    hosts.driver.cut()
+    try:
+        assert psutil.wait_procs(ranks, timeout=60)[1] == []
+        assert [process for host in hosts.workers.values() for process in python_processes(host)] == []
+        assert eventually(lambda: files_left() <= left)
+    finally:
+        hosts.driver.restore()
+    assert isinstance(fit.exception(timeout=60), RankFailure)
