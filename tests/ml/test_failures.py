@@ -7,7 +7,7 @@ import pytest
 from sparkwater import errors
 from sparkwater.errors import CheckpointError, DataError, RankFailure, SparkwaterError
 from sparkwater.gpu.outcome import Failure, Outcome
-from sparkwater.ml.launch.launcher import _lost, first_cause
+from sparkwater.ml.launch.launcher import first_cause, lost
 from sparkwater.ml.launch.progress import LastReport
 
 
@@ -54,7 +54,7 @@ STALLED = "Job aborted: sparkwater.errors.StallError: rank 0 waited 20 seconds f
     ],
 )
 def test_a_stall_blames_nobody_that_it_cannot_know_of(rest: str, ranks: int, culprit: int | None, end: str) -> None:
-    raised = _lost(RuntimeError(f"{STALLED}{rest}\n\tat org.apache.spark"), ranks, LastReport())
+    raised = lost(RuntimeError(f"{STALLED}{rest}\n\tat org.apache.spark"), ranks, LastReport())
     assert isinstance(raised, RankFailure)
     assert raised.rank == culprit
     assert str(raised).startswith("rank 0 waited 20 seconds")

@@ -161,7 +161,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
         except Exception as error:
-            raise _lost(error, num_workers, last) from error
+            raise lost(error, num_workers, last) from error
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
@@ -239,7 +239,7 @@ def first_cause(failures: list[Outcome]) -> SparkwaterError:
     )
 
 
-def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
+def lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
     """Return the exception for a stage that Spark ended; its epoch and step are those reported last."""
     text = str(error)
     mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
