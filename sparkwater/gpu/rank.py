@@ -22,11 +22,18 @@ from torch import nn
 
 import sparkwater
 from sparkwater.errors import CollectiveError, ConfigurationError, PeerFailed, StallError
+from sparkwater.gpu.collective.addresses import named_address
 from sparkwater.gpu.collective.communicator import Communicator, Meeting
 from sparkwater.gpu.collective.connections import missing_collective, open_communicator
 from sparkwater.gpu.collective.doors import End, Entrance, naming_unreached
 from sparkwater.gpu.collective.shared_memory import machine
-from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts, count_rows
+from sparkwater.gpu.collective.start_checks import (
+    check_gpus,
+    check_machine,
+    check_names,
+    check_parts,
+    count_rows,
+)
 from sparkwater.gpu.collective.start_messages import Peers, exchange
 from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.device import gpu_uuid, select_device
@@ -80,6 +87,8 @@ class _Prepared:
             "machine": machine(),
             "gpu": gpu_uuid(self.device),
             "content": self.data.content,
+            "name": socket.gethostname(),
+            "named": named_address(),
             **self.entrance.report(),
         }
 
@@ -298,7 +307,9 @@ def _connected(
     prepared: _Prepared, reports: list[dict[str, Any]], job: RankJob, peers: Peers
 ) -> Iterator[Communicator]:
     world = peers.world
-    chosen = prepared.entrance.choose(reports, peers)
+    reached = prepared.entrance.choose(reports, peers)
+    check_names(reports, reached, job.collective)
+    chosen = [numbers[0] for numbers in reached]
     addresses = [str(report["addresses"][number]) for report, number in zip(reports, chosen, strict=True)]
     doors = [End(*report["doors"][number]) for report, number in zip(reports, chosen, strict=True) if report["doors"]]
     endpoint = reports[0]["endpoints"][chosen[0]] if world.size > 1 else "none"

@@ -35,25 +35,25 @@ REPORTS = [
 @pytest.mark.parametrize(
     ("unreached", "chosen"),
     [
-        ({}, [0, 0, 0]),
-        ({(1, 0, 0): "timed out"}, [1, 0, 0]),
-        ({(0, 2, 0): "no route", (1, 2, 0): "no route"}, [0, 0, 1]),
+        ({}, [[0, 1], [0, 1], [0, 1]]),
+        ({(1, 0, 0): "timed out"}, [[1], [0, 1], [0, 1]]),
+        ({(0, 2, 0): "no route", (1, 2, 0): "no route"}, [[0, 1], [0, 1], [1]]),
         # Each of them reaches another one: there is none for both.
         ({(1, 0, 0): "timed out", (2, 0, 1): "refused"}, "rank 1 on b .*can't reach rank 0 on a at 10.0.0.0:1000 "),
         ({(2, 1, 0): "timed out", (2, 1, 1): "no route"},
          r"rank 2 on c \(10.0.0.2\) can't reach rank 1 on b at 10.0.0.1:1001 \(timed out\), 10.0.1.1:1001 \(no"),
     ],
 )  # fmt: skip
-def test_every_rank_takes_the_first_address_that_all_others_reach(
-    unreached: dict[tuple[int, int, int], str], chosen: list[int] | str
+def test_an_address_counts_where_all_others_reach_it(
+    unreached: dict[tuple[int, int, int], str], chosen: list[list[int]] | str
 ) -> None:
     ranks = range(3)
     answers = [[[unreached.get((here, there, n), "") for n in (0, 1)] for there in ranks] for here in ranks]
     if isinstance(chosen, str):
         with pytest.raises(ConfigurationError, match=chosen):
-            [doors._first_for_all(rank, REPORTS, answers) for rank in ranks]
+            [doors._reached_by_all(rank, REPORTS, answers) for rank in ranks]
     else:
-        assert [doors._first_for_all(rank, REPORTS, answers) for rank in ranks] == chosen
+        assert [doors._reached_by_all(rank, REPORTS, answers) for rank in ranks] == chosen
 
 
 def test_a_door_opens_to_its_word_only() -> None:

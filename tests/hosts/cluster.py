@@ -17,9 +17,6 @@ from hosts.network import Host, Network
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-#: Workers' own names resolve to the loopback interface on alpha, as on Debian, and to nothing on beta.
-KNOWN = {"alpha": {"alpha": "127.0.1.1"}}
-
 SETTINGS = {
     "spark.executor.memory": "600m",
     "spark.executor.cores": "1",
@@ -52,7 +49,7 @@ class Cluster:
 
     def add_worker(self, number: int, name: str) -> Host:
         """Start a worker on a new host."""
-        host = self.workers[name] = self._network.add(number, name, KNOWN.get(name))
+        host = self.workers[name] = self._network.add(number, name)
         options = ["--host", host.address, "--cores", "1", "--memory", "1g", "--webui-port", "0"]
         self._spark(host, "worker.Worker", [*options, "--work-dir", str(self._folder / name), self.master], {})
         return host

@@ -126,8 +126,8 @@ class Network:
         _remove(self.prefix)
 
     def add(self, number: int, name: str, known: Mapping[str, str] | None = None) -> Host:
-        """Return a new host."""
-        self.hosts[name] = Host(self, number, name, known or {})
+        """Return a new host, which knows its own name unless it is told what it knows."""
+        self.hosts[name] = Host(self, number, name, {name: f"{COMMON}.{number}"} if known is None else known)
         return self.hosts[name]
 
 

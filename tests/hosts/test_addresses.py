@@ -25,26 +25,56 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[list[Host]]:
+def network() -> Iterator[Network]:
     with Network() as network:
-        yield [network.add(2, "a", NAMES), network.add(3, "b", NAMES)]
+        yield network
 
 
-def test_names_that_lead_nowhere_change_nothing(pair, tmp_path):
-    jobs = {
+@pytest.fixture(scope="module")
+def pair(network) -> list[Host]:
+    return [
+        network.add(2, "a", {"a": "10.77.0.2", **NAMES}),
+        network.add(3, "b", {"b": "10.77.0.3", **NAMES}),
+    ]
+
+
+def jobs_on(kinds, collectives=("horovod", "torch")):
+    """Return trainings by name: the ranks' hosts are called by each kind of name."""
+    return {
         f"{collective} {kind}": {
             "starts": [0, 30, 60],
             "epochs": 1,
             "hosts": [f"{kind}{end}" for end in ends],
             "collective": collective,
         }
-        for kind, ends in (("10.77.0.", "23"), ("nothing-", "ab"), ("loop-", "ab"), ("dead-", "ab"))
-        for collective in ("horovod", "torch")
+        for kind, ends in kinds.items()
+        for collective in collectives
     }
+
+
+def test_names_that_lead_nowhere_change_nothing(pair, tmp_path):
+    jobs = jobs_on({"10.77.0.": "23", "nothing-": "ab", "loop-": "ab", "dead-": "ab"})
     reports = ranks.launch("trainings", tmp_path, on=[host.on for host in pair], jobs=jobs)
     assert [report[name]["failure"] for report in reports for name in jobs] == [None] * 2 * len(jobs)
-    digests = {report[name]["weights_digest"] for report in reports for name in jobs}
-    assert len(digests) == 1
+    assert len({report[name]["weights_digest"] for report in reports for name in jobs}) == 1
+
+
+@pytest.mark.parametrize(("number", "name", "leads_to"), [(4, "c", None), (5, "d", "127.0.1.1"), (6, "e", "10.78.0.6")])
+def test_a_hosts_own_name_that_misleads_horovod_is_refused_and_torch_does_not_mind(
+    network, pair, tmp_path, number, name, leads_to
+):
+    misled = network.add(number, name, {name: leads_to} if leads_to else {})
+    jobs = jobs_on({"10.77.0.": f"2{number}"})
+    one, two = ranks.launch("trainings", tmp_path, on=[pair[0].on, misled.on], jobs=jobs)
+    for report in (one, two):
+        failure = report["horovod 10.77.0."]["failure"]
+        assert failure["error_type"] == "ConfigurationError"
+        assert failure["message"] == (
+            f"Horovod listens where a host's own name leads to, and on rank 1's host the name {name} leads to "
+            f"{leads_to or 'nothing'}; add the line '10.77.0.{number} {name}' to /etc/hosts there, or use "
+            "collective='torch'"
+        )
+        assert report["torch 10.77.0."]["failure"] is None
 
 
 class Barrier:
@@ -94,4 +124,4 @@ def test_hosts_that_cannot_reach_each_other_are_named_with_the_port(pair):
     assert first == second
     assert first.startswith(f"rank 1 on b (10.77.0.3) can't reach rank 0 on a at 10.77.0.2:{doors[0].port} (timed out)")
     assert "let executors' hosts connect to each other" in first
-    assert entrances(pair, lambda: None)[0] == [[0, 0], [0, 0]]
+    assert entrances(pair, lambda: None)[0] == [[[0], [0]]] * 2

@@ -10,6 +10,7 @@ import hmac
 import secrets
 import socket
 import socketserver
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,8 @@ from sparkwater.gpu.collective.servers import BoundedServer
 from sparkwater.gpu.collective.start_messages import Peers, exchange
 from sparkwater.gpu.collective.world import World
 
-_KNOCK_SECONDS = 3.0
+_KNOCK_SECONDS = 4.0
+_SECONDS_BETWEEN_KNOCKS = 0.2
 _KNOCKS_AT_ONCE = 128
 _ANSWER = b"\n"
 
@@ -87,8 +89,8 @@ class Entrance:
             "endpoints": [server.endpoint for server in self.rendezvous],
         }
 
-    def choose(self, reports: Sequence[Mapping[str, Any]], peers: Peers) -> list[int]:
-        """Return the number of each rank's address that all others reach, and close the doors.
+    def choose(self, reports: Sequence[Mapping[str, Any]], peers: Peers) -> list[list[int]]:
+        """Return the numbers of each rank's addresses that all others reach, and close the doors.
 
         Raises
         ------
@@ -96,10 +98,10 @@ class Entrance:
             With both ends, where a rank has no such address.
         """
         if not self.doors:
-            return [0] * len(reports)
+            return [[0]] * len(reports)
         _, answers = exchange(peers, lambda: _knock_at(reports, peers.world.rank), list)
         self.closing.close()
-        return [_first_for_all(rank, reports, answers) for rank in range(len(reports))]
+        return [_reached_by_all(rank, reports, answers) for rank in range(len(reports))]
 
     @contextmanager
     def serving(self, number: int, reports: Sequence[Mapping[str, Any]]) -> Iterator[None]:
@@ -126,20 +128,30 @@ def _knock_at(reports: Sequence[Mapping[str, Any]], own: int) -> list[list[str]]
 
 
 def _knock(end: End, word: str) -> str:
-    try:
-        with socket.create_connection(end, timeout=_KNOCK_SECONDS) as connection:
-            connection.sendall(word.encode())
-            return "" if connection.recv(1) == _ANSWER else "another process answers"
-    except OSError as error:
-        return error.strerror or str(error)
+    """Return why a door doesn't open; empty where it does.
+
+    A network that has just come back may answer for some seconds that there is no way to a host.
+    """
+    deadline = time.monotonic() + _KNOCK_SECONDS
+    while True:
+        try:
+            with socket.create_connection(end, timeout=max(deadline - time.monotonic(), 0.1)) as connection:
+                connection.sendall(word.encode())
+                return "" if connection.recv(1) == _ANSWER else "another process answers"
+        except OSError as error:
+            if isinstance(error, ConnectionError) or time.monotonic() + _SECONDS_BETWEEN_KNOCKS > deadline:
+                return error.strerror or str(error)
+        time.sleep(_SECONDS_BETWEEN_KNOCKS)
 
 
-def _first_for_all(rank: int, reports: Sequence[Mapping[str, Any]], answers: Sequence[Sequence[Sequence[str]]]) -> int:
+def _reached_by_all(
+    rank: int, reports: Sequence[Mapping[str, Any]], answers: Sequence[Sequence[Sequence[str]]]
+) -> list[int]:
     doors = [End(*door) for door in reports[rank]["doors"]]
     others = [other for other in range(len(reports)) if other != rank]
-    for number in range(len(doors)):
-        if not any(answers[other][rank][number] for other in others):
-            return number
+    reached = [number for number in range(len(doors)) if not any(answers[other][rank][number] for other in others)]
+    if reached:
+        return reached
     # The rank that reaches least, or else one that doesn't reach the likeliest address.
     other = max(others, key=lambda other: (all(answers[other][rank]), bool(answers[other][rank][0])))
     tried = ", ".join(f"{door} ({why})" for door, why in zip(doors, answers[other][rank], strict=True) if why)
