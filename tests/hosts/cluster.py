@@ -105,14 +105,19 @@ def python_processes(host: Host) -> list[psutil.Process]:
 
 def _end_spark() -> None:
     """End this process's session and its JVM, so that the next session starts another one."""
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.stop()
-    gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
-    if gateway is not None:
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return
+    # After a test that was stopped at its time limit it may not answer as it should.
+    with suppress(Exception):
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    with suppress(Exception):
         gateway.shutdown()
-        gateway.proc.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            gateway.proc.wait(10)
-        gateway.proc.kill()
-        gateway.proc.wait()
+    gateway.proc.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        gateway.proc.wait(10)
+    gateway.proc.kill()
+    gateway.proc.wait()

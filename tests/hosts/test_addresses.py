@@ -38,43 +38,45 @@ def pair(network) -> list[Host]:
     ]
 
 
-def jobs_on(kinds, collectives=("horovod", "torch")):
-    """Return trainings by name: the ranks' hosts are called by each kind of name."""
+def jobs_on(*cases):
+    """Return trainings by name, each by a collective and with the names of the ranks' hosts."""
     return {
-        f"{collective} {kind}": {
-            "starts": [0, 30, 60],
+        f"{collective} {' '.join(hosts)}": {
             "epochs": 1,
-            "hosts": [f"{kind}{end}" for end in ends],
+            "starts": [30 * rank for rank in range(len(hosts) + 1)],
+            "hosts": hosts,
             "collective": collective,
         }
-        for kind, ends in kinds.items()
-        for collective in collectives
+        for collective, *hosts in cases
     }
 
 
 def test_names_that_lead_nowhere_change_nothing(pair, tmp_path):
-    jobs = jobs_on({"10.77.0.": "23", "nothing-": "ab", "loop-": "ab", "dead-": "ab"})
-    reports = ranks.launch("trainings", tmp_path, on=[host.on for host in pair], jobs=jobs)
+    jobs = jobs_on(
+        ("horovod", "10.77.0.2", "10.77.0.3"),
+        ("horovod", "nothing-a", "nothing-b"),
+        ("torch", "loop-a", "loop-b"),
+        ("horovod", "dead-a", "dead-b"),
+        ("torch", "dead-a", "dead-b"),
+    )
+    reports = ranks.launch("trainings", tmp_path, limit=200, on=[host.on for host in pair], jobs=jobs)
     assert [report[name]["failure"] for report in reports for name in jobs] == [None] * 2 * len(jobs)
     assert len({report[name]["weights_digest"] for report in reports for name in jobs}) == 1
 
 
-@pytest.mark.parametrize(("number", "name", "leads_to"), [(4, "c", None), (5, "d", "127.0.1.1"), (6, "e", "10.78.0.6")])
-def test_a_hosts_own_name_that_misleads_horovod_is_refused_and_torch_does_not_mind(
-    network, pair, tmp_path, number, name, leads_to
-):
-    misled = network.add(number, name, {name: leads_to} if leads_to else {})
-    jobs = jobs_on({"10.77.0.": f"2{number}"})
-    one, two = ranks.launch("trainings", tmp_path, on=[pair[0].on, misled.on], jobs=jobs)
-    for report in (one, two):
-        failure = report["horovod 10.77.0."]["failure"]
-        assert failure["error_type"] == "ConfigurationError"
-        assert failure["message"] == (
-            f"Horovod listens where a host's own name leads to, and on rank 1's host the name {name} leads to "
-            f"{leads_to or 'nothing'}; add the line '10.77.0.{number} {name}' to /etc/hosts there, or use "
-            "collective='torch'"
+def test_hosts_own_names_that_mislead_horovod_are_refused_and_torch_does_not_mind(network, tmp_path):
+    known = {"c": {"c": "10.77.0.4"}, "d": {"d": "127.0.1.1"}, "e": {}}
+    hosts = [network.add(number, name, known[name]) for number, name in enumerate("cde", 4)]
+    places = [host.address for host in hosts]
+    jobs = jobs_on(("horovod", *places), ("torch", *places))
+    refused, trained = jobs
+    for report in ranks.launch("trainings", tmp_path, 3, limit=200, on=[host.on for host in hosts], jobs=jobs):
+        assert report[refused]["failure"]["error_type"] == "ConfigurationError"
+        assert report[refused]["failure"]["message"] == (
+            "Horovod listens where a host's own name leads to, and on rank 1's host the name d leads to 127.0.1.1; add "
+            "the line '10.77.0.5 d' to /etc/hosts there, or use collective='torch'"
         )
-        assert report["torch 10.77.0."]["failure"] is None
+        assert report[trained]["failure"] is None
 
 
 class Barrier:
