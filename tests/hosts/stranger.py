@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from hosts.network import Host
 
@@ -107,21 +106,3 @@ class Stranger:
                     connection.sendall(b"PUT /global/0 HT")
                 self.talks["connections"] += 1
             self._done.wait(1)
-
-
-def listening(process: int, hosts: Sequence[Host]) -> list[tuple[str, int]]:
-    """Return the places at which a process on one of these hosts listens, but for loopback and all addresses."""
-    inodes = set()
-    with suppress(OSError):
-        for descriptor in Path(f"/proc/{process}/fd").iterdir():
-            with suppress(OSError):
-                inodes.add(str(descriptor.readlink()))
-    places = []
-    with suppress(OSError):
-        for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
-            _, local, _, state, *_, inode = line.split()[:10]
-            if state == "0A" and f"socket:[{inode}]" in inodes:
-                address = socket.inet_ntoa(bytes.fromhex(local[:8])[::-1])
-                places.append((address, int(local[9:], 16)))
-    known = {host.address for host in hosts}
-    return [place for place in places if place[0] in known]

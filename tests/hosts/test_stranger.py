@@ -8,7 +8,8 @@ import psutil
 import pytest
 from digits import tensor_frame
 from hosts.cluster import python_processes
-from hosts.stranger import FLOOD, Stranger, listening
+from hosts.sockets import listening
+from hosts.stranger import FLOOD, Stranger
 
 from sparkwater.ml import ImageClassifier
 
