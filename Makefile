@@ -48,7 +48,7 @@ test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
 
 test-hosts: $(PINNED)
-	.venv/bin/python -m pytest -q --durations=10 tests/hosts
+	.venv/bin/python $(PYTEST) tests/hosts
 
 test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \

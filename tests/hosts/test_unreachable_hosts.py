@@ -1,23 +1,16 @@
-"""Hosts whose link is cut, that stand still, or that never come back, while ranks train on them."""
+"""Hosts whose link is cut, or that stand still while ranks train on them."""
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 
 import psutil
 import pytest
-from digits import tensor_frame
 from hosts.cluster import python_processes
+from hosts.fits import STALL, begun_fit, learner
 from hosts.sockets import connects
-from processes import await_during, begun, eventually, files_left
-
-from sparkwater.errors import RankFailure
-from sparkwater.ml import ImageClassifier
-
-EPOCHS = 40
-STALL = 8
+from processes import await_during, eventually, files_left
 
 #: Spark gives up a host that is gone after this time; by default after two minutes.
 SOONER = {
@@ -25,25 +18,6 @@ SOONER = {
     "spark.network.timeoutInterval": "3s",
     "spark.executor.heartbeatInterval": "2s",
 }
-
-
-def learner(**params):
-    settings = {"numWorkers": 2, "epochs": EPOCHS, "batchSize": 8, "stallTimeout": STALL}
-    return ImageClassifier(**{**settings, **params})
-
-
-@pytest.fixture(scope="module")
-def undisturbed(hosts):
-    return learner(collective="horovod").fit(tensor_frame(hosts.session(), 100)).weights
-
-
-def begun_fit(hosts, caplog, estimator, **settings):
-    """Begin a fit; return once two epochs are done."""
-    frame = tensor_frame(hosts.session(**settings), 100)
-    caplog.set_level(logging.INFO, logger="sparkwater")
-    fit = begun(lambda: estimator.fit(frame))
-    await_during(fit, lambda: "epoch 2/" in caplog.text)
-    return fit
 
 
 def test_a_host_that_stands_still_for_five_seconds_changes_nothing(hosts, undisturbed, caplog):
@@ -103,26 +77,3 @@ def test_training_goes_on_from_its_checkpoint_after_a_link_was_cut(
     assert model.summary.resumedAt > 0
     assert model.weights == undisturbed
     assert eventually(lambda: files_left() <= left)
-
-
-def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):
-    fit = begun_fit(hosts, caplog, learner(collective="torch"))
-    hosts.driver.cut()
-    time.sleep(20)
-    hosts.driver.restore()
-    assert fit.result(timeout=60).weights == undisturbed
-
-
-def test_ranks_end_when_the_drivers_host_is_gone(hosts, caplog):
-    left = files_left()
-    fit = begun_fit(hosts, caplog, learner(collective="torch", epochs=100_000))
-    ranks = [process for host in hosts.workers.values() for process in python_processes(host)]
-    assert len(ranks) >= 2
-    hosts.driver.cut()
-    try:
-        assert psutil.wait_procs(ranks, timeout=60)[1] == []
-        assert [process for host in hosts.workers.values() for process in python_processes(host)] == []
-        assert eventually(lambda: files_left() <= left)
-    finally:
-        hosts.driver.restore()
-    assert isinstance(fit.exception(timeout=60), RankFailure)
