@@ -57,20 +57,20 @@ def reporter(channel: DriverChannel | None) -> Observer:
     """Return the observer on rank 0 that reports to the driver."""
     if channel is None:
         return NOBODY
-    reports = _Reports(channel)
+    reports = Reports(channel)
     return Observer(reports.epoch, reports.step)
 
 
-class _Reports:
+class Reports:
     """Reports to the driver; where it can't be reached, steps wait for an epoch that can be reported."""
 
     def __init__(self, channel: DriverChannel) -> None:
-        self._channel = channel
+        self.channel = channel
         self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
 
     def epoch(self, record: EpochRecord) -> None:
         try:
-            self._channel.tell("epoch", asdict(record))
+            self.channel.tell("epoch", asdict(record))
             if self._next_step == math.inf:
                 self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
         except OSError as error:
@@ -80,7 +80,7 @@ class _Reports:
         if time.monotonic() < self._next_step:
             return
         try:
-            self._channel.tell("step", asdict(record))
+            self.channel.tell("step", asdict(record))
             self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
         except OSError as error:
             logger.warning("no progress within epochs: the driver can't be reached (%s)", error)
