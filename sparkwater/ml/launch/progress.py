@@ -62,13 +62,20 @@ def reporter(channel: DriverChannel | None) -> Observer:
 
 
 class Reports:
-    """Reports to the driver; where it can't be reached, steps wait for an epoch that can be reported."""
+    """Reports to the driver; where it can't be reached, steps wait for an epoch that can be reported.
+
+    Parameters
+    ----------
+    channel : DriverChannel
+        The channel to the driver.
+    """
 
     def __init__(self, channel: DriverChannel) -> None:
         self.channel = channel
         self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
 
     def epoch(self, record: EpochRecord) -> None:
+        """Report an epoch."""
         try:
             self.channel.tell("epoch", asdict(record))
             if self._next_step == math.inf:
@@ -77,6 +84,7 @@ class Reports:
             logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
 
     def step(self, record: StepRecord) -> None:
+        """Report a step, unless another one was reported just now."""
         if time.monotonic() < self._next_step:
             return
         try:
