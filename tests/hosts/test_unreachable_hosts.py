@@ -14,7 +14,7 @@ from processes import await_during, eventually, files_left
 
 #: Spark gives up a host that is gone after this time; by default after two minutes.
 SOONER = {
-    "spark.network.timeout": "12s",
+    "spark.network.timeout": "20s",
     "spark.network.timeoutInterval": "3s",
     "spark.executor.heartbeatInterval": "2s",
 }
