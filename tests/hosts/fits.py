@@ -23,5 +23,6 @@ def begun_fit(hosts, caplog, estimator, **settings):
     frame = tensor_frame(hosts.session(**settings), 100)
     caplog.set_level(logging.INFO, logger="sparkwater")
     fit = begun(lambda: estimator.fit(frame))
-    await_during(fit, lambda: "epoch 2/" in caplog.text)
+    # The first fit of a session waits for executors, whose Python imports torch.
+    await_during(fit, lambda: "epoch 2/" in caplog.text, 150)
     return fit
