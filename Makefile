@@ -10,7 +10,7 @@ DATA ?= build/mnist_png
 # they come in the order of tests/conftest.py.
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help demo demo-stack demo-table test-quick test test-faults test-latest wheel docs lint type format clean
+.PHONY: help demo demo-stack demo-table test-quick test test-faults test-hosts test-latest wheel docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
+	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make docs         build the documentation's site in build/docs/site; a broken link is an error"
@@ -40,17 +41,20 @@ demo-table: $(PINNED)
 		jobs/train_table.py --data data/penguins.csv --null NA --label species --workers 2 --save build/penguins
 
 test-quick: $(PINNED)
-	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" tests
+	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts tests
 
 test: $(PINNED) $(NODE)
-	.venv/bin/python $(PYTEST) --ignore tests/faults tests
+	.venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
 
 test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
 
+test-hosts: $(PINNED)
+	.venv/bin/python $(PYTEST) tests/hosts
+
 test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
-		.venv-latest/bin/python $(PYTEST) --ignore tests/faults tests
+		.venv-latest/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
 
 wheel:
 	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt

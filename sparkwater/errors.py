@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
 
 class SparkwaterError(Exception):
@@ -77,7 +78,17 @@ class CollectiveError(SparkwaterError, RuntimeError):
 
 
 class StallError(CollectiveError):
-    """Another rank kept this one waiting for too long, and may never answer."""
+    """Another rank kept this one waiting for too long, and may never answer.
+
+    Attributes
+    ----------
+    unreached : list of str
+        A phrase for each rank whose host can't be reached from this one's.
+    """
+
+    def __init__(self, message: str = "", unreached: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.unreached = list(unreached)
 
 
 class PeerFailed(SparkwaterError):

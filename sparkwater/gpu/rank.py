@@ -22,12 +22,18 @@ from torch import nn
 
 import sparkwater
 from sparkwater.errors import CollectiveError, ConfigurationError, PeerFailed, StallError
-from sparkwater.gpu.collective.addresses import own_address
+from sparkwater.gpu.collective.addresses import named_address
 from sparkwater.gpu.collective.communicator import Communicator, Meeting
 from sparkwater.gpu.collective.connections import missing_collective, open_communicator
-from sparkwater.gpu.collective.rendezvous import RendezvousServer
+from sparkwater.gpu.collective.doors import End, Entrance, naming_unreached
 from sparkwater.gpu.collective.shared_memory import machine
-from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts, count_rows
+from sparkwater.gpu.collective.start_checks import (
+    check_gpus,
+    check_machine,
+    check_names,
+    check_parts,
+    count_rows,
+)
 from sparkwater.gpu.collective.start_messages import Peers, exchange
 from sparkwater.gpu.collective.world import Place, World
 from sparkwater.gpu.device import gpu_uuid, select_device
@@ -60,9 +66,8 @@ class _Prepared:
 
     device: torch.device
     data: RankData
-    address: str
     max_memory_mb: float
-    rendezvous: RendezvousServer | None
+    entrance: Entrance
 
     def report(self, job: RankJob, world: World) -> dict[str, Any]:
         """Return the rank's report to the others."""
@@ -78,12 +83,13 @@ class _Prepared:
             "held_out": len(self.data.held_out or ()),
             "weightless": self.data.weightless,
             "skipped": self.data.skipped.count,
-            "address": self.address,
             "host": world.hosts[world.rank],
             "machine": machine(),
-            "endpoint": self.rendezvous.endpoint if self.rendezvous else "none",
             "gpu": gpu_uuid(self.device),
             "content": self.data.content,
+            "name": socket.gethostname(),
+            "named": named_address(),
+            **self.entrance.report(),
         }
 
 
@@ -120,7 +126,8 @@ def run_rank(
         with _threads(peers.threads), kept_heap(), ExitStack() as opened:
             return _run(batches, job, peers, observer, progress, Stopwatch("connect"), opened)
     except StallError as error:
-        raise StallError(f"rank {world.rank} {error} in epoch {progress.epoch}, step {progress.step}") from error
+        where = f"in epoch {progress.epoch}, step {progress.step}"
+        raise StallError("; ".join([f"rank {world.rank} {error} {where}", *error.unreached])) from error
     except Exception as error:
         return Outcome(world.rank, socket.gethostname(), _failure(error, progress))
 
@@ -140,7 +147,7 @@ def _run(
         peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, peers.world)
     )
     rows = _check(reports, job)
-    with _connected(prepared, reports, job, peers.world) as connection:
+    with _connected(prepared, reports, job, peers) as connection:
         context = TrainingContext(observer=observer, callbacks=job.callbacks, progress=progress, clock=clock)
         trained = _train(prepared, reports, job, peers, rows, TimedCommunicator(connection, clock), context)
     return _outcome(prepared, trained, peers.world, clock)
@@ -272,11 +279,7 @@ def _prepare(
     limit = job.max_memory_mb or psutil.virtual_memory().available / 2 / world.local_size / 2**20
     with clock.part("read"):
         rows = _rows(batches, job, world, limit)
-    address, rendezvous = own_address(world.hosts, world.rank), None
-    if world.rank == 0 and world.size > 1:
-        rendezvous = RendezvousServer(address)
-        opened.callback(rendezvous.server_close)
-    return _Prepared(device, rows, address, limit, rendezvous)
+    return _Prepared(device, rows, limit, Entrance.open(world, opened))
 
 
 def _rows(batches: Iterable[pa.RecordBatch], job: RankJob, world: World, max_memory_mb: float) -> RankData:
@@ -301,14 +304,18 @@ def _checkpoints(
 
 @contextmanager
 def _connected(
-    prepared: _Prepared, reports: list[dict[str, Any]], job: RankJob, world: World
+    prepared: _Prepared, reports: list[dict[str, Any]], job: RankJob, peers: Peers
 ) -> Iterator[Communicator]:
-    addresses = [str(report["address"]) for report in reports]
-    with ExitStack() as start_up:
-        if prepared.rendezvous is not None:
-            prepared.rendezvous.admit(addresses)
-            start_up.enter_context(prepared.rendezvous)
-        meeting = Meeting(reports[0]["endpoint"], addresses[world.rank], job.stall_timeout)
+    world = peers.world
+    reached = prepared.entrance.choose(reports, peers)
+    check_names(reports, reached, job.collective)
+    chosen = [numbers[0] for numbers in reached]
+    addresses = [str(report["addresses"][number]) for report, number in zip(reports, chosen, strict=True)]
+    doors = [End(*report["doors"][number]) for report, number in zip(reports, chosen, strict=True) if report["doors"]]
+    endpoint = reports[0]["endpoints"][chosen[0]] if world.size > 1 else "none"
+    with ExitStack() as start_up, naming_unreached(doors, world.rank):
+        start_up.enter_context(prepared.entrance.serving(chosen[0], reports))
+        meeting = Meeting(endpoint, addresses[world.rank], job.stall_timeout)
         with open_communicator(job.collective, world, meeting, prepared.device) as communicator:
             # Once this returns, all ranks are connected and nobody needs the rendezvous any more.
             communicator.all_reduce_(torch.zeros(1, device=prepared.device))

@@ -87,11 +87,17 @@ def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **a
         for process in processes:
             process.kill()
             process.join()
+    return reports(scenario, folder, codes)
+
+
+def reports(scenario: str, folder: Path, codes: Sequence[int | None]) -> list[dict[str, Any]]:
+    """Return what each rank reports; fail with their logs where one failed, or has no exit code since it hung."""
     if any(code != 0 for code in codes):
-        state = f"hung for {limit:.0f} s" if None in codes else "failed"
-        texts = [log_of(folder, rank).read_text()[-3000:] for rank in range(ranks) if log_of(folder, rank).exists()]
+        state = "hung" if None in codes else "failed"
+        logs = [log_of(folder, rank) for rank in range(len(codes))]
+        texts = [log.read_text()[-3000:] for log in logs if log.exists()]
         raise AssertionError(f"{scenario} {state}, exit codes {codes}\n" + "\n---\n".join(texts))
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(len(codes))]
 
 
 def begin_forks() -> None:
@@ -114,9 +120,9 @@ class FilePeers:
 
     threads = 1
 
-    def __init__(self, folder: Path, rank: int, size: int) -> None:
+    def __init__(self, folder: Path, rank: int, size: int, hosts: Sequence[str] = ()) -> None:
         self.folder = folder
-        self.world = World(rank, ("here",) * size)
+        self.world = World(rank, tuple(hosts) or ("here",) * size)
         self.gpu_addresses: list[str] = []
         self.rounds = 0
 
@@ -407,8 +413,8 @@ def training(
     if changes.pop("offsets", False):
         batches = with_offsets(batches)
     changes = {**changes, "augmentation": steps}
-    expected = changes.pop("expected_rows", starts[-1])
-    outcome = run_rank(batches, rank_job(expected, **changes), FilePeers(folder, rank, size))
+    expected, peers = changes.pop("expected_rows", starts[-1]), FilePeers(folder, rank, size, changes.pop("hosts", ()))
+    outcome = run_rank(batches, rank_job(expected, **changes), peers)
     return {**json.loads(outcome.to_json()), "weights_bytes": len(outcome.weights)}
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_parts
+from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_names, check_parts
 from sparkwater.gpu.device import gpu_uuid
 
 
@@ -71,3 +71,30 @@ def test_ranks_on_other_devices_are_refused_with_what_each_has() -> None:
 def test_ranks_with_other_versions_are_refused_with_what_each_has() -> None:
     with pytest.raises(ConfigurationError, match=r"differ in torch: 2\.13\.0 on rank 0, 2\.12\.1 on rank 1; install"):
         check_parts([report(), report(torch="2.12.1")])
+
+
+def named(name: str, leads_to: str, machine: str = "a") -> dict[str, Any]:
+    addresses = ["10.0.0.1", "10.9.0.1"]
+    return {**report("cpu", machine=machine), "name": name, "named": leads_to, "addresses": addresses}
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "accepted"),
+    [("10.0.0.1", True), ("10.9.0.1", False), ("127.0.1.1", False), ("", False), ("fe80::1", True), ("::1", False)],
+)
+def test_horovod_needs_a_name_that_leads_to_its_host(leads_to: str, accepted: bool) -> None:
+    reports = [named("one", "10.0.0.1"), named("two", leads_to, machine="b")]
+    for collective in ("torch", "memory"):
+        check_names(reports, [[0], [0]], collective)
+    if accepted:
+        check_names(reports, [[0], [0]], "horovod")
+    else:
+        with pytest.raises(ConfigurationError, match=r"rank 1's host the name two leads to .*'10.0.0.1 two' to /etc/h"):
+            check_names(reports, [[0], [0]], "horovod")
+
+
+def test_on_one_machine_a_name_may_lead_to_loopback_but_must_lead_somewhere() -> None:
+    check_names([named("one", "127.0.1.1")] * 2, [[0], [0]], "horovod")
+    check_names([named("one", "")], [[0]], "horovod")
+    with pytest.raises(ConfigurationError, match="leads to nothing"):
+        check_names([named("one", "")] * 2, [[0], [0]], "horovod")

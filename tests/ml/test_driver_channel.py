@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from processes import eventually
 
 from sparkwater.errors import UnreachableError
+from sparkwater.gpu.collective import servers
 from sparkwater.ml.launch import driver_channel
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 
@@ -113,3 +115,39 @@ def test_a_driver_that_cannot_listen_says_so(caplog):
     with listen("192.0.2.1", {}) as channel:  # an address that no host has
         assert channel is None
     assert "can't listen on 192.0.2.1" in caplog.text
+
+
+def test_a_message_counts_once():
+    told: list[Any] = []
+    with listen("127.0.0.1", {"note": told.append, "count": lambda _: len(told)}) as channel:
+        assert channel is not None
+        note, question = channel._request("note", "again"), channel._request("count", None)
+        assert send(channel, note) == b""
+        assert send(channel, question) != b""
+        for _ in range(3):
+            assert send(channel, note) == send(channel, question) == b""
+        assert told == ["again"]
+        channel.tell("note", "again")  # the same words in a message of its own
+        assert channel.ask("count", None) == 2
+
+
+def test_a_stranger_with_many_connections_leaves_room_for_others():
+    with listen("127.0.0.1", {"echo": lambda content: content}) as channel:
+        assert channel is not None
+        own = ("127.0.0.2", 0)
+        held = [
+            socket.create_connection((channel.host, channel.port), timeout=10, source_address=own)
+            for _ in range(servers.MAX_CONNECTIONS + 100)
+        ]
+        try:
+            threads = {thread for thread in threading.enumerate() if "process_request_thread" in thread.name}
+            assert len(threads) <= servers.MAX_CONNECTIONS_FROM_ONE
+            assert channel.ask("echo", 1) == 1
+        finally:
+            for connection in held:
+                connection.close()
+        # The stranger's own room is free again.
+        assert eventually(lambda: channel.ask("echo", 2) == 2)
+        with socket.create_connection((channel.host, channel.port), timeout=10, source_address=own) as again:
+            again.sendall(channel._request("echo", 3))
+            assert again.makefile("rb").readline().endswith(b" 3\n")

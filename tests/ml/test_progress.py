@@ -117,5 +117,23 @@ def test_a_driver_that_is_gone_costs_log_lines_only(
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
+def test_a_driver_that_comes_back_is_told_of_steps_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_STEPS", 0)
+    told: list[object] = []
+    with listen("127.0.0.1", progress.receiving(Observer(told.append, told.append))) as channel:
+        assert channel is not None
+        away = replace(channel, port=1)  # nobody listens there
+        reports = progress.Reports(away)
+        reports.step(STEP)
+        reports.channel = channel
+        reports.step(STEP)
+        reports.epoch(EPOCH)
+        reports.step(replace(STEP, step=3))
+        deadline = time.monotonic() + 5
+        while len(told) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert sorted(map(str, told)) == sorted(map(str, [EPOCH, replace(STEP, step=3)]))
+
+
 if __name__ == "__main__":
     watched("spark" in sys.argv)

@@ -64,6 +64,16 @@ class ClassicSession:
         own = context.resourceProfileManager().defaultResourceProfile()
         return int(context.maxNumConcurrentTasks(profile._java_resource_profile if profile else own))
 
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The seconds after which Spark gives up an executor that it doesn't hear of."""
+        return float(self._context.conf().getTimeAsSeconds("spark.network.timeout", "120s"))
+
+    def executor_places(self) -> list[tuple[str, int]]:
+        """Return host and port of the executors that Spark counts on."""
+        known = self._context.statusTracker().getExecutorInfos()
+        return [(executor.host(), int(executor.port())) for executor in known]
+
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
         profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(cpus).resource("gpu", gpus)).build

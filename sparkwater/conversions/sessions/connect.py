@@ -36,6 +36,8 @@ class ConnectSession:
     """
 
     remote = True
+    #: A client isn't told.
+    heartbeat_seconds = 0.0
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark: Any = spark
@@ -71,6 +73,10 @@ class ConnectSession:
         own = int(self._conf("spark.task.cpus") or 1)
         cpus = own if profile is None else int(profile.taskResources["cpus"].amount)
         return self.default_parallelism // cpus
+
+    def executor_places(self) -> list[tuple[str, int]]:
+        """Return nothing: a client isn't told."""
+        return []
 
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that the server knows: that of an earlier call where there was one."""

@@ -100,6 +100,15 @@ class Session(Protocol):
         """Return the number of tasks of a profile that the present executors run at the same time; None if unknown."""
         ...
 
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The seconds after which Spark gives up an executor that it doesn't hear of; 0 where nobody can know."""
+        ...
+
+    def executor_places(self) -> list[tuple[str, int]]:
+        """Return host and port of the executors that Spark counts on; none where nobody can know."""
+        ...
+
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
         ...

@@ -6,6 +6,7 @@ import logging
 import socketserver
 import sys
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_024
+#: From one address: no stranger takes the room of all, and no host has so many ranks.
+MAX_CONNECTIONS_FROM_ONE = MAX_CONNECTIONS // 4
 
 
 class BoundedServer(socketserver.ThreadingTCPServer):
-    """A server with a thread for each connection; connections beyond a bound are closed unread.
+    """A server with a thread for each connection; beyond a bound, in all or from one address, they are closed unread.
 
     It serves while the ``with`` block runs; connections from before it wait for it. `server_close` frees the port
     of one that never served.
@@ -37,7 +40,8 @@ class BoundedServer(socketserver.ThreadingTCPServer):
     request_queue_size = MAX_CONNECTIONS  # all ranks connect at the same moment
 
     def __init__(self, name: str, address: str, handler: type[socketserver.BaseRequestHandler]) -> None:
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._open: Counter[str] = Counter()
+        self._counting = threading.Lock()
         # It ends at its next look, and leaving the block waits for that.
         looks = {"poll_interval": 0.02}
         self._thread = threading.Thread(target=self.serve_forever, kwargs=looks, name=name, daemon=True)
@@ -52,16 +56,21 @@ class BoundedServer(socketserver.ThreadingTCPServer):
         self.server_close()
         self._thread.join()
 
-    def verify_request(self, _request: Any, _client_address: Any) -> bool:
+    def verify_request(self, _request: Any, client_address: Any) -> bool:
         """Return whether there is a slot, which is taken then."""
-        return self._slots.acquire(blocking=False)
+        with self._counting:
+            free = self._open.total() < MAX_CONNECTIONS and self._open[client_address[0]] < MAX_CONNECTIONS_FROM_ONE
+            self._open[client_address[0]] += free
+        return free
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection, and free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            with self._counting:
+                self._open[client_address[0]] -= 1
+                self._open += Counter()  # addresses without connections are forgotten
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """Log broken connections at DEBUG only: the other end reports them."""

@@ -75,6 +75,38 @@ def check_machine(reports: Sequence[Report], collective: str) -> None:
         )
 
 
+def check_names(reports: Sequence[Report], reached: Sequence[Sequence[int]], collective: str) -> None:
+    """Refuse Horovod where a host's own name doesn't lead to an address that the other ranks reach.
+
+    Parameters
+    ----------
+    reports : sequence of dict
+        One a rank.
+    reached : sequence of sequence of int
+        The numbers of each rank's addresses that all others reach.
+    collective : str
+        The collective that sums gradients.
+
+    Raises
+    ------
+    ConfigurationError
+        With the name and the line that its hosts file needs.
+    """
+    if collective != "horovod" or len(reports) == 1:
+        return
+    one_host = len({report["machine"] for report in reports}) == 1
+    for rank, (report, numbers) in enumerate(zip(reports, reached, strict=True)):
+        name, named = report["name"], report["named"]
+        good = [report["addresses"][number] for number in numbers]
+        # Addresses of version 6 aren't looked at, but for loopback.
+        if named in good or (named and one_host) or (":" in named and named != "::1"):
+            continue
+        raise ConfigurationError(
+            f"Horovod listens where a host's own name leads to, and on rank {rank}'s host the name {name} leads to "
+            f"{named or 'nothing'}; add the line '{good[0]} {name}' to /etc/hosts there, or use collective='torch'"
+        )
+
+
 def count_rows(reports: Sequence[Report], expected: int, validation: bool) -> list[int]:
     """Return the rows that each rank trains on.
 

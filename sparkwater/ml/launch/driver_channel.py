@@ -1,8 +1,8 @@
 """A signed channel from the ranks to the driver: short JSON messages over a socket.
 
 Both sides sign what they say with a key that only this training's tasks have. The key itself travels in
-Spark's own channel, never over this one. Where the driver can't listen, or a rank can't reach it, a
-training goes on without.
+Spark's own channel, never over this one. A message counts once: one that is sent again as it was is ignored.
+Where the driver can't listen, or a rank can't reach it, a training goes on without.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import secrets
 import socket
 import socketserver
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,14 @@ class DriverChannel:
         except ValueError as error:
             raise ConnectionError(f"the driver gave no answer: {error}") from error
 
+    def answers(self) -> bool:
+        """Return whether the driver takes a connection; nothing is said."""
+        try:
+            self._connected().close()
+        except OSError:
+            return False
+        return True
+
     def _connected(self) -> socket.socket:
         try:
             return socket.create_connection((self.host, self.port), timeout=_TIMEOUT_SECONDS)
@@ -87,7 +96,7 @@ class DriverChannel:
             raise UnreachableError(f"{self.host}:{self.port}: {error}") from error
 
     def _request(self, kind: str, content: Any) -> bytes:
-        return _signed({"kind": kind, "content": content}, self.key)
+        return _signed({"kind": kind, "content": content, "once": secrets.token_hex(8)}, self.key)
 
 
 @contextmanager
@@ -116,7 +125,16 @@ class _Server(BoundedServer):
     def __init__(self, host: str, key: bytes, handlers: Mapping[str, Handler]) -> None:
         self.key = key
         self.handlers = handlers
+        self._heard: set[str] = set()
+        self._hearing = threading.Lock()
         super().__init__("driver channel", host, _Connection)
+
+    def is_new(self, once: str) -> bool:
+        """Return whether no message had this mark before; only those with a signature are asked about."""
+        with self._hearing:
+            known = len(self._heard)
+            self._heard.add(once)
+            return len(self._heard) > known
 
 
 class _Connection(socketserver.StreamRequestHandler):
@@ -127,6 +145,8 @@ class _Connection(socketserver.StreamRequestHandler):
         try:
             request = self.rfile.readline(MAX_MESSAGE_BYTES)
             message = _opened(request, self.server.key)
+            if not self.server.is_new(message["once"]):
+                raise ValueError("a message that was heard before")
             answer = self.server.handlers[message["kind"]](message["content"])
             if answer is not None:
                 self.connection.settimeout(_ANSWER_SECONDS)

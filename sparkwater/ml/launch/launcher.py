@@ -28,10 +28,11 @@ from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.display import both, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
-from sparkwater.ml.launch.preflight import wait_for_slots
+from sparkwater.ml.launch.preflight import wait_for_lost_executors, wait_for_slots
 from sparkwater.ml.launch.progress import LastReport, receiving, reporter
 from sparkwater.ml.launch.python_worker import exempt_modules
 from sparkwater.ml.launch.resources import rank_profile
+from sparkwater.ml.launch.watching import watching
 
 if TYPE_CHECKING:
     from pyspark import BarrierTaskContext
@@ -106,6 +107,7 @@ def run_with_restarts(
             raise ended
         restarts += 1
         logger.warning("restart %d of %d: %s", restarts, max_restarts, str(ended)[:500])
+        wait_for_lost_executors(frame.sparkSession, start_timeout)
         wait_for_slots(frame.sparkSession, num_workers, job.device, start_timeout)
     return ended, restarts
 
@@ -161,7 +163,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
         except Exception as error:
-            raise _lost(error, num_workers, last) from error
+            raise lost(error, num_workers, last) from error
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
@@ -191,7 +193,8 @@ def _program(
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         peers = BarrierPeers(context, Gatherer(channel if gathers else None, rank, context.allGather))
-        outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None, gathers))
+        with watching(channel if gathers else None):
+            outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None, gathers))
         exempt_modules()
         yield from _split(outcome)
 
@@ -242,19 +245,22 @@ def first_cause(failures: list[Outcome]) -> SparkwaterError:
     )
 
 
-def _lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
+def lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterError:
     """Return the exception for a stage that Spark ended; its epoch and step are those reported last."""
     text = str(error)
     mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
     if mistake is not None:
         return mistake
-    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))", text)
+    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))(; .*)?", text)
     if stalled:
-        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:])
-        # The rank that waited is not the one that failed, and that one can't say its number.
-        culprit = 1 - int(stalled[2]) if num_workers == 2 and "for the other ranks" in stalled[1] else None
+        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:4])
+        # The rank that waited is not the one that failed, and that one can't say its number. Between two hosts that
+        # don't reach each other nobody knows which of them is cut off.
+        known = num_workers == 2 and "for the other ranks" in stalled[1] and not stalled[5]
+        culprit = 1 - int(stalled[2]) if known else None
+        blame = f"{stalled[5]}: the network between them, or a host, is gone" if stalled[5] else ""
         return RankFailure(
-            stalled[1] if culprit is None else f"{stalled[1]}; rank {culprit} stood still",
+            stalled[1] + (blame if culprit is None else f"; rank {culprit} stood still"),
             rank=culprit,
             epoch=epoch,
             step=step,

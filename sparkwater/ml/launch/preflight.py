@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import socket
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions.sessions.session import master, session_of
@@ -14,6 +18,11 @@ from sparkwater.ml.launch.resources import rank_profile
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+_LOOKS_AT_ONCE = 32
 
 #: The first Spark whose mapInArrow takes a resource profile.
 OLDEST_SPARK = (4, 0)
@@ -112,6 +121,43 @@ def wait_for_slots(spark: SparkSession, num_workers: int, device: str, start_tim
                 f"{waited} ({_task_needs(spark, profile)}); lower numWorkers, or give Spark more cores or executors"
             )
         time.sleep(0.1)
+
+
+def wait_for_lost_executors(spark: SparkSession, start_timeout: int) -> None:
+    """Wait until all executors that Spark counts on can be reached.
+
+    Spark counts on executors of a host that is cut off until it has missed their heartbeats for long enough, and
+    would give them ranks. Either they come back, or Spark gives them up, and others may take their place.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session to run in.
+    start_timeout : int
+        Seconds to wait beyond those after which Spark gives them up.
+    """
+    session = session_of(spark)
+    deadline = time.monotonic() + start_timeout + session.heartbeat_seconds
+    while silent := _silent(session.executor_places()):
+        if time.monotonic() > deadline:
+            logger.warning("executors on %s can't be reached, and Spark counts on them", ", ".join(silent))
+            return
+        time.sleep(0.5)
+
+
+def _silent(places: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the hosts and ports that take no connection."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as threads:
+        answering = list(threads.map(_answers, places))
+    return [f"{host}:{port}" for (host, port), answers in zip(places, answering, strict=True) if not answers]
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=_LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _task_needs(spark: SparkSession, profile: ResourceProfile | None) -> str:

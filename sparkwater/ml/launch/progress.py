@@ -65,31 +65,44 @@ def reporter(channel: DriverChannel | None, insists: bool = True) -> Observer:
     """
     if channel is None:
         return NOBODY
-    reports = _Reports(channel, insists)
+    reports = Reports(channel, insists)
     return Observer(reports.epoch, reports.step)
 
 
-class _Reports:
-    """Reports to the driver; where it can't be reached, only epochs are tried again."""
+class Reports:
+    """Reports to the driver; where it can't be reached, steps wait for an epoch that can be reported.
 
-    def __init__(self, channel: DriverChannel, insists: bool) -> None:
-        self._channel, self._insists, self._gone = channel, insists, False
+    Parameters
+    ----------
+    channel : DriverChannel
+        The channel to the driver.
+    insists : bool
+        False where the first epoch that can't be reported is the last report.
+    """
+
+    def __init__(self, channel: DriverChannel, insists: bool = True) -> None:
+        self.channel = channel
+        self._insists, self._gone = insists, False
         self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
 
     def epoch(self, record: EpochRecord) -> None:
+        """Report an epoch."""
         if self._gone:
             return
         try:
-            self._channel.tell("epoch", asdict(record))
+            self.channel.tell("epoch", asdict(record))
+            if self._next_step == math.inf:
+                self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
         except OSError as error:
             self._gone = not self._insists
             logger.warning("epoch %d could not be reported to the driver: %s", record.epoch, error)
 
     def step(self, record: StepRecord) -> None:
+        """Report a step, unless another one was reported just now."""
         if self._gone or time.monotonic() < self._next_step:
             return
         try:
-            self._channel.tell("step", asdict(record))
+            self.channel.tell("step", asdict(record))
             self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
         except OSError as error:
             logger.warning("no progress within epochs: the driver can't be reached (%s)", error)

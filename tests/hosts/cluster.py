@@ -1,0 +1,123 @@
+"""A standalone Spark cluster on hosts of a `network.Network`: the driver in this process, master and workers beside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pyspark
+from conftest import ROOT, start_session
+from hosts.network import Host, Network
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+SETTINGS = {
+    "spark.executor.memory": "600m",
+    "spark.executor.cores": "1",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.ui.enabled": "false",
+}
+
+
+class Cluster:
+    """Hosts with Spark on them.
+
+    Attributes
+    ----------
+    driver : Host
+        The host of this process while its session runs, and of the master.
+    workers : dict of str to Host
+        Hosts with a worker of one core each.
+    stranger : Host
+        A host without anything.
+    """
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        self._network, self._folder = network, folder
+        self.driver = network.add(1, "driver")
+        self.stranger = network.add(9, "stranger")
+        self.workers: dict[str, Host] = {}
+        self.master = f"spark://{self.driver.address}:7077"
+        where = ["--host", self.driver.address, "--port", "7077", "--webui-port", "0"]
+        self._spark(self.driver, "master.Master", where, {"SPARK_MASTER_OPTS": "-Dspark.worker.timeout=60"})
+
+    def add_worker(self, number: int, name: str) -> Host:
+        """Start a worker on a new host."""
+        host = self.workers[name] = self._network.add(number, name)
+        options = ["--host", host.address, "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+        self._spark(host, "worker.Worker", [*options, "--work-dir", str(self._folder / name), self.master], {})
+        return host
+
+    def session(self, **settings: str) -> SparkSession:
+        """Return a session of this process, which must be on the driver's host, on this cluster."""
+        address = {"spark.driver.host": self.driver.address, "spark.driver.bindAddress": self.driver.address}
+        return start_session(self.master, **{**SETTINGS, **address, **settings})
+
+    def _spark(self, host: Host, name: str, options: list[str], environment: dict[str, str]) -> None:
+        home = Path(pyspark.__file__).parent
+        environment = {
+            **os.environ,
+            "SPARK_HOME": str(home),
+            "SPARK_LOCAL_IP": host.address,
+            "PYTHONPATH": str(ROOT),
+            "SPARK_DAEMON_MEMORY": "256m",
+            "PYSPARK_PYTHON": sys.executable,
+            **environment,
+        }
+        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}", *options]
+        with (self._folder / f"{host.name}.log").open("w") as log:
+            subprocess.Popen(host.on(command), stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+@contextmanager
+def started() -> Iterator[Cluster]:
+    """Start a cluster with two workers, and put this process on the driver's host while the block runs."""
+    with Network() as network, tempfile.TemporaryDirectory(prefix=network.prefix) as folder:
+        cluster = Cluster(network, Path(folder))
+        for number, name in ((2, "alpha"), (3, "beta")):
+            cluster.add_worker(number, name)
+        before = os.environ["SPARK_LOCAL_IP"]
+        os.environ["SPARK_LOCAL_IP"] = cluster.driver.address
+        _end_spark()  # a JVM of earlier tests is on another network
+        try:
+            with cluster.driver.entered():
+                yield cluster
+        finally:
+            os.environ["SPARK_LOCAL_IP"] = before
+            _end_spark()
+
+
+def python_processes(host: Host) -> list[psutil.Process]:
+    """Return the Python workers on a host; their daemon, which starts them, isn't one."""
+    found = []
+    for process in host.processes:
+        with suppress(psutil.Error):
+            daemon = process.parent().name() == "java"
+            found += [process] if process.name().startswith("python") and not daemon else []
+    return found
+
+
+def _end_spark() -> None:
+    """End this process's session and its JVM, so that the next session starts another one."""
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return
+    # After a test that was stopped at its time limit it may not answer as it should.
+    with suppress(Exception):
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    with suppress(Exception):
+        gateway.shutdown()
+    gateway.proc.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        gateway.proc.wait(10)
+    gateway.proc.kill()
+    gateway.proc.wait()

@@ -1,0 +1,45 @@
+"""One cluster of hosts for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import start_session
+from digits import tensor_frame
+from hosts.cluster import Cluster, started
+from hosts.fits import learner
+from hosts.network import missing
+
+from sparkwater.ml import ImageClassifier
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and skip them where there can be no hosts."""
+    reason = missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("hosts")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Iterator[Cluster]:
+    """A driver, two workers and a stranger, each with addresses of its own."""
+    with started() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def on_one_machine(hosts: Cluster) -> bytes:
+    """The weights of two ranks that share a machine."""
+    frame = tensor_frame(start_session("local[2]"), 100)
+    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2).fit(frame).weights
+
+
+@pytest.fixture(scope="session")
+def undisturbed(hosts: Cluster) -> bytes:
+    """The weights of `learner` where nothing happens."""
+    return learner(collective="horovod").fit(tensor_frame(hosts.session(), 100)).weights

@@ -1,0 +1,47 @@
+"""A stranger on the network of a training changes nothing."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+from digits import tensor_frame
+from hosts.cluster import python_processes
+from hosts.sockets import listening
+from hosts.stranger import FLOOD, Stranger
+
+from sparkwater.ml import ImageClassifier
+
+
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts, collective):
+    frame = tensor_frame(hosts.session(), 100)
+    learner = ImageClassifier(epochs=25, batchSize=8, numWorkers=2, collective=collective, stallTimeout=30)
+    undisturbed = learner.fit(frame)
+    workers = list(hosts.workers.values())
+    members = [hosts.driver, *workers]
+    stranger = Stranger(hosts.stranger, members)
+    open_ports, before, growth = {}, {}, {}
+
+    def ports_of():
+        found = []
+        for process in [psutil.Process(), *(each for host in workers for each in python_processes(host))]:
+            memory = process.memory_info().rss / 2**20
+            growth[process.pid] = memory - before.setdefault(process.pid, memory)
+            for place in listening(process.pid, members):
+                open_ports[place] = "driver" if process.pid == os.getpid() else "rank"
+                found.append(place)
+        return found
+
+    with stranger.at_work(ports_of):
+        model = learner.fit(frame)
+    assert model.weights == undisturbed.weights
+    assert [record.loss for record in model.summary.records] == [record.loss for record in undisturbed.summary.records]
+    # He was there: at the driver's channel, and at the ranks' ports.
+    assert {*open_ports.values()} == {"driver", "rank"}
+    assert stranger.heard
+    assert stranger.talks["replays"] > 10
+    assert stranger.talks["connections"] >= FLOOD
+    assert {place: answer for place, answer in stranger.answers.items() if open_ports[place] == "driver"} == {}
+    assert max(growth.values()) < 50, growth
