@@ -104,6 +104,9 @@ def test_it_scores_pandas_as_transform_does_missing_values_included(spark, table
     probability, labels = expected(model, frame, "probability", "predictedLabel")
     np.testing.assert_allclose(np.stack(found["probability"]), probability, atol=1e-5)
     assert found["predictedLabel"].tolist() == labels.tolist()
+    whole = given.dropna().astype({"count": "int64", "flag": "bool"})  # MLflow's double refuses long integers
+    labels = mlflow.pyfunc.load_model("models:/kinds@best").predict(whole)["predictedLabel"]
+    assert labels.tolist() == found["predictedLabel"][whole.index].tolist()
 
 
 def test_a_logged_model_has_signature_example_and_requirements_and_no_pickle(spark, table):
