@@ -124,8 +124,16 @@ def test_a_value_that_breaks_off_is_not_stored(server: RendezvousServer) -> None
     assert ask(server, "GET", "/scope/key")[0] == 404
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits of a second for the rest of a request, where it is five otherwise."""
+    assert rendezvous._StoreHandler.timeout == rendezvous.REQUEST_TIMEOUT_SECONDS
+    monkeypatch.setattr(rendezvous._StoreHandler, "timeout", 1.0)
+
+
 @pytest.mark.parametrize("request_", [b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET /" + b"a" * 70_000 + b"\r\n\r\n",
                                       b"POST /scope/key HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"])  # fmt: skip
+@pytest.mark.usefixtures("impatient")
 def test_what_is_no_request_does_no_harm(server: RendezvousServer, request_: bytes) -> None:
     assert b" 200 " not in send_raw(server, request_)
     assert ask(server, "PUT", "/scope/key", b"value")[0] == 200
@@ -144,6 +152,7 @@ def test_an_admitted_address_other_than_its_own_is_served() -> None:
         assert status_of(send_raw(server, b"GET /scope/key HTTP/1.1\r\n\r\n", source="127.0.0.3")) == 404
 
 
+@pytest.mark.usefixtures("impatient")
 def test_slow_connections_do_not_keep_others_from_being_served(server: RendezvousServer) -> None:
     slow = [socket.create_connection(place_of(server), timeout=10) for _ in range(50)]
     try:
