@@ -231,24 +231,23 @@ def test_a_save_that_fails_leaves_no_folder_and_one_that_is_there_is_kept(spark,
     assert (tmp_path / "there" / "mine").exists()
 
 
-def test_unknown_stores_are_refused_with_what_mlflow_knows(tensors):
+def test_unknown_stores_are_refused_with_what_mlflow_knows(tensors, monkeypatch):
     model, frame, _ = tensors
-    tracking = mlflow.get_tracking_uri()
     before = len(mlflow.search_logged_models(output_format="list"))
-    try:
-        mlflow.set_registry_uri("nowhere://registry")
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_REGISTRY_URI", "nowhere://registry")  # set_registry_uri would leave it behind
         with pytest.raises(ConfigurationError, match=r"'nowhere://registry'; .* accepted schemes: .*'sqlite'"):
             log_model(model, "tensors", frame, registered_model_name="digits")
         assert len(mlflow.search_logged_models(output_format="list")) == before
         for ask in (load_model, result_type):
             with pytest.raises(ConfigurationError, match="set_registry_uri"):
                 ask("models:/digits/1")
-        mlflow.set_registry_uri(None)
-        mlflow.set_tracking_uri("nowhere://runs")
+    tracking = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri("nowhere://runs")
+    try:
         with pytest.raises(ConfigurationError, match="the tracking URI is 'nowhere://runs'"):
             log_model(model, "tensors", frame)
     finally:
-        mlflow.set_registry_uri(None)
         mlflow.set_tracking_uri(tracking)
 
 
