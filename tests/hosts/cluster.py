@@ -54,10 +54,10 @@ class Cluster:
         self._spark(host, "worker.Worker", [*options, "--work-dir", str(self._folder / name), self.master], {})
         return host
 
-    def session(self, **settings: str) -> SparkSession:
+    def session(self) -> SparkSession:
         """Return a session of this process, which must be on the driver's host, on this cluster."""
         address = {"spark.driver.host": self.driver.address, "spark.driver.bindAddress": self.driver.address}
-        return start_session(self.master, **{**SETTINGS, **address, **settings})
+        return start_session(self.master, **SETTINGS, **address)
 
     def _spark(self, host: Host, name: str, options: list[str], environment: dict[str, str]) -> None:
         home = Path(pyspark.__file__).parent
