@@ -122,6 +122,15 @@ def test_too_many_rows_and_estimators_that_fail_are_refused(wine: DataFrame) -> 
         cross_fit({"bad": failing}, wine)
 
 
+def test_a_learner_that_fails_leaves_the_fits_of_others_in_the_checkpoint(wine: DataFrame, tmp_path: Path) -> None:
+    failing = SklearnClassifier(estimator=make_pipeline(StandardScaler(with_std="x"), GaussianNB()))
+    bayes = learners()["bayes"]
+    with pytest.raises(ConfigurationError, match="learner 'bad', fold 0"):
+        cross_fit({"bad": failing, "bayes": bayes}, wine, checkpointDir=str(tmp_path), keepModels=True)
+    again = cross_fit({"bayes": bayes}, wine, checkpointDir=str(tmp_path), keepModels=True)
+    assert [fit.attempts for fit in again.fits] == [0, 0, 0]
+
+
 def test_weights_go_to_those_that_take_them_in_searches_too(wine: DataFrame) -> None:
     search = GridSearch(
         estimator=SklearnClassifier(estimator=KNeighborsClassifier()), space={"maxRows": [1000]}, weightCol="id"

@@ -13,6 +13,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkwater.errors import SparkwaterError
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
 from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, collect_fits, log_warnings
 from sparkwater.ml.sklearn.predictions import ClassVector
@@ -98,14 +99,15 @@ def fit_in_one_job(
     with _unions_of_tasks(prepared.frame.sparkSession):
         results = _results(prepared, pairs, keep).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        scored = _collect(prepared, pairs, results, keep)
-        if not checkpoint:
-            return [*found, scored]
-        kept = [_kept(scored, pair, checkpoint) for pair in pairs]
+        sound, scored, failure = _collect(prepared, pairs, results, keep)
+        kept = _kept(scored, sound, checkpoint) if checkpoint else [scored]
+        if failure:
+            raise failure
     except BaseException:
         results.unpersist()
         raise
-    results.unpersist()
+    if checkpoint:
+        results.unpersist()
     return [*found, *kept]
 
 
@@ -174,33 +176,39 @@ def _number(prepared: Prepared, fold: Column) -> Column:
     return F.coalesce(*places)
 
 
-def _collect(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, keep: bool) -> Scored:
-    """Run the job, and check each fit's report and the rows that it scored."""
+def _collect(
+    prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame, keep: bool
+) -> tuple[list[_Pair], Scored, SparkwaterError | None]:
+    """Run the job; return the fits that are sound by their reports and rows, theirs, and the first error of others."""
     values = _values(prepared, pairs, results)
     scores = F.col(ROW).isNotNull()
     grouped = values.groupBy("fit", scores.alias("scores")).agg(
         *check_columns(values.schema), F.max("report").alias("report")
     )
     rows = run_job(grouped.collect)
-    reports = {
-        row["fit"]: read_report(row["report"]) for row in sorted(rows, key=lambda row: row["fit"]) if not row["scores"]
-    }
+    reports = {row["fit"]: row["report"] for row in rows if not row["scores"]}
     counts = {row["fit"]: row for row in rows if row["scores"]}
-    records = []
-    for pair in pairs:
-        check_counts(counts.get(pair.number, NO_ROWS), pair.fold.rows, pair.where)
-        report = reports[pair.number]
-        records.append(
-            FitRecord(
-                pair.learner.name, str(pair.fold.value), pair.fold.rows.rows,
-                report["fitSeconds"], report["scoreSeconds"], 1,
-            )
-        )  # fmt: skip
-        logger.info("%s: fitted in %.1f s", pair.where, report["fitSeconds"])
-        log_warnings(report, pair.where)
-    models = _models(prepared, pairs, results) if keep else ()
+    ended = [_record(pair, reports[pair.number], counts.get(pair.number, NO_ROWS)) for pair in pairs]
+    sound = [pair for pair, record in zip(pairs, ended, strict=True) if isinstance(record, FitRecord)]
+    records = tuple(record for record in ended if isinstance(record, FitRecord))
+    failure = next((error for error in ended if not isinstance(error, FitRecord)), None)
+    models = _models(prepared, sound, results) if keep else ()
     chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER)
-    return Scored(tuple(records), chosen, models, results)
+    return sound, Scored(records, chosen, models, results), failure
+
+
+def _record(pair: _Pair, text: str, counts: Any) -> FitRecord | SparkwaterError:
+    """Return the record of a fit by its report and the rows that it scored, or the error that it ended with."""
+    try:
+        report = read_report(text)
+        check_counts(counts, pair.fold.rows, pair.where)
+    except SparkwaterError as error:
+        return error
+    logger.info("%s: fitted in %.1f s", pair.where, report["fitSeconds"])
+    log_warnings(report, pair.where)
+    return FitRecord(
+        pair.learner.name, str(pair.fold.value), pair.fold.rows.rows, report["fitSeconds"], report["scoreSeconds"], 1
+    )
 
 
 def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> DataFrame:
@@ -221,7 +229,8 @@ def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> D
 
 
 def _models(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> tuple[FoldModel, ...]:
-    fitted, classes = collect_fits(results.where(F.col("row").isNull())), _classes(prepared.task)
+    reports = F.col("row").isNull() & F.col("fit").isin([pair.number for pair in pairs])
+    fitted, classes = collect_fits(results.where(reports)), _classes(prepared.task)
 
     def model(pair: _Pair) -> Any:
         report, content = fitted[pair.number]
@@ -230,13 +239,15 @@ def _models(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> t
     return tuple(FoldModel(pair.learner.name, pair.fold.value, prepared.rows.digest, model(pair)) for pair in pairs)
 
 
-def _kept(scored: Scored, pair: _Pair, checkpoint: FitStore) -> Scored:
-    """Write a fit to its folder, and return what was written."""
-    folder = checkpoint.fit_folder(pair.learner, pair.place)
-    own = F.col(LEARNER) == pair.learner.name
-    models = tuple(one for one in scored.models if (one.learner, one.fold) == (pair.learner.name, pair.fold.value))
-    values = scored.values.where(own & (F.col(FOLD) == F.lit(pair.fold.value)))
-    written = write_fit(values, folder, models[0].model if models else None)
-    record = scored.records[pair.number]
-    finish(record, written, folder)
-    return Scored((record,), written, models)
+def _kept(scored: Scored, pairs: Sequence[_Pair], checkpoint: FitStore) -> list[Scored]:
+    """Write each fit to its folder, and return what was written."""
+    kept = []
+    for pair, record in zip(pairs, scored.records, strict=True):
+        folder = checkpoint.fit_folder(pair.learner, pair.place)
+        own = F.col(LEARNER) == pair.learner.name
+        models = tuple(one for one in scored.models if (one.learner, one.fold) == (pair.learner.name, pair.fold.value))
+        values = scored.values.where(own & (F.col(FOLD) == F.lit(pair.fold.value)))
+        written = write_fit(values, folder, models[0].model if models else None)
+        finish(record, written, folder)
+        kept.append(Scored((record,), written, models))
+    return kept
