@@ -100,10 +100,11 @@ def fit_meta_learner(
     """
     prepared = level_one.prepared
     rows = labelled(prepared, level_one.values, *reads.passthrough)
-    # Rows in order of their keys: the same rows give the same sums, bit for bit.
+    # Rows in order of their keys, and few of them in one partition: the same rows give the same sums, bit for bit.
+    # Spark adds partitions up as their tasks end, and its means and deviations depend on that order.
     session = session_of(rows.sparkSession)
     session.activate()  # threads of Spark's CrossValidator have no active session
-    partitions = max(2, session.default_parallelism)
+    partitions = 1 if prepared.small else max(2, session.default_parallelism)
     rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
     rows = rows.persist()
     try:
