@@ -55,7 +55,7 @@ def _watch(channel: DriverChannel, done: threading.Event, end: Callable[[], None
     while not done.wait(_SECONDS_BETWEEN_LOOKS):
         if channel.answers():
             answered = time.monotonic()
-        elif answered is not None and time.monotonic() - answered > GONE_SECONDS:
+        elif answered is not None and not done.is_set() and time.monotonic() - answered > GONE_SECONDS:
             logger.error("the driver can't be reached for %.0f seconds: this rank ends", GONE_SECONDS)
             end()
             return
