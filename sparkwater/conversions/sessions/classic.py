@@ -71,8 +71,10 @@ class ClassicSession:
 
     def executor_places(self) -> list[tuple[str, int]]:
         """Return host and port of the executors that Spark counts on."""
-        known = self._context.statusTracker().getExecutorInfos()
-        return [(executor.host(), int(executor.port())) for executor in known]
+        listed = self._context.statusStore().executorList(True)
+        executors = [listed.apply(place) for place in range(listed.size())]
+        places = [one.hostPort().rpartition(":") for one in executors if one.id() != "driver"]
+        return [(host, int(port)) for host, _, port in places]
 
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
