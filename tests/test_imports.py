@@ -109,7 +109,7 @@ stacking.scores                stacking.level_one
 stacking.report                plots.drawing  # colours, names and intervals, which need no matplotlib
                                stacking.diagnostics stacking.scores
 stacking.plotting              plots stacking.diagnostics stacking.scores
-stacking.cross_fitting         stacking.row_keys stacking.folds stacking.level_one
+stacking.cross_fitting         conversions.sessions stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds
 stacking.summary               conversions.sessions stacking.* plots

@@ -13,11 +13,18 @@ from pyspark.ml import Estimator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.folds import Folds, role_columns
 from sparkwater.stacking.level_one.checkpoints import FitStore
 from sparkwater.stacking.level_one.deviance import deviance_of
-from sparkwater.stacking.level_one.fit_plan import check_kept, check_parallelism, count_slots, plan_fits
+from sparkwater.stacking.level_one.fit_plan import (
+    check_kept,
+    check_parallelism,
+    count_models,
+    count_slots,
+    plan_fits,
+)
 from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
@@ -257,17 +264,32 @@ def _find_unfitted(
 
 @dataclass(frozen=True)
 class _Fits:
-    """The ways in which learners are fitted on folds; `undo` frees their values if one fails."""
+    """The ways in which learners are fitted on folds.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The rows.
+    undo : contextlib.ExitStack
+        Frees the values of fits if one fails.
+    checkpoint : FitStore or None
+        Folder of finished fits.
+    keepModels : bool
+        Whether the folds' models are kept.
+    mayWait : bool
+        Whether the models of all folds may wait until they score few rows in one job.
+    """
 
     prepared: Prepared
     undo: ExitStack
     checkpoint: FitStore | None
     keepModels: bool
+    mayWait: bool
 
     def alone(self, learner: Learner, number: int) -> list[Scored | FoldFit]:
         """Fit a learner without a fold, and score the fold; of few rows the folds are scored later, in one job."""
         fold = self.prepared.folds[number]
-        if self.prepared.small and not self.checkpoint and learner.num_workers is None:
+        if self.mayWait and not self.checkpoint and learner.num_workers is None:
             return [fit_without(self.prepared, learner, fold)]
         folder = self.checkpoint.fit_folder(learner, number) if self.checkpoint else None
         return [*self._freed(fit_fold(self.prepared, learner, fold, self.keepModels, folder))]
@@ -307,7 +329,9 @@ def _fit_folds(
         check_kept(prepared.frame.sparkSession, learners, len(prepared.folds))
     plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
-    fits = _Fits(prepared, undo, checkpoint, keep_models)
+    most = session_of(prepared.frame.sparkSession).most_models
+    may_wait = prepared.small and (most is None or count_models(learners, len(prepared.folds)) <= most)
+    fits = _Fits(prepared, undo, checkpoint, keep_models, may_wait)
     together = [learner for learner in plan.learners if holds_its_rows(learner)]
     work: list[Callable[[], list[Scored | FoldFit]]] = [partial(fits.together, together)] if together else []
     work += [

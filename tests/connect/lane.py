@@ -114,6 +114,8 @@ def test_models_of_folds_leave_the_servers_cache(spark) -> None:
             names.append(str(model._java_obj))
             return model
 
+    alive = LogisticRegression(maxIter=1).fit(rows)
+    assert held_models(spark, {str(alive._java_obj)})
     learners = {"one": Watched(maxIter=2), "other": Watched(maxIter=3)}
     level_one = cross_fit(learners, rows, Folds(numFolds=2, idCol="id"))
     assert len(names) == 4

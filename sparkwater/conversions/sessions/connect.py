@@ -8,11 +8,11 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyspark import StorageLevel
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
+from sparkwater.conversions.sessions.kept_rows import drop_unused, keep_rows
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
 
@@ -129,7 +129,7 @@ class ConnectSession:
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """Return the rows as they are now, computed at once: without the models in the plan that gave them."""
-        return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.MEMORY_AND_DISK)
+        return keep_rows(self._spark, frame)
 
     def release(self, models: Iterable[Any], estimator: Any) -> None:
         """Drop fitted models of Spark's from the server's cache: that of Spark 4.0 holds a hundred.
@@ -138,6 +138,7 @@ class ConnectSession:
         """
         fitted = {name for model in models for name in _references(model)} - set(_references(estimator))
         self._spark.client._delete_ml_cache(sorted(fitted))
+        drop_unused(self._spark)
 
     @property
     def _master(self) -> str:
@@ -171,6 +172,9 @@ def _references(stage: Any) -> Iterator[str]:
         inner += held if isinstance(held, list) else []  # of an estimator they are Params
     if hasattr(stage, "getStages") and stage.isDefined("stages"):
         inner += stage.getStages()
+    for name in ("estimator", "classifier"):  # of cross-validators, and of one against the rest
+        if hasattr(stage, "hasParam") and stage.hasParam(name) and stage.isDefined(name):
+            inner.append(stage.getOrDefault(name))
     for one in inner:
         if one is not None:
             yield from _references(one)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, open_filesystem, scheme_of
-from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
+from sparkwater.conversions.sessions.shipping import Inline, ship
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, raised_on_executor
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,22 +52,9 @@ class RemoteFiles:
 
     def write(self, path: str, content: bytes) -> None:
         """Write a new file, and the folders above it."""
-        starts = range(0, max(1, len(content)), _PIECE_BYTES)
-        pieces = [content[start : start + _PIECE_BYTES] for start in starts]
-        if self._near(path):
-            _write(self._url(path), pieces)
-            return
-        url = self._url(path)
-
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            found: dict[int, bytes] = {}
-            for batch in batches:
-                found |= dict(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
-            _write(url, [found[number] for number in sorted(found)])
-            yield _batch([])
-
-        rows = pa.table({"number": pa.array(range(len(pieces)), pa.int32()), "piece": pa.array(pieces, pa.binary())})
-        self._spark.createDataFrame(rows).coalesce(1).mapInArrow(run, _PIECES).collect()
+        # Rows of a task may have 128 MiB at most on a cluster.
+        sent = Inline(content) if self._near(path) else ship(self._spark, content)
+        self._run(path, lambda url: _write(url, sent.get()))
 
     def make_private_folder(self, path: str) -> None:
         """Make a folder that its owner alone may enter, where the filesystem knows permissions."""
@@ -141,7 +129,10 @@ class RemoteFiles:
             for number, piece in enumerate(work(url)):
                 yield _batch([(number, piece)])
 
-        rows = self._spark.range(0, 1, 1, 1).mapInArrow(run, _PIECES).collect()
+        try:
+            rows = self._spark.range(0, 1, 1, 1).mapInArrow(run, _PIECES).collect()
+        except Exception as error:
+            raise raised_on_executor(error) or CheckpointError(f"{path!r}: {str(error).splitlines()[0]}") from error
         return [bytes(row["piece"]) for row in sorted(rows, key=lambda row: row["number"])]
 
 
@@ -167,12 +158,15 @@ def _read(url: str) -> list[bytes]:
         return [str(error).encode() or b"error"]
 
 
-def _write(url: str, pieces: list[bytes]) -> None:
+def _write(url: str, content: bytes) -> list[bytes]:
     filesystem, path = open_filesystem(url)
     filesystem.create_dir(_above(path), recursive=True)
-    with filesystem.open_output_stream(path) as stream:
-        for piece in pieces:
-            stream.write(piece)
+    # Another attempt of the same task may be at it, and be killed.
+    part = f"{path}.{uuid.uuid4().hex}"
+    with filesystem.open_output_stream(part) as stream:
+        stream.write(content)
+    filesystem.move(part, path)
+    return []
 
 
 def _make_private_folder(url: str) -> list[bytes]:
@@ -205,7 +199,8 @@ def _move(url: str, target: str) -> list[bytes]:
     _, new = open_filesystem(target)
     filesystem.create_dir(_above(new), recursive=True)
     if filesystem.get_file_info(new).type != FileType.NotFound:
-        return [b"0"]
+        # An earlier attempt of the same task may have done it.
+        return [b"1" if filesystem.get_file_info(old).type == FileType.NotFound else b"0"]
     try:
         filesystem.move(old, new)
     except (NotImplementedError, OSError):

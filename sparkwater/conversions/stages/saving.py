@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparkwater import __version__
-from sparkwater.conversions.files.hadoop import replacing
+from sparkwater.conversions.files.hadoop import files_of, replacing
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line
-from sparkwater.errors import CheckpointError, SparkwaterError, UnsafeLoadError
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, UnsafeLoadError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -79,6 +79,11 @@ class StageWriter(MLWriter):
         own = {_KEY: {"format": FORMAT, "version": __version__}}
         with replacing(spark, path, self.shouldOverwrite) as folder:
             DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
+            if not files_of(spark).exists(f"{folder}/metadata"):
+                raise ConfigurationError(
+                    f"path={path!r}: Spark's writers and this package reach different places by it; give a path with "
+                    "its scheme (hdfs://..., s3a://..., file:/...) on a filesystem that all hosts share"
+                )
             stage._save_more(NewFolder(spark, folder))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pyspark.ml import Pipeline
 from pyspark.ml.wrapper import JavaEstimator
 
 from sparkwater.conversions.sessions.session import session_of
@@ -96,14 +97,24 @@ def check_kept(spark: SparkSession, learners: Sequence[Learner], folds: int) -> 
     ConfigurationError
         With both numbers.
     """
-    most = session_of(spark).most_models
-    asked = folds * sum(isinstance(last_stage(learner.stage), JavaEstimator) for learner in learners)
+    most, asked = session_of(spark).most_models, count_models(learners, folds)
     if most is not None and asked > most:
         raise ConfigurationError(
             f"{asked} fold models of Spark's learners are to be kept, but over Spark Connect the server of Spark "
             f"{spark.version} holds {most} and drops the oldest; keep none (finalModels='refit', keepModels=False), or "
             "take fewer folds or learners, or Spark 4.1 and newer"
         )
+
+
+def count_models(learners: Sequence[Learner], folds: int) -> int:
+    """Return how many models of Spark's own the fits of all folds make, those inside of pipelines among them."""
+    return folds * sum(_java_stages(learner.stage) for learner in learners)
+
+
+def _java_stages(stage: Any) -> int:
+    if isinstance(stage, Pipeline):
+        return sum(map(_java_stages, stage.getStages()))
+    return int(isinstance(last_stage(stage), JavaEstimator))
 
 
 def count_slots(spark: SparkSession) -> int:
