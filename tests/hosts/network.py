@@ -31,6 +31,17 @@ def missing() -> str | None:
         return "network namespaces need Linux and root"
     if shutil.which("ip") is None or shutil.which("unshare") is None:
         return "network namespaces need the programs ip (iproute2) and unshare (util-linux)"
+    # Root of a container may do less.
+    probe = f"probe-{os.getpid()}"
+    try:
+        ip("netns", "add", probe)
+        ip("-n", probe, "link", "add", "bridge", "type", "bridge")
+        ip("-n", probe, "link", "add", "one", "type", "veth", "peer", "two")
+        ip("netns", "exec", probe, "unshare", "--uts", "hostname", "probe")
+    except OSError as error:
+        return f"network namespaces can't be made here: {error}"
+    finally:
+        ip("netns", "delete", probe, check=False)
     return None
 
 
