@@ -22,7 +22,10 @@ PAGES = sorted([*TOP, *(path.relative_to(ROOT).as_posix() for path in DOCS.rglob
 #: Pages without examples in Python.
 PROSE = {
     *TOP[1:],
-    *(f"docs/{name}.md" for name in ("gpu", "guarantees", "index", "install", "limits", "performance", "programs")),
+    *(
+        f"docs/{name}.md"
+        for name in ("gpu", "guarantees", "index", "install", "limits", "performance", "programs", "where_it_runs")
+    ),
     *(f"docs/background/{name}.md" for name in ("determinism", "faults", "leak_proof", "tensor_columns")),
 }
 

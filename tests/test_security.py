@@ -29,6 +29,9 @@ FORBIDDEN_ATTRIBUTES = {
 
 #: Where one of them is needed, and why.
 ALLOWED = {
+    # What travels beside a function to executors, pickled as Spark pickles the function: from the same client, by the
+    # session's own artifacts.
+    "sparkwater/conversions/sessions/shipping.py": ["pickle"],
     # petastorm's schema is a pickle: an unpickler that gives inert stand-ins for a fixed list of names.
     "sparkwater/conversions/petastorm/schema_pickle.py": ["pickle"],
     # State dicts that torch.save wrote, with weights_only=True: tests/gpu/test_pretrained.py shows what that refuses.

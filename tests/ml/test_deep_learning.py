@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 from conftest import start_session
 from mixed_tables import INPUTS, mixed_frame
@@ -34,6 +38,25 @@ def classifier(**params: Any) -> DeepLearningClassifier:
 
 def regressor(**params: Any) -> DeepLearningRegressor:
     return DeepLearningRegressor(**{**QUICK, "labelCol": "price", "inputCols": INPUTS, **params})
+
+
+@contextmanager
+def growing() -> Iterator[list[int]]:
+    """Give the bytes by which this process's memory is larger at most while the ``with`` block runs."""
+    process, done = psutil.Process(), threading.Event()
+    before, grown = process.memory_info().rss, [0]
+
+    def look() -> None:
+        while not done.wait(0.02):
+            grown[0] = max(grown[0], process.memory_info().rss - before)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield grown
+    finally:
+        done.set()
+        watcher.join()
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +257,20 @@ def test_a_column_of_numbers_is_scaled_and_not_encoded(frame) -> None:
     assert model.fitted.encoder is None
     assert model.fitted.trained.scaling.mean[1] == pytest.approx(79.5)
     assert model.transform(numbers).where("prediction is null").count() == 0
+
+
+def test_the_driver_s_memory_does_not_grow_with_the_rows():
+    def fit(rows: int) -> int:
+        spark = start_session("local[2]")
+        frame = spark.range(rows).selectExpr(
+            "cast(id % 1000 as double) amount",
+            "id % 7 size",
+            "cast(id % 3 as string) colour",
+            "cast(id % 2 as int) label",
+        )
+        with growing() as grown:
+            DeepLearningClassifier(recipe="mlp", hidden=[4], epochs=1, batchSize=50_000).fit(frame)
+        return grown[0]
+
+    few = fit(10_000)
+    assert fit(1_000_000) < few + 2**24  # its numbers alone are 24 MB
