@@ -316,7 +316,7 @@ def test_a_file_of_tensors_is_read_once_and_what_they_share_is_not_copied_beyond
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         tensors[:3],
     )
-    read = []
+    read: list[str] = []
 
     def beside(name: str) -> bytes:
         read.append(name)
