@@ -23,10 +23,9 @@ from sparkwater.bundle.export.registry import check_stage
 from sparkwater.bundle.format import VECTORS
 from sparkwater.bundle.scorer.bundle import Bundle
 from sparkwater.bundle.scorer.vectors import read_vectors
-from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.mlflow.signature import input_example, model_signature
-from sparkwater.mlflow.stages import check_metadata, read_stage, whole_columns, write_through
+from sparkwater.mlflow.stages import read_stage, whole_columns, write_stage, write_through
 from sparkwater.mlflow.stores import check_stores, known_stores
 
 if TYPE_CHECKING:
@@ -77,21 +76,17 @@ def save_model(
     conda_env, code_paths, pip_requirements, extra_pip_requirements, metadata
         As in MLflow's own flavours. Without them the requirements are those of the scorer.
     dfs_tmpdir : str, optional
-        Folder on Spark's default filesystem for a moment's copy; ``MLFLOW_DFS_TMP`` without it, or, where that isn't
-        set and executors share the driver's machine, a private folder there.
+        Folder on Spark's default filesystem for a moment's copy; see `sparkwater.mlflow.stages.write_through`.
 
     Raises
     ------
-    ConfigurationError, SchemaError, DataError
+    ConfigurationError, SchemaError, DataError, OSError
         See `sparkwater.bundle.export_bundle`: a stage that can't go along is named. And if executors and driver share
-        no such folder.
-    OSError
-        If a file of requirements can't be read.
+        no such folder, or a file of requirements can't be read.
     MlflowException
         If something is in the folder.
     """
     check_stage(model)
-    environment._validate_env_arguments(conda_env, pip_requirements, extra_pip_requirements)
     requirements = _requirements(conda_env, pip_requirements, extra_pip_requirements)
     folder = Path(path).absolute()
     path_utils._validate_and_prepare_target_save_path(str(folder))
@@ -99,8 +94,7 @@ def save_model(
         code = path_utils._validate_and_copy_code_paths(code_paths, str(folder))
         bundled = partial(export_bundle, model, sample=sample, licence=licence)
         write_through(bundled, folder / BUNDLE, sample.sparkSession, dfs_tmpdir)
-        write_through(partial(save_stage, model), folder / STAGE, sample.sparkSession, dfs_tmpdir)
-        check_metadata(folder / STAGE)
+        write_stage(model, folder / STAGE, sample.sparkSession, dfs_tmpdir)
         described = Model() if mlflow_model is None else mlflow_model
         if metadata is not None:
             described.metadata = metadata
@@ -238,6 +232,7 @@ def _requirements(
 
     Requirements are named here: to find them MLflow would load the model once more.
     """
+    environment._validate_env_arguments(conda_env, pip_requirements, extra)
     processed: tuple[dict[str, Any], list[str], list[str]]
     if conda_env is None:
         own = [f"sparkwater[scorer]=={__version__}", *(f"{name}=={version(name)}" for name in _REQUIRED)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.files.hadoop import copy_from_driver, copy_to_driver, files_of
 from sparkwater.conversions.sessions.session import current_session, session_of
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.stages.stage_folders import load_stage
+from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,6 +42,18 @@ def write_through(write: Callable[[str], None], folder: Path, spark: SparkSessio
     with _between(spark, dfs_tmpdir) as between:
         write(between)
         copy_to_driver(spark, between, folder)
+
+
+def write_stage(model: Any, folder: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
+    """Write a stage to a folder of the driver's machine, as `write_through` does.
+
+    Raises
+    ------
+    ConfigurationError
+        See `check_metadata`.
+    """
+    write_through(partial(save_stage, model), folder, spark, dfs_tmpdir)
+    check_metadata(folder)
 
 
 def check_metadata(stage: Path) -> None:
