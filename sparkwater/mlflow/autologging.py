@@ -17,6 +17,7 @@ from sparkwater.ml.network_learner import RowLearner
 from sparkwater.ml.sklearn.learner import SklearnLearner
 from sparkwater.mlflow.facts import model_step, plain_params, summary_metrics
 from sparkwater.mlflow.flavor import FLAVOR, log_model
+from sparkwater.mlflow.stores import without_passwords
 from sparkwater.stacking.automl.stage import AutoML
 from sparkwater.stacking.ensemble import StackedEnsemble
 from sparkwater.stacking.search.stages import Search
@@ -28,9 +29,6 @@ _LEARNERS = (RowLearner, SklearnLearner, StackedEnsemble, Search, AutoML)
 
 #: Seconds that a tracking server has for a first answer. MLflow itself tries for minutes.
 _ANSWER_SECONDS = 5.0
-
-#: Params in one message; MLflow takes 100.
-_PARAMS = 100
 
 #: Fits within a fit, such as those of an ensemble's learners, don't log.
 _Session = autologging_utils._get_new_training_session_class()
@@ -112,7 +110,7 @@ def _fit_in_run(
         others = [name for name in estimator.getTrackers() if name != "mlflow"]
         estimator = estimator.copy().setTrackers([*others, "mlflow"])  # which logs Params, epochs and the text
     else:
-        _log_params(plain_params(estimator))
+        mlflow.log_params(plain_params(estimator))
     model = original(estimator, dataset)
     summary = getattr(model, "summary", None)
     if summary is not None:
@@ -124,18 +122,12 @@ def _fit_in_run(
     return model
 
 
-def _log_params(params: dict[str, str]) -> None:
-    names = list(params)
-    for start in range(0, len(names), _PARAMS):
-        mlflow.log_params({name: params[name] for name in names[start : start + _PARAMS]})
-
-
 def _log_model(model: Any, dataset: Any, registered: str | None, step: int) -> None:
     """Log the model; MLflow repeats the metrics of the step as the model's own."""
     try:
         log_model(model, "model", dataset, registered_model_name=registered, step=step)
     except Exception as error:  # of Spark, MLflow or a stage that can't go along: the run is otherwise complete
-        logger.warning("the model isn't logged to MLflow: %s", error)
+        logger.warning("the model isn't logged to MLflow: %s", without_passwords(str(error)))
 
 
 def _check_answers(uri: str) -> None:
@@ -154,5 +146,5 @@ def _check_answers(uri: str) -> None:
         return  # it is there; MLflow has settings of its own for certificates
     except requests.exceptions.RequestException as error:
         raise ConfigurationError(
-            f"the tracking server {uri!r} doesn't answer, so this fit isn't logged: {error}"
+            without_passwords(f"the tracking server {uri!r} doesn't answer, so this fit isn't logged: {error}")
         ) from error

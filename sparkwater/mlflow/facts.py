@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +19,9 @@ from sparkwater.stacking.summary import EnsembleSummary
 
 #: Numbers of an epoch that say nothing of the model.
 _OF_EPOCHS = ("seconds", "rowsPerSecond", "learningRate")
+
+#: MLflow takes names of so many characters; what is left of a longer one, at its start and at its end.
+_LONGEST_NAME, _START, _END = 250, 150, 99
 
 
 def plain_params(stage: Any, prefix: str = "") -> dict[str, str]:
@@ -38,10 +43,10 @@ def plain_params(stage: Any, prefix: str = "") -> dict[str, str]:
             continue
         for name, value in _entries(prefix + param.name, stage.getOrDefault(param)):
             if isinstance(value, Params):
-                found[name] = type(value).__name__
+                found[_taken_name(name)] = type(value).__name__
                 found |= plain_params(value, f"{name}.")
             else:
-                found[name] = str(value)[:LONGEST_PARAM]
+                found[_taken_name(name)] = str(value)[:LONGEST_PARAM]
     return found
 
 
@@ -66,7 +71,8 @@ def summary_metrics(summary: Any) -> dict[str, float]:
     else:
         return {}
     found["seconds.total"] = summary.totalSeconds
-    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+    known = {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+    return {_taken_name(name): value for name, value in known.items()}
 
 
 def model_step(summary: Any) -> int:
@@ -74,6 +80,15 @@ def model_step(summary: Any) -> int:
     if not isinstance(summary, TrainingSummary) or not summary.records:
         return 0
     return summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch].epoch
+
+
+def _taken_name(text: str) -> str:
+    """Return a name that MLflow takes: learners have any text as theirs."""
+    name = re.sub(r"[^/\w.\- :]", "_", text)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_START]}_{name[-_END:]}"  # the Param or the metric is at the end
+    is_path = posixpath.normpath(name) == name and not name.startswith((".", "/"))
+    return name if is_path else re.sub(r"^\.+|/", "_", name)
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:

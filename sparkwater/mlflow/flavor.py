@@ -23,10 +23,9 @@ from sparkwater.bundle.export.registry import check_stage
 from sparkwater.bundle.format import VECTORS
 from sparkwater.bundle.scorer.bundle import Bundle
 from sparkwater.bundle.scorer.vectors import read_vectors
-from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.mlflow.signature import input_example, model_signature
-from sparkwater.mlflow.stages import read_stage, whole_columns, write_through
+from sparkwater.mlflow.stages import read_stage, whole_columns, write_stage, write_through
 from sparkwater.mlflow.stores import check_stores, known_stores
 
 if TYPE_CHECKING:
@@ -77,29 +76,30 @@ def save_model(
     conda_env, code_paths, pip_requirements, extra_pip_requirements, metadata
         As in MLflow's own flavours. Without them the requirements are those of the scorer.
     dfs_tmpdir : str, optional
-        Folder on Spark's default filesystem for a moment's copy; ``MLFLOW_DFS_TMP`` without it.
+        Folder on Spark's default filesystem for a moment's copy; see `sparkwater.mlflow.stages.write_through`.
 
     Raises
     ------
-    ConfigurationError, SchemaError, DataError
-        See `sparkwater.bundle.export_bundle`: a stage that can't go along is named.
+    ConfigurationError, SchemaError, DataError, OSError
+        See `sparkwater.bundle.export_bundle`: a stage that can't go along is named. And if executors and driver share
+        no such folder, or a file of requirements can't be read.
     MlflowException
         If something is in the folder.
     """
     check_stage(model)
-    environment._validate_env_arguments(conda_env, pip_requirements, extra_pip_requirements)
+    requirements = _requirements(conda_env, pip_requirements, extra_pip_requirements)
     folder = Path(path).absolute()
     path_utils._validate_and_prepare_target_save_path(str(folder))
     try:
         code = path_utils._validate_and_copy_code_paths(code_paths, str(folder))
         bundled = partial(export_bundle, model, sample=sample, licence=licence)
         write_through(bundled, folder / BUNDLE, sample.sparkSession, dfs_tmpdir)
-        write_through(partial(save_stage, model), folder / STAGE, sample.sparkSession, dfs_tmpdir)
+        write_stage(model, folder / STAGE, sample.sparkSession, dfs_tmpdir)
         described = Model() if mlflow_model is None else mlflow_model
         if metadata is not None:
             described.metadata = metadata
         _describe(described, folder, whole_columns(sample), type(model), code)
-        _write_environment(folder, conda_env, pip_requirements, extra_pip_requirements)
+        _write_environment(folder, *requirements)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -225,13 +225,15 @@ def _describe(described: Model, folder: Path, whole: frozenset[str], model: type
     described.save(str(folder / "MLmodel"))
 
 
-def _write_environment(
-    folder: Path,
-    conda_env: dict[str, Any] | str | None,
-    pip_requirements: list[str] | str | None,
-    extra: list[str] | str | None,
-) -> None:
-    """Write the files of requirements. They are named here: to find them MLflow would load the model once more."""
+def _requirements(
+    conda_env: dict[str, Any] | str | None, pip_requirements: list[str] | str | None, extra: list[str] | str | None
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return conda's environment, requirements and constraints.
+
+    Requirements are named here: to find them MLflow would load the model once more.
+    """
+    environment._validate_env_arguments(conda_env, pip_requirements, extra)
+    processed: tuple[dict[str, Any], list[str], list[str]]
     if conda_env is None:
         own = [f"sparkwater[scorer]=={__version__}", *(f"{name}=={version(name)}" for name in _REQUIRED)]
         processed = environment._process_pip_requirements(
@@ -239,7 +241,11 @@ def _write_environment(
         )
     else:
         processed = environment._process_conda_env(conda_env)
-    conda, requirements, constraints = processed
+    return processed
+
+
+def _write_environment(folder: Path, conda: dict[str, Any], requirements: list[str], constraints: list[str]) -> None:
+    """Write the files of requirements."""
     write_yaml(str(folder), environment._CONDA_ENV_FILE_NAME, conda)
     (folder / environment._REQUIREMENTS_FILE_NAME).write_text("\n".join(requirements))
     if constraints:

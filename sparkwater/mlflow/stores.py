@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ def known_stores() -> Iterator[None]:
         raise ConfigurationError(
             f"{_uris()}; one of them is none that MLflow knows; accepted schemes: {accepted}. Set them by "
             "mlflow.set_tracking_uri and mlflow.set_registry_uri"
-        ) from error
+        ) from None  # MLflow's own message has the URI with its password
     except ModuleNotFoundError as error:
         if error.name not in ("sqlalchemy", "alembic", "flask"):
             raise
@@ -62,6 +63,11 @@ def check_stores(with_registry: bool) -> None:
             client.search_registered_models(max_results=1)
 
 
+def without_passwords(text: str) -> str:
+    """Return a URI, or a text with some, with stars in place of users and passwords."""
+    return re.sub(r"://(?:[^/\s:@]*:\S*|[^/\s]*)@", "://***@", text)
+
+
 def _unknown(error: mlflow.MlflowException) -> Any:
     """Return MLflow's refusal of a URI, which it raises as it is or within another exception; None for others."""
     causes = (error, error.__cause__, error.__context__)
@@ -69,4 +75,5 @@ def _unknown(error: mlflow.MlflowException) -> Any:
 
 
 def _uris() -> str:
-    return f"the tracking URI is {mlflow.get_tracking_uri()!r}, the registry URI {mlflow.get_registry_uri()!r}"
+    tracking, registry = map(without_passwords, (mlflow.get_tracking_uri(), mlflow.get_registry_uri()))
+    return f"the tracking URI is {tracking!r}, the registry URI {registry!r}"

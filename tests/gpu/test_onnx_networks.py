@@ -22,6 +22,7 @@ from torch import nn
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
 from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.networks import build_network, check_network, find_network
+from sparkwater.gpu.networks.elsewhere.onnx_reading import read_onnx
 from sparkwater.gpu.networks.heads import with_head
 from sparkwater.gpu.networks.pretrained import plan_beginning
 from sparkwater.gpu.networks.weight_bytes import dump_weights, load_weights
@@ -99,6 +100,10 @@ OPERATORS: list[tuple[str, dict[str, Any], list[Any], int]] = [
     ("Relu", {}, [], 20),
     ("Reshape", {}, [ints(0, -1, 8)], 20),
     ("Slice", {}, [ints(1), ints(100), ints(2), ints(2)], 20),
+    ("LogSoftmax", {"axis": 2}, [], 11),
+    ("Softmax", {}, [], 11),
+    ("Softmax", {"axis": -1}, [], 11),
+    ("Softmax", {}, [], 13),
     ("Softplus", {}, [], 20),
     ("Sub", {}, [drawn(3, 1, 1)], 20),
     ("Tanh", {}, [], 20),
@@ -226,8 +231,9 @@ def test_a_head_for_other_classes_is_made_anew_and_a_trained_network_needs_no_fi
     assert (beginning.head, beginning.held) == ("dense_MatMul", ("bn",))
 
 
-def test_pictures_in_another_order_and_a_fixed_number_of_rows(tmp_path: Path) -> None:
-    weights = {**onnx_files.small_weights(channels=3), "sizes": ints(1, 144)}
+@pytest.mark.parametrize("sizes", [(1, 144), (1, -1)])
+def test_pictures_in_another_order_and_a_fixed_number_of_rows(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    weights = {**onnx_files.small_weights(channels=3), "sizes": ints(*sizes)}
     nodes = [helper.make_node("Transpose", ["x"], ["first"], perm=[0, 3, 1, 2]), *onnx_files.small_nodes()]
     nodes[1].input[0] = "first"
     name = onnx_files.write_graph(tmp_path / "a.onnx", nodes, [1, 16, 16, 3], weights)
@@ -284,11 +290,44 @@ def external(folder: Path, location: str, length: int = 10**6) -> str:
     return f"onnx:{path}"
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/weights", "..", "", "a\\b", "link"])
-def test_tensors_in_files_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
+@pytest.mark.parametrize("scheme", ["onnx:", "onnx:file://"])
+@pytest.mark.parametrize(
+    "location",
+    ["../secret", "/etc/passwd", "sub/weights", "..", "", "a\\b", "link", "..%2f..%2fsecret",
+     "x?endpoint_override=evil&scheme=http"],
+)  # fmt: skip
+def test_tensors_in_files_elsewhere_are_refused(tmp_path: Path, location: str, scheme: str) -> None:
     (tmp_path / "link").symlink_to(__file__)
     with pytest.raises(UnsafeLoadError, match="accepted: a file in the model's own folder"):
-        find_network(external(tmp_path, location))
+        find_network(external(tmp_path, location).replace("onnx:", scheme))
+
+
+def test_a_file_of_tensors_is_read_once_and_what_they_share_is_not_copied_beyond_bounds() -> None:
+    tensors = []
+    for place in range(2050):
+        tensor = TensorProto(name=f"w{place}", data_type=TensorProto.FLOAT, dims=[2**18])
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="shared")
+        tensors.append(tensor)
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w0"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 2**18])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        tensors[:3],
+    )
+    read: list[str] = []
+
+    def beside(name: str) -> bytes:
+        read.append(name)
+        return bytes(2**20)
+
+    _, weights = read_onnx(helper.make_model(graph).SerializeToString(), "it", beside)
+    assert (read, [*weights]) == (["shared"], ["w0"])
+    graph.initializer.extend(tensors[3:])
+    with pytest.raises(CheckpointError, match="it has weights of 2,149,580,800 bytes; accepted: up to 2,147,483,648"):
+        read_onnx(helper.make_model(graph).SerializeToString(), "it", beside)
+    assert read == ["shared", "shared"]
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
@@ -325,6 +364,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     [
         (helper.make_node("Relu6", ["x"], ["y"]), r"the operator 'Relu6', which isn't known; near ones: .*Relu.*Abs"),
         (helper.make_node("Gemm", ["x", "w"], ["y"], domain="evil"), r"'evil.Gemm', which isn't known"),
+        (helper.make_node("Softmax", ["x"], ["z"], axis=0), "the operator Softmax of node .* goes over the rows"),
         (helper.make_node("Flatten", ["x"], ["y"], axis=0), "the operator Flatten of node 'flatten_0' has axis=0"),
         (helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2, 3]), "that leave the rows first"),
         (helper.make_node("ReduceMean", ["x", "w"], ["y"]), "goes over the rows|has axes that"),

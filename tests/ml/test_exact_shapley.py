@@ -76,6 +76,8 @@ def line(rows: DataFrame) -> PipelineModel:
          None),
         (LogisticRegression, {"labelCol": "sign", "regParam": 0.1}, "rawPrediction", None),
         (LogisticRegression, {"labelCol": "class", "regParam": 0.1}, "rawPrediction", 2),
+        (LogisticRegression, {"labelCol": "sign", "regParam": 0.1, "family": "multinomial"}, "rawPrediction", None),
+        (LogisticRegression, {"labelCol": "sign", "regParam": 0.1, "family": "multinomial"}, "rawPrediction", 0),
         (LinearSVC, {"labelCol": "sign", "maxIter": 10}, "rawPrediction", 0),
     ],
 )  # fmt: skip
@@ -150,6 +152,14 @@ def test_models_and_backgrounds_that_don_t_fit_are_refused(rows: DataFrame, line
         exact_shapley_values(tree, rows, outputIndex=3)
     with pytest.raises(ConfigurationError, match="needs a background"):
         exact_shapley_values(line, rows)
+    failing = rows.where(F.raise_error(F.lit("a job ran")).isNull())
+    for columns, name in (
+        ({"contributionsCol": "Features"}, "contributionsCol='Features'"),
+        ({"baseValueCol": "noise"}, "baseValueCol='noise'"),
+        ({"contributionsCol": "base", "baseValueCol": "Base"}, "baseValueCol='Base'"),
+    ):
+        with pytest.raises(SchemaError, match=f"{name}: there is a column of that name already"):
+            exact_shapley_values(line, failing, failing, **columns)
     with pytest.raises(ConfigurationError, match="gives one number"):
         exact_shapley_values(line, rows, rows, outputIndex=1)
     with pytest.raises(DataError, match="the background has no rows"):

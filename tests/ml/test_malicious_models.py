@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import socket
 import struct
 from pathlib import Path
 
@@ -101,3 +102,17 @@ def test_networks_that_are_none(spark, model: Path, name: str, kind: type[Sparkw
     network = json.loads((model / "model.json").read_text())["network"]
     correct(model, (model / "weights.safetensors").read_bytes(), network={**network, "name": name})
     refused(model, kind)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"graph": {}, "more": 1}])
+def test_a_network_of_an_onnx_file_without_its_graph_opens_nothing(spark, model: Path, arguments: dict) -> None:
+    """Whatever its name leads to: a service of the network that the driver is in, a file of its user."""
+    network = json.loads((model / "model.json").read_text())["network"]
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        name = f"onnx:http://127.0.0.1:{service.getsockname()[1]}/secret"
+        content = (model / "weights.safetensors").read_bytes()
+        correct(model, content, network={**network, "name": name, "arguments": arguments})
+        assert "is without its graph" in refused(model, CheckpointError)
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()

@@ -99,6 +99,7 @@ BAD = {
         ("no_such_module:net", "no_such_module can't be imported"),
         ("math:pi", "is a float; it must be a function or a class"),
         ("torch.nn:Identity", r"a tensor of shape \[1, 16, 16\] a row; it must be a value for each class"),
+        ("onnx:s3://key:secret@bucket/net.onnx", "network has a password in its URL"),
         (nn.Conv2d(3, 2, 1), r"doesn't take imageShape=\[16, 16, 1\]: RuntimeError"),
     ],
     "networkArguments": [

@@ -16,7 +16,10 @@ from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import ImageClassifier, SklearnClassifier
 from sparkwater.ml.reports.history import epoch_values
 from sparkwater.mlflow import autolog, load_model
+from sparkwater.mlflow.facts import plain_params, summary_metrics
 from sparkwater.stacking import StackedEnsemble
+from sparkwater.stacking.scores import Score
+from sparkwater.stacking.summary import EnsembleSummary
 
 
 @pytest.fixture
@@ -96,11 +99,27 @@ def test_a_model_without_a_bundle_and_a_list_of_params_are_warnings(spark, store
     assert "SklearnClassifierModel can't go along in a bundle" in said[0]
 
 
+def test_learners_of_any_name_are_logged_and_params_of_any_number(store):
+    names = ["50 % off?", "a/../b", "..", "/", "a/b", "x" * 300, *(f"net {place}" for place in range(4))]
+    params = plain_params(StackedEnsemble(learners={name: ImageClassifier(seed=3) for name in names}))
+    assert len(params) > 400
+    assert [params[f"learners.{name}.seed"] for name in ("50 _ off_", "a_.._b", "..", "a/b")] == ["3"] * 4
+    scores = tuple(Score(name, 0.5, 0.0, 0.4, 0.6, 0.25) for name in names)
+    counted = ("cross-validation", ("logLoss", "error"), scores, 9, 3, "", names[0], 0.0, 0.0, 0.0)
+    metrics = summary_metrics(EnsembleSummary(*counted, (), (), (), (), (), 2.0))
+    assert len(metrics) == 2 * len(names) + 1
+    with mlflow.start_run() as run:
+        mlflow.log_params(params)
+        mlflow.log_metrics(metrics)
+    data = mlflow.get_run(run.info.run_id).data
+    assert (set(data.params), data.metrics) == (set(params), metrics)
+
+
 def test_a_server_that_does_not_answer_never_stops_a_fit(store, frame, caplog):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{port}")
+    mlflow.set_tracking_uri(f"http://me:secret@127.0.0.1:{port}")
     autolog()
     logging.getLogger("mlflow").addHandler(caplog.handler)
     try:
@@ -110,7 +129,8 @@ def test_a_server_that_does_not_answer_never_stops_a_fit(store, frame, caplog):
     assert model.summary.records == ()
     said = [record.getMessage() for record in caplog.records if "doesn't answer" in record.getMessage()]
     assert len(said) == 1
-    assert f"the tracking server 'http://127.0.0.1:{port}' doesn't answer, so this fit isn't logged" in said[0]
+    assert "secret" not in caplog.text
+    assert f"the tracking server 'http://***@127.0.0.1:{port}' doesn't answer, so this fit isn't logged" in said[0]
 
 
 def test_an_error_of_the_fit_itself_is_raised_and_marks_the_run(store, frame):

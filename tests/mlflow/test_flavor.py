@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+import traceback
 from pathlib import Path
 
 import mlflow
@@ -22,6 +23,8 @@ from pyspark.sql import functions as F
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, UnsafeLoadError
 from sparkwater.ml import DeepFeatures, DeepLearningClassifier, ImageClassifier
 from sparkwater.mlflow import load_model, log_model, result_type, save_model
+from sparkwater.mlflow.stages import check_metadata, write_through
+from sparkwater.mlflow.stores import without_passwords
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +234,43 @@ def test_a_save_that_fails_leaves_no_folder_and_one_that_is_there_is_kept(spark,
     assert (tmp_path / "there" / "mine").exists()
 
 
+def test_files_of_requirements_are_read_before_anything_is_exported(tensors, tmp_path):
+    model, frame, _ = tensors
+    missing = str(tmp_path / "none.txt")
+    for options in ({"pip_requirements": missing}, {"conda_env": missing}, {"extra_pip_requirements": missing}):
+        with pytest.raises(OSError, match=r"none\.txt"):  # and not that the sample is empty
+            save_model(model, str(tmp_path / "model"), frame.limit(0), **options)
+    assert not (tmp_path / "model").exists()
+
+
+def test_on_one_machine_nothing_lies_where_others_read_it(spark, tmp_path, monkeypatch):
+    seen = []
+
+    def write(path):
+        folder = Path(path.removeprefix("file:"))
+        seen.append((folder, folder.parent.stat().st_mode & 0o777 if folder.parent.exists() else None))
+        (folder / "inner").mkdir(parents=True)
+        (folder / "inner" / "weights").write_text("secret")
+
+    write_through(write, tmp_path / "model", spark, None)
+    assert (tmp_path / "model" / "inner" / "weights").read_text() == "secret"
+    monkeypatch.setenv("MLFLOW_DFS_TMP", str(tmp_path / "set"))
+    write_through(write, tmp_path / "other", spark, None)
+    write_through(write, tmp_path / "third", spark, str(tmp_path / "given"))
+    assert seen[0][1] == 0o700
+    assert [folder.parent for folder, _ in seen[1:]] == [tmp_path / "set", tmp_path / "given"]
+    assert not any(folder.exists() for folder, _ in seen)
+
+
+def test_a_stage_whose_metadata_stayed_with_an_executor_is_refused(tmp_path):
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "_SUCCESS").touch()
+    with pytest.raises(ConfigurationError, match="a filesystem that they share; set dfs_tmpdir"):
+        check_metadata(tmp_path)
+    (tmp_path / "metadata" / "part-00000").touch()
+    check_metadata(tmp_path)
+
+
 def test_unknown_stores_are_refused_with_what_mlflow_knows(tensors, monkeypatch):
     model, frame, _ = tensors
     before = len(mlflow.search_logged_models(output_format="list"))
@@ -247,6 +287,10 @@ def test_unknown_stores_are_refused_with_what_mlflow_knows(tensors, monkeypatch)
     try:
         with pytest.raises(ConfigurationError, match="the tracking URI is 'nowhere://runs'"):
             log_model(model, "tensors", frame)
+        mlflow.set_tracking_uri("nowhere://me:secret@runs/a")
+        with pytest.raises(ConfigurationError, match=r"the tracking URI is 'nowhere://\*\*\*@runs/a'") as caught:
+            log_model(model, "tensors", frame)
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
     finally:
         mlflow.set_tracking_uri(tracking)
 
@@ -263,3 +307,19 @@ def test_a_model_of_another_flavour_or_with_a_foreign_class_is_not_loaded(spark,
     description.save(str(tmp_path / "model" / "MLmodel"))
     with pytest.raises(CheckpointError, match="has the flavours python_function, and no 'sparkwater'"):
         load_model(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:secret@host/a@b", "https://***@b"),
+        ("https://me@host:5000/a", "https://***@host:5000/a"),
+        ("postgresql://me:p@ss/word@host/base", "postgresql://***@host/base"),
+        ("https://host/a and http://me:secret@host", "https://host/a and http://***@host"),
+        ("sqlite:////a/me@home/mlflow.db", "sqlite:////a/me@home/mlflow.db"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_uris_are_shown_without_users_and_passwords(uri, shown):
+    assert without_passwords(uri) == shown

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from matplotlib import style
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from sparkwater.errors import DataError
@@ -152,6 +154,36 @@ def test_a_user_s_dark_style_changes_no_ink() -> None:
     (axes,) = plot.axes
     assert {to_rgb(label.get_color()) for label in axes.get_yticklabels()} == {to_rgb(palette.INK)}
     assert to_rgb(axes.get_facecolor()) == to_rgb("white")
+
+
+DOLLARS = "$25,000-$50,000"
+
+#: Plots with a user's text wherever there is one.
+WITH_DOLLARS = (
+    lambda: learning_curves({DOLLARS: {DOLLARS: [2.0, 1.0]}}),
+    lambda: confusion_heat_map([DOLLARS, "dog"], [[8, 2], [0, 5]]),
+    lambda: class_bars([DOLLARS], {DOLLARS: [0.8]}),
+    lambda: leaderboard([Measured(DOLLARS, 0.3)], DOLLARS),
+    lambda: importance_plot([Measured(DOLLARS, 0.1)], DOLLARS),
+    lambda: share_bars([(DOLLARS, 0.2)], DOLLARS),
+    lambda: reliability_diagram({DOLLARS: [Bin(0.2, 0.3, 30)]}, DOLLARS),
+    lambda: dependence_plot([DOLLARS, "b"], [1.0, 3.0], column=DOLLARS, output=DOLLARS),
+    lambda: contributions_swarm([DOLLARS], [[1], [-2]], output=DOLLARS),
+    lambda: contribution_bars([DOLLARS], [[1], [-2]], output=DOLLARS),
+    lambda: contribution_steps({DOLLARS: 1.0}, 0.5, DOLLARS),
+    lambda: gallery([Picture(DIGIT, DOLLARS)], title=DOLLARS),
+)
+
+
+@pytest.mark.parametrize("make", WITH_DOLLARS)
+def test_text_with_dollars_is_no_formula(make: Callable[[], Plot]) -> None:
+    plot = make()
+    texts = [text for text in plot.findobj(Text) if "25,000" in text.get_text()]
+    assert texts
+    # What matplotlib draws, and whether it takes it for a formula.
+    assert all(text._preprocess_math(text.get_text())[1] is False for text in texts)
+    assert all(DOLLARS in text._preprocess_math(text.get_text())[0] for text in texts)
+    assert DOLLARS in plot.alt
 
 
 def luminance(color: object) -> float:

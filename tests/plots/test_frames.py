@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from conftest import start_session
 from PIL import Image
+from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorToImage, from_numpy
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
@@ -89,6 +91,13 @@ def test_contributions_are_coloured_by_columns_or_by_a_vector(session: SparkSess
             plot_contributions(frame, **bad)
     with pytest.raises(DataError, match="no row has contributions"):
         plot_contributions(frame.where("a = 0"))
+    without = frame.withColumn("v", F.when(F.col("a") > 2, F.col("v")))
+    assert "of 8 rows, mean size by feature, largest first: a 4.5 (correlation with the value's rank -1.00)" in (
+        plot_contributions(without, valuesCol="v").alt
+    )
+    longer = frame.withColumn("v", array_to_vector(F.array(F.col("a"), F.col("a"), F.col("a"))))
+    with pytest.raises(DataError, match="a vector of valuesCol has 3 entries, and there are 2 features"):
+        plot_contributions(longer, valuesCol="v")
 
 
 def test_pictures_of_all_columns_are_shown_and_no_more_than_asked_for(pictures: DataFrame) -> None:
@@ -96,14 +105,20 @@ def test_pictures_of_all_columns_are_shown_and_no_more_than_asked_for(pictures: 
     assert shown(plot) == [10, 20, 30]
     assert words(plot) == ["0", "1", "2"]
     structs = TensorToImage(inputCol="features", outputCol="image").transform(pictures.coalesce(1))
-    assert shown(plot_pictures(structs, "image", maxPictures=2)) == [10, 20]
+    of_structs = plot_pictures(structs, "image", ["id"], maxPictures=2)
+    assert (shown(of_structs), words(of_structs)) == ([10, 20], ["0", "1"])
+    assert words(plot_pictures(structs, "image", maxPictures=2)) == ["", ""]
     file = io.BytesIO()
     Image.new("RGB", (6, 6), (70, 1, 1)).save(file, "PNG")
-    lines = [(bytearray(file.getvalue()),), (bytearray(b"broken"),)]
-    encoded = pictures.sparkSession.createDataFrame(lines, "content binary")
-    assert shown(plot_pictures(encoded, "content")) == [70]
+    lines = [(bytearray(file.getvalue()), "red"), (bytearray(b"broken"), "none")]
+    encoded = pictures.sparkSession.createDataFrame(lines, "content binary, name string")
+    for columns, expected in (([], [""]), (["name"], ["red"])):
+        plot = plot_pictures(encoded, "content", columns)
+        assert (shown(plot), words(plot)) == ([70], expected)
     with pytest.raises(SchemaError, match="accepted: tensors, encoded pictures"):
         plot_pictures(pictures, "id")
+    with pytest.raises(ConfigurationError, match="columns=0 is not accepted"):
+        plot_pictures(pictures, columns=0)
 
 
 def test_the_largest_losses_are_the_least_probable_own_classes(pictures: DataFrame) -> None:
@@ -120,6 +135,44 @@ def test_the_largest_losses_are_the_least_probable_own_classes(pictures: DataFra
     assert shown(by_number) == [20, 40, 70]
     with pytest.raises(ConfigurationError, match=r"give classes=model\.classes"):
         plot_largest_losses(scored)
+    # Probabilities of numbers stand at the number, whatever place it has among the classes.
+    lines = [(0, 1.0, Vectors.dense(0.0, 0.3, 0.6, 0.1)), (1, 3.0, Vectors.dense(0.0, 0.2, 0.1, 0.7))]
+    numbers = pictures.join(pictures.sparkSession.createDataFrame(lines, ["id", "label", "probability"]), "id")
+    expected = ["1, taken for 2\n0.60, loss 1.20", "3, taken for 3\n0.70, loss 0.36"]
+    for classes in ([1.0, 2.0, 3.0], [1, 3], None):
+        assert words(plot_largest_losses(numbers, classes=classes)) == expected
+
+
+def fails(frame: DataFrame) -> DataFrame:
+    """Return rows whose first job fails."""
+    return frame.where(F.raise_error(F.lit("a job ran")).isNull())
+
+
+def test_arguments_and_columns_are_refused_before_any_job(session: SparkSession, pictures: DataFrame) -> None:
+    flat = from_numpy(session, {"id": np.arange(2), "features": np.zeros((2, 5), np.uint8)})
+    scored = flat.withColumn("label", F.lit(0.0))
+    with pytest.raises(SchemaError, match=r"holds tensors uint8\[5\]; accepted: those of two axes"):
+        plot_largest_losses(fails(scored))
+    with pytest.raises(SchemaError, match="probabilityCol='label' is no vector column"):
+        plot_largest_losses(fails(pictures.withColumn("label", F.lit(0.0))), probabilityCol="label")
+    with pytest.raises(SchemaError, match="holds tensors"):
+        plot_pictures(fails(flat))
+    pairs = session.createDataFrame([(1, 1, 2, 0.5)], "queryId long, rank int, referenceId long, value double")
+    for given, columns in (
+        ((pairs, pictures, pictures.drop("id")), {}),
+        ((pairs, pictures.drop("features"), pictures), {}),
+        ((pairs, pictures, pictures), {"wordsCol": "none"}),
+        ((pairs, pictures, flat), {}),
+        ((pairs.drop("value"), pictures, pictures), {}),
+    ):
+        with pytest.raises(SchemaError, match=r"there is no column|holds tensors"):
+            plot_neighbors(fails(given[0]), *given[1:], **columns)
+    means = fails(session.createDataFrame([(0.0, 0, 1.0)], "value double, index int, mean double"))
+    curves = session.createDataFrame([(1, 0.0, [1.0])], "row int, value double, output array<double>")
+    with pytest.raises(SchemaError, match="there is no column 'original'"):
+        plot_dependence(means, curves)
+    with pytest.raises(ConfigurationError, match="maxRows=-1 is not accepted"):
+        plot_dependence(means, curves.withColumn("original", F.lit(0.5)), maxRows=-1)
 
 
 def test_neighbours_stand_beside_their_query(pictures: DataFrame) -> None:

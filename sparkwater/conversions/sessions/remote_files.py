@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,7 +89,7 @@ class RemoteFiles:
 
     @contextmanager
     def temporary_folder(self) -> Iterator[str]:
-        """Give the path of a folder that is not there yet, in the temporary folder; it is deleted at the end.
+        """Give the path of a folder that is not there yet, in a private one; it is deleted at the end.
 
         Raises
         ------
@@ -102,11 +101,8 @@ class RemoteFiles:
                 "this needs a folder that Spark's server and executors share, and over Spark Connect none is known; "
                 "save the model, and do it in a session with a SparkContext that loads it"
             )
-        path = f"file:{tempfile.gettempdir()}/sparkwater-{uuid.uuid4().hex}"
-        try:
-            yield path
-        finally:
-            self.delete(path)
+        with tempfile.TemporaryDirectory(prefix="sparkwater-") as local:
+            yield f"file:{local}/model"
 
     def _near(self, path: str) -> bool:
         return self._here and scheme_of(self._url(path)) in LOCAL_SCHEMES

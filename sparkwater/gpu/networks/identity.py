@@ -8,6 +8,7 @@ from typing import Any
 
 from sparkwater.conversions.tensors.spec import PackedSpec, TensorSpec, parts_of
 from sparkwater.gpu.networks import NetworkEntry, find_network
+from sparkwater.gpu.networks.elsewhere.onnx_files import GRAPH, is_onnx
 from sparkwater.gpu.networks.heads import with_head
 from sparkwater.gpu.rows.scaling import AnyScaling, Scaling, scalings_in
 from sparkwater.gpu.tasks import Task, task_from_dict
@@ -78,17 +79,20 @@ class NetworkIdentity:
         Raises
         ------
         ValueError, TypeError, KeyError
-            If the fields are no such thing.
+            If the fields are no such thing, or it is an ONNX file without its graph.
         CheckpointError
             If it learned a task that there isn't here.
         """
         network, inputs = fields["network"], fields["inputs"]
         if not inputs:
             raise ValueError("there are no inputs")
+        name, arguments = str(network["name"]), dict(network["arguments"])
+        if is_onnx(name) and set(arguments) != {GRAPH}:  # its name would be opened, wherever it leads
+            raise ValueError(f"the network {name!r} is without its graph")
         specs = [TensorSpec(part["dtype"], part["shape"]) for part in inputs]
         return cls(
-            name=str(network["name"]),
-            arguments=dict(network["arguments"]),
+            name=name,
+            arguments=arguments,
             head=str(network["head"]),
             instance=bool(network.get("instance", False)),
             spec=specs[0] if len(specs) == 1 else PackedSpec(specs),

@@ -13,6 +13,7 @@ from pyspark.ml.stat import Summarizer
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.stages.columns import find_field, nested_arrow, vector_numbers
 from sparkwater.conversions.stages.executor_functions import arrow_series, executor_function
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -52,7 +53,7 @@ def exact_shapley_values(
     Contributions and base value add up to ``prediction`` for regression (the linear predictor without an offset for
     generalised models), to ``probability[outputIndex]`` for decision trees and random forests of classes, and to
     ``rawPrediction[outputIndex]`` for the other classifiers. Runs on executors when the result is used, in blocks of
-    bounded memory. The call saves trees to a temporary folder and reads them; for linear models it starts a job.
+    bounded memory. The call saves trees to a temporary folder and reads them; for linear models it starts two jobs.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def exact_shapley_values(
     outputIndex : int, optional
         The class, for classifiers. Default: the second of two.
     contributionsCol, baseValueCol : str
-        Columns to add: a map from a feature's name to a double, null where the vector is null; and a double.
+        Columns to add: a map from a feature's name to a double, null where the vector is null; and a double. There
+        are none of these names yet.
 
     Raises
     ------
@@ -77,15 +79,19 @@ def exact_shapley_values(
     _check(last, background is not None)
     index = _output(last, outputIndex)
     rows, column = before.transform(frame), last.getFeaturesCol()
+    _check_free(rows, contributionsCol, baseValueCol)
     names = find_features(last, rows, [column]).names
     if not isinstance(rows.schema[column].dataType, VectorUDT) or len(names) != last.numFeatures:
         kind = rows.schema[column].dataType.simpleString()
         raise SchemaError(f"column {column!r} is {kind} of {len(names)}; the model takes vectors of {last.numFeatures}")
     solved = read_trees(last, index) if background is None else _linear(last, before.transform(background), index)
     explain = _explainer(solved, len(names))
-    explained = rows.withColumn(_VALUES, explain(vector_numbers(F.col(f"`{column}`"))))
-    contributions = F.map_from_arrays(F.array(*map(F.lit, names)), _VALUES)
-    return explained.withColumns({contributionsCol: contributions, baseValueCol: F.lit(solved.base)}).drop(_VALUES)
+    # Where Spark's own withColumns drops the metadata of other columns the session's doesn't.
+    add = session_of(rows.sparkSession).with_columns
+    explained = add(rows, {_VALUES: explain(vector_numbers(F.col(f"`{column}`"))).alias(_VALUES)})
+    contributions = F.map_from_arrays(F.array(*map(F.lit, names)), _VALUES).alias(contributionsCol)
+    base = F.lit(solved.base).alias(baseValueCol)
+    return add(explained, {contributionsCol: contributions, baseValueCol: base}).drop(_VALUES)
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,21 @@ def _check(model: Any, with_background: bool) -> None:
             f"{kind} takes no background: what isn't known follows from the training rows in its trees; "
             "shapley_values(model, frame, background) estimates values over a background"
         )
+
+
+def _check_free(rows: DataFrame, contributions: str, base: str) -> None:
+    """Refuse names of results that columns have already, and one name for both; Spark takes capitals for small letters.
+
+    Raises
+    ------
+    SchemaError
+        With the parameter.
+    """
+    there = {name.lower() for name in rows.columns}
+    for parameter, name in (("contributionsCol", contributions), ("baseValueCol", base)):
+        if name.lower() in there:
+            raise SchemaError(f"{parameter}={name!r}: there is a column of that name already")
+        there.add(name.lower())
 
 
 def _output(model: Any, index: int | None) -> int | None:

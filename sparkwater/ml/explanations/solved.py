@@ -100,7 +100,8 @@ def read_linear(model: Any, index: int | None, means: Numbers) -> Linear:
     means : numpy.ndarray
         Means of the features in the background.
     """
-    if isinstance(model, LogisticRegressionModel) and model.numClasses > 2:
+    # Two classes have one line of coefficients, or with family="multinomial" one each.
+    if isinstance(model, LogisticRegressionModel) and model.coefficientMatrix.numRows > 1:
         weights, intercepts = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
         return Linear(weights[index], means, float(intercepts[index]))
     # Of two classes the first has the opposite margin.

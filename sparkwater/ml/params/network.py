@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def _to_network(value: Any) -> str | nn.Module:
-    if isinstance(value, (str, nn.Module)):
+    if isinstance(value, str):
+        return location("network")(value)
+    if isinstance(value, nn.Module):
         return value
     raise TypeError(
         f"network={value!r}; accepted: a registered name, an import path 'package.module:factory', an ONNX file "

@@ -11,7 +11,7 @@ import numpy as np
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.curves import STYLES
 from sparkwater.plots.drawing.palette import FAINT, INK, listed, short
-from sparkwater.plots.drawing.plot import SMALL, Plot, legend, plain_axes
+from sparkwater.plots.drawing.plot import SMALL, Plot, escaped, legend, plain_axes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,14 +55,15 @@ def confusion_heat_map(labels: Sequence[str], counts: Sequence[Sequence[float]])
     plot = Plot(side + 1.7 + longest, side + 1.1 + (longest if slanted else 0.0))
     axes = plain_axes(plot.subplots(), "Rows by actual and predicted class", "predicted class", "actual class", "")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
-    axes.set_xticks(places, names, rotation=90 if slanted else 0)
-    axes.set_yticks(places, names)
+    words = [escaped(name) for name in names]
+    axes.set_xticks(places, words, rotation=90 if slanted else 0)
+    axes.set_yticks(places, words)
     _lines_between(axes, len(labels))
     if len(labels) <= _WORDS:
         for i, j in np.argwhere(table > 0):
-            words = f"{_count(table[i, j])}\n{shares[i, j]:.0%}"
+            inside = f"{_count(table[i, j])}\n{shares[i, j]:.0%}"
             ink = "white" if shares[i, j] > 0.55 else INK
-            axes.text(j, i, words, ha="center", va="center", fontsize=7.5 if cell < 0.7 else 8.5, color=ink)
+            axes.text(j, i, inside, ha="center", va="center", fontsize=7.5 if cell < 0.7 else 8.5, color=ink)
     bar = plot.colorbar(image, ax=axes, shrink=0.9, aspect=30)
     bar.set_label("share of the actual class's rows", fontsize=SMALL, color=INK)
     bar.ax.tick_params(labelsize=SMALL, colors=INK)
@@ -140,7 +141,7 @@ def class_bars(labels: Sequence[str], scores: Mapping[str, Sequence[float | None
         inside = color if place == len(scores) - 1 else "none"
         look: dict[str, Any] = {"marker": mark, "s": max(20, 80 - 22 * place), "edgecolors": color, "linewidths": 1.6}
         axes.scatter(values, range(len(kept)), facecolors=inside, label=name, zorder=3 + place, **look)
-    axes.set_yticks(range(len(kept)), [short(labels[at]) for at in kept])
+    axes.set_yticks(range(len(kept)), [escaped(short(labels[at])) for at in kept])
     axes.set_ylim(len(kept) - 0.5, -0.5)
     lowest = float(np.nanmin(table, initial=0.9))
     axes.set_xlim(lowest - 0.05, 1.02)

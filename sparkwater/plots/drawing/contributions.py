@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.palette import BLUE, GREY, INK, listed, number, short
-from sparkwater.plots.drawing.plot import SMALL, Plot, plain_axes
+from sparkwater.plots.drawing.plot import SMALL, Plot, escaped, plain_axes
 
 if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float64]
@@ -72,7 +72,7 @@ def contributions_swarm(
         known = np.isfinite(ranks)
         axes.scatter(table[~known, at], heights[~known], s=13, color=GREY, linewidths=0)
         axes.scatter(table[known, at], heights[known], s=13, c=ranks[known], cmap=VALUES, vmin=0, vmax=1, linewidths=0)
-    axes.set_yticks(range(len(order)), [short(names[at]) for at in order])
+    axes.set_yticks(range(len(order)), [escaped(short(names[at])) for at in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     if values is not None:
         bar = plot.colorbar(ScalarMappable(Normalize(0, 1), VALUES), ax=axes, ticks=[0, 1], aspect=30)
@@ -108,7 +108,7 @@ def contribution_bars(
             number(sizes[at]), (sizes[at], line), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5,
             color=INK,
         )  # fmt: skip
-    axes.set_yticks(range(len(order)), [short(names[at]) for at in order])
+    axes.set_yticks(range(len(order)), [escaped(short(names[at])) for at in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.margins(x=0.1)
     plot.alt = _said(names, table, sizes, None, output)

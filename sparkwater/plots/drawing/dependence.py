@@ -9,7 +9,7 @@ import numpy as np
 
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.palette import BLUE, GREY, INK, number, short
-from sparkwater.plots.drawing.plot import Plot, legend, plain_axes
+from sparkwater.plots.drawing.plot import Plot, escaped, legend, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def dependence_plot(
     style: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 5, "linewidth": 2.4}
     if not numbers:
         style["linestyle"] = (0, (1, 1.5))
-        axes.set_xticks(places, [short(str(value)) for value in values])
+        axes.set_xticks(places, [escaped(short(str(value))) for value in values])
     axes.plot(places, mean, label="mean over rows", zorder=5, **style)
     if numbers and len(own):
         _marks(axes, own)

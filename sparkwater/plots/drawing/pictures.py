@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.palette import BLUE, FAINT, INK, listed
-from sparkwater.plots.drawing.plot import MIDDLE, Plot
+from sparkwater.plots.drawing.plot import MIDDLE, Plot, escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def _grid(rows: Sequence[Sequence[Picture]], across: int, title: str, framed: bo
         max(2.4, across * (_SIDE + 0.12)), len(rows) * (_SIDE + 0.12 + _LINE * lines) + (0.35 if title else 0.0)
     )
     if title:
-        plot.suptitle(title, fontsize=MIDDLE, color=INK, x=0.01, ha="left")
+        plot.suptitle(escaped(title), fontsize=MIDDLE, color=INK, x=0.01, ha="left")
     grid = plot.subplots(len(rows), across, squeeze=False)
     for line, row in enumerate(rows):
         for column in range(across):
@@ -124,7 +124,12 @@ def _show(axes: Axes, picture: Picture, framed: bool) -> None:
         spine.set_visible(True)
         spine.set_color(BLUE if framed else FAINT)
         spine.set_linewidth(2.5 if framed else 0.8)
-    axes.set_xlabel(picture.words, fontsize=8, color=INK)
+    axes.set_xlabel(escaped(picture.words), fontsize=8, color=INK)
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """Return whether `channels_last` takes pictures of a shape."""
+    return len(shape) == 2 or (len(shape) == 3 and (shape[0] in (1, 3) or shape[2] in (1, 3)))
 
 
 def channels_last(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

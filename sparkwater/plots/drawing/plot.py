@@ -73,6 +73,11 @@ class Plot(Figure):
         return f'<img alt="{escape(self.alt)}" style="max-width: 100%" src="data:image/png;base64,{text}">'
 
 
+def escaped(text: str) -> str:
+    """Return a text that matplotlib shows as it is: between two signs of dollars it would read a formula."""
+    return text.replace("$", r"\$")
+
+
 def plain_axes(axes: Axes, title: str = "", across: str = "", up: str = "", grid: str = "both") -> Axes:
     """Give axes the common look, whatever the user's defaults are.
 
@@ -90,9 +95,9 @@ def plain_axes(axes: Axes, title: str = "", across: str = "", up: str = "", grid
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)
     axes.tick_params(labelsize=SMALL, colors=INK, labelcolor=INK)
-    axes.set_title(title, fontsize=MIDDLE, color=INK, loc="left")
-    axes.set_xlabel(across, fontsize=SMALL, color=INK)
-    axes.set_ylabel(up, fontsize=SMALL, color=INK)
+    axes.set_title(escaped(title), fontsize=MIDDLE, color=INK, loc="left")
+    axes.set_xlabel(escaped(across), fontsize=SMALL, color=INK)
+    axes.set_ylabel(escaped(up), fontsize=SMALL, color=INK)
     axes.grid(False)
     if grid:
         axes.grid(True, axis=grid, color=FAINT, linewidth=0.6)  # type: ignore[arg-type]
@@ -104,6 +109,7 @@ def legend(axes: Axes, **options: Any) -> None:
     """Add a legend with the common look."""
     found = axes.legend(fontsize=SMALL, frameon=True, framealpha=0.9, edgecolor=FAINT, facecolor="white", **options)
     for text in found.get_texts():
+        text.set_text(escaped(text.get_text()))
         text.set_color(INK)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.intervals import wilson
 from sparkwater.plots.drawing.palette import BLUE, GREY, INK, VERMILION, listed, number, short
-from sparkwater.plots.drawing.plot import Plot, legend, plain_axes
+from sparkwater.plots.drawing.plot import Plot, escaped, legend, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,7 +138,7 @@ def _points(axes: Axes, shown: Sequence[Measured], marked: Sequence[str]) -> Non
             ends = [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
             axes.errorbar(one.value, line, xerr=ends, color=color, elinewidth=1.8, capsize=3.5, fmt="none")
         axes.plot(one.value, line, "D" if special else "o", color=color, markersize=7 if special else 5.5)
-    axes.set_yticks(range(len(shown)), [short(one.name) for one in shown])
+    axes.set_yticks(range(len(shown)), [escaped(short(one.name)) for one in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
 
 
@@ -174,7 +174,7 @@ def share_bars(shares: Sequence[tuple[str, float]], measure: str) -> Plot:
     axes.barh(range(len(shown)), [share for _, share in shown], height=0.6, color=BLUE)
     for line, (_, share) in enumerate(shown):
         axes.text(share + 0.008, line, f"{share:.3f}", va="center", fontsize=8.5, color=INK)
-    axes.set_yticks(range(len(shown)), [short(name) for name, _ in shown])
+    axes.set_yticks(range(len(shown)), [escaped(short(name)) for name, _ in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, 1.08 * max(share for _, share in shown) or 1.0)
     plot.alt = f"{measure[:1].upper()}{measure[1:]}: {listed([f'{name} {share:.3f}' for name, share in ranked])}."

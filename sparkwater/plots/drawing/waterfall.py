@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.palette import BLUE, INK, VERMILION, number, short
-from sparkwater.plots.drawing.plot import Plot, plain_axes
+from sparkwater.plots.drawing.plot import Plot, escaped, plain_axes
 
 
 def contribution_steps(contributions: Mapping[str, float], base: float, output: str = "output", most: int = 12) -> Plot:
@@ -52,7 +52,7 @@ def contribution_steps(contributions: Mapping[str, float], base: float, output: 
         )  # fmt: skip
         reached += value
     axes.axvline(base, color=INK, linewidth=1, linestyle=(0, (2, 2)))
-    axes.set_yticks(range(len(lines)), [short(name) for name, _ in lines])
+    axes.set_yticks(range(len(lines)), [escaped(short(name)) for name, _ in lines])
     axes.set_ylim(len(lines) - 0.5, -0.6)
     axes.use_sticky_edges = False  # bars begin anywhere
     axes.margins(x=0.12)

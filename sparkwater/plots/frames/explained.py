@@ -20,7 +20,7 @@ from sparkwater.plots.drawing.contributions import contribution_bars, contributi
 from sparkwater.plots.drawing.dependence import dependence_plot
 from sparkwater.plots.drawing.scores import MOST_LINES, Measured, importance_plot
 from sparkwater.plots.drawing.waterfall import contribution_steps
-from sparkwater.plots.frames.rows import first_rows
+from sparkwater.plots.frames.rows import check_bound, check_columns, first_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -87,6 +87,10 @@ def plot_dependence(
     SchemaError, DataError
         If a column isn't there, or there are no rows.
     """
+    check_bound(maxRows, "maxRows")
+    check_columns(dependence, "value", "index", "mean")
+    if curves is not None:
+        check_columns(curves, "row", "value", "original", "output")
     own = dependence.where(F.col("index") == outputIndex).orderBy("value")
     means = first_rows(own, ["value", "mean"], MOST_VALUES, "values").collect()
     if not means:
@@ -182,9 +186,19 @@ def _vector(explained: DataFrame, name: str) -> Column:
 def _values(
     names: Sequence[str], rows: Sequence[dict[str, Any]], numbers: Sequence[str]
 ) -> list[list[float | None]] | None:
-    """Return the features' values by row, in the order of their names; None where none is known."""
+    """Return the features' values by row, in the order of their names; None where none is known.
+
+    Raises
+    ------
+    DataError
+        If a vector has another number of entries than there are features.
+    """
     if "__vector" in rows[0]:
-        return [[*row["__vector"]] for row in rows]
+        vectors = [row["__vector"] for row in rows]
+        wrong = next((len(found) for found in vectors if found is not None and len(found) != len(names)), None)
+        if wrong is not None:
+            raise DataError(f"a vector of valuesCol has {wrong} entries, and there are {len(names)} features")
+        return [[math.nan] * len(names) if found is None else [*found] for found in vectors]
     places = {name: f"__value_{at}" for at, name in enumerate(numbers)}
     if not places.keys() & set(names):
         return None

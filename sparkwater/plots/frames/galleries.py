@@ -5,12 +5,14 @@ Driver side. So many rows as are shown come to the driver, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -18,14 +20,15 @@ from sparkwater.conversions.image_stages import ImageToTensor
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
-from sparkwater.plots.drawing.pictures import Picture, gallery, neighbor_gallery
-from sparkwater.plots.frames.rows import check_bound, first_rows
+from sparkwater.plots.drawing.pictures import Picture, gallery, is_picture, neighbor_gallery
+from sparkwater.plots.frames.rows import check_bound, check_columns, first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyspark.sql import DataFrame
 
+    from sparkwater.conversions.tensors.spec import TensorSpec
     from sparkwater.plots.drawing.plot import Plot
 
 #: Height, width and channels of pictures that are decoded for a gallery, and their column meanwhile.
@@ -61,6 +64,7 @@ def plot_pictures(
     ConfigurationError, SchemaError, DataError
         If an argument or a column isn't what is accepted, or there are no rows.
     """
+    check_bound(columns, "columns")
     chosen = first_rows(frame, [pictureCol, *wordsCols], maxPictures, "maxPictures")
     decoded, read = _pixels(chosen, pictureCol)
     rows = decoded.collect()
@@ -91,7 +95,8 @@ def plot_largest_losses(
     labelCol, probabilityCol : str
         The label: a string, or the class's number; and the vector of probabilities.
     classes : sequence, optional
-        The model's ``classes``, for labels that are strings.
+        The model's ``classes``. Labels that are strings need them: their probabilities are in this order; those of
+        numbers stand at the number.
     maxPictures, columns : int
         Pictures at most, and beside each other.
 
@@ -101,7 +106,10 @@ def plot_largest_losses(
         If an argument or a column isn't what is accepted, or there are no rows.
     """
     check_bound(maxPictures, "maxPictures")
-    find_field(scored.schema, probabilityCol)
+    check_bound(columns, "columns")
+    _check_pictures(scored, pictureCol)
+    if not isinstance(find_field(scored.schema, probabilityCol).dataType, VectorUDT):
+        raise SchemaError(f"probabilityCol={probabilityCol!r} is no vector column")
     label, probability = F.col(f"`{labelCol}`"), vector_to_array(F.col(f"`{probabilityCol}`"))
     strings = isinstance(find_field(scored.schema, labelCol).dataType, T.StringType)
     if strings and not classes:
@@ -115,15 +123,15 @@ def plot_largest_losses(
     ).orderBy("__own")
     decoded, read = _pixels(worst.limit(maxPictures), pictureCol)
     rows = decoded.collect()
-    names = [str(name) for name in classes] if classes else None
+    names = {int(one) if isinstance(one, Real) else at: _word(one) for at, one in enumerate(classes or ())}
     shown = [Picture(read(row[0]), _loss_words(row, names)) for row in rows if row[0] is not None]
     return gallery(shown, columns=columns, title="Pictures with the largest loss")
 
 
-def _loss_words(row: Any, names: Sequence[str] | None) -> str:
+def _loss_words(row: Any, names: Mapping[int, str]) -> str:
     """Return a picture's label, what it was taken for with its probability, and its loss."""
     taken = int(np.argmax(row["__all"]))
-    name = names[taken] if names else str(taken)
+    name = names.get(taken, str(taken))
     loss = -np.log(max(row["__own"], np.finfo(np.float64).tiny))
     return f"{_word(row['__label'])}, taken for {name}\n{row['__all'][taken]:.2f}, loss {loss:.2f}"
 
@@ -163,8 +171,12 @@ def plot_neighbors(
     """
     check_bound(maxQueries, "maxQueries")
     check_bound(maxNeighbors, "maxNeighbors")
-    near = pairs.where(F.col("rank") <= maxNeighbors).orderBy("queryId", "rank")
     columns: list[Any] = ["queryId", "rank", "referenceId", "value"]
+    check_columns(pairs, *columns)
+    for frame in (queries, references):
+        check_columns(frame, idCol, wordsCol or idCol)
+        _check_pictures(frame, pictureCol)
+    near = pairs.where(F.col("rank") <= maxNeighbors).orderBy("queryId", "rank")
     found = first_rows(near, columns, maxQueries * maxNeighbors, "maxQueries").collect()
     if not found:
         raise DataError("there are no pairs to show")
@@ -183,7 +195,6 @@ def plot_neighbors(
 
 def _by_id(frame: DataFrame, ids: set[Any], pictureCol: str, idCol: str, wordsCol: str | None) -> dict[Any, Picture]:
     """Return the pictures of some ids."""
-    find_field(frame.schema, idCol)
     words = F.col(f"`{wordsCol or idCol}`").alias("__words")
     chosen = first_rows(frame.where(F.col(f"`{idCol}`").isin(*ids)), [idCol, pictureCol, words], len(ids), "ids")
     decoded, read = _pixels(chosen, pictureCol)
@@ -194,20 +205,36 @@ def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _pixels(frame: DataFrame, name: str) -> tuple[DataFrame, Callable[[Any], npt.NDArray[Any]]]:
-    """Return rows with pictures as tensors, decoded on the executors, and a function from a cell to its pixels."""
+def _check_pictures(frame: DataFrame, name: str) -> TensorSpec | None:
+    """Return the spec of a column of pictures that are tensors; None of those that are to be decoded.
+
+    Raises
+    ------
+    SchemaError
+        If the column is none of these.
+    """
     field = find_field(frame.schema, name)
     spec = tensor_spec(field)
+    if spec is None and not is_image_field(field):
+        raise SchemaError(
+            f"column {name!r} is {field.dataType.simpleString()}; accepted: tensors, encoded pictures as bytes, "
+            "URIs, Spark's image struct"
+        )
+    if spec is not None and not is_picture(spec.shape):
+        raise SchemaError(
+            f"column {name!r} holds tensors {spec}; accepted: those of two axes, and of three with 1 or 3 channels"
+        )
+    return spec
+
+
+def _pixels(frame: DataFrame, name: str) -> tuple[DataFrame, Callable[[Any], npt.NDArray[Any]]]:
+    """Return rows with pictures as tensors, decoded on the executors, and a function from a cell to its pixels."""
+    spec = _check_pictures(frame, name)
     if spec is None:
-        if not is_image_field(field):
-            raise SchemaError(
-                f"column {name!r} is {field.dataType.simpleString()}; accepted: tensors, encoded pictures as bytes, "
-                "URIs, Spark's image struct"
-            )
         decode = ImageToTensor(inputCol=name, outputCol=DECODED, imageShape=SHAPE, resize="fit", handleInvalid="keep")
         decoded = decode.transform(frame)
-        frame = decoded.withColumn(name, F.col(DECODED).alias(name, metadata=decoded.schema[DECODED].metadata))
-        spec = tensor_spec(frame.schema[name])
+        spec = tensor_spec(decoded.schema[DECODED])
         assert spec is not None  # the stage's own column
+        frame = decoded.withColumn(name, F.col(DECODED)).drop(DECODED)
     dtype, shape = spec.numpy_dtype, spec.shape
     return frame, lambda cell: np.frombuffer(bytes(cell), dtype).reshape(shape)

@@ -33,11 +33,21 @@ def first_rows(frame: DataFrame, columns: list[Any], most: int, name: str) -> Da
         If a column isn't there.
     """
     check_bound(most, name)
-    for column in columns:
-        if isinstance(column, str):
-            find_field(frame.schema, column)
+    check_columns(frame, *(column for column in columns if isinstance(column, str)))
     chosen: list[Column | str] = [f"`{column}`" if isinstance(column, str) else column for column in columns]
     return frame.select(*chosen).limit(most)
+
+
+def check_columns(frame: DataFrame, *names: str) -> None:
+    """Refuse columns that aren't there.
+
+    Raises
+    ------
+    SchemaError
+        With the columns there are.
+    """
+    for name in names:
+        find_field(frame.schema, name)
 
 
 def check_bound(most: int, name: str) -> None:

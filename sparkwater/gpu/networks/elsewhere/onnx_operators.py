@@ -191,8 +191,10 @@ def _reshape(given: Given) -> nn.Module:
     if given.has(1) and not given.is_fixed(1):
         return Function("Reshape", partial(reshape, copies=copies))
     sizes = given.fixed(1, "shape")
-    if given.rows is not None and sizes and sizes[0] == given.rows and -1 not in sizes:
-        sizes = [-1, *sizes[1:]]  # made for so many rows, and it gets others
+    if given.rows is not None and sizes and sizes[0] == given.rows:
+        # Made for so many rows, and it gets others. Another size that is open leaves the rows as they are; beside it
+        # no size of 0 is meant.
+        copies, sizes = (True, [0, *sizes[1:]]) if -1 in sizes else (copies, [-1, *sizes[1:]])
     return Function("Reshape", lambda x: reshape(x, sizes, copies))
 
 
@@ -260,10 +262,15 @@ def _response(given: Given) -> nn.Module:
 
 def _softmax(kind: type[nn.Module]) -> Maker:
     def make(given: Given) -> nn.Module:
-        axis = given.attribute("axis", -1 if given.opset >= 13 else 1)
-        if given.opset < 13 and axis != 1:
-            raise given.refusal(f"has axis={axis} of opset {given.opset}; accepted: 1")
-        return kind(dim=axis)
+        flattens = given.opset < 13
+        axis = given.attribute("axis", 1 if flattens else -1)
+        if axis == 0:
+            raise given.refusal("goes over the rows; accepted: other axes")
+        if not flattens:
+            return kind(dim=axis)
+        # Older ones go over all axes from this one on.
+        layer = kind(dim=-1)
+        return Function(given.node.op, lambda x: layer(x.flatten(axis)).reshape(x.shape))
 
     return make
 

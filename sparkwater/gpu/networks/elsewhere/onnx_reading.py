@@ -62,7 +62,7 @@ def read_onnx(content: bytes, source: str, beside: ReadBeside) -> tuple[OnnxGrap
     UnsafeLoadError
         If it asks for files outside of its folder.
     """
-    onnx = _onnx(source)
+    onnx, beside = _onnx(source), _Once(beside, source)
     try:
         model = onnx.load_model_from_string(content)
         tensors = {each.name: _array(onnx, each, beside, source) for each in model.graph.initializer}
@@ -73,11 +73,7 @@ def read_onnx(content: bytes, source: str, beside: ReadBeside) -> tuple[OnnxGrap
         raise CheckpointError(f"{source} is no ONNX model, or a damaged one: {_line(error)}") from error
     opset = _opset(model, source)
     _check_operators(model.graph, source)
-    weights = {
-        name: torch.from_numpy(np.array(value, np.float32))
-        for name, value in tensors.items()
-        if value.dtype.kind == "f" and value.size > 1
-    }
+    weights = _in_single_precision(tensors, source)
     constants = {name: value for name, value in tensors.items() if name not in weights}
     if sum(value.size for value in constants.values()) > _MOST_FIXED:
         raise ConfigurationError(f"{source} has more than {_MOST_FIXED:,} fixed numbers, which are no weights")
@@ -98,6 +94,33 @@ def read_onnx(content: bytes, source: str, beside: ReadBeside) -> tuple[OnnxGrap
     return graph, {name: value for name, value in weights.items() if name in used}
 
 
+class _Once:
+    """Reads each file of the model's folder once, and no more of them than a model may have.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a file by its name.
+    source : str
+        The model's name, for messages.
+    """
+
+    def __init__(self, read: ReadBeside, source: str) -> None:
+        self._read, self._source = read, source
+        self._contents: dict[str, bytes] = {}
+
+    def __call__(self, name: str) -> bytes:
+        """Return the content of a file."""
+        if name not in self._contents:
+            self._contents[name] = self._read(name)
+            bytes_ = sum(map(len, self._contents.values()))
+            if bytes_ > MOST_BYTES:
+                raise CheckpointError(
+                    f"{self._source} has files of {bytes_:,} bytes beside it; accepted: up to {MOST_BYTES:,}"
+                )
+        return self._contents[name]
+
+
 def _onnx(source: str) -> Any:
     try:
         return import_module("onnx")
@@ -112,9 +135,11 @@ def _array(onnx: Any, tensor: Any, beside: ReadBeside, source: str) -> np.ndarra
         return np.asarray(onnx.numpy_helper.to_array(tensor))
     where = {entry.key: entry.value for entry in tensor.external_data}
     name = where.get("location", "")
-    if not re.fullmatch(r"[^/\\:]+", name) or name in (".", ".."):
+    # Neither an escape of another character nor a setting of the filesystem, where the model's name is a URL.
+    if not re.fullmatch(r"[\w.+ -]+", name) or name in (".", ".."):
         raise UnsafeLoadError(
-            f"{source} has the tensor {tensor.name!r} in {name!r}; accepted: a file in the model's own folder"
+            f"{source} has the tensor {tensor.name!r} in {name!r}; accepted: a file in the model's own folder, whose "
+            "name has letters, digits, spaces and . + - _"
         )
     content, start = beside(name), int(where.get("offset", "0"))
     kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
@@ -122,6 +147,15 @@ def _array(onnx: Any, tensor: Any, beside: ReadBeside, source: str) -> np.ndarra
     if start < 0 or start + size > len(content):
         raise CheckpointError(f"{source}: {name!r} is damaged: it ends before the tensor {tensor.name!r}")
     return np.frombuffer(content, kind, size // kind.itemsize, start).reshape(tensor.dims)
+
+
+def _in_single_precision(tensors: dict[str, np.ndarray[Any, Any]], source: str) -> dict[str, torch.Tensor]:
+    """Return the tensors that are learned; before they are copied their sizes are added up: many may share bytes."""
+    learned = {name: value for name, value in tensors.items() if value.dtype.kind == "f" and value.size > 1}
+    bytes_ = 4 * sum(value.size for value in learned.values())
+    if bytes_ > MOST_BYTES:
+        raise CheckpointError(f"{source} has weights of {bytes_:,} bytes; accepted: up to {MOST_BYTES:,}")
+    return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in learned.items()}
 
 
 def _of_constants(onnx: Any, graph: Any, beside: ReadBeside, source: str) -> Iterator[tuple[str, Any]]:
