@@ -12,11 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import psutil
 
 PREFIX = "swhosts-"
+
+#: Of the networks of a process.
+_NUMBERS = count()
 _SETTINGS = Path("/etc/netns")
 _NAMESPACES = Path("/run/netns")
 _NETWORK = 0x40000000  # CLONE_NEWNET
@@ -122,7 +126,7 @@ class Network:
     """A bridge, and the hosts on it."""
 
     def __init__(self) -> None:
-        self.prefix = f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-"
+        self.prefix = f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-{next(_NUMBERS)}-"
         self.bridge = f"{self.prefix}bridge"
         self.hosts: dict[str, Host] = {}
 

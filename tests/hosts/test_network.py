@@ -47,4 +47,4 @@ def test_hosts_of_a_test_that_died_are_swept_and_those_of_others_are_not():
         assert namespace not in network.ip("netns", "list")
         assert not (network._SETTINGS / namespace).exists()
         assert kept.namespace in network.ip("netns", "list")
-    assert network.PREFIX + str(os.getpid()) not in network.ip("netns", "list")
+    assert own.prefix not in network.ip("netns", "list")

@@ -33,7 +33,7 @@ def keep_rows(spark: Any, frame: DataFrame) -> DataFrame:
     drop_unused(spark)
     kept: Any = frame.localCheckpoint(eager=True, storageLevel=StorageLevel.MEMORY_AND_DISK)
     kept._plan.__class__ = _KeptRows
-    return kept  # type: ignore[no-any-return]
+    return kept
 
 
 def drop_unused(spark: Any) -> None:
