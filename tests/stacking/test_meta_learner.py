@@ -117,13 +117,15 @@ class Recorder(MeanRegressor):
     def _fit(self, dataset: DataFrame) -> MeanModel:
         rows = dataset.select(F.spark_partition_id().alias("part"), ROW).collect()
         with self.lock:
-            self.seen = [[row[ROW] for row in rows if row.part == part] for part in range(2)]
+            self.seen = [[row[ROW] for row in rows if row.part == part] for part in sorted({row.part for row in rows})]
         return super()._fit(dataset)
 
 
+@pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (10, 2)])
 def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_learners_only(
-    spark: SparkSession,
+    spark: SparkSession, small: int, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sparkwater.stacking.level_one.prepared.SMALL_ROWS", small)
     frame = spark.range(40).selectExpr("id", "id % 7 as x", "0.5D * id as label", "id % 2 as part")
     found = cross_fit({"mean": MeanRegressor()}, frame.orderBy(F.desc("id")), "part")
     reads, recorder = LevelOneInput(("mean",), found.task, "none", ("id", "x")), Recorder()
@@ -132,6 +134,7 @@ def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_l
     with saying(spark, "spark.sql.shuffle.partitions", "3"), saying(spark, "spark.sql.adaptive.enabled", "false"):
         fit_meta_learner(found, reads, recorder, 1)
     assert sum(map(len, recorder.seen)) == 40
+    assert len(recorder.seen) == partitions
     assert all(part == sorted(part) and len(part) > 5 for part in recorder.seen)
     negated = found.prepared.frame.withColumn("x", -F.col("id"))
     moved = replace(found, prepared=replace(found.prepared, frame=negated))

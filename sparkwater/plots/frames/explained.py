@@ -9,12 +9,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkwater.conversions.stages.columns import find_field
+from sparkwater.conversions.stages.columns import find_field, vector_numbers
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.plots.drawing.contributions import contribution_bars, contributions_swarm
 from sparkwater.plots.drawing.dependence import dependence_plot
@@ -180,7 +179,7 @@ def plot_contributions(
 def _vector(explained: DataFrame, name: str) -> Column:
     if not isinstance(find_field(explained.schema, name).dataType, VectorUDT):
         raise ConfigurationError(f"valuesCol={name!r} is no vector column")
-    return vector_to_array(F.col(f"`{name}`"))
+    return vector_numbers(F.col(f"`{name}`"))
 
 
 def _values(
