@@ -380,7 +380,7 @@ def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, node: Any, mes
 def test_a_softmax_over_the_rows_is_refused(tmp_path: Path) -> None:
     nodes = [helper.make_node("Softmax", ["x"], ["z"], axis=0), helper.make_node("Relu", ["z"], ["y"])]
     name = onnx_files.write_graph(tmp_path / "a.onnx", nodes, ["rows", *PICTURE], {"w": ints(0)})
-    with pytest.raises(ConfigurationError, match="the operator Softmax of node .* goes over the rows"):
+    with pytest.raises(ConfigurationError, match=r"the operator Softmax of node .* goes over the rows"):
         build_network(find_network(name), PICTURE, 4)
 
 

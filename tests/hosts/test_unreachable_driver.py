@@ -18,9 +18,17 @@ def workers(hosts: Cluster) -> list[psutil.Process]:
 
 def busy(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return the processes that compute; workers of earlier jobs may be there, idle."""
-    before = [process.cpu_times().user for process in processes]
+    before = [spent(process) for process in processes]
     time.sleep(1)
-    return [process for process, spent in zip(processes, before, strict=True) if process.cpu_times().user > spent]
+    return [process for process, earlier in zip(processes, before, strict=True) if spent(process) > earlier]
+
+
+def spent(process: psutil.Process) -> float:
+    """Return the processor seconds of a process; none where it is gone."""
+    try:
+        return process.cpu_times().user
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):
@@ -38,8 +46,9 @@ def test_ranks_end_when_the_drivers_host_is_gone(hosts, caplog):
     assert len(ranks) >= 2
     hosts.driver.cut()
     try:
-        assert psutil.wait_procs(ranks, timeout=60)[1] == []
-        assert eventually(lambda: workers(hosts) == [], 90)  # Spark ends those that are idle after a minute
+        # The first one ends its process; another that misses it may end its task, and waits idle for the next one.
+        assert eventually(lambda: busy(ranks) == [], 60)
+        assert eventually(lambda: workers(hosts) == [], 120)  # which Spark allows for a minute
         assert eventually(lambda: files_left() <= left)
     finally:
         hosts.driver.restore()
