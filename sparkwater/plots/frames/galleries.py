@@ -6,6 +6,7 @@ Driver side. So many rows as are shown come to the driver, and no more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def plot_largest_losses(
     ).orderBy("__own")
     decoded, read = _pixels(worst.limit(maxPictures), pictureCol)
     rows = decoded.collect()
-    names = {int(one) if isinstance(one, (int, float)) else at: _word(one) for at, one in enumerate(classes or ())}
+    names = {int(float(one)) if isinstance(one, Real) else at: _word(one) for at, one in enumerate(classes or ())}
     shown = [Picture(read(row[0]), _loss_words(row, names)) for row in rows if row[0] is not None]
     return gallery(shown, columns=columns, title="Pictures with the largest loss")
 
