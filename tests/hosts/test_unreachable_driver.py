@@ -48,8 +48,7 @@ def test_ranks_end_when_the_drivers_host_is_gone(hosts, caplog):
     try:
         # The first one ends its process; another that misses it may end its task, and waits for the next one, until
         # Spark ends idle workers.
-        assert eventually(lambda: busy(ranks) == [], 60)
-        assert not all(process.is_running() for process in ranks)
+        assert eventually(lambda: not all(process.is_running() for process in ranks) and busy(ranks) == [], 60)
         assert eventually(lambda: files_left() <= left)
     finally:
         hosts.driver.restore()
