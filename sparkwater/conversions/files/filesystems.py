@@ -54,6 +54,13 @@ def local_path(url: str) -> Path:
     return Path(path) if Path(path).exists() else Path(unquote(path))
 
 
+def is_local(filesystem: fs.FileSystem) -> bool:
+    """Return whether a filesystem is the operating system's."""
+    from pyarrow import fs
+
+    return isinstance(filesystem, fs.LocalFileSystem)
+
+
 def is_pyarrows(scheme: str) -> bool:
     """Return whether this pyarrow reads a scheme."""
     from pyarrow import fs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, open_filesystem, scheme_of
+from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, is_local, open_filesystem, scheme_of
 from sparkwater.conversions.sessions.shipping import Inline, ship
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, raised_on_executor
 
@@ -167,11 +167,9 @@ def _write(url: str, content: bytes) -> list[bytes]:
 
 
 def _make_private_folder(url: str) -> list[bytes]:
-    from pyarrow.fs import LocalFileSystem
-
     filesystem, path = open_filesystem(url)
     filesystem.create_dir(path, recursive=True)
-    if isinstance(filesystem, LocalFileSystem):
+    if is_local(filesystem):
         Path(path).chmod(0o700)
     return []
 
@@ -201,17 +199,11 @@ def _move(url: str, target: str) -> list[bytes]:
     try:
         filesystem.move(old, new)
     except (NotImplementedError, OSError):
-        if filesystem.get_file_info(old).type != FileType.Directory or _is_local(filesystem):
+        if filesystem.get_file_info(old).type != FileType.Directory or is_local(filesystem):
             return [b"0"]
         copy_files(old, new, source_filesystem=filesystem, destination_filesystem=filesystem)
         filesystem.delete_dir(old)
     return [b"1"]
-
-
-def _is_local(filesystem: Any) -> bool:
-    from pyarrow.fs import LocalFileSystem
-
-    return isinstance(filesystem, LocalFileSystem)
 
 
 def _list(url: str) -> list[bytes]:

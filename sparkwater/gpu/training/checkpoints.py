@@ -20,7 +20,7 @@ import torch
 from pyarrow import fs
 from safetensors import SafetensorError
 
-from sparkwater.conversions.files.filesystems import open_filesystem
+from sparkwater.conversions.files.filesystems import is_local, open_filesystem
 from sparkwater.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class CheckpointFolder:
         return bool(self._filesystem.get_file_info(path).type == fs.FileType.File)
 
     def _create(self, folder: str) -> None:
-        if _is_local(self._filesystem):
+        if is_local(self._filesystem):
             # Weights may give away what they were trained on. (With parents=True those would be open to all.)
             for path in (*reversed(Path(self._root).parents), Path(self._root)):
                 path.mkdir(0o700, exist_ok=True)
@@ -233,10 +233,6 @@ class CheckpointFolder:
 
 def _name(steps: int) -> str:
     return f"{_PREFIX}{steps:012d}"
-
-
-def _is_local(filesystem: fs.FileSystem) -> bool:
-    return isinstance(filesystem, fs.LocalFileSystem)
 
 
 def _checksum(content: bytes) -> dict[str, Any]:
