@@ -40,35 +40,26 @@ class Split:
 
     Attributes
     ----------
-    column : int
-        Place of the feature.
+    saved : SavedSplit
+        Which rows go left.
     left, right : Leaf or Split
         Branches.
     share : float
         Share of the training rows that go left.
-    threshold : float or None
-        Values up to it go left, NaN goes right; None for categories.
-    categories : tuple of float
-        Categories that go one way; all other values, NaN too, go the other.
-    listed_left : bool
-        Whether the categories go left.
     """
 
-    column: int
+    saved: SavedSplit
     left: Leaf | Split
     right: Leaf | Split
     share: float
-    threshold: float | None = None
-    categories: tuple[float, ...] = ()
-    listed_left: bool = True
 
     def goes_left(self, x: Numbers) -> Flags:
         """Return which rows of ``(rows, features)`` go left."""
-        values = x[:, self.column]
-        if self.threshold is not None:
-            return values <= self.threshold
-        listed: Flags = np.isin(values, self.categories)
-        return listed == self.listed_left
+        values = x[:, self.saved.column]
+        if self.saved.threshold is not None:
+            return values <= self.saved.threshold
+        listed: Flags = np.isin(values, self.saved.categories)
+        return listed == self.saved.listed_left
 
 
 @dataclass(frozen=True)
@@ -181,7 +172,8 @@ class _Walk:
         product: Numbers,
         known: Mapping[int, _Known],
     ) -> Numbers:
-        before = known.get(split.column)
+        column = split.saved.column
+        before = known.get(column)
         after = _Known(goes if before is None else before.own & goes, share * (1.0 if before is None else before.share))
         factors = after.factors(self.places)
         slopes = after.slopes(factors)
@@ -196,8 +188,8 @@ class _Walk:
                 factors[pairs[1]], old[pairs[0]], out=np.zeros((3, len(self.places))), where=old[pairs[0]] > 0
             )
             changes = slopes[pairs[1]] - before.slopes(old)[pairs[0]]
-        below = self.visit(child, product * np.take(ratios, case, axis=0), {**known, split.column: after})
-        self.total[:, split.column] += np.einsum("rq,rq->r", below, np.take(changes, case, axis=0))
+        below = self.visit(child, product * np.take(ratios, case, axis=0), {**known, column: after})
+        self.total[:, column] += np.einsum("rq,rq->r", below, np.take(changes, case, axis=0))
         return below
 
 
@@ -233,6 +225,6 @@ def read_tree(
         # Splits without any weight tell nothing of the ways.
         share = left / (left + right) if left + right else 0.5
         branches = [read(branch, [*way, node.column]) for branch in (node.left, node.right)]
-        return Split(node.column, branches[0], branches[1], share, node.threshold, node.categories, node.listed_left)
+        return Split(node, branches[0], branches[1], share)
 
     return Tree(read(root, []), max(len(set(way)) for way in paths), max(map(len, paths)))
