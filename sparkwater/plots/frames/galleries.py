@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.image_stages import ImageToTensor
 from sparkwater.conversions.images.columns import is_image_field
-from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.conversions.stages.columns import find_field, tensor_spec, vector_numbers
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.plots.drawing.pictures import Picture, gallery, is_picture, neighbor_gallery
 from sparkwater.plots.frames.rows import check_bound, check_columns, first_rows
@@ -110,7 +109,7 @@ def plot_largest_losses(
     _check_pictures(scored, pictureCol)
     if not isinstance(find_field(scored.schema, probabilityCol).dataType, VectorUDT):
         raise SchemaError(f"probabilityCol={probabilityCol!r} is no vector column")
-    label, probability = F.col(f"`{labelCol}`"), vector_to_array(F.col(f"`{probabilityCol}`"))
+    label, probability = F.col(f"`{labelCol}`"), vector_numbers(F.col(f"`{probabilityCol}`"))
     strings = isinstance(find_field(scored.schema, labelCol).dataType, T.StringType)
     if strings and not classes:
         raise ConfigurationError(f"the labels in {labelCol!r} are strings; give classes=model.classes")
