@@ -28,7 +28,8 @@ errors
 program
 
 conversions.tensors
-conversions.files.filesystems
+conversions.files.s3
+conversions.files.filesystems  conversions.files.s3
 conversions.sessions           conversions.files.filesystems
 conversions.files              conversions.sessions
 conversions.stages             sparkwater conversions.tensors conversions.files conversions.sessions

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from sparkwater.conversions.files.s3 import environment_settings, open_bucket
 from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _PYARROW_SCHEMES = {
     "abfs": ("abfs", "AzureFileSystem"),
     "abfss": ("abfss", "AzureFileSystem"),
 }
+
+#: URL schemes of stores of objects: to rename a folder there is to copy and delete it, file by file. Azure's renames
+#: are whole in some accounts only.
+_STORE_SCHEMES = frozenset(
+    ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "wasb", "wasbs", "oss", "cosn", "obs", "swift", "oci")
+)
 
 #: What fsspec calls a scheme that it doesn't know without the package that reads it.
 _FSSPEC_NAMES = {"abfss": "abfs"}
@@ -61,6 +68,11 @@ def is_local(filesystem: fs.FileSystem) -> bool:
     return isinstance(filesystem, fs.LocalFileSystem)
 
 
+def is_store(url: str) -> bool:
+    """Return whether a URL is of a store of objects, where one file appears as a whole but no folder does."""
+    return scheme_of(url) in _STORE_SCHEMES
+
+
 def is_pyarrows(scheme: str) -> bool:
     """Return whether this pyarrow reads a scheme."""
     from pyarrow import fs
@@ -75,20 +87,36 @@ def split_authority(url: str) -> tuple[str, str]:
     return authority, name
 
 
-@lru_cache(maxsize=64)
 def pyarrow_filesystem(scheme: str, authority: str, settings: str = "") -> tuple[fs.FileSystem, str]:
-    """Return a filesystem, and how paths on it begin. To open one may take requests: S3 looks for the region.
+    """Return a filesystem, and how paths on it begin; opened once a process.
+
+    To open one may take requests: S3 looks for the bucket, and for its region where nothing says it.
+
+    Parameters
+    ----------
+    scheme, authority : str
+        Beginning of a URL.
+    settings : str
+        Settings of pyarrow's filesystem, as the query of a URL; those of the environment where it is empty.
 
     Raises
     ------
     ConfigurationError
         If it can't be opened.
     """
+    own = _PYARROW_SCHEMES[scheme][0]
+    return _opened(own, authority, settings or (environment_settings() if own == "s3" else ""))
+
+
+@lru_cache(maxsize=64)
+def _opened(scheme: str, authority: str, settings: str) -> tuple[fs.FileSystem, str]:
     from pyarrow import fs
 
+    if scheme == "s3":
+        return open_bucket(authority, settings)
     try:
         opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(
-            f"{_PYARROW_SCHEMES[scheme][0]}://{authority}/{'?' if settings else ''}{settings}"
+            f"{scheme}://{authority}/{'?' if settings else ''}{settings}"
         )
     except OSError as error:
         hint = "; install Hadoop's native libhdfs and set CLASSPATH to `hadoop classpath --glob`"

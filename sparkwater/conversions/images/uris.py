@@ -24,6 +24,7 @@ from sparkwater.conversions.files.filesystems import (
     scheme_of,
     split_authority,
 )
+from sparkwater.conversions.files.s3 import explained
 from sparkwater.errors import ConfigurationError, DataError
 
 #: Reads in flight in one task. A remote read waits, some 20-100 ms; a decode takes about one.
@@ -59,7 +60,7 @@ def read_uri(uri: str) -> bytes:
     except (OSError, ValueError, HTTPException) as error:
         if isinstance(error, (ConfigurationError, DataError)):
             raise
-        raise DataError(f"can't be read: {error}") from error
+        raise DataError(f"can't be read: {explained(error)}") from error
 
 
 def read_ahead(uris: Iterable[Any], in_flight: int = READS_IN_FLIGHT) -> Iterator[Callable[[], bytes] | None]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from sparkwater.conversions.files.filesystems import open_filesystem
+from sparkwater.conversions.files.s3 import explained
 from sparkwater.conversions.petastorm.schema import (
     COMMON_METADATA,
     PetastormField,
@@ -145,7 +146,7 @@ def describe_petastorm(
         with ThreadPoolExecutor(_READERS) as pool:
             footers = list(pool.map(lambda path: _footer(filesystem, f"{root}/{path}"), paths))
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{url!r} can't be read as a petastorm dataset: {error}") from error
+        raise DataError(f"{url!r} can't be read as a petastorm dataset: {explained(error)}") from error
     groups = tuple(
         RowGroup(path, index, 0, footer.row_group(index).num_rows)
         for path, footer in zip(paths, footers, strict=True)

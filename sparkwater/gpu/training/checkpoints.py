@@ -21,7 +21,8 @@ from pyarrow import fs
 from safetensors import SafetensorError
 
 from sparkwater.conversions.files.filesystems import is_local, open_filesystem
-from sparkwater.errors import CheckpointError
+from sparkwater.conversions.files.s3 import explained
+from sparkwater.errors import CheckpointError, ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +68,26 @@ class CheckpointFolder:
     Raises
     ------
     ConfigurationError
-        If nothing here reads such URLs.
+        If nothing here reads such URLs, or a store can't be reached or has no such bucket.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._filesystem, self._root = open_filesystem(url)
+
+    def check(self) -> None:
+        """Refuse a folder on a store that doesn't show it to this process.
+
+        Raises
+        ------
+        ConfigurationError
+            With what the store said.
+        """
+        if not is_local(self._filesystem):
+            try:
+                self._names()
+            except OSError as error:
+                raise ConfigurationError(f"{self.url!r} can't be used for checkpoints: {explained(error)}") from error
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, read it back, publish it, and delete those that are too old.
@@ -99,7 +114,7 @@ class CheckpointFolder:
             self._filesystem.move(f"{folder}/.{_MANIFEST}", f"{folder}/{_MANIFEST}")
         except OSError as error:
             self._delete(folder)
-            raise CheckpointError(f"no checkpoint could be written to {self.url!r}: {error}") from error
+            raise CheckpointError(f"no checkpoint could be written to {self.url!r}: {explained(error)}") from error
         self._delete_old()
 
     def latest(self) -> Checkpoint | None:
@@ -113,7 +128,7 @@ class CheckpointFolder:
         try:
             names = self._finished()
         except OSError as error:
-            raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
+            raise CheckpointError(f"{self.url!r} can't be read: {explained(error)}") from error
         whole = next((found for found in map(self._load, names) if found), None)
         if whole is None and names:
             raise CheckpointError(
@@ -152,7 +167,7 @@ class CheckpointFolder:
             folders = [CheckpointFolder(f"{self.url.rstrip('/')}/{name}") for name in names]
             return [folder for folder in folders if folder._finished()]
         except OSError as error:
-            raise CheckpointError(f"{self.url!r} can't be read: {error}") from error
+            raise CheckpointError(f"{self.url!r} can't be read: {explained(error)}") from error
 
     def sweep(self) -> None:
         """Delete unfinished checkpoints."""

@@ -44,7 +44,7 @@ class CheckpointParams(Settings):
         """
         directory = self.getCheckpointDir()
         if directory is not None:
-            CheckpointFolder(directory)
+            CheckpointFolder(directory).check()
         elif self.getCheckpointInterval():
             raise ConfigurationError(
                 f"checkpointInterval={self.getCheckpointInterval()} needs a checkpointDir; set one, or leave it at 0"

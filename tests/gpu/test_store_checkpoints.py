@@ -1,0 +1,83 @@
+"""Checkpoints on a store that speaks S3's protocol, which refuses some or all requests for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from object_store import BUCKET, Store, running_store, use
+
+from sparkwater.errors import CheckpointError, ConfigurationError
+from sparkwater.gpu.training.checkpoints import Checkpoint, CheckpointFolder
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Store]:
+    with running_store() as store:
+        yield store
+
+
+@pytest.fixture
+def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    use(running, monkeypatch)
+    yield running
+    running.refuses = lambda method, path, number: False
+
+
+def checkpoint(steps: int) -> Checkpoint:
+    return Checkpoint(steps, {"epoch": steps}, {"values": torch.full((1000,), float(steps))})
+
+
+def test_checkpoints_come_back_and_two_are_kept(store: Store) -> None:
+    folder = CheckpointFolder(f"s3a://{BUCKET}/plain")
+    assert folder.latest() is None
+    for steps in (1, 2, 3):
+        folder.write(checkpoint(steps))
+    found = CheckpointFolder(f"s3://{BUCKET}/plain").latest()
+    assert found is not None
+    assert (found.steps, found.state, found.tensors["values"][0]) == (3, {"epoch": 3}, 3.0)
+    assert {name.split("/")[1] for name in store.names("plain/")} == {"step-000000000002", "step-000000000003"}
+    assert not [name for name in store.names("plain/") if "/." in name]
+
+
+def test_a_store_that_refuses_every_third_request_loses_nothing(store: Store) -> None:
+    folder = CheckpointFolder(f"s3://{BUCKET}/third")
+    store.refuses = lambda method, path, number: number % 3 == 0
+    for steps in (1, 2, 3):
+        folder.write(checkpoint(steps))
+        assert folder.load(steps).steps == steps
+
+
+def test_checkpoints_are_whole_or_absent_whichever_request_fails(store: Store) -> None:
+    folder = CheckpointFolder(f"s3://{BUCKET}/faults")
+    folder.write(checkpoint(1))
+    before = len(store.requests)
+    folder.write(checkpoint(2))
+    needed = len(store.requests) - before
+    written = 0
+    for place in range(0, needed, 3):
+        start = len(store.requests)
+        # From that request on everything is refused, deletions too, until the store is well again.
+        store.refuses = lambda method, path, number, first=start + place: number >= first
+        try:
+            folder.write(checkpoint(3 + place))
+            written += 1
+        except CheckpointError as error:
+            assert "no checkpoint could be written to" in str(error)
+        store.refuses = lambda method, path, number: False
+        found = folder.latest()
+        assert found is not None
+        assert found.tensors["values"][0] == found.steps
+        assert found.state == {"epoch": found.steps}
+        folder.sweep()
+        assert all(name.split("/")[1] in folder._finished() for name in store.names("faults/"))
+    assert written < needed // 3
+
+
+def test_a_folder_without_credentials_is_refused_before_a_training(store: Store, monkeypatch) -> None:
+    CheckpointFolder(f"s3://{BUCKET}/new").check()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    folder = CheckpointFolder(f"s3://{BUCKET}/new?endpoint_override={store.url}&region=us-west-1")
+    with pytest.raises(ConfigurationError, match="can't be used for checkpoints: .*was given no credentials: set AWS_"):
+        folder.check()
