@@ -30,7 +30,7 @@ program
 conversions.tensors
 conversions.files.s3
 conversions.files.filesystems  conversions.files.s3
-conversions.sessions           conversions.files.filesystems
+conversions.sessions           conversions.files.filesystems conversions.files.s3
 conversions.files              conversions.sessions
 conversions.stages             sparkwater conversions.tensors conversions.files conversions.sessions
 conversions.images             conversions.tensors conversions.files conversions.stages

@@ -129,9 +129,11 @@ def _of_model(fitted: FittedNetwork, source: str) -> WarmStart:
 
 
 def _is_saved_model(spark: SparkSession, path: str) -> bool:
+    files, folder = files_of(spark), path.rstrip("/")
     try:
-        return files_of(spark).exists(f"{path.rstrip('/')}/{MODEL_FILE}")
-    except jvm_errors():  # a filesystem that Hadoop doesn't know
+        # On a store the model's files are in a folder that its metadata names.
+        return files.exists(f"{folder}/{MODEL_FILE}") or (files.is_store(folder) and files.exists(f"{folder}/metadata"))
+    except jvm_errors():  # a filesystem that Hadoop knows, and that doesn't answer
         return False
 
 

@@ -1,10 +1,14 @@
-"""Small files and whole folders on the session's filesystems: reading, and atomic replacement.
+"""Small files and whole folders on the session's filesystems: reading, and replacement as a whole.
+
+Where folders can be renamed, a new one is written beside its target and swapped in. A store of objects has no renames,
+but a file appears there as a whole: what is written last, and says what counts, decides.
 
 Driver side.
 """
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +69,8 @@ def copy_from_driver(spark: SparkSession, folder: Path, path: str) -> None:
 def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
     """Write a folder beside a path and swap it in when the ``with`` block ends well.
 
-    Until then, and also when the block raises, whatever was at the path stays as it is.
+    Until then, and also when the block raises, whatever was at the path stays as it is. On a store of objects the
+    folder is written in its place, and deleted when the block raises: write the file that makes it whole last.
 
     Yields
     ------
@@ -75,19 +80,112 @@ def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
     Raises
     ------
     ConfigurationError
-        If something is at the path and may not be overwritten.
+        If something is at the path and may not be overwritten; on a store it never may.
     """
     files = files_of(spark)
-    if files.exists(path) and not overwrite:
-        raise ConfigurationError(
-            f"{path!r} exists already; write().overwrite().save(path) or mode='overwrite' replaces it"
-        )
+    check_free(spark, path, overwrite)
+    if files.is_store(path):
+        if files.exists(path):
+            raise ConfigurationError(
+                f"{path!r} exists, and a store of objects can't replace a folder as a whole; give a new path, or "
+                "delete the old folder first"
+            )
+        with _new_folder(files, path):
+            yield path
+        return
     beside = f"{path.rstrip('/')}.writing-{uuid.uuid4().hex}"
     try:
         yield beside
         _swap(files, beside, path)
     finally:
         files.delete(beside)
+
+
+def check_free(spark: SparkSession, path: str, overwrite: bool) -> None:
+    """Refuse a path at which something is that may not be overwritten.
+
+    Raises
+    ------
+    ConfigurationError
+        With what replaces it.
+    """
+    if not overwrite and files_of(spark).exists(path):
+        raise ConfigurationError(
+            f"{path!r} exists already; write().overwrite().save(path) or mode='overwrite' replaces it"
+        )
+
+
+@contextmanager
+def keeping(spark: SparkSession, place: str) -> Iterator[str]:
+    """Write a folder that `kept` finds once the ``with`` block has ended well, and in place of an earlier one.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    place : str
+        The folder's place; on a store of objects a file of that name and ``.json`` points to the folder, beside it.
+
+    Yields
+    ------
+    str
+        The folder to write to.
+    """
+    files = files_of(spark)
+    if not files.is_store(place):
+        with replacing(spark, place, True) as folder:
+            yield folder
+        return
+    folder = f"{place}-{uuid.uuid4().hex}"
+    with _new_folder(files, folder):
+        yield folder
+    point_to(spark, place, folder)
+
+
+def point_to(spark: SparkSession, place: str, folder: str) -> None:
+    """Let `kept` find a folder for a place on a store of objects."""
+    write_bytes(spark, f"{place}.json", json.dumps({"folder": folder}).encode())
+
+
+def kept(spark: SparkSession, place: str) -> str | None:
+    """Return the folder that was written for a place by `keeping`, or None where none was finished.
+
+    Raises
+    ------
+    CheckpointError
+        If a store's pointer is damaged.
+    """
+    files = files_of(spark)
+    if not files.is_store(place):
+        return place if files.exists(place) else None
+    if not files.exists(f"{place}.json"):
+        return None
+    try:
+        return str(json.loads(read_bytes(spark, f"{place}.json", CheckpointError))["folder"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{place}.json is damaged: {error!r}; delete it") from error
+
+
+def check_spark_reaches(spark: SparkSession, path: str) -> None:
+    """Refuse a path that Spark's own readers and writers don't reach; runs no job.
+
+    Raises
+    ------
+    ConfigurationError
+        With the connector to add.
+    """
+    missing = files_of(spark).missing_for_spark(path)
+    if missing:
+        raise ConfigurationError(missing)
+
+
+@contextmanager
+def _new_folder(files: Files, folder: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        files.delete(folder)
+        raise
 
 
 def _swap(files: Files, written: str, target: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.files.hadoop import check_spark_reaches
 from sparkwater.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ def read_images(spark: SparkSession, path: str) -> DataFrame:
     Raises
     ------
     ConfigurationError
-        If there is no such folder.
+        If there is no such folder, or Spark has no filesystem for it.
     DataError
         If no picture is in it.
     """
+    check_spark_reaches(spark, path)
     reader = spark.read.format("binaryFile").option("pathGlobFilter", PICTURES).option("recursiveFileLookup", "true")
     try:
         files = reader.load(path).select("path", "content")
@@ -65,6 +67,7 @@ def stream_images(spark: SparkSession, path: str) -> DataFrame:
     pyspark.sql.DataFrame
         A stream of ``path`` (string) and ``content`` (the encoded bytes).
     """
+    check_spark_reaches(spark, path)
     reader = spark.readStream.format("binaryFile").schema(_FILES)
     files = reader.option("pathGlobFilter", PICTURES).option("recursiveFileLookup", "true").load(path)
     return files.select("path", "content")

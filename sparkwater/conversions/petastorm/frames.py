@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
-from sparkwater.conversions.files.hadoop import files_of, read_bytes, replacing, write_bytes
+from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, read_bytes, replacing, write_bytes
 from sparkwater.conversions.petastorm.codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
 from sparkwater.conversions.petastorm.schema import (
     COMMON_METADATA,
@@ -77,7 +77,8 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
         gives None for a null tensor, `stream` refuses it. There is a file a partition.
     url : str
         A folder on any filesystem that Spark knows. Files are written beside it and swapped in at
-        the end: a failed write leaves what was there.
+        the end: a failed write leaves what was there. On a store of objects, which renames nothing, they are
+        written in place, the schema last, and nothing that is there is replaced.
     mode : {"error", "overwrite"}
         Treatment of an existing dataset at the URL.
     row_group_bytes : int
@@ -86,7 +87,7 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
     Raises
     ------
     ConfigurationError
-        If a parameter isn't accepted, something is at the URL, or petastorm can't be imported.
+        If a parameter isn't accepted, something is at the URL, Spark doesn't reach it, or petastorm can't be imported.
     SchemaError
         If a column can't be a field: its type has no counterpart, or its name is no identifier.
     """
@@ -97,6 +98,7 @@ def write_petastorm(frame: DataFrame, url: str, *, mode: str = "error", row_grou
     fields = [_field_of(field) for field in frame.schema]
     pickled = dump_unischema([astuple(field) for field in fields])
     spark = frame.sparkSession
+    check_spark_reaches(spark, url)
     with replacing(spark, url, mode == "overwrite") as beside:
         writer = frame.select([_encoded(field) for field in frame.schema]).write
         writer.options(**_parquet_options(fields, row_group_bytes)).parquet(beside)
@@ -132,6 +134,8 @@ def read_petastorm(
 
     Raises
     ------
+    ConfigurationError
+        If Spark doesn't reach the folder, with the connector to add.
     DataError
         If it is no petastorm dataset.
     SchemaError
@@ -140,6 +144,7 @@ def read_petastorm(
         If the stored schema is anything but a schema.
     """
     shapes = shapes or {}
+    check_spark_reaches(spark, url)
     stored = _stored_schema(spark, url)
     fields = choose_fields(stored, columns, shapes)
     specs = {field.name: field.tensor_spec(shapes.get(field.name)) for field in fields}

@@ -1,30 +1,27 @@
-"""Files without a JVM: by pyarrow's and fsspec's filesystems, in a task on the server's side or in this process."""
+"""Files of a Spark Connect session: in a task on the server's side, or in this process where it shares its machine."""
 
 from __future__ import annotations
 
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, is_local, open_filesystem, scheme_of
-from sparkwater.conversions.sessions.shipping import Inline, ship
-from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, raised_on_executor
+from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, is_store, scheme_of
+from sparkwater.conversions.sessions.connectors import lacks_filesystem, missing_connector
+from sparkwater.conversions.sessions.python_files import PythonFiles, done
+from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
+from sparkwater.errors import CheckpointError, ConfigurationError, raised_on_executor
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: Far below what gRPC takes in a message, 128 MiB.
-_PIECE_BYTES = 16 * 1024 * 1024
-
 _PIECES = "number int, piece binary"
 
 
-class RemoteFiles:
+class RemoteFiles(PythonFiles):
     """Files of a Spark Connect session.
 
     Parameters
@@ -39,54 +36,15 @@ class RemoteFiles:
         self._spark: Any = spark
         self._here = here
 
-    def exists(self, path: str) -> bool:
-        """Return whether there is a file or folder."""
-        return self._run(path, _exists) == [b"1"]
-
-    def read(self, path: str, failure: type[SparkwaterError]) -> bytes:
-        """Return a file's content; ``failure`` is raised where it can't be read."""
-        said, *pieces = self._run(path, _read)
-        if said:
-            raise failure(f"{path!r} can't be read: {said.decode()}")
-        return b"".join(pieces)
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a new file, and the folders above it."""
-        # Rows of a task may have 128 MiB at most on a cluster.
-        sent = Inline(content) if self._near(path) else ship(self._spark, content)
-        self._run(path, lambda url: _write(url, sent.get()))
-
-    def make_private_folder(self, path: str) -> None:
-        """Make a folder that its owner alone may enter, where the filesystem knows permissions."""
-        self._run(path, _make_private_folder)
-
-    def delete(self, path: str) -> None:
-        """Delete a file or a whole folder, where it is there."""
-        self._run(path, _delete)
-
-    def move(self, source: str, target: str) -> bool:
-        """Rename a file or folder, and make the folders above the target; return whether it was done.
-
-        A filesystem without renames, as object stores are, copies a folder file by file: where that fails, both are
-        there in part.
-        """
-        new = self._url(target)
-        return self._run(source, lambda url: _move(url, new)) == [b"1"]
-
-    def list_files(self, path: str) -> dict[str, str]:
-        """Return the full paths of all files in a folder and in those within, by their names relative to it."""
-        said, *names = self._run(path, _list)
-        if said:
-            raise CheckpointError(f"{path!r} can't be listed: {said.decode()}")
-        return {name.decode(): f"{path.rstrip('/')}/{name.decode()}" for name in names}
-
-    def count_row_groups(self, path: str) -> dict[str, int]:
-        """Return the row groups of each Parquet file in a folder, by its name."""
-        counts: dict[str, int] = {}
-        for line in self._run(path, _count_row_groups):
-            count, _, name = line.decode().partition(" ")
-            counts[name] = int(count)
-        return counts
+    def missing_for_spark(self, path: str) -> str | None:
+        """Return what Spark's own readers and writers lack to reach a store; the server is asked, without a job."""
+        if not is_store(self._url(path)):
+            return None
+        try:
+            _ = self._spark.read.text(path).schema
+        except Exception as error:
+            return missing_connector(path, None) if lacks_filesystem(error) else None
+        return None
 
     @contextmanager
     def temporary_folder(self) -> Iterator[str]:
@@ -102,8 +60,8 @@ class RemoteFiles:
                 "this needs a folder that Spark's server and executors share, and over Spark Connect none is known; "
                 "save the model, and do it in a session with a SparkContext that loads it"
             )
-        with tempfile.TemporaryDirectory(prefix="sparkwater-") as local:
-            yield f"file:{local}/model"
+        with super().temporary_folder() as folder:
+            yield folder
 
     def _near(self, path: str) -> bool:
         return self._here and scheme_of(self._url(path)) in LOCAL_SCHEMES
@@ -115,15 +73,19 @@ class RemoteFiles:
             return str(Path(path).absolute()) if self._here and not scheme_of(path) else path
         return f"{default.rstrip('/')}/{path.lstrip('/')}"
 
+    def _sent(self, path: str, content: bytes) -> Inline | Shipped:
+        # Rows of a task may have 128 MiB at most on a cluster.
+        return Inline(content) if self._near(path) else ship(self._spark, content)
+
     def _run(self, path: str, work: Callable[[str], list[bytes]]) -> list[bytes]:
         url = self._url(path)
         if self._near(path):
-            return work(url)
+            return done(work, path, url)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for _ in batches:
                 pass
-            for number, piece in enumerate(work(url)):
+            for number, piece in enumerate(done(work, path, url)):
                 yield _batch([(number, piece)])
 
         try:
@@ -136,97 +98,3 @@ class RemoteFiles:
 def _batch(rows: list[tuple[int, bytes]]) -> pa.RecordBatch:
     numbers, pieces = pa.array([row[0] for row in rows], pa.int32()), pa.array([row[1] for row in rows], pa.binary())
     return pa.RecordBatch.from_arrays([numbers, pieces], names=["number", "piece"])
-
-
-def _exists(url: str) -> list[bytes]:
-    from pyarrow.fs import FileType
-
-    filesystem, path = open_filesystem(url)
-    return [b"0" if filesystem.get_file_info(path).type == FileType.NotFound else b"1"]
-
-
-def _read(url: str) -> list[bytes]:
-    """Return what went wrong, or nothing, and the content."""
-    try:
-        filesystem, path = open_filesystem(url)
-        with filesystem.open_input_stream(path) as stream:
-            return [b"", *iter(lambda: stream.read(_PIECE_BYTES), b"")]
-    except OSError as error:
-        return [str(error).encode() or b"error"]
-
-
-def _write(url: str, content: bytes) -> list[bytes]:
-    filesystem, path = open_filesystem(url)
-    filesystem.create_dir(_above(path), recursive=True)
-    # Another attempt of the same task may be at it, and be killed.
-    part = f"{path}.{uuid.uuid4().hex}"
-    with filesystem.open_output_stream(part) as stream:
-        stream.write(content)
-    filesystem.move(part, path)
-    return []
-
-
-def _make_private_folder(url: str) -> list[bytes]:
-    filesystem, path = open_filesystem(url)
-    filesystem.create_dir(path, recursive=True)
-    if is_local(filesystem):
-        Path(path).chmod(0o700)
-    return []
-
-
-def _delete(url: str) -> list[bytes]:
-    from pyarrow.fs import FileType
-
-    filesystem, path = open_filesystem(url)
-    kind = filesystem.get_file_info(path).type
-    with suppress(FileNotFoundError):
-        if kind == FileType.Directory:
-            filesystem.delete_dir(path)
-        elif kind != FileType.NotFound:
-            filesystem.delete_file(path)
-    return []
-
-
-def _move(url: str, target: str) -> list[bytes]:
-    from pyarrow.fs import FileType, copy_files
-
-    filesystem, old = open_filesystem(url)
-    _, new = open_filesystem(target)
-    filesystem.create_dir(_above(new), recursive=True)
-    if filesystem.get_file_info(new).type != FileType.NotFound:
-        # An earlier attempt of the same task may have done it.
-        return [b"1" if filesystem.get_file_info(old).type == FileType.NotFound else b"0"]
-    try:
-        filesystem.move(old, new)
-    except (NotImplementedError, OSError):
-        if filesystem.get_file_info(old).type != FileType.Directory or is_local(filesystem):
-            return [b"0"]
-        copy_files(old, new, source_filesystem=filesystem, destination_filesystem=filesystem)
-        filesystem.delete_dir(old)
-    return [b"1"]
-
-
-def _list(url: str) -> list[bytes]:
-    """Return what went wrong, or nothing, and the names."""
-    from pyarrow.fs import FileSelector, FileType
-
-    try:
-        filesystem, path = open_filesystem(url)
-        found = filesystem.get_file_info(FileSelector(path, recursive=True))
-    except OSError as error:
-        return [str(error).encode() or b"error"]
-    start = len(path.rstrip("/")) + 1
-    return [b"", *(one.path[start:].encode() for one in found if one.type == FileType.File)]
-
-
-def _count_row_groups(url: str) -> list[bytes]:
-    import pyarrow.parquet as pq
-
-    filesystem, path = open_filesystem(url)
-    names = [name.decode() for name in _list(url)[1:] if name.endswith(b".parquet")]
-    counts = [pq.ParquetFile(f"{path}/{name}", filesystem=filesystem).metadata.num_row_groups for name in names]
-    return [f"{count} {name}".encode() for count, name in zip(counts, names, strict=True)]
-
-
-def _above(path: str) -> str:
-    return path.rpartition("/")[0] or "/"

@@ -28,8 +28,16 @@ class Files(Protocol):
         """Return a file's content; ``failure`` is raised where it can't be read."""
         ...
 
+    def is_store(self, path: str) -> bool:
+        """Return whether a path is on a store of objects: a file appears there as a whole, and nothing is renamed."""
+        ...
+
+    def missing_for_spark(self, path: str) -> str | None:
+        """Return what Spark's own readers and writers lack to reach a path, as a message; None for nothing."""
+        ...
+
     def write(self, path: str, content: bytes) -> None:
-        """Write a new file, and the folders above it."""
+        """Write a new file, and the folders above it; on a store it takes the place of one that is there."""
         ...
 
     def make_private_folder(self, path: str) -> None:

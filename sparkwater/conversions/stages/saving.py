@@ -9,15 +9,18 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from sparkwater import __version__
 from sparkwater.conversions.files.hadoop import files_of, replacing
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line
+from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line, read_metadata
+from sparkwater.conversions.stages.store_folders import as_text, content_of, write_to_store
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, UnsafeLoadError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from typing_extensions import Self
 
-#: Number of the format that is written and read: the files of a stage's folder and their content.
-FORMAT = 1
+#: Newest format that is written and read: the files of a stage's folder and their content. On stores of objects the
+#: metadata names a folder of the files; elsewhere the format before is written, so that older versions read it.
+FORMAT = 2
+_FORMAT_OF_FOLDERS = 1
 
 #: Key of the metadata that holds the format, and the version of sparkwater that wrote it.
 _KEY = "sparkwater"
@@ -54,6 +57,8 @@ class SavedStage(MLReadable[Any], MLWritable):
 class StageWriter(MLWriter):
     """Writer of a stage: beside its target, then swapped in, so that a failed save leaves the old one.
 
+    On a store of objects, which renames nothing, the files have a new name and the metadata is written last.
+
     Parameters
     ----------
     stage : SavedStage
@@ -73,10 +78,17 @@ class StageWriter(MLWriter):
             If something is at the path and may not be overwritten, or the stage holds values that can't be saved.
         """
         stage, spark = self._stage, self.sparkSession
-        params = {
-            param.name: value for param, value in stage._paramMap.items() if param.name not in stage._unsaved_params
-        }
-        own = {_KEY: {"format": FORMAT, "version": __version__}}
+        if files_of(spark).is_store(path):
+            write_to_store(
+                spark,
+                path,
+                self.shouldOverwrite,
+                lambda folder: stage._save_more(NewFolder(spark, folder)),
+                lambda content: _metadata(stage, spark, content),
+            )
+            return
+        params = _saved_params(stage)
+        own = {_KEY: {"format": _FORMAT_OF_FOLDERS, "version": __version__}}
         with replacing(spark, path, self.shouldOverwrite) as folder:
             DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
             if not files_of(spark).exists(f"{folder}/metadata"):
@@ -128,13 +140,25 @@ class StageReader(MLReader[Any]):
         _check_class(metadata, self._stage, path)
         _check_format(metadata, self._stage, path)
         loaded = _with_params(metadata, self._stage, path)
-        loaded._load_more(SavedFolder(self.sparkSession, path, self._consent))
+        folder = content_of(path, metadata.get(_KEY))
+        loaded._load_more(SavedFolder(self.sparkSession, folder, self._consent))
         return loaded
+
+
+def _saved_params(stage: Any) -> dict[str, Any]:
+    return {param.name: value for param, value in stage._paramMap.items() if param.name not in stage._unsaved_params}
+
+
+def _metadata(stage: Any, spark: SparkSession, content: str) -> str:
+    """Return the metadata of a stage on a store of objects, as Spark's text files hold it."""
+    own = {_KEY: {"format": FORMAT, "version": __version__, "content": content}}
+    given: str = DefaultParamsWriter._get_metadata_to_save(stage, spark, own, _saved_params(stage))
+    return as_text(given)
 
 
 def _read_metadata(spark: SparkSession, stage: type[Any], path: str) -> dict[str, Any]:
     try:
-        metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(path, spark)
+        metadata = read_metadata(spark, path)
     except UNREADABLE as error:
         raise CheckpointError(f"{path!r} holds no saved {stage.__name__}: {first_line(error)}") from error
     return metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, MLWritable
 
-from sparkwater.conversions.files.hadoop import files_of, read_bytes, write_bytes
-from sparkwater.conversions.sessions.session import jvm_errors
+from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, read_bytes, write_bytes
+from sparkwater.conversions.sessions.session import Files, jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
 
@@ -48,7 +49,15 @@ class NewFolder:
         self.write_bytes(name, json.dumps(value, indent=2).encode())
 
     def write_stage(self, name: str, stage: Any) -> None:
-        """Write another stage to a folder in this one."""
+        """Write another stage to a folder in this one.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is a stage of Spark's or of others, and Spark doesn't reach the folder.
+        """
+        if not _is_own(type(stage)):
+            check_spark_reaches(self.spark, self.path)
         save_stage(stage, f"{self.path}/{name}")
 
 
@@ -134,16 +143,60 @@ def load_stage(spark: SparkSession, path: str, consent: Consent) -> Any:
         If it names a class or a network without consent.
     CheckpointError
         If the folder is missing or damaged.
+    ConfigurationError
+        If it is a stage of Spark's or of others, and Spark doesn't reach the folder.
     """
     try:
         for file in _metadata_files(spark, path):
             _check_classes(read_bytes(spark, file, CheckpointError), file, consent)
         with consent.handed_on():
-            return DefaultParamsReader.loadParamsInstance(path, spark)
+            return _load(spark, path)
     except SparkwaterError:
         raise
     except UNREADABLE as error:
         raise CheckpointError(f"{path!r} holds no saved stage: {first_line(error)}") from error
+
+
+def _load(spark: SparkSession, path: str) -> Any:
+    if files_of(spark).missing_for_spark(path) is None:
+        return DefaultParamsReader.loadParamsInstance(path, spark)
+    module, _, name = str(read_metadata(spark, path)["class"]).rpartition(".")
+    stage = getattr(importlib.import_module(module), name)
+    if not _is_own(stage):
+        check_spark_reaches(spark, path)
+    return stage.load(path)
+
+
+def _is_own(stage: type[Any]) -> bool:
+    """Return whether a stage is saved and loaded by this package's files, not by Spark's writers and readers."""
+    return stage.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def read_metadata(spark: SparkSession, path: str) -> dict[str, Any]:
+    """Return the metadata of a saved stage: by Spark where it reaches the folder, else by Python.
+
+    Raises
+    ------
+    Exception
+        One of `UNREADABLE` or a `CheckpointError`, where there is none.
+    """
+    files = files_of(spark)
+    if files.missing_for_spark(path) is None:
+        metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(path, spark)
+        return metadata
+    parts = metadata_parts(files, path)
+    if not parts:
+        raise CheckpointError(f"{path!r} holds no saved stage")
+    read: dict[str, Any] = json.loads(files.read(parts[0], CheckpointError))
+    return read
+
+
+def metadata_parts(files: Files, path: str) -> list[str]:
+    """Return the full paths of the files that hold a stage's metadata; none where there is no stage."""
+    folder = f"{path.rstrip('/')}/metadata"
+    if not files.exists(folder):
+        return []
+    return [file for name, file in sorted(files.list_files(folder).items()) if not _hidden(name)]
 
 
 def first_line(error: Exception) -> str:

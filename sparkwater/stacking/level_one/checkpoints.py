@@ -9,7 +9,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.files.hadoop import files_of, replacing
+from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, keeping, kept, point_to
 from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner
@@ -29,9 +29,15 @@ class FitStore:
         The session.
     path : str
         The user's folder, made if it isn't there.
+
+    Raises
+    ------
+    ConfigurationError
+        If Spark doesn't reach the folder.
     """
 
     def __init__(self, spark: SparkSession, path: str) -> None:
+        check_spark_reaches(spark, path)
         self._spark = spark
         self._path = path.rstrip("/")
         self._written = f"{self._path}/writing-{uuid.uuid4().hex}"
@@ -47,27 +53,33 @@ class FitStore:
 
     def discard(self) -> None:
         """Remove rows that have no lasting place."""
-        files_of(self._spark).delete(self._written)
+        if self._written:
+            files_of(self._spark).delete(self._written)
 
     def settle(self, prepared: Prepared) -> Prepared:
         """Return the rows at their lasting place, keyed by content; an earlier call's if there are."""
         self._run = f"{self._path}/{self._digest(prepared)}"
-        files, target = files_of(self._spark), f"{self._run}/rows"
-        if files.exists(target):
+        files, place = files_of(self._spark), f"{self._run}/rows"
+        rows = kept(self._spark, place)
+        if rows is not None:
             files.delete(self._written)
+        elif files.is_store(place):
+            rows = self._written
+            point_to(self._spark, place, rows)
         else:
-            files.move(self._written, target)
-        return replace(prepared, frame=self._spark.read.parquet(f"{self._run}/rows"))
+            rows = place
+            files.move(self._written, rows)
+        self._written = ""
+        return replace(prepared, frame=self._spark.read.parquet(rows))
 
     def find_model(self, learner: Learner) -> Any:
         """Return the model of a learner on all rows, or None where no earlier call finished it."""
-        folder = f"{self._learner_folder(learner)}/all"
-        there = files_of(self._spark).exists(folder)
-        return load_stage(self._spark, folder, learner.consent) if there else None
+        folder = kept(self._spark, f"{self._learner_folder(learner)}/all")
+        return None if folder is None else load_stage(self._spark, folder, learner.consent)
 
     def keep_model(self, learner: Learner, model: Any) -> None:
         """Keep the model of a learner on all rows."""
-        with replacing(self._spark, f"{self._learner_folder(learner)}/all", True) as folder:
+        with keeping(self._spark, f"{self._learner_folder(learner)}/all") as folder:
             save_stage(model, folder)
 
     def fit_folder(self, learner: Learner, fold: int) -> str:

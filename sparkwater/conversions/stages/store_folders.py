@@ -1,0 +1,97 @@
+"""Stages saved on stores of objects, which rename nothing: the metadata is written last, as one file, and decides.
+
+A stage's files are in a folder of a new name, and the metadata names it. Until the metadata's one file is there, or
+has taken the place of the old one, nothing of an older stage has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sparkwater.conversions.files.hadoop import check_free, files_of
+from sparkwater.conversions.stages.stage_folders import metadata_parts
+from sparkwater.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sparkwater.conversions.sessions.session import Files
+
+logger = logging.getLogger(__name__)
+
+_PATTERN = re.compile(r"content-[0-9a-f]{32}")
+
+
+def write_to_store(
+    spark: SparkSession, path: str, overwrite: bool, write: Callable[[str], None], metadata: Callable[[str], str]
+) -> None:
+    """Save a stage on a store of objects; driver side.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session.
+    path : str
+        The stage's folder.
+    overwrite : bool
+        Whether a stage at the path is replaced.
+    write : callable
+        Writes the stage's files to the folder of the path that it gets.
+    metadata : callable
+        Returns the metadata, given the name of that folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If something is at the path and may not be overwritten.
+    """
+    path, name = path.rstrip("/"), f"content-{uuid.uuid4().hex}"
+    files = files_of(spark)
+    check_free(spark, path, overwrite)
+    try:
+        write(f"{path}/{name}")
+        text = metadata(name)
+    except BaseException:
+        files.delete(f"{path}/{name}")
+        raise
+    # Spark reads all files of the folder as one: a second must not appear.
+    parts = metadata_parts(files, path) or [f"{path}/metadata/part-00000"]
+    # Where this fails it may have been done all the same: the new files stay, and the next save clears them.
+    files.write(parts[0], text.encode())
+    _clear(files, path, (f"{name}/", parts[0].removeprefix(f"{path}/")))
+
+
+def content_of(path: str, own: Any) -> str:
+    """Return the folder of a stage's files: its own, or the one that the metadata of a stage on a store names.
+
+    Raises
+    ------
+    CheckpointError
+        If the name is none that a save gives.
+    """
+    name = own.get("content") if isinstance(own, dict) else None
+    if name is None:
+        return path
+    if not isinstance(name, str) or not _PATTERN.fullmatch(name):
+        raise CheckpointError(f"{path!r} is damaged: its metadata names the folder {name!r}")
+    return f"{path}/{name}"
+
+
+def as_text(metadata: str) -> str:
+    """Return metadata as Spark's text files hold it: one line."""
+    return json.dumps(json.loads(metadata), separators=(",", ":")) + "\n"
+
+
+def _clear(files: Files, path: str, stays: tuple[str, ...]) -> None:
+    """Delete what earlier saves left; where that fails it stays, and is read by nobody."""
+    try:
+        old = [file for name, file in files.list_files(path).items() if not name.startswith(stays)]
+        for file in old:
+            files.delete(file)
+    except Exception as error:
+        logger.warning("files of the model before in %s could not be deleted, and stay: %s", path, error)
