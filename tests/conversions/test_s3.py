@@ -94,8 +94,16 @@ def test_a_wrong_endpoint_and_a_silent_one_fail_in_bounded_time(store: Store, mo
 
 @pytest.mark.parametrize(
     ("url", "found"),
-    [("s3://a/b", True), ("S3A://a/b", True), ("gs://a/b", True), ("abfss://a@b/c", True)]
-    + [("hdfs://a/b", False), ("file:/a", False), ("/a/s3://b", False), ("dbfs:/a", False)],
+    [
+        ("s3://a/b", True),
+        ("S3A://a/b", True),
+        ("gs://a/b", True),
+        ("abfss://a@b/c", True),
+        ("hdfs://a/b", False),
+        ("file:/a", False),
+        ("/a/s3://b", False),
+        ("dbfs:/a", False),
+    ],
 )
 def test_stores_are_known_by_their_scheme(url, found) -> None:
     assert is_store(url) is found

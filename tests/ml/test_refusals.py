@@ -405,6 +405,7 @@ def test_more_workers_than_slots_is_refused_within_seconds(spark):
 def test_dynamic_allocation_is_refused(spark):
     with (
         saying(spark, "spark.dynamicAllocation.enabled", "true"),
+        saying(spark, "spark.master", "yarn"),  # on local masters Spark pays no attention to it
         pytest.raises(ConfigurationError, match=r"spark.dynamicAllocation.enabled=true"),
     ):
         ImageClassifier().fit(tensor_frame(spark, 4))
