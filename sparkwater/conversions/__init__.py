@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         PetastormRows as PetastormRows,
         describe_petastorm as describe_petastorm,
     )
+    from sparkwater.conversions.saved_pipelines import save_over as save_over
     from sparkwater.conversions.stages.columns import (
         from_tensor_column as from_tensor_column,
         tensor_spec as tensor_spec,
@@ -71,6 +72,7 @@ else:
             "image_stages": ("ImageToTensor", "TensorToImage"),
             "stages.invalid": ("ProblemReport", "report_problems"),
             "petastorm.frames": ("read_petastorm", "tensor_transform", "write_petastorm"),
+            "saved_pipelines": ("save_over",),
             "petastorm.rows": ("PetastormRows", "describe_petastorm"),
             "tables.stages": ("TableToTensor", "TableToTensorModel"),
             "tensors.record_batches": ("torch_batches",),

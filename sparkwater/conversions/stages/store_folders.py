@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.files.hadoop import check_free, files_of
@@ -59,11 +59,29 @@ def write_to_store(
     except BaseException:
         files.delete(f"{path}/{name}")
         raise
+    write_metadata(files, path, text, [name])
+
+
+def write_metadata(files: Files, path: str, text: str, folders: Sequence[str]) -> None:
+    """Write a stage's metadata, in place of that of an older one, and delete what it doesn't name.
+
+    Parameters
+    ----------
+    files : Files
+        The session's.
+    path : str
+        The stage's folder, on a store of objects.
+    text : str
+        The metadata.
+    folders : sequence of str
+        The folders in it that belong to the stage.
+    """
     # Spark reads all files of the folder as one: a second must not appear.
     parts = metadata_parts(files, path) or [f"{path}/metadata/part-00000"]
-    # Where this fails it may have been done all the same: the new files stay, and the next save clears them.
+    # Where this fails it may have been done all the same: the new folders stay, and the next save clears them.
     files.write(parts[0], text.encode())
-    _clear(files, path, (f"{name}/", parts[0].removeprefix(f"{path}/")))
+    part = f"metadata/{parts[0].rpartition('/')[2]}"
+    _clear(files, path, (part, *(f"{folder}/" for folder in folders)))
 
 
 def content_of(path: str, own: Any) -> str:

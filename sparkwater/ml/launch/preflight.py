@@ -87,8 +87,8 @@ def check_spark_version(version: str) -> None:
 
 
 def _check_settings(spark: SparkSession, num_workers: int, allow_plaintext: bool) -> None:
-    # Spark fails such a job itself, once it has begun (DAGScheduler.checkBarrierStageWithDynamicAllocation), in 4.0 as in
-    # 4.3. On a local master the setting means nothing to it (Utils.isDynamicAllocationEnabled).
+    # Spark fails such a job itself, once it has begun (DAGScheduler.checkBarrierStageWithDynamicAllocation, in 4.0 as
+    # in 4.3). On a local master the setting means nothing to it (Utils.isDynamicAllocationEnabled).
     if _is_on(spark, "spark.dynamicAllocation.enabled") and not re.fullmatch(r"local(\[.*)?", master(spark)):
         raise ConfigurationError(
             "spark.dynamicAllocation.enabled=true: all ranks of a training must run at the same time, and Spark has no "

@@ -1,0 +1,224 @@
+"""Models, checkpoints and fits on stores of objects: through Python on an S3 server, through Hadoop without renames.
+
+Hadoop's connector to S3 isn't to be had here. Its place takes ``ViewFileSystemOverloadScheme``, which is Hadoop's own:
+it gives ``s3a://`` URLs to a local folder, and the package takes them for a store's. A rename by the package fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+from conftest import start_session
+from digits import tensor_frame
+from object_store import BUCKET, Store, running_store, use
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import SparkSession
+from tables import MeanRegressor
+
+from sparkwater.bundle.export.exporting import export_bundle
+from sparkwater.conversions import TensorToVector, read_images, save_over, write_petastorm
+from sparkwater.conversions.sessions.classic_files import ClassicFiles
+from sparkwater.conversions.stages.saving import FORMAT
+from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
+from sparkwater.ml import ImageClassifier, ImageClassifierModel
+from sparkwater.stacking import cross_fit
+
+VIEW = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Store]:
+    with running_store() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is ``s3a://local/models``."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture
+def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    use(running, monkeypatch)
+    yield running
+    running.refuses = lambda method, path, number: False
+
+
+@pytest.fixture
+def session(running: Store, folder: Path) -> SparkSession:
+    """A session whose workers reach the store, and whose Hadoop knows s3a but not s3."""
+    settings = {
+        **{f"spark.executorEnv.{name}": value for name, value in running.environment.items()},
+        "spark.hadoop.fs.s3a.impl": VIEW,
+        "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
+        "spark.hadoop.fs.viewfs.mounttable.local.link./models": f"file://{folder}",
+        # Without executors of its own Spark pays no attention to it, and neither do fits.
+        "spark.dynamicAllocation.enabled": "true",
+    }
+    return start_session("local[2]", **settings)
+
+
+@pytest.fixture
+def without_renames(monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(files: ClassicFiles, source: str, target: str) -> bool:
+        raise AssertionError(f"{source} was renamed to {target}")
+
+    monkeypatch.setattr(ClassicFiles, "move", move)
+
+
+def probabilities(model: ImageClassifierModel, rows) -> list[list[float]]:
+    return [row["probability"].toArray().tolist() for row in model.transform(rows).orderBy("id").collect()]
+
+
+def learner(seed: int = 1, **settings) -> ImageClassifier:
+    return ImageClassifier(network="mlp", epochs=1, batchSize=16, numWorkers=1, seed=seed, **settings)
+
+
+def test_a_model_is_trained_and_kept_on_a_store(session, store: Store) -> None:
+    rows = tensor_frame(session, 32)
+    plain = learner().setNumWorkers(2).fit(rows)
+    weights = store.put("weights.safetensors", safetensors.torch.save(plain.network.state_dict()))
+    kept = f"s3://{BUCKET}/checkpoints"
+    tuned = learner(weights=weights, checkpointDir=kept).setNumWorkers(2).fit(rows)
+    assert tuned.summary.lostCheckpoints == ()
+    assert probabilities(tuned, rows) != probabilities(plain, rows)
+
+    path = f"s3://{BUCKET}/models/one"
+    plain.save(path)
+    loaded = ImageClassifierModel.load(path)
+    assert probabilities(loaded, rows) == probabilities(plain, rows)
+    with pytest.raises(ConfigurationError, match="exists already"):
+        tuned.save(path)
+    tuned.write().overwrite().save(path)
+    assert probabilities(ImageClassifierModel.load(path), rows) == probabilities(tuned, rows)
+    # The model before is gone, file by file.
+    assert len(store.names("models/one")) == 3
+    for start in (path, kept):
+        assert learner(warmStart=start).fit(rows).summary.epochs == 1
+
+
+def test_a_save_that_fails_at_any_request_leaves_the_old_model(session, store: Store) -> None:
+    rows = tensor_frame(session, 16)
+    old, new = learner(seed=1).fit(rows), learner(seed=2).fit(rows)
+    before, after = probabilities(old, rows), probabilities(new, rows)
+    path = f"s3://{BUCKET}/models/two"
+    old.save(path)
+    start = len(store.requests)
+    old.write().overwrite().save(path)
+    needed, found = len(store.requests) - start, set()
+    for place in range(0, needed, 2):
+        first = len(store.requests) + place
+        store.refuses = lambda method, path, number, first=first: number >= first
+        with suppress(CheckpointError):
+            new.write().overwrite().save(path)
+        store.refuses = lambda method, path, number: False
+        loaded = probabilities(ImageClassifierModel.load(path), rows)
+        assert loaded in (before, after)
+        found.add(loaded == before)
+        old.write().overwrite().save(path)
+    assert found == {True, False}
+    assert len(store.names("models/two")) == 3
+
+
+def test_damaged_metadata_leads_nowhere_else(session, store: Store) -> None:
+    path = f"s3://{BUCKET}/models/three"
+    TensorToVector(inputCol="a", outputCol="b").save(path)
+    name = "models/three/metadata/part-00000"
+    said = store.client.get_object(Bucket=BUCKET, Key=name)["Body"].read().decode()
+    assert f'"format":{FORMAT}' in said
+    assert TensorToVector.load(path).getOutputCol() == "b"
+    with pytest.raises(UnsafeLoadError, match="was saved as"):
+        ImageClassifier.load(path)
+    content = said.partition('"content":"')[2].partition('"')[0]
+    store.put(name, said.replace(content, "../two").encode())
+    with pytest.raises(CheckpointError, match=r"names the folder '\.\./two'"):
+        TensorToVector.load(path)
+    with pytest.raises(CheckpointError, match="holds no saved TensorToVector"):
+        TensorToVector.load(f"s3://{BUCKET}/models/none")
+    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+        TensorToVector.load("s3://no-such/model")
+    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+        learner(checkpointDir="s3://no-such/model").fit(tensor_frame(session, 4))
+
+
+def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(session, store: Store) -> None:
+    session.sparkContext.setJobGroup("refused", "must stay empty")
+    rows, url = tensor_frame(session, 4), f"s3://{BUCKET}/data"
+    jars = r"--packages org\.apache\.hadoop:hadoop-aws:3\.\d+\.\d+ .*spark\.hadoop\.fs\.s3\.impl"
+    for use_it in (
+        lambda: write_petastorm(rows, url),
+        lambda: read_images(session, url),
+        lambda: cross_fit({"mean": MeanRegressor()}, rows, checkpointDir=url),
+        lambda: save_over(PipelineModel([Pipeline(stages=[LogisticRegression()])]), url),
+    ):
+        with pytest.raises(ConfigurationError, match=jars):
+            use_it()
+    assert list(session.sparkContext.statusTracker().getJobIdsForGroup("refused")) == []
+    session.sparkContext._jsc.clearJobGroup()
+    assert store.names("data") == []
+
+
+@pytest.mark.usefixtures("without_renames")
+def test_a_pipeline_is_replaced_through_hadoop_without_a_rename(session, folder: Path, monkeypatch) -> None:
+    rows = tensor_frame(session, 32)
+    pixels = TensorToVector(inputCol="features", outputCol="pixels")
+    logistic = LogisticRegression(featuresCol="pixels", maxIter=1, probabilityCol="p", rawPredictionCol="r")
+    logistic.setPredictionCol("own")
+    stages = [pixels, logistic, learner(seed=1)]
+    old, path = Pipeline(stages=stages).fit(rows), "s3a://local/models/pipeline"
+    before = probabilities(old, rows)
+    old.save(path)  # Spark's own writer
+    new = PipelineModel([*old.stages[:2], learner(seed=2).fit(rows)])
+    assert probabilities(PipelineModel.load(path), rows) == before
+
+    def write(files: ClassicFiles, name: str, content: bytes) -> None:
+        raise CheckpointError(f"{name} can't be written")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ClassicFiles, "write", write)
+        with pytest.raises(CheckpointError, match="can't be written"):
+            save_over(new, path)
+    assert probabilities(PipelineModel.load(path), rows) == before
+    save_over(new, path)
+    assert probabilities(PipelineModel.load(path), rows) == probabilities(new, rows)
+    assert len(list((folder / "pipeline" / "stages").iterdir())) == 3
+    with pytest.raises(ConfigurationError, match=r"save PipelineModel\(\[it\]\)"):
+        save_over(old.stages[1], path)
+
+
+@pytest.mark.usefixtures("without_renames")
+def test_fits_go_on_from_a_store_without_a_rename(session, folder: Path) -> None:
+    rows = session.createDataFrame([(i, float(i)) for i in range(12)], "id int, label double")
+    first, again = MeanRegressor(), MeanRegressor()
+    for mean in (first, again):
+        level_one = cross_fit({"mean": mean}, rows, idCol="id", checkpointDir="s3a://local/models/fits")
+        values = sorted(row["mean"] for row in level_one.frame.collect())
+        assert len(values) == 12
+    assert first.fits > 0
+    assert again.fits == 0
+
+
+@pytest.mark.usefixtures("without_renames")
+def test_datasets_and_bundles_are_written_in_place_and_never_replaced(session, folder: Path) -> None:
+    rows = tensor_frame(session, 8)
+    write_petastorm(rows, "s3a://local/models/dataset")
+    assert (folder / "dataset" / "_common_metadata").exists()
+    model = learner().fit(rows)
+    export_bundle(model, "s3a://local/models/bundle", rows)
+    kept = (folder / "bundle" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigurationError, match="a store of objects can't replace a folder as a whole"):
+        export_bundle(model, "s3a://local/models/bundle", rows, overwrite=True)
+    with pytest.raises(ConfigurationError, match="a store of objects can't replace a folder as a whole"):
+        write_petastorm(rows, "s3a://local/models/dataset", mode="overwrite")
+    assert (folder / "bundle" / "manifest.json").read_bytes() == kept
+    bad = rows.selectExpr("id", "1 / (id - id) as label")
+    session.conf.set("spark.sql.ansi.enabled", "true")
+    with pytest.raises(Exception, match="DIVIDE_BY_ZERO"):
+        write_petastorm(bad, "s3a://local/models/half")
+    assert not (folder / "half").exists()
