@@ -24,7 +24,17 @@ PROSE = {
     *TOP[1:],
     *(
         f"docs/{name}.md"
-        for name in ("gpu", "guarantees", "index", "install", "limits", "performance", "programs", "where_it_runs")
+        for name in (
+            "clusters",
+            "gpu",
+            "guarantees",
+            "index",
+            "install",
+            "limits",
+            "performance",
+            "programs",
+            "where_it_runs",
+        )
     ),
     *(f"docs/background/{name}.md" for name in ("determinism", "faults", "leak_proof", "tensor_columns")),
 }

@@ -12,19 +12,27 @@ import numpy as np
 import pytest
 from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
+from object_store import BUCKET
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from tables import table
 
-from sparkwater.conversions import ImageToTensor, TensorToVector
+from sparkwater.conversions import ImageToTensor, TensorToVector, read_images
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.sessions.shipping import Shipped
 from sparkwater.conversions.stages.columns import tensor_spec
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError
-from sparkwater.ml import DeepFeatures, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier, Similarity
+from sparkwater.ml import (
+    DeepFeatures,
+    DeepLearningClassifier,
+    DeepLearningRegressor,
+    ImageClassifier,
+    ImageClassifierModel,
+    Similarity,
+)
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.fit_plan import check_kept
@@ -186,6 +194,23 @@ def test_a_pipeline_with_sparks_own_model_is_saved_and_loaded(spark, tmp_path: P
     model.write().overwrite().save(str(tmp_path / "pipeline"))
     loaded = PipelineModel.load(str(tmp_path / "pipeline"))
     assert accuracy(loaded.transform(rows)) == accuracy(model.transform(rows))
+
+
+def test_models_and_checkpoints_on_a_store(spark) -> None:
+    bucket = f"s3://{BUCKET}"
+    rows = tensor_frame(spark, 40, classes=2)
+    learner = ImageClassifier(network="mlp", epochs=1, batchSize=16, seed=3, numWorkers=2)
+    model = learner.setCheckpointDir(f"{bucket}/connect/checkpoints").fit(rows)
+    assert model.summary.lostCheckpoints == ()
+    wanted = model.transform(rows).select("id", "probability").orderBy("id").collect()
+    for _ in range(2):
+        model.write().overwrite().save(f"{bucket}/connect/model")
+    loaded = ImageClassifierModel.load(f"{bucket}/connect/model")
+    assert loaded.transform(rows).select("id", "probability").orderBy("id").collect() == wanted
+    with pytest.raises(ConfigurationError, match=r"--packages org\.apache\.hadoop:hadoop-aws"):
+        read_images(spark, f"{bucket}/pictures")
+    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+        model.save("s3://no-such/model")
 
 
 def test_a_regressor_reports_epochs_to_the_client(spark, caplog) -> None:
