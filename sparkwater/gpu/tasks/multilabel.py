@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from scipy.special import expit
 
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.gpu.tasks.classes import ClassTask, check_share, class_positions
@@ -82,6 +81,8 @@ class MultiLabelTask(ClassTask):
 
     def respond(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return probabilities, each of its own."""
+        from scipy.special import expit  # ranks, which import this module, don't need it
+
         return np.asarray(expit(raw))
 
     def sums(self, device: torch.device) -> Sums:

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from scipy.special import ndtri
 from torch.nn import functional
 
 from sparkwater.conversions.tensors.spec import TensorSpec
@@ -195,6 +194,8 @@ def check_quantiles(quantiles: tuple[float, ...]) -> None:
 @lru_cache(maxsize=8)
 def _beginning(quantiles: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return the outputs that give the quantiles of the standard normal distribution."""
+    from scipy.special import ndtri  # ranks of other tasks, which import this module, don't need it
+
     levels = ndtri(np.array(quantiles))
     # The inverse of the softplus.
     rises = np.log(np.expm1(np.diff(levels)))
