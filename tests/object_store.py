@@ -1,25 +1,34 @@
-"""A store that speaks S3's protocol on loopback: moto's server, with faults on request."""
+"""A store that speaks S3's protocol on loopback: moto's server in a process of its own, with faults on request.
+
+In this process it could not answer while pyarrow holds the interpreter's lock, as it does when it drops a file.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import boto3
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 KEY, SECRET, BUCKET = "tests-key", "tests-secret", "sparkwater-tests"
 
-_ANSWER = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} of the test</Message></Error>"
+#: Refusals: one that clients try again, and one that they don't.
+BUSY, GONE = "503 SlowDown", "400 InvalidRequest"
+
+_CONTROL = "/-control"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Store:
     """The store.
 
@@ -27,16 +36,9 @@ class Store:
     ----------
     url : str
         Its endpoint.
-    refuses : callable
-        Told the method and the path of a request and how many there were before; returns whether it gets a 503.
-    requests : list of (str, str)
-        Methods and paths of all requests.
     """
 
-    url: str = ""
-    refuses: Callable[[str, str, int], bool] = lambda method, path, number: False
-    requests: list[tuple[str, str]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    url: str
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,7 +47,7 @@ class Store:
 
     @property
     def client(self) -> Any:
-        """A client of its own, which no fault of the environment touches."""
+        """A client of its own, which knows nothing of the environment."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
@@ -53,6 +55,15 @@ class Store:
             aws_access_key_id=KEY,
             aws_secret_access_key=SECRET,
         )
+
+    def refuse(self, status: str = "", after: int = 0, every: int = 1) -> None:
+        """Refuse requests from now on, after a number of them, and one of so many; none with an empty status."""
+        self._control({"status": status, "after": after, "every": every})
+
+    @property
+    def requests(self) -> int:
+        """The number of requests so far."""
+        return int(self._control(None)["requests"])
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the names of all objects, without the markers of folders."""
@@ -64,42 +75,24 @@ class Store:
         self.client.put_object(Bucket=BUCKET, Key=name, Body=content)
         return f"s3://{BUCKET}/{name}"
 
-    def answer(self, moto: Any, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        """Answer a request: by moto, or with an error. Unlike moto, real stores refuse who shows no key."""
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        with self._lock:
-            refused = self.refuses(method, path, len(self.requests))
-            self.requests.append((method, path))
-        if refused:
-            return _error(environ, start, "503 Slow Down", "SlowDown")
-        if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
-            return _error(environ, start, "403 Forbidden", "AccessDenied")
-        return moto(environ, start)
-
-
-def _error(environ: dict[str, Any], start: Any, status: str, code: str) -> list[bytes]:
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    body = _ANSWER.format(code=code).encode()
-    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-    return [body]
+    def _control(self, faults: dict[str, Any] | None) -> dict[str, Any]:
+        with urlopen(f"{self.url}{_CONTROL}", None if faults is None else json.dumps(faults).encode()) as answer:
+            said: dict[str, Any] = json.load(answer)
+            return said
 
 
 @contextmanager
 def running_store() -> Iterator[Store]:
     """Run a store with one bucket."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    store, moto = Store(), DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, lambda environ, start: store.answer(moto, environ, start), threaded=True)
-    store.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        store.client.create_bucket(Bucket=BUCKET)
-        yield store
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    command = [sys.executable, str(Path(__file__).absolute())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            store = Store(f"http://127.0.0.1:{process.stdout.readline().strip()}")
+            store.client.create_bucket(Bucket=BUCKET)
+            yield store
+        finally:
+            process.kill()
 
 
 def use(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,3 +102,58 @@ def use(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
+
+
+class _Server:
+    """Moto's application behind the faults."""
+
+    def __init__(self, moto: Any) -> None:
+        self._moto, self._lock = moto, threading.Lock()
+        self._requests, self._faults = 0, {"status": "", "after": 0, "every": 1}
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == _CONTROL:
+            return self._controlled(environ, start)
+        if status := self._refusal():
+            return _refused(environ, start, status)
+        # Unlike moto, real stores refuse a request without a key that they know.
+        if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
+            return _refused(environ, start, "403 AccessDenied")
+        answer: Iterable[bytes] = self._moto(environ, start)
+        return answer
+
+    def _refusal(self) -> str:
+        with self._lock:
+            self._requests += 1
+            self._faults["after"] -= 1
+            past = -1 - self._faults["after"]
+            return self._faults["status"] if past >= 0 and past % self._faults["every"] == 0 else ""
+
+    def _controlled(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+        with self._lock:
+            if environ["REQUEST_METHOD"] == "POST":
+                self._faults = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            body = json.dumps({"requests": self._requests}).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _refused(environ: dict[str, Any], start: Any, status: str) -> list[bytes]:
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start(status, [("Content-Length", "0")])
+    return [b""]
+
+
+def serve() -> None:
+    """Serve on a free port, which is printed first, until the process is killed."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, _Server(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve()

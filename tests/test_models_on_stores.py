@@ -14,7 +14,7 @@ import pytest
 import safetensors.torch
 from conftest import start_session
 from digits import tensor_frame
-from object_store import BUCKET, Store, running_store, use
+from object_store import BUCKET, GONE, Store, running_store, use
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import SparkSession
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     use(running, monkeypatch)
     yield running
-    running.refuses = lambda method, path, number: False
+    running.refuse()
 
 
 @pytest.fixture
@@ -109,15 +109,14 @@ def test_a_save_that_fails_at_any_request_leaves_the_old_model(session, store: S
     before, after = probabilities(old, rows), probabilities(new, rows)
     path = f"s3://{BUCKET}/models/two"
     old.save(path)
-    start = len(store.requests)
+    start = store.requests
     old.write().overwrite().save(path)
-    needed, found = len(store.requests) - start, set()
+    needed, found = store.requests - start, set()
     for place in range(0, needed, 2):
-        first = len(store.requests) + place
-        store.refuses = lambda method, path, number, first=first: number >= first
+        store.refuse(GONE, after=place)
         with suppress(CheckpointError):
             new.write().overwrite().save(path)
-        store.refuses = lambda method, path, number: False
+        store.refuse()
         loaded = probabilities(ImageClassifierModel.load(path), rows)
         assert loaded in (before, after)
         found.add(loaded == before)
