@@ -13,6 +13,7 @@ from sparkwater.conversions import TableToTensor
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.errors import DataError, SchemaError
+from sparkwater.stacking.automl.pretrained import said_of
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def look_at_columns(frame: DataFrame, others: Sequence[str], imageShape: Sequenc
     """
     picture = picture_column(frame.schema, others, imageShape)
     if picture is not None:
-        return Inputs((), picture, f"pictures in column {picture!r}; columns beside it aren't read")
+        said = said_of(frame.schema[picture])
+        return Inputs((), picture, f"pictures in column {picture!r}; columns beside it aren't read; {said}")
     report = TableToTensor(excludedCols=list(others), outputCol="__sparkwater_automl").fit(frame).report
     return Inputs(tuple(one.name for one in report.columns if not one.reason), None, str(report))

@@ -24,7 +24,8 @@ from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners, weighted
 from sparkwater.stacking.scores import rank_learners
 from sparkwater.stacking.search.budget import Budget
-from sparkwater.stacking.search.exploring import Explored, Rows, explore, finish, open_rows
+from sparkwater.stacking.search.exploring import Explored, Rows, explore, open_rows
+from sparkwater.stacking.search.finishing import finish
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -139,7 +140,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         frame = as_names(dataset, self.getLabelCol()) if label.renamed else dataset
         inputs = look_at_columns(frame, self._other_columns(), self.getImageShape())
         setup = Setup(label, inputs, self.getLabelCol(), self.getSeed(), self.getNumWorkers(), self.getImageShape())
-        fitting = families_of(setup, frame.schema)
+        fitting = families_of(setup, frame)
         families = choose(fitting, self.getInclude(), self.getExclude())
         if not families:
             raise ConfigurationError(
