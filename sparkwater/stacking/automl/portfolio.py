@@ -6,8 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sparkwater.stacking.automl.families import Family, Setup
-from sparkwater.stacking.automl.network_families import picture_networks, table_networks
-from sparkwater.stacking.automl.pretrained import pretrained_families
+from sparkwater.stacking.automl.network_families import picture_networks, pretrained_families, table_networks
 from sparkwater.stacking.automl.spark_families import spark_families
 
 if TYPE_CHECKING:

@@ -59,6 +59,12 @@ class FitStore:
             files.move(self._written, target)
         return replace(prepared, frame=self._spark.read.parquet(f"{self._run}/rows"))
 
+    def within(self, name: str) -> FitStore:
+        """Return a store of fits on a part of these rows, in a folder of that name; rows are settled before."""
+        inner = FitStore(self._spark, self._path)
+        inner._run = f"{self._run}/{name}"
+        return inner
+
     def find_model(self, learner: Learner) -> Any:
         """Return the model of a learner on all rows, or None where no earlier call finished it."""
         folder = f"{self._learner_folder(learner)}/all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -126,6 +126,14 @@ class Prepared:
     def _read(self) -> DataFrame:
         # In order of their keys, whatever the number of partitions before.
         return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def without(self, fold: FoldRows) -> Prepared:
+        """Return the rows outside of a fold, in the other folds; their labels have no fingerprint.
+
+        There must be no embargo, which would take rows from the other folds, too.
+        """
+        others = tuple(one for one in self.folds if one is not fold)
+        return replace(self, frame=self.frame.where(~self._in_fold(fold)), folds=others, labels=Fingerprint.over(()))
 
     def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
         """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
