@@ -13,7 +13,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.stacking.calibration.choice import NONE
+from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
 from sparkwater.stacking.combiners.blocks import Blocks, Layout, open_blocks
 from sparkwater.stacking.combiners.choice import BEST, Method, choose, compare_columns
 from sparkwater.stacking.combiners.solvers import fit_linear
@@ -90,6 +90,20 @@ def _check_name(name: str, kind: str) -> None:
             f"metaLearner={name!r} for {kind}; accepted: {', '.join(accepted)}, or a Spark ML Estimator with "
             "featuresCol and labelCol"
         )
+
+
+def check_calibration(name: str, kind: str) -> None:
+    """Refuse calibrations that there are none of, or that are of probabilities where there are none.
+
+    Raises
+    ------
+    ConfigurationError
+        With what is accepted.
+    """
+    if name not in CALIBRATIONS:
+        raise ConfigurationError(f"calibration={name!r}; accepted: {', '.join(CALIBRATIONS)}")
+    if name != NONE and kind != CLASSIFICATION:
+        raise ConfigurationError(f"calibration={name!r} is for probabilities; regression has none: leave it at 'none'")
 
 
 def fit_given(

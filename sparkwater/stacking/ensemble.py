@@ -17,7 +17,7 @@ from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
-from sparkwater.stacking.combined import GLM, check_given, fit_given
+from sparkwater.stacking.combined import GLM, check_calibration, check_given, fit_given
 from sparkwater.stacking.combiners.stages import Combiner
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
@@ -274,10 +274,7 @@ class StackedEnsemble(
         check_given(self.getMetaLearner(), kind, reads_more)
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
-        if self.getCalibration() != NONE and kind != CLASSIFICATION:
-            raise ConfigurationError(
-                f"calibration={self.getCalibration()!r} is for probabilities; regression has none: leave it at 'none'"
-            )
+        check_calibration(self.getCalibration(), kind)
         for name in self.getPassthroughCols():
             passthrough_values(dataset.schema, name)
         check_repeats(self.getRepeats(), self._folds(dataset))
@@ -301,8 +298,8 @@ class StackedEnsemble(
         }
         for what in [what for what, clash in clashes.items() if clash and stages]:
             raise ConfigurationError(
-                f"secondLevelLearners with {what}; a second level takes {FEWEST_FOLDS} folds or more without repeats or "
-                "embargo, a combiner as the meta-learner, and other columns by secondLevelCols"
+                f"secondLevelLearners with {what}; a second level takes {FEWEST_FOLDS} folds or more without repeats "
+                "and embargo, a combiner as the meta-learner, and other columns by secondLevelCols"
             )
         find_second(stages, kind, [*dataset.columns, *self.getLearners(), ENSEMBLE])
         for name in self.getSecondLevelCols():

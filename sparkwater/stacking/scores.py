@@ -109,9 +109,10 @@ class Levels:
 
     def __str__(self) -> str:
         loss = "squared error" if self.metric == "rmse" else self.metric
+        said = "taken" if self.taken else "not taken, as it gains less than its interval"
         return (
-            f"second level: {'taken' if self.taken else 'not taken, as it gains less than its interval'} ({self.metric} "
-            f"{self.one:.5f} with one level, {self.both:.5f} with both; {loss} {self.difference:+.5f}, 95 % interval "
+            f"second level: {said} ({self.metric} {self.one:.5f} with one level, {self.both:.5f} with both; "
+            f"{loss} {self.difference:+.5f}, 95 % interval "
             f"{self.low:+.5f} to {self.high:+.5f})"
         )
 

@@ -156,8 +156,9 @@ def _default(frame: DataFrame, reads: LevelOneInput, rows: int) -> Any:
 def ordered_level_one(prepared: Prepared, values: DataFrame, reads: LevelOneInput) -> DataFrame:
     """Return the rows of level one as a meta-learner reads them: in order of their keys.
 
-    Few of them are in one partition: the same rows give the same sums, bit for bit. Spark adds partitions up as their
-    tasks end, and its means and deviations depend on that order.
+    Few of them are in one partition, others in as many as follow from their number: `NonNegativeRegression` gives the
+    same bits on any cluster. Spark's own learners add partitions up as their tasks end, so that the last digits of
+    sums over three or more depend on that order.
 
     Parameters
     ----------
@@ -169,8 +170,8 @@ def ordered_level_one(prepared: Prepared, values: DataFrame, reads: LevelOneInpu
         The input columns.
     """
     rows = labelled(prepared, values, *reads.passthrough)
-    partitions = 1 if prepared.small else max(2, session_of(rows.sparkSession).default_parallelism)
-    return rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
+    rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema))
+    return rows.repartition(prepared.parts, ROW).sortWithinPartitions(ROW)
 
 
 def configured(meta: Any, weighted: bool) -> Any:

@@ -121,7 +121,7 @@ class Recorder(MeanRegressor):
         return super()._fit(dataset)
 
 
-@pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (10, 2)])
+@pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (20, 2)])
 def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_learners_only(
     spark: SparkSession, small: int, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from sparkwater.stacking.automl.params import AutoMLParams
 from sparkwater.stacking.automl.portfolio import families_of
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.summary import AutoMLSummary, entries_of
+from sparkwater.stacking.combined import check_calibration
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners, weighted
 from sparkwater.stacking.scores import rank_learners
@@ -75,7 +76,9 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
                 propose = Proposals(found.starts, self.getSeed(), budget)
                 explore(rows, propose, budget, self.getParallelism(), explored, adaptive=True)
                 level_one = finish(rows, explored)
-                chosen = choose_model(level_one, explored.trials, self.getParallelism(), budget.remaining())
+                chosen = choose_model(
+                    level_one, explored.trials, self.getParallelism(), budget.remaining(), self.getCalibration()
+                )
                 return self._finish(rows, found, explored, chosen, started)
             except BaseException:
                 explored.unpersist()
@@ -137,6 +140,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
     def _look(self, dataset: DataFrame) -> _Found:
         """Return the facts on the rows, and the families to try."""
         label = look_at_label(dataset, self.getLabelCol(), self.getTask())
+        check_calibration(self.getCalibration(), label.kind)
         frame = as_names(dataset, self.getLabelCol()) if label.renamed else dataset
         inputs = look_at_columns(frame, self._other_columns(), self.getImageShape())
         setup = Setup(label, inputs, self.getLabelCol(), self.getSeed(), self.getNumWorkers(), self.getImageShape())

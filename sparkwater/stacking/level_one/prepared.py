@@ -120,7 +120,12 @@ class Prepared:
     @property
     def small(self) -> bool:
         """True for rows that are read as one partition."""
-        return self.rows.rows <= SMALL_ROWS
+        return self.parts == 1
+
+    @property
+    def parts(self) -> int:
+        """Partitions for sums over the rows: they follow from their number alone, so that the sums do."""
+        return -(-self.rows.rows // SMALL_ROWS)
 
     @property
     def _read(self) -> DataFrame:
