@@ -154,7 +154,10 @@ def test_estimators_of_tables_are_saved_without_foreign_classes(frame: DataFrame
 
 @pytest.fixture(scope="module")
 def found(frame: DataFrame) -> AutoMLModel:
-    search = AutoML(labelCol="kind", idCol="id", ignoredCols=["price"], include=["glm", "forest"], maxModels=3, seed=3)
+    search = AutoML(
+        labelCol="kind", idCol="id", ignoredCols=["price"], include=["glm", "forest"], maxModels=3, seed=3,
+        calibration="temperature",
+    )  # fmt: skip
     return search.fit(frame)
 
 
@@ -170,7 +173,9 @@ def test_one_call_gives_a_leaderboard_and_a_model_of_raw_columns(frame: DataFram
     chosen = next(one for one in lines if one.model == found.summary.chosen)
     assert chosen.value <= min(one.value for one in learners)
     assert (found.summary.task, found.summary.folds, found.summary.rows) == ("classification", 5, 80)
-    for word in ("colour", "category", found.summary.chosen, "maxModels=3 were tried"):
+    assert found.bestModel.fitted.calibration.form == "logPool"
+    calibrated = "calibration of its probabilities: temperature"
+    for word in ("colour", "category", found.summary.chosen, "maxModels=3 were tried", calibrated):
         assert word in str(found.summary)
     assert "price" not in found.summary.found
     scored = found.transform(frame.drop("kind", "price"))
@@ -221,6 +226,11 @@ def test_refusals_come_before_any_job(frame: DataFrame, params: dict[str, Any], 
         assert not context.statusTracker().getJobIdsForGroup(f"refusal {message}")
     finally:
         context.setLocalProperty("spark.jobGroup.id", None)
+
+
+def test_a_calibration_of_numbers_is_refused_before_any_fit(frame: DataFrame) -> None:
+    with pytest.raises(ConfigurationError, match="calibration='auto' is for probabilities; regression has none"):
+        AutoML(labelCol="price", calibration="auto").fit(frame)
 
 
 def test_families_are_included_and_excluded() -> None:

@@ -195,7 +195,7 @@ def test_ticks_are_round_few_and_within_the_scale(values) -> None:
 def test_a_report_is_written_over_and_shown_in_a_notebook(tmp_path: Path) -> None:
     target = summary().report(str(tmp_path / "new" / "folder"))
     assert target._repr_html_() == summary()._repr_html_()
-    assert pickle.loads(pickle.dumps(target)).endswith("report.html")  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(target)).endswith("report.html")
     assert json.loads(json.dumps({"path": target})) == {"path": str(tmp_path / "new" / "folder" / "report.html")}
     assert Path(target).read_text() == page(summary())
     summary(rows=7).report(str(tmp_path / "new" / "folder"))
