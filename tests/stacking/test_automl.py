@@ -15,7 +15,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml.sklearn.files import dump_estimator, foreign_types
 from sparkwater.stacking import AutoML, AutoMLModel
 from sparkwater.stacking.automl.choosing import best_of_family, refit_seconds
-from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_label
+from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_label, look_at_parts
 from sparkwater.stacking.automl.families import FAMILIES, Family, Setup, choose
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.sklearn_families import columns_by_role, sklearn_families
@@ -73,6 +73,18 @@ def test_small_tables_and_rare_classes_have_fewer_folds() -> None:
     assert LabelFacts("classification", 100, 3, fewest=2).num_folds() == 2
     assert LabelFacts("regression", 2000, 100).num_folds(4) == 4  # groups
     assert LabelFacts("regression", 2000, 100).num_folds(1) == 2  # which is refused where folds are assigned
+
+
+def test_facts_on_groups_and_times_are_those_of_the_rows() -> None:
+    spark = start_session("local[2]")
+    rows = spark.range(10).selectExpr(
+        "id", "if(id < 6, 'a', concat('b', id)) as site", "date_add('2026-01-01', int(id)) as day"
+    )
+    assert look_at_parts(rows, None, None) is None
+    groups, times = look_at_parts(rows, "site", None), look_at_parts(rows, None, "day")
+    assert (groups.count, times.count) == (5, 10)
+    assert groups.said == "folds hold whole groups: 5 in column 'site', the largest has 6 of 10 rows"
+    assert "10 different ones in column 'day', from 2026-01-01 to 2026-01-10" in times.said
 
 
 def proposals(seconds: float, now: list[float], reserve: float) -> Proposals:

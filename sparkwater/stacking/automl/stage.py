@@ -13,7 +13,16 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
-from sparkwater.stacking.automl.data import FOLDS, Inputs, LabelFacts, as_names, look_at_columns, look_at_label
+from sparkwater.stacking.automl.data import (
+    FOLDS,
+    Inputs,
+    LabelFacts,
+    PartFacts,
+    as_names,
+    look_at_columns,
+    look_at_label,
+    look_at_parts,
+)
 from sparkwater.stacking.automl.families import FAMILIES, Setup, choose
 from sparkwater.stacking.automl.model import AutoMLModel
 from sparkwater.stacking.automl.params import AutoMLParams
@@ -42,7 +51,13 @@ class _Found:
     frame: DataFrame
     label: LabelFacts
     inputs: Inputs
+    parts: PartFacts | None
     starts: list[Start]
+
+    @property
+    def said(self) -> str:
+        """Report on the columns, and on what shares a fold."""
+        return self.inputs.found + (f"\n{self.parts.said}" if self.parts else "")
 
 
 class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
@@ -59,7 +74,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         started = time.monotonic()
         self._refuse(dataset.schema)
         found = self._look(dataset)
-        logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.inputs.found)
+        logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.said)
         explored = Explored()
         budget = Budget(
             models=self.getMaxModels(),
@@ -90,7 +105,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         model.summary = AutoMLSummary(
             task=found.label.kind,
             metrics=chosen.levelOne.metrics.names,
-            found=found.inputs.found,
+            found=found.said,
             entries=entries_of(
                 explored.trials,
                 rank_learners(chosen.levelOne.metrics, {}, chosen.levelOne.fits),
@@ -156,17 +171,15 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
             Start(family, weighted(learner, self.getWeightCol()), self.getWeightCol())
             for family, learner in zip(families, learners, strict=True)
         ]
-        return _Found(frame, label, inputs, starts)
+        return _Found(frame, label, inputs, look_at_parts(frame, self.getGroupCol(), self.getTimeCol()), starts)
 
     def _folds(self, found: _Found) -> Folds | str:
         if self.getFoldCol():
             return str(self.getFoldCol())
-        parts = [name for name in (self.getGroupCol(), self.getTimeCol()) if name]
-        # Each fold needs a group or a time of its own.
-        counts = [found.frame.select(f"`{name}`").distinct().limit(FOLDS).count() for name in parts]
         return Folds(
-            numFolds=found.label.num_folds(*counts[:1]),
-            foldAssignment="stratified" if not parts and found.label.kind == CLASSIFICATION else "random",
+            # Each fold needs a group or a time of its own.
+            numFolds=found.label.num_folds(found.parts.count if found.parts else FOLDS),
+            foldAssignment="stratified" if not found.parts and found.label.kind == CLASSIFICATION else "random",
             seed=self.getSeed(),
             idCol=self.getIdCol(),
             labelCol=self.getLabelCol(),
