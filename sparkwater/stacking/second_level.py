@@ -98,12 +98,17 @@ def cross_fit_second(
     reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
     with ExitStack() as undo:
         scored: list[Scored] = []
-        undo.callback(lambda: [one.unpersist() for one in scored])
+        undo.callback(_free, scored)
         for place in range(len(prepared.folds)):
             scored += _leave_out(level_one, place, learners, reads, parallelism)
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
+
+
+def _free(scored: Sequence[Scored]) -> None:
+    for one in scored:
+        one.unpersist()
 
 
 def _leave_out(
