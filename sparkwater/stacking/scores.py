@@ -104,7 +104,7 @@ class Levels:
 
     @property
     def taken(self) -> bool:
-        """Whether the second level is taken: it gains more than its interval."""
+        """True where the second level is taken: it gains more than its interval."""
         return self.high < 0
 
     def __str__(self) -> str:

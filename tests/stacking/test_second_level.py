@@ -117,13 +117,13 @@ def test_a_gain_counts_beyond_its_interval_alone(high: float, taken: bool) -> No
     [
         ({"secondLevelLearners": None}, "secondLevelCols are for secondLevelLearners, of which there are none"),
         ({"metaLearner": "glm"}, "secondLevelLearners with metaLearner='glm'"),
-        ({"metaLearner": LinearRegression()}, "secondLevelLearners with metaLearner=LinearRegression"),
+        ({"metaLearner": LinearRegression}, "secondLevelLearners with metaLearner=LinearRegression"),
         ({"repeats": 2, "foldCol": None}, "secondLevelLearners with repeats=2"),
         ({"foldCol": None, "numFolds": 2}, "secondLevelLearners with numFolds=2; a second level takes 3 folds or more"),
         ({"foldCol": None, "timeCol": "x", "embargo": 0.1}, "secondLevelLearners with embargo=0.1"),
         ({"passthroughCols": ["x"]}, "secondLevelLearners with passthroughCols"),
         (
-            {"secondLevelLearners": {"linear": LinearRegression()}},
+            {"secondLevelLearners": lambda: {"linear": LinearRegression()}},
             "'linear' is the name of a column or another learner",
         ),
         (
@@ -136,6 +136,7 @@ def test_a_gain_counts_beyond_its_interval_alone(high: float, taken: bool) -> No
 def test_second_levels_that_can_t_be_are_refused_before_any_job(waves: DataFrame, settings, message: str) -> None:
     trap = waves.withColumn("label", F.raise_error(F.lit("a job ran")).cast("double"))
     params = {"secondLevelLearners": {"tree": DecisionTreeRegressor()}, "secondLevelCols": ["x"], "foldCol": "part"}
+    settings = {name: value() if callable(value) else value for name, value in settings.items()}
     with pytest.raises((ConfigurationError, SchemaError), match=message):
         StackedEnsemble(**{"learners": {"linear": LinearRegression()}, **params, **settings}).fit(trap)
 

@@ -53,7 +53,7 @@ class PretrainedNetwork:
 
     @property
     def installed(self) -> bool:
-        """Whether the packages are there; they aren't imported."""
+        """True where the packages are there; they aren't imported."""
         return all(find_spec(name) for name in self.packages)
 
 
