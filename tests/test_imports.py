@@ -119,7 +119,9 @@ stacking.refit                 stacking.*
 stacking.examine               stacking.*
 stacking.stack                 conversions.sessions stacking.*
 stacking.combined              stacking.*
+stacking.second_level          conversions.sessions stacking.*
 stacking.search                conversions.sessions conversions.stages ml.reports stacking.* plots
+                               ml.launch       # the bar of progress
                                gpu.training    # the rule of early stopping
 stacking.automl                conversions conversions.sessions conversions.stages conversions.images ml ml.reports
                                plots stacking.*

@@ -13,9 +13,9 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.stacking.calibration.choice import NONE
+from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
 from sparkwater.stacking.combiners.blocks import Blocks, Layout, open_blocks
-from sparkwater.stacking.combiners.choice import BEST, Method, choose
+from sparkwater.stacking.combiners.choice import BEST, Method, choose, compare_columns
 from sparkwater.stacking.combiners.solvers import fit_linear
 from sparkwater.stacking.combiners.stages import BestLearner, Combiner, GreedySelection, LogPool, Pool
 from sparkwater.stacking.examine import examine, tries
@@ -30,6 +30,7 @@ from sparkwater.stacking.meta_learner import (
     NonNegativeRegression,
     check_meta_learner,
 )
+from sparkwater.stacking.scores import Levels, interval
 from sparkwater.stacking.stack import MetaFit, fit_meta_learner
 from sparkwater.stacking.summary import ENSEMBLE
 
@@ -89,6 +90,20 @@ def _check_name(name: str, kind: str) -> None:
             f"metaLearner={name!r} for {kind}; accepted: {', '.join(accepted)}, or a Spark ML Estimator with "
             "featuresCol and labelCol"
         )
+
+
+def check_calibration(name: str, kind: str) -> None:
+    """Refuse calibrations that there are none of, or that are of probabilities where there are none.
+
+    Raises
+    ------
+    ConfigurationError
+        With what is accepted.
+    """
+    if name not in CALIBRATIONS:
+        raise ConfigurationError(f"calibration={name!r}; accepted: {', '.join(CALIBRATIONS)}")
+    if name != NONE and kind != CLASSIFICATION:
+        raise ConfigurationError(f"calibration={name!r} is for probabilities; regression has none: leave it at 'none'")
 
 
 def fit_given(
@@ -181,7 +196,26 @@ def fit_combined(
         choice.name,
         tries(tried, reads.task.kind, reads.task.deviance),
         examined,
+        choice.honest,
     )
+
+
+def compare_levels(both: LevelOneFrame, one_level: MetaFit, two_levels: MetaFit) -> Levels:
+    """Compare a combiner over two levels with that over the first one, by their nested estimates.
+
+    Parameters
+    ----------
+    both : LevelOneFrame
+        The predictions of both levels, those of the first one first.
+    one_level, two_levels : MetaFit
+        The combiners.
+    """
+    count = len(both.names)
+    with _open(both, False) as (blocks, _, folds):
+        first = {fold: combination.among(count) for fold, combination in one_level.honest.items()}
+        mean, low, high = interval(compare_columns(blocks, two_levels.honest, first, folds))
+    one, two = (meta.metrics.value(ENSEMBLE) for meta in (one_level, two_levels))
+    return Levels(two_levels.metrics.names[0], one, two, mean, low, high)
 
 
 @contextmanager

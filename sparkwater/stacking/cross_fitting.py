@@ -242,7 +242,7 @@ def cross_fit(
         )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
-        level_one = _fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
+        level_one = fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
         undo.pop_all()
     return replace(level_one, checkpoint=checkpoint)
 
@@ -315,7 +315,7 @@ class _Fits:
         return scored
 
 
-def _fit_folds(
+def fit_folds(
     prepared: Prepared,
     learners: Sequence[Learner],
     undo: ExitStack,
@@ -323,7 +323,7 @@ def _fit_folds(
     parallelism: int | None,
     keep_models: bool,
 ) -> LevelOneFrame:
-    """Fit every learner without each of the folds, side by side."""
+    """Fit every learner without each of the folds, side by side; ``undo`` frees the predictions if one fails."""
     slots = count_slots(prepared.frame.sparkSession)
     if keep_models:
         check_kept(prepared.frame.sparkSession, learners, len(prepared.folds))

@@ -17,7 +17,8 @@ from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.stacking.blending import blend
 from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
-from sparkwater.stacking.combined import check_given, fit_given
+from sparkwater.stacking.combined import GLM, check_calibration, check_given, fit_given
+from sparkwater.stacking.combiners.stages import Combiner
 from sparkwater.stacking.cross_fitting import LevelOneFrame, cross_fit
 from sparkwater.stacking.ensemble_files import read_learners, write_learners
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble, StackedEnsembleModel, curves_of
@@ -38,6 +39,7 @@ from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
 from sparkwater.stacking.refit import refit
 from sparkwater.stacking.repeats import check_repeats, repeat_folds
+from sparkwater.stacking.second_level import FEWEST_FOLDS, SecondLevel, find_second
 from sparkwater.stacking.stack import summarize
 from sparkwater.stacking.summary import ENSEMBLE
 
@@ -66,7 +68,7 @@ class StackedEnsemble(
     that it has seen; every prediction is counted against the rows of its fold.
     """
 
-    _unsaved_params = ("learners", "metaLearner")
+    _unsaved_params = ("learners", "secondLevelLearners", "metaLearner")
 
     learners: Setting[Mapping[str, Any] | None] = setting(
         None,
@@ -91,6 +93,16 @@ class StackedEnsemble(
     )
     passthroughCols: Setting[list[str]] = setting(
         [], "other columns that the meta-learner reads: numbers, vectors or arrays"
+    )
+    secondLevelLearners: Setting[Mapping[str, Any] | None] = setting(
+        None,
+        "learners of a second level by name, which read the predictions of the first: estimators with featuresCol and "
+        "labelCol. The combiner is over both levels where that gains more than its 95 % interval, else over the first. "
+        "For each fold the first level is cross-fitted again without it",
+        convert=_unchanged,
+    )
+    secondLevelCols: Setting[list[str]] = setting(
+        [], "other columns that the second level reads: numbers, vectors or arrays"
     )
     calibration: Setting[str] = setting(
         NONE,
@@ -127,8 +139,14 @@ class StackedEnsemble(
 
     def getLearners(self) -> dict[str, Any]:
         """Return the value of ``learners``; empty where it isn't set."""
-        given = self.getOrDefault(self.learners) if self.isDefined(self.learners) else None
-        return dict(given or {})
+        return self._mapping("learners")
+
+    def getSecondLevelLearners(self) -> dict[str, Any]:
+        """Return the value of ``secondLevelLearners``; empty where it isn't set."""
+        return self._mapping("secondLevelLearners")
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        return dict((self.getOrDefault(name) if self.isDefined(name) else None) or {})
 
     @property
     def kind(self) -> str:
@@ -141,8 +159,9 @@ class StackedEnsemble(
     def copy(self, extra: dict | None = None) -> StackedEnsemble:  # type: ignore[type-arg]
         """Return a copy with other Params, those of learners and meta-learner included."""
         copied: StackedEnsemble = super().copy(extra)
-        if self.getLearners():
-            copied._set(learners={name: stage.copy(extra) for name, stage in copied.getLearners().items()})
+        for name in ("learners", "secondLevelLearners"):
+            if self._mapping(name):
+                copied._set(**{name: {key: stage.copy(extra) for key, stage in copied._mapping(name).items()}})
         if isinstance(self.getMetaLearner(), Estimator):
             copied._set(metaLearner=copied.getMetaLearner().copy(extra))
         return copied
@@ -255,14 +274,36 @@ class StackedEnsemble(
         check_given(self.getMetaLearner(), kind, reads_more)
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
-        if self.getCalibration() != NONE and kind != CLASSIFICATION:
-            raise ConfigurationError(
-                f"calibration={self.getCalibration()!r} is for probabilities; regression has none: leave it at 'none'"
-            )
+        check_calibration(self.getCalibration(), kind)
         for name in self.getPassthroughCols():
             passthrough_values(dataset.schema, name)
         check_repeats(self.getRepeats(), self._folds(dataset))
+        self._refuse_second(dataset, kind, blending)
         return learners
+
+    def _refuse_second(self, dataset: DataFrame, kind: str, blending: bool) -> None:
+        """Refuse a second level that can't be, or not with other Params."""
+        stages = self.getSecondLevelLearners()
+        if self.getSecondLevelCols() and not stages:
+            raise ConfigurationError("secondLevelCols are for secondLevelLearners, of which there are none")
+        given = self.getMetaLearner()
+        clashes = {
+            "fitBlending": blending,
+            f"repeats={self.getRepeats()}": self.getRepeats() > 1,
+            f"embargo={self.getEmbargo()}": self.getEmbargo() > 0,
+            f"numFolds={self.getNumFolds()}": not self.getFoldCol() and self.getNumFolds() < FEWEST_FOLDS,
+            "passthroughCols": bool(self.getPassthroughCols()),
+            f"metaLearnerTransform={self.getMetaLearnerTransform()!r}": self.getMetaLearnerTransform() != "none",
+            f"metaLearner={given!r}": given == GLM or not isinstance(given, (Combiner, str, type(None))),
+        }
+        for what in [what for what, clash in clashes.items() if clash and stages]:
+            raise ConfigurationError(
+                f"secondLevelLearners with {what}; a second level takes {FEWEST_FOLDS} folds or more without repeats "
+                "and embargo, a combiner as the meta-learner, and other columns by secondLevelCols"
+            )
+        find_second(stages, kind, [*dataset.columns, *self.getLearners(), ENSEMBLE])
+        for name in self.getSecondLevelCols():
+            passthrough_values(dataset.schema, name)
 
     def _finish(
         self, level_one: LevelOneFrame, strategy: str, bases: tuple[BaseModel, ...] | None, started: float,
@@ -275,9 +316,14 @@ class StackedEnsemble(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
             meta = fit_given(level_one, reads, self.getMetaLearner(), slots, self.getCalibration())
-            if bases is None:
-                bases = refit(level_one, self.getFinalModels(), self.getParallelism())
-            summary = summarize(level_one, reads, meta, strategy, time.monotonic() - started, curves_of(bases))
+            bases = refit(level_one, self.getFinalModels(), self.getParallelism()) if bases is None else bases
+            measured, levels = level_one, None
+            if self.getSecondLevelLearners():
+                second = SecondLevel.of(level_one, self.getSecondLevelLearners(), self.getSecondLevelCols(), slots)
+                measured, levels, meta = second.compare(meta, self.getMetaLearner(), slots, self.getCalibration())
+                if levels.taken:
+                    reads, bases = LevelOneInput(measured.names, level_one.task), (*bases, *second.fit())
+            summary = summarize(measured, reads, meta, strategy, time.monotonic() - started, curves_of(bases), levels)
             model = StackedEnsembleModel()
             model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)
             model.levelOne = level_one if self.getKeepLevelOne() else None
@@ -288,7 +334,7 @@ class StackedEnsemble(
                 level_one.unpersist()
 
     def _save_more(self, folder: NewFolder) -> None:
-        write_learners(folder, self.getLearners(), self.getMetaLearner())
+        write_learners(folder, self.getLearners(), self.getSecondLevelLearners(), self.getMetaLearner())
 
     def _load_more(self, folder: SavedFolder) -> None:
         self._set(**read_learners(folder))

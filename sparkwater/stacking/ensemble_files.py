@@ -13,15 +13,23 @@ if TYPE_CHECKING:
 _FILE = "learners.json"
 
 
-def write_learners(folder: NewFolder, learners: Mapping[str, Any], meta: Any) -> None:
-    """Write learners by name, and a meta-learner where there is one: its name, or its stage."""
+def write_learners(folder: NewFolder, learners: Mapping[str, Any], second: Mapping[str, Any], meta: Any) -> None:
+    """Write learners of both levels by name, and a meta-learner where there is one: its name, or its stage."""
     named = isinstance(meta, str)
     stage = meta is not None and not named
     folder.write_json(
-        _FILE, {"learners": list(learners), "metaLearner": stage, **({"metaName": meta} if named else {})}
+        _FILE,
+        {
+            "learners": list(learners),
+            "secondLevelLearners": list(second),
+            "metaLearner": stage,
+            **({"metaName": meta} if named else {}),
+        },
     )
     for place, learner in enumerate(learners.values()):
         folder.write_stage(f"learners/{place}", learner)
+    for place, learner in enumerate(second.values()):
+        folder.write_stage(f"second/{place}", learner)
     if stage:
         folder.write_stage("meta", meta)
 
@@ -39,11 +47,14 @@ def read_learners(folder: SavedFolder) -> dict[str, Any]:
     fields = folder.read_json(_FILE)
     try:
         names, has_meta = [str(name) for name in fields["learners"]], bool(fields["metaLearner"])
+        seconds = [str(name) for name in fields.get("secondLevelLearners", ())]
         meta_name = fields.get("metaName")
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder.path}/{_FILE} is damaged: {error!r}") from error
     learners = {name: folder.read_stage(f"learners/{place}") for place, name in enumerate(names)}
+    second = {name: folder.read_stage(f"second/{place}") for place, name in enumerate(seconds)}
     return {
+        **({"secondLevelLearners": second} if second else {}),
         **({"learners": learners} if learners else {}),
         **({"metaLearner": folder.read_stage("meta")} if has_meta else {}),
         **({"metaLearner": str(meta_name)} if meta_name is not None else {}),

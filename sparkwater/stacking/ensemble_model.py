@@ -48,11 +48,14 @@ class BaseModel:
         The column of its models to stack.
     models : tuple of pyspark.ml.Model
         One model, or the fold models, whose mean counts.
+    reads : LevelOneInput or None
+        The predictions that a learner of the second level reads; None for one of the first, which reads the rows.
     """
 
     name: str
     output: str
     models: tuple[Any, ...]
+    reads: LevelOneInput | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class FittedEnsemble:
     Attributes
     ----------
     bases : tuple of BaseModel
-        Base models in the order of the meta-learner's columns.
+        Base models in the order of the meta-learner's columns; those of a second level after those that they read.
     meta : pyspark.ml.Model
         The fitted meta-learner.
     reads : LevelOneInput
@@ -78,6 +81,12 @@ class FittedEnsemble:
     reads: LevelOneInput
     summary: EnsembleSummary
     calibration: Combination | None = None
+
+    def asked(self, all_of_them: bool) -> set[str]:
+        """Return the learners that score: those with a weight and those that they read, or all."""
+        skipped = () if all_of_them else self.summary.skipped
+        own = [base for base in self.bases if base.name not in skipped]
+        return {base.name for base in own}.union(*(base.reads.learners for base in own if base.reads is not None))
 
 
 class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
@@ -143,7 +152,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
                 folder.write_stage(f"bases/{place}/{number}", model)
         folder.write_stage("meta", fitted.meta)
         described = {
-            "bases": [{"name": one.name, "output": one.output, "models": len(one.models)} for one in fitted.bases],
+            "bases": [_described(one) for one in fitted.bases],
             "reads": asdict(fitted.reads),
             "summary": fitted.summary.to_dict(),
             "calibration": asdict(fitted.calibration) if fitted.calibration is not None else None,
@@ -173,10 +182,10 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
             raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
         columns = {base.name: f"__sparkwater_base_{place}" for place, base in enumerate(self.fitted.bases)}
         scored = dataset
+        asked = self.fitted.asked(wanted)
         for base in self.fitted.bases:
-            scored = self._add_base(scored, base, columns[base.name], wanted)
-        renamed = LevelOneInput(tuple(columns.values()), reads.task, reads.transform, reads.passthrough)
-        scored = scored.withColumn(LEVEL_ONE, renamed.column(scored.schema))
+            scored = self._add_base(scored, base, columns, base.name in asked)
+        scored = scored.withColumn(LEVEL_ONE, reads.renamed(columns).column(scored.schema))
         meta = self.fitted.meta
         scored = meta.copy({meta.getParam(param): name for param, name in outputs.items()}).transform(scored)
         if self.fitted.calibration is not None and self.getProbabilityCol():
@@ -207,12 +216,14 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         names = F.array(*map(F.lit, self.fitted.reads.task.classes))
         return F.get(names, F.col(f"`{self.getPredictionCol()}`").cast("int")).alias(self.getPredictedLabelCol())
 
-    def _add_base(self, frame: DataFrame, base: BaseModel, column: str, wanted: bool) -> DataFrame:
-        task = self.fitted.reads.task
-        if base.name in self.summary.skipped and not wanted:
+    def _add_base(self, frame: DataFrame, base: BaseModel, columns: Mapping[str, str], asked: bool) -> DataFrame:
+        task, column = self.fitted.reads.task, columns[base.name]
+        if not asked:
             return frame.withColumn(column, F.array_repeat(F.lit(0.0), task.width))
         parts = [f"{column}_{number}" for number in range(len(base.models))]
         scored = frame
+        if base.reads is not None:
+            scored = frame.withColumn(LEVEL_ONE, base.reads.renamed(columns).column(frame.schema))
         for model, part in zip(base.models, parts, strict=True):
             scored = add_values(scored, model, Learner(base.name, model, task.kind, base.output), task, part)
         if len(parts) == 1:
@@ -220,9 +231,14 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         return scored.withColumn(column, mean_values([F.col(part) for part in parts])).drop(*parts)
 
 
+def _described(base: BaseModel) -> dict[str, Any]:
+    reads = {} if base.reads is None else {"reads": asdict(base.reads)}
+    return {"name": base.name, "output": base.output, "models": len(base.models), **reads}
+
+
 def _base(folder: SavedFolder, place: int, base: Mapping[str, Any]) -> BaseModel:
     models = tuple(folder.read_stage(f"bases/{place}/{number}") for number in range(base["models"]))
-    return BaseModel(base["name"], base["output"], models)
+    return BaseModel(base["name"], base["output"], models, _reads(base["reads"]) if "reads" in base else None)
 
 
 def _reads(fields: Mapping[str, Any]) -> LevelOneInput:

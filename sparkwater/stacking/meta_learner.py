@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,8 +81,17 @@ def default_meta_learner(task: LevelOneTask, columns: int, unbounded: int, rows:
     )
 
 
-def check_meta_learner(stage: Any, kind: str) -> None:
-    """Refuse estimators that can't be a meta-learner for these learners.
+def check_meta_learner(stage: Any, kind: str, param: str = "metaLearner") -> None:
+    """Refuse estimators that can't learn from the predictions of these learners.
+
+    Parameters
+    ----------
+    stage : object
+        The estimator.
+    kind : {"classification", "regression"}
+        Kind of the learners.
+    param : str
+        The Param that it was given as.
 
     Raises
     ------
@@ -90,11 +100,11 @@ def check_meta_learner(stage: Any, kind: str) -> None:
     """
     if not isinstance(stage, Estimator) or not (stage.hasParam("featuresCol") and stage.hasParam("labelCol")):
         raise ConfigurationError(
-            f"metaLearner is {type(stage).__name__}; accepted: a Spark ML Estimator with featuresCol and labelCol"
+            f"{param} is {type(stage).__name__}; accepted: a Spark ML Estimator with featuresCol and labelCol"
         )
     if kind_of(stage) != kind:
         raise ConfigurationError(
-            f"metaLearner {type(stage).__name__} doesn't fit learners for {kind}; accepted: "
+            f"{param} {type(stage).__name__} doesn't fit learners for {kind}; accepted: "
             + ("classifiers with a probability column" if kind == CLASSIFICATION else "regressors")
         )
 
@@ -119,6 +129,10 @@ class LevelOneInput:
     task: LevelOneTask
     transform: str = "none"
     passthrough: tuple[str, ...] = ()
+
+    def renamed(self, columns: Mapping[str, str]) -> LevelOneInput:
+        """Return the input where the learners' values are in columns of other names."""
+        return replace(self, learners=tuple(columns[name] for name in self.learners))
 
     def column(self, schema: T.StructType) -> Column:
         """Return the vector of a row."""

@@ -81,6 +81,42 @@ class Curve:
     validation: tuple[float | None, ...] = ()
 
 
+@dataclass(frozen=True)
+class Levels:
+    """Comparison of an ensemble of two levels with that of the first level alone.
+
+    Attributes
+    ----------
+    metric : str
+        Name of the loss.
+    one, both : float
+        The first metric of both, by their nested estimates.
+    difference, low, high : float
+        The loss with both levels less that with one, the mean over rows with its 95 % confidence interval.
+    """
+
+    metric: str
+    one: float
+    both: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def taken(self) -> bool:
+        """True where the second level is taken: it gains more than its interval."""
+        return self.high < 0
+
+    def __str__(self) -> str:
+        loss = "squared error" if self.metric == "rmse" else self.metric
+        said = "taken" if self.taken else "not taken, as it gains less than its interval"
+        return (
+            f"second level: {said} ({self.metric} {self.one:.5f} with one level, {self.both:.5f} with both; "
+            f"{loss} {self.difference:+.5f}, 95 % interval "
+            f"{self.low:+.5f} to {self.high:+.5f})"
+        )
+
+
 def rank_learners(
     metrics: LearnerMetrics, weights: dict[str, float | None], fits: Sequence[FitRecord]
 ) -> tuple[Score, ...]:

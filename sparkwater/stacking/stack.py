@@ -27,11 +27,11 @@ from sparkwater.stacking.level_one.metrics import (
     compare,
     labelled,
 )
-from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask
+from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.values import output_values
 from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.scores import Curve, Tried, interval, rank_learners
+from sparkwater.stacking.scores import Curve, Levels, Tried, interval, rank_learners
 from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from sparkwater.stacking.cross_fitting import LevelOneFrame
 
-_OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
+#: Columns of a meta-learner's predictions while it is measured.
+OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class MetaFit:
         Estimates of the combiners that were tried.
     examined : Examined
         Diagnostics, and the calibration.
+    honest : mapping of int to Combination
+        What scores each fold in its estimate; empty for other meta-learners than combiners.
     """
 
     model: Any
@@ -71,6 +74,7 @@ class MetaFit:
     name: str = ""
     tried: tuple[Tried, ...] = ()
     examined: Examined = field(default_factory=Examined)
+    honest: Mapping[int, Combination] = field(default_factory=dict)
 
     def columns(self, reads: LevelOneInput) -> tuple[dict[str, range], list[str]]:
         """Return the positions of each learner's weights, and the names of these weights."""
@@ -99,16 +103,11 @@ def fit_meta_learner(
         Calibration of its probabilities.
     """
     prepared = level_one.prepared
-    rows = labelled(prepared, level_one.values, *reads.passthrough)
-    # Rows in order of their keys, and few of them in one partition: the same rows give the same sums, bit for bit.
-    # Spark adds partitions up as their tasks end, and its means and deviations depend on that order.
-    session = session_of(rows.sparkSession)
+    session = session_of(prepared.frame.sparkSession)
     session.activate()  # threads of Spark's CrossValidator have no active session
-    partitions = 1 if prepared.small else max(2, session.default_parallelism)
-    rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema)).repartition(partitions, ROW).sortWithinPartitions(ROW)
-    rows = rows.persist()
+    rows = ordered_level_one(prepared, level_one.values, reads).persist()
     try:
-        meta = _configured(given or _default(rows, reads, prepared.rows.rows), bool(prepared.weightCol))
+        meta = configured(given or _default(rows, reads, prepared.rows.rows), bool(prepared.weightCol))
         work = [
             partial(_fit, meta, rows.where(F.col(FOLD) != fold.value), f"without fold {fold.value!r}")
             for fold in prepared.folds
@@ -154,9 +153,30 @@ def _default(frame: DataFrame, reads: LevelOneInput, rows: int) -> Any:
     return default_meta_learner(reads.task, columns, len(first[LEVEL_ONE]) - columns, rows, reads.transform)
 
 
-def _configured(meta: Any, weighted: bool) -> Any:
+def ordered_level_one(prepared: Prepared, values: DataFrame, reads: LevelOneInput) -> DataFrame:
+    """Return the rows of level one as a meta-learner reads them: in order of their keys.
+
+    Few of them are in one partition, others in as many as follow from their number: `NonNegativeRegression` gives the
+    same bits on any cluster. Spark's own learners add partitions up as their tasks end, so that the last digits of
+    sums over three or more depend on that order.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The rows.
+    values : pyspark.sql.DataFrame
+        The learners' values.
+    reads : LevelOneInput
+        The input columns.
+    """
+    rows = labelled(prepared, values, *reads.passthrough)
+    rows = rows.withColumn(LEVEL_ONE, reads.column(rows.schema))
+    return rows.repartition(prepared.parts, ROW).sortWithinPartitions(ROW)
+
+
+def configured(meta: Any, weighted: bool) -> Any:
     """Return the meta-learner set to the columns of level one; its own outputs have names of ours."""
-    values = {"featuresCol": LEVEL_ONE, "labelCol": LABEL, **_OUTPUTS}
+    values = {"featuresCol": LEVEL_ONE, "labelCol": LABEL, **OUTPUTS}
     if weighted and meta.hasParam("weightCol"):
         values["weightCol"] = WEIGHT
     return meta.copy({meta.getParam(name): value for name, value in values.items() if meta.hasParam(name)})
@@ -167,7 +187,7 @@ def _fit(meta: Any, rows: DataFrame, what: str) -> Any:
 
 
 def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[Any], reads: LevelOneInput) -> DataFrame:
-    output = _OUTPUTS["probabilityCol" if reads.task.kind == CLASSIFICATION else "predictionCol"]
+    output = OUTPUTS["probabilityCol" if reads.task.kind == CLASSIFICATION else "predictionCol"]
     learner = Learner(ENSEMBLE, None, reads.task.kind, output)
     kept = [ROW, LABEL, WEIGHT, FOLD, *(F.col(f"`{name}`") for name in reads.learners)]
     parts = [
@@ -186,8 +206,9 @@ def summarize(
     strategy: str,
     seconds: float,
     curves: Sequence[Curve] = (),
+    levels: Levels | None = None,
 ) -> EnsembleSummary:
-    """Return the summary of a fit."""
+    """Return the summary of a fit; ``levels`` is that of a second level, where there is one."""
     positions, columns = meta.columns(reads)
     importance = meta.weights.importance
     best = min(reads.learners, key=meta.metrics.value)
@@ -206,7 +227,7 @@ def summarize(
         coefficients=meta.weights.coefficients,
         columns=(*columns, *_other_columns(len(importance) - len(columns), reads)),
         skipped=_without_weight(importance, positions),
-        notes=tuple(_notes(meta, best, reads)),
+        notes=(*_notes(meta, best, reads), *([str(levels)] if levels else ())),
         fits=level_one.fits,
         totalSeconds=seconds,
         metaLearner=meta.name,
@@ -217,6 +238,7 @@ def summarize(
         calibrationsTried=meta.examined.tried,
         diagnostics=meta.examined.diagnostics,
         curves=tuple(curves),
+        levels=levels,
     )
 
 

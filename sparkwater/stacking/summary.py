@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.stacking.diagnostics import Diagnostics
 from sparkwater.stacking.level_one.records import FitRecord
-from sparkwater.stacking.scores import Curve, Score, Tried
+from sparkwater.stacking.scores import Curve, Levels, Score, Tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -73,6 +73,8 @@ class EnsembleSummary:
         Reliability, confusion of classes, and correlation of the learners' errors, out of fold.
     curves : tuple of Curve
         Learning curves of the learners that are networks.
+    levels : Levels or None
+        Comparison of both levels with the first one, where a second level was asked for.
     """
 
     strategy: str
@@ -99,6 +101,7 @@ class EnsembleSummary:
     calibrationsTried: tuple[Tried, ...] = ()
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
     curves: tuple[Curve, ...] = ()
+    levels: Levels | None = None
 
     @property
     def verdict(self) -> str:
@@ -226,6 +229,7 @@ class EnsembleSummary:
                 "calibrationsTried": tuple(Tried(**one) for one in fields.get("calibrationsTried", ())),
                 "diagnostics": Diagnostics.from_dict(fields.get("diagnostics") or asdict(Diagnostics())),
                 "curves": tuple(_curve(one) for one in fields.get("curves", ())),
+                "levels": Levels(**fields["levels"]) if fields.get("levels") else None,
                 "coefficients": tuple(tuple(line) for line in fields["coefficients"]),
             }
         )

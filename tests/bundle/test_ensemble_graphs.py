@@ -90,6 +90,7 @@ NAMES = (
     "pool of three",
     "logit",
     "nested",
+    "two levels",
     "numbers",
     "mean",
     "warm",
@@ -130,6 +131,9 @@ def variants(bases: Bases) -> dict[str, Any]:
     number, pair, wide = LevelOneTask("regression"), bases.pair, {"width": 3}
     line = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(np.array([0.25, 0.5]), 0.125)
     inner = BaseModel("inner", "probability", (plain(bases),))
+    second = BaseModel(
+        "second", "probability", (bases.meta,), LevelOneInput(("line", "bayes"), TWO, passthrough=("n",))
+    )
     warm, rise = Combination("logPool", (0.4,)), ("isotonic", (1.0,), ())
     points = (((0.1, 0.05), (0.4, 0.3), (0.45, 0.8), (0.9, 0.95)), ((0.5, 0.25),), ((0.2, 0.2), (0.8, 0.7)))
     logs = {"form": "logPool"}
@@ -141,6 +145,8 @@ def variants(bases: Bases) -> dict[str, Any]:
         "pool of three": (bases.three, THREE, combiner(weights=[0.5, 0.5], **wide), {}),
         "logit": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",)}),
         "nested": ([inner, pair[0]], TWO, combiner(weights=[0.7, 0.3], **logs), {}),
+        # "line" has no weight of its own, but is read.
+        "two levels": ((*pair, second), TWO, combiner(weights=[0.0, 0.4, 0.6]), {"skipped": ("line",)}),
         "numbers": (bases.numbers, number, line, {}),
         "warm": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",), "calibration": warm}),
         "risen": (pair, TWO, combiner(weights=[0.25, 0.75]), {"calibration": Isotonic(*rise, points=(points[0],))}),

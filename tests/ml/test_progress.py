@@ -15,7 +15,7 @@ import pytest
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 from sparkwater.gpu.tasks import Metrics
 from sparkwater.ml.launch import progress
-from sparkwater.ml.launch.display import shown
+from sparkwater.ml.launch.display import counted, shown
 from sparkwater.ml.launch.driver_channel import listen
 
 METRICS = Metrics(logloss=0.25, error=0.125, meanPerClassError=0.125, auc=None, topKError=None)
@@ -43,6 +43,15 @@ def watched(spark_has_a_bar: bool) -> None:
         logging.getLogger("others").warning("a line of somebody else")
         display.on_step(STEP)  # overtaken by its epoch
         display.on_epoch(replace(EPOCH, epoch=1, loss=0.25))
+
+
+def searched() -> None:
+    """What a driver does in a search whose trials are trainings."""
+    with counted(60.0, " s", False) as tell:
+        with shown(2, False) as display:
+            display.on_step(STEP)
+        tell(15.0, "1 trials, best lenet 0.50000")
+        tell(75.0, "2 trials, best convnet 0.25000")
 
 
 def watch(*arguments: str) -> str:
@@ -87,6 +96,14 @@ def test_no_bar_is_shown_where_spark_shows_its_own_or_nobody_watches() -> None:
     assert watch("spark").split("\r\n") == [*LINES, ""]
     redirected = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
     assert redirected.stderr.split("\n") == [*LINES, ""]
+
+
+def test_a_search_has_the_only_bar() -> None:
+    lines = [part.strip() for part in watch("search").replace("\r", "\n").split("\n")]
+    bars = [line for line in lines if "%|" in line]
+    assert any(bar.startswith("1 trials, best lenet 0.50000:  25%|") and "15.0/60.0" in bar for bar in bars)
+    assert bars[-1].startswith("2 trials, best convnet 0.25000: 100%|")
+    assert not any("epoch" in bar for bar in bars)
 
 
 def test_reports_reach_the_driver_who_is_not_told_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +153,7 @@ def test_a_driver_that_comes_back_is_told_of_steps_again(monkeypatch: pytest.Mon
 
 
 if __name__ == "__main__":
-    watched("spark" in sys.argv)
+    if "search" in sys.argv:
+        searched()
+    else:
+        watched("spark" in sys.argv)

@@ -15,7 +15,7 @@ from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml.sklearn.files import dump_estimator, foreign_types
 from sparkwater.stacking import AutoML, AutoMLModel
 from sparkwater.stacking.automl.choosing import best_of_family, refit_seconds
-from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_label
+from sparkwater.stacking.automl.data import Inputs, LabelFacts, as_names, look_at_label, look_at_parts
 from sparkwater.stacking.automl.families import FAMILIES, Family, Setup, choose
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.sklearn_families import columns_by_role, sklearn_families
@@ -73,6 +73,18 @@ def test_small_tables_and_rare_classes_have_fewer_folds() -> None:
     assert LabelFacts("classification", 100, 3, fewest=2).num_folds() == 2
     assert LabelFacts("regression", 2000, 100).num_folds(4) == 4  # groups
     assert LabelFacts("regression", 2000, 100).num_folds(1) == 2  # which is refused where folds are assigned
+
+
+def test_facts_on_groups_and_times_are_those_of_the_rows() -> None:
+    spark = start_session("local[2]")
+    rows = spark.range(10).selectExpr(
+        "id", "if(id < 6, 'a', concat('b', id)) as site", "date_add('2026-01-01', int(id)) as day"
+    )
+    assert look_at_parts(rows, None, None) is None
+    groups, times = look_at_parts(rows, "site", None), look_at_parts(rows, None, "day")
+    assert (groups.count, times.count) == (5, 10)
+    assert groups.said == "folds hold whole groups: 5 in column 'site', the largest has 6 of 10 rows"
+    assert "10 different ones in column 'day', from 2026-01-01 to 2026-01-10" in times.said
 
 
 def proposals(seconds: float, now: list[float], reserve: float) -> Proposals:
@@ -154,7 +166,10 @@ def test_estimators_of_tables_are_saved_without_foreign_classes(frame: DataFrame
 
 @pytest.fixture(scope="module")
 def found(frame: DataFrame) -> AutoMLModel:
-    search = AutoML(labelCol="kind", idCol="id", ignoredCols=["price"], include=["glm", "forest"], maxModels=3, seed=3)
+    search = AutoML(
+        labelCol="kind", idCol="id", ignoredCols=["price"], include=["glm", "forest"], maxModels=3, seed=3,
+        calibration="temperature",
+    )  # fmt: skip
     return search.fit(frame)
 
 
@@ -170,7 +185,9 @@ def test_one_call_gives_a_leaderboard_and_a_model_of_raw_columns(frame: DataFram
     chosen = next(one for one in lines if one.model == found.summary.chosen)
     assert chosen.value <= min(one.value for one in learners)
     assert (found.summary.task, found.summary.folds, found.summary.rows) == ("classification", 5, 80)
-    for word in ("colour", "category", found.summary.chosen, "maxModels=3 were tried"):
+    assert found.bestModel.fitted.calibration.form == "logPool"
+    calibrated = "calibration of its probabilities: temperature"
+    for word in ("colour", "category", found.summary.chosen, "maxModels=3 were tried", calibrated):
         assert word in str(found.summary)
     assert "price" not in found.summary.found
     scored = found.transform(frame.drop("kind", "price"))
@@ -221,6 +238,11 @@ def test_refusals_come_before_any_job(frame: DataFrame, params: dict[str, Any], 
         assert not context.statusTracker().getJobIdsForGroup(f"refusal {message}")
     finally:
         context.setLocalProperty("spark.jobGroup.id", None)
+
+
+def test_a_calibration_of_numbers_is_refused_before_any_fit(frame: DataFrame) -> None:
+    with pytest.raises(ConfigurationError, match="calibration='auto' is for probabilities; regression has none"):
+        AutoML(labelCol="price", calibration="auto").fit(frame)
 
 
 def test_families_are_included_and_excluded() -> None:

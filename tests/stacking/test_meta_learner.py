@@ -20,7 +20,7 @@ from sparkwater.stacking import NonNegativeRegression, cross_fit
 from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.stack import fit_meta_learner
+from sparkwater.stacking.stack import fit_meta_learner, ordered_level_one
 
 
 def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +121,7 @@ class Recorder(MeanRegressor):
         return super()._fit(dataset)
 
 
-@pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (10, 2)])
+@pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (20, 2)])
 def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_learners_only(
     spark: SparkSession, small: int, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,3 +141,20 @@ def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_l
     default = fit_meta_learner(moved, LevelOneInput(("mean",), found.task, "none", ("x",)), None, 2)
     assert default.model.coefficients[1] < -0.1
     found.unpersist()
+
+
+def test_sums_over_many_rows_follow_from_the_rows_alone(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkwater.stacking.level_one.prepared.SMALL_ROWS", 60)
+    frame = spark.range(160).selectExpr("id", "0.1D * id as label", "sin(1.0D * id) as x", "id % 2 as part")
+    rows, weights = [], []
+    for moved in (frame.coalesce(1), frame.orderBy(F.desc("x")).repartition(5)):
+        found = cross_fit({"mean": MeanRegressor()}, moved, "part", idCol="id")
+        assert found.prepared.parts == 3
+        reads = LevelOneInput(("mean",), found.task, passthrough=("x",))
+        ordered = ordered_level_one(found.prepared, found.values, reads)
+        rows.append(ordered.select(F.spark_partition_id(), "x").collect())
+        weights.append(fit_meta_learner(found, reads, None, 2).model.coefficients.toArray().tobytes())
+        found.unpersist()
+    assert len({part for part, _ in rows[0]}) == 3
+    assert rows[0] == rows[1]
+    assert weights[0] == weights[1]

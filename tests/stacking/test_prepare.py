@@ -146,3 +146,9 @@ def test_weights_that_no_sum_takes_are_refused(frame, weight):
     weighted = frame.withColumn("weight", F.expr(f"cast(if(id = 3, {weight}, 1) as double)"))
     with pytest.raises(DataError, match="1 rows have a weight that is null, NaN, infinite or negative"):
         prepare(weighted, "fold", CLASSIFICATION, "label", weightCol="weight")
+
+
+def test_a_fold_without_weight_is_refused(frame):
+    weighted = frame.withColumn("weight", F.expr("if(fold = 1, 0, 1)"))
+    with pytest.raises(DataError, match=r"weightCol='weight' is 0 in all rows of fold 1 \('fold'\), so nothing is"):
+        prepare(weighted, "fold", CLASSIFICATION, "label", weightCol="weight")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import pickle
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -112,6 +114,22 @@ class Reader(HTMLParser):
         self.words += data
 
 
+def test_searches_and_automl_are_lines_of_text_in_a_notebook() -> None:
+    trials = (Trial(0, "a<b", {"depth": 1}, 0.5, 0.01, 0.4, 0.6, 0.1),)
+    found = SearchSummary(
+        strategy="GridSearch", kind="classification", metrics=("logLoss", "error"), classes=(), trials=trials,
+        best="a<b", rows=9, folds=3, fingerprint="", ended="no <more>", totalSeconds=1.0,
+    )  # fmt: skip
+    line = AutoMLSummary(
+        task="classification", metrics=("logLoss", "error"), found="columns", entries=(Entry(SCORES[1], "glm", {}),),
+        trials=trials, chosen="convnet", rows=9, folds=3, fingerprint="", notes=(), totalSeconds=1.0,
+    )  # fmt: skip
+    for view, words in ((found._repr_html_(), "no &lt;more&gt;"), (line._repr_html_(), "that scores: convnet")):
+        assert words in view
+        assert "0.12000" in view or "0.50000" in view
+        assert Reader(view).open == []
+
+
 def test_a_page_is_whole_says_all_and_loads_nothing() -> None:
     text = page(summary())
     found = Reader(text)
@@ -192,6 +210,9 @@ def test_ticks_are_round_few_and_within_the_scale(values) -> None:
 
 def test_a_report_is_written_over_and_shown_in_a_notebook(tmp_path: Path) -> None:
     target = summary().report(str(tmp_path / "new" / "folder"))
+    assert target._repr_html_() == summary()._repr_html_()
+    assert pickle.loads(pickle.dumps(target)).endswith("report.html")
+    assert json.loads(json.dumps({"path": target})) == {"path": str(tmp_path / "new" / "folder" / "report.html")}
     assert Path(target).read_text() == page(summary())
     summary(rows=7).report(str(tmp_path / "new" / "folder"))
     assert "7 rows" in Path(target).read_text()

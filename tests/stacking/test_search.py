@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import start_session
 from pyspark.ml import Pipeline
+from pyspark.ml.classification import NaiveBayes
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame
@@ -17,7 +20,19 @@ from tables import MeanModel, MeanRegressor, table
 
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import DeepLearningRegressor
-from sparkwater.stacking import GridSearch, RandomSearch, SearchModel, StackedEnsemble, assign_folds
+from sparkwater.stacking import (
+    GridSearch,
+    LevelOneFrame,
+    RandomSearch,
+    SearchModel,
+    StackedEnsemble,
+    assign_folds,
+    cross_fit,
+)
+from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.search.exploring import Explored, Rows
+from sparkwater.stacking.search.finishing import finish
+from sparkwater.stacking.search.records import Trial
 
 
 class Shifted(MeanRegressor):
@@ -110,8 +125,6 @@ def test_everything_tried_is_stacked_without_another_fit_of_the_folds(rows: Data
 
 
 def test_labels_of_strings_come_back_and_models_are_saved(rows: DataFrame, tmp_path) -> None:
-    from pyspark.ml.classification import NaiveBayes
-
     spark = rows.sparkSession
     named = table(spark, "wine", 80).withColumn("label", F.concat(F.lit("kind "), F.col("label").cast("int")))
     bayes = NaiveBayes()
@@ -132,6 +145,56 @@ def test_labels_of_strings_come_back_and_models_are_saved(rows: DataFrame, tmp_p
         again.ensemble()
     with pytest.raises(SchemaError, match="'predictedLabel' already"):
         again.transform(named.withColumn("predictedLabel", F.lit("")))
+
+
+def test_probabilities_of_what_a_search_stacks_are_calibrated_where_that_is_asked_for(searched: Any) -> None:
+    wine = table(start_session("local[2]"), "wine", 80)
+    model = GridSearch(estimator=NaiveBayes(), space={"smoothing": [0.5, 2.0]}, numFolds=2, idCol="id").fit(wine)
+    plain, calibrated = (model.ensemble("best", calibration=how) for how in ("none", "temperature"))
+    assert (plain.summary.calibration, calibrated.summary.calibration) == ("", "temperature")
+    first, second = (
+        [row.probability.toArray() for row in one.transform(wine).orderBy("id").collect()]
+        for one in (plain, calibrated)
+    )
+    (weight,) = calibrated.fitted.calibration.weights
+    raised = np.maximum(first, 1e-30) ** weight  # a temperature divides the logarithms
+    np.testing.assert_allclose(second, raised / raised.sum(axis=1, keepdims=True), rtol=1e-6, atol=1e-12)
+    with pytest.raises(ConfigurationError, match="calibration='isotonic' is for probabilities; regression has none"):
+        searched[1].ensemble(calibration="isotonic")
+    with pytest.raises(ConfigurationError, match="calibration='platt'; accepted: none, temperature"):
+        searched[1].ensemble(calibration="platt")
+
+
+def depth(frame: DataFrame) -> int:
+    """Return the depth of a DataFrame's plan."""
+    lines = frame._jdf.queryExecution().analyzed().toString().splitlines()
+    return max(len(re.match("[ :+-]*", line)[0]) // 3 for line in lines)
+
+
+def test_many_trials_make_a_plan_as_deep_as_few_do(rows: DataFrame) -> None:
+    base = cross_fit({"mean": MeanRegressor()}, rows, "fold", idCol="id")
+    (learner,), by_fold = base.learners, base.metrics.byFold["mean"]
+
+    def trial(number: int) -> LevelOneFrame:
+        name = f"shifted-{number}"
+        values = base.values.select(ROW, F.transform("mean", lambda value: value + number).alias(name))
+        metrics = replace(base.metrics, byFold={name: by_fold})
+        return replace(base, learners=(replace(learner, name=name),), values=values, fits=(), metrics=metrics)
+
+    depths = []
+    for count in (3, 60):
+        frames = [trial(number) for number in range(count)]
+        # The last one ran beside the trial after which the search ended.
+        trials = [Trial(number, f"shifted-{number}", {}, 1.0) for number in range(count - 1)]
+        found = finish(Rows(base.prepared), Explored(trials, frames))
+        assert found.names == tuple(found.metrics.byFold) == tuple(one.learner for one in trials)
+        values = found.values.collect()
+        assert len(values) == 60
+        assert all(row[f"shifted-{n}"][0] == row["shifted-0"][0] + n for row in values for n in range(count - 1))
+        depths.append(depth(found.values))
+        found.values.unpersist()
+    assert depths[0] == depths[1]
+    base.unpersist()
 
 
 def test_a_search_goes_on_from_finished_fits(rows: DataFrame, tmp_path) -> None:

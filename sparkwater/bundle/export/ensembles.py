@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from sparkwater.stacking.combiners.blocks import SMALLEST
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepared import LevelOneTask
-from sparkwater.stacking.meta_learner import CLIP, LEVEL_ONE
+from sparkwater.stacking.meta_learner import CLIP, LEVEL_ONE, LevelOneInput
 
 
 def _inner(stage: Any) -> dict[str, Any]:
@@ -39,21 +40,32 @@ def emit_ensemble(stage: Any, graph: Graph) -> None:
     """Emit base models, means of fold models, level one, and the meta-learner; base models' columns stay inside."""
     fitted, wanted = stage.fitted, stage.getIncludeBasePredictions()
     reads, task = fitted.reads, fitted.reads.task
-    asked = [base for base in fitted.bases if wanted or base.name not in stage.summary.skipped]
-    values = {base.name: _base_values(base, graph, task) for base in asked}
+    asked = fitted.asked(wanted)
+    values: dict[str, str] = {}
+    for base in fitted.bases:
+        if base.name in asked:
+            with graph.aside():
+                if base.reads is not None:
+                    graph.publish(LEVEL_ONE, _level_one(graph, base.reads, values))
+                values[base.name] = _base_values(base, graph, task)
     # Learners without weight: any tensor says how many rows there are.
     like = next(iter(values.values()), None) or next(iter(graph.columns.values())).tensor
     for base in fitted.bases:
-        if base not in asked:
+        if base.name not in asked:
             values[base.name] = constant_rows(graph, like, np.zeros(task.width))
-    parts = [values[name] if reads.transform == "none" else logit(graph, values[name], CLIP) for name in reads.learners]
-    others = [_passed(graph, name) for name in reads.passthrough]
-    size = len(parts) * task.width + sum(column.size for column in others)
-    level_one = join_columns(graph, [*parts, *(rows_of(graph, column) for column in others)])
-    _emit_meta(stage, graph, vector(level_one, size))
+    _emit_meta(stage, graph, _level_one(graph, reads, values))
     if wanted:
         for name, tensor in values.items():
             graph.publish(name, vector(tensor, task.width) if task.width > 1 else number(flat(graph, tensor)))
+
+
+def _level_one(graph: Graph, reads: LevelOneInput, values: Mapping[str, str]) -> Column:
+    """Return the vectors that a meta-learner, or a learner of the second level, reads."""
+    width = reads.task.width
+    parts = [values[name] if reads.transform == "none" else logit(graph, values[name], CLIP) for name in reads.learners]
+    others = [_passed(graph, name) for name in reads.passthrough]
+    size = len(parts) * width + sum(column.size for column in others)
+    return vector(join_columns(graph, [*parts, *(rows_of(graph, column) for column in others)]), size)
 
 
 def _base_values(base: BaseModel, graph: Graph, task: LevelOneTask) -> str:

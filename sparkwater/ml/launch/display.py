@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -36,17 +36,56 @@ def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
         Whether Spark writes its own bar to the terminal (``spark.ui.showConsoleProgress``): two would overwrite
         each other, so there is none of ours.
     """
-    terminal = sys.stderr.isatty() and not spark_has_a_bar
-    with ExitStack() as stack:
-        if (terminal or _in_notebook()) and _bar_lock.acquire(blocking=False):
-            stack.callback(_bar_lock.release)
-            if terminal:
-                stack.enter_context(logging_redirect_tqdm())
+    with _room(spark_has_a_bar) as free, ExitStack() as stack:
+        if free:
             bar = _Bar(epochs)
             stack.callback(bar.close)
             yield both(Observer(lambda record: log_epoch(record, epochs)), Observer(bar.on_epoch, bar.on_step))
         else:
             yield Observer(lambda record: log_epoch(record, epochs))
+
+
+@contextmanager
+def counted(total: float, unit: str, spark_has_a_bar: bool) -> Iterator[Callable[[float, str], None]]:
+    """Show a bar of some work where `shown` would, while the ``with`` block runs; trainings in it show log lines alone.
+
+    It gives a function that takes what is done so far, and words on it.
+
+    Parameters
+    ----------
+    total : float
+        All that is to be done; infinite where that isn't known.
+    unit : str
+        Unit of both, with the space before it.
+    spark_has_a_bar : bool
+        As for `shown`.
+    """
+    with _room(spark_has_a_bar) as free, ExitStack() as stack:
+        if not free:
+            yield lambda _done, _words: None
+            return
+        bar = tqdm(total=None if total == float("inf") else total, unit=unit, mininterval=0)
+        stack.callback(bar.close)
+
+        def tell(done: float, words: str) -> None:
+            bar.set_description(words, refresh=False)
+            bar.update(round(min(done, total), 1) - bar.n)
+            bar.refresh()
+
+        yield tell
+
+
+@contextmanager
+def _room(spark_has_a_bar: bool) -> Iterator[bool]:
+    """Keep the only bar for the length of a ``with`` block; gives False where there is none, or another has it."""
+    terminal = sys.stderr.isatty() and not spark_has_a_bar
+    with ExitStack() as stack:
+        free = (terminal or _in_notebook()) and _bar_lock.acquire(blocking=False)
+        if free:
+            stack.callback(_bar_lock.release)
+            if terminal:
+                stack.enter_context(logging_redirect_tqdm())
+        yield free
 
 
 def both(first: Observer, second: Observer) -> Observer:

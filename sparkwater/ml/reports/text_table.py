@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
@@ -14,6 +15,11 @@ def table(lines: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def as_html(text: str) -> str:
+    """Return lines of text as a notebook shows them, each as it is."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 def number(value: float) -> str:

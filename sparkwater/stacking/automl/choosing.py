@@ -69,7 +69,9 @@ def refit_of(trial: Trial) -> float:
     return _EACH + trial.seconds / max(1, trial.fits - 1)
 
 
-def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None, seconds: float) -> Chosen:
+def choose_model(
+    level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None, seconds: float, calibration: str
+) -> Chosen:
     """Return the model: the ensemble with the lower estimate, or the best learner where none is better.
 
     Parameters
@@ -82,8 +84,10 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
         Fits at a time.
     seconds : float
         The time for fits on all rows.
+    calibration : {"none", "temperature", "isotonic", "auto"}
+        Calibration of the model's probabilities; the choice is made before it.
     """
-    ensembles = _measure(level_one, trials, parallelism)
+    ensembles = _measure(level_one, trials, parallelism, calibration)
     best = ranked(trials)[0]
     found = {name: _estimate(summary) for name, (_, _, summary) in ensembles.items()}
     name = min(found, key=lambda one: (found[one], one == ALL), default=best.learner)
@@ -91,21 +95,23 @@ def choose_model(level_one: LevelOneFrame, trials: Sequence[Trial], parallelism:
         frame, meta, summary = ensembles[name]
     else:
         name, frame = best.learner, level_one.select([best.learner])
-        meta, summary = combine(frame, "best", parallelism)
+        meta, summary = combine(frame, "best", parallelism, calibration)
     kept = affordable(meta, frame, {one.learner: refit_of(one) for one in trials}, best.learner, seconds)
     notes: tuple[str, ...] = ()
     if len(kept) < len(used_by(frame.names, meta)):
         frame = level_one.select(kept)
-        meta, summary = combine(frame, "selection", parallelism)
+        meta, summary = combine(frame, "selection", parallelism, calibration)
         notes = (f"{name} was cut to what could be fitted on all rows in time: {', '.join(kept)}",)
         name = kept[0] if len(kept) == 1 else name
+    if summary.calibration:
+        notes += (f"calibration of its probabilities: {summary.calibration}",)
     weights = _weights(frame, meta)
     summaries = {one: summary for one, (_, _, summary) in ensembles.items()}
     return Chosen(name, fit_used(frame, meta, summary, parallelism), level_one, summaries, weights, notes)
 
 
 def _measure(
-    level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None
+    level_one: LevelOneFrame, trials: Sequence[Trial], parallelism: int | None, calibration: str
 ) -> dict[str, tuple[LevelOneFrame, MetaFit, EnsembleSummary]]:
     """Return the ensembles by name, measured: of all learners, and of each family's best; none of one learner."""
     bests = best_of_family(trials)
@@ -113,7 +119,7 @@ def _measure(
     for name, names in {ALL: list(level_one.names), BEST_OF_FAMILY: bests}.items():
         if len(names) > 1 and (name == ALL or len(names) < len(level_one.names)):
             frame = level_one.select(names)
-            found[name] = (frame, *combine(frame, "selection", parallelism))
+            found[name] = (frame, *combine(frame, "selection", parallelism, calibration))
     return found
 
 

@@ -13,6 +13,7 @@ from sparkwater.conversions import TableToTensor
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.errors import DataError, SchemaError
+from sparkwater.stacking.automl.pretrained import said_of
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
@@ -163,6 +164,43 @@ def look_at_columns(frame: DataFrame, others: Sequence[str], imageShape: Sequenc
     """
     picture = picture_column(frame.schema, others, imageShape)
     if picture is not None:
-        return Inputs((), picture, f"pictures in column {picture!r}; columns beside it aren't read")
+        said = said_of(frame.schema[picture])
+        return Inputs((), picture, f"pictures in column {picture!r}; columns beside it aren't read; {said}")
     report = TableToTensor(excludedCols=list(others), outputCol="__sparkwater_automl").fit(frame).report
     return Inputs(tuple(one.name for one in report.columns if not one.reason), None, str(report))
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """Facts on the groups, or the times, that share a fold.
+
+    Attributes
+    ----------
+    count : int
+        Number of them.
+    said : str
+        Report on them, as text.
+    """
+
+    count: int
+    said: str
+
+
+def look_at_parts(frame: DataFrame, groupCol: str | None, timeCol: str | None) -> PartFacts | None:
+    """Return facts on groups or times; one Spark job, and None where rows have neither."""
+    name = groupCol or timeCol
+    if not name:
+        return None
+    part = F.col(f"`{name}`").alias("part")
+    found: Any = frame.groupBy(part).agg(F.count(F.lit(1)).alias("rows")).agg(
+        F.count(F.lit(1)).alias("count"), F.max("rows").alias("largest"), F.sum("rows").alias("rows"),
+        F.min("part").cast("string").alias("first"), F.max("part").cast("string").alias("last"),
+    ).first()  # fmt: skip
+    largest = f"the largest has {found['largest'] or 0:,} of {found['rows'] or 0:,} rows"
+    if groupCol:
+        return PartFacts(found["count"], f"folds hold whole groups: {found['count']:,} in column {name!r}, {largest}")
+    return PartFacts(
+        found["count"],
+        f"folds are spans of time: {found['count']:,} different ones in column {name!r}, from {found['first']} to "
+        f"{found['last']}; learners see earlier and later rows than they score",
+    )

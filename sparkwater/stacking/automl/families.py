@@ -12,7 +12,7 @@ from sparkwater.stacking.automl.data import Inputs, LabelFacts
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, last_stage
 
 #: Names of the families, from cheap to dear.
-FAMILIES = ("glm", "forest", "boosting", "mlp", "realmlp", "tabm", "lenet", "convnet")
+FAMILIES = ("glm", "forest", "boosting", "mlp", "realmlp", "tabm", "lenet", "convnet", "pretrained")
 
 
 @dataclass(frozen=True)

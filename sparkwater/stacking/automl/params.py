@@ -7,6 +7,7 @@ from sparkwater.conversions.stages.params import HasIdCol, HasImageShape
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasLabelCol, HasSeed, HasWeightCol
 from sparkwater.stacking.automl.families import FAMILIES
+from sparkwater.stacking.calibration.choice import CALIBRATIONS, NONE
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
 
 _NAMES = Accepts(lambda names: set(names) <= set(FAMILIES), f"a list of {', '.join(FAMILIES)}")
@@ -41,6 +42,9 @@ class AutoMLParams(HasLabelCol, HasWeightCol, HasIdCol, HasImageShape, HasSeed):
     )
     idCol: Setting[str | None] = setting(
         None, "column that identifies a row, which isn't learned from; without it the content of all columns does"
+    )
+    calibration: Setting[str] = setting(
+        NONE, "what is done to the model's probabilities, as that of StackedEnsemble", accepts=one_of(*CALIBRATIONS)
     )
     numWorkers: Setting[int] = setting(1, "workers of a network's fit", accepts=at_least(1))
     parallelism: Setting[int | None] = setting(

@@ -13,18 +13,29 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.errors import ConfigurationError
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
-from sparkwater.stacking.automl.data import FOLDS, Inputs, LabelFacts, as_names, look_at_columns, look_at_label
+from sparkwater.stacking.automl.data import (
+    FOLDS,
+    Inputs,
+    LabelFacts,
+    PartFacts,
+    as_names,
+    look_at_columns,
+    look_at_label,
+    look_at_parts,
+)
 from sparkwater.stacking.automl.families import FAMILIES, Setup, choose
 from sparkwater.stacking.automl.model import AutoMLModel
 from sparkwater.stacking.automl.params import AutoMLParams
 from sparkwater.stacking.automl.portfolio import families_of
 from sparkwater.stacking.automl.proposals import Proposals, Start
 from sparkwater.stacking.automl.summary import AutoMLSummary, entries_of
+from sparkwater.stacking.combined import check_calibration
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, find_learners, weighted
 from sparkwater.stacking.scores import rank_learners
 from sparkwater.stacking.search.budget import Budget
-from sparkwater.stacking.search.exploring import Explored, Rows, explore, finish, open_rows
+from sparkwater.stacking.search.exploring import Explored, Rows, explore, open_rows
+from sparkwater.stacking.search.finishing import finish
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,7 +51,13 @@ class _Found:
     frame: DataFrame
     label: LabelFacts
     inputs: Inputs
+    parts: PartFacts | None
     starts: list[Start]
+
+    @property
+    def said(self) -> str:
+        """Report on the columns, and on what shares a fold."""
+        return self.inputs.found + (f"\n{self.parts.said}" if self.parts else "")
 
 
 class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
@@ -57,7 +74,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         started = time.monotonic()
         self._refuse(dataset.schema)
         found = self._look(dataset)
-        logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.inputs.found)
+        logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.said)
         explored = Explored()
         budget = Budget(
             models=self.getMaxModels(),
@@ -74,7 +91,9 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
                 propose = Proposals(found.starts, self.getSeed(), budget)
                 explore(rows, propose, budget, self.getParallelism(), explored, adaptive=True)
                 level_one = finish(rows, explored)
-                chosen = choose_model(level_one, explored.trials, self.getParallelism(), budget.remaining())
+                chosen = choose_model(
+                    level_one, explored.trials, self.getParallelism(), budget.remaining(), self.getCalibration()
+                )
                 return self._finish(rows, found, explored, chosen, started)
             except BaseException:
                 explored.unpersist()
@@ -86,7 +105,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         model.summary = AutoMLSummary(
             task=found.label.kind,
             metrics=chosen.levelOne.metrics.names,
-            found=found.inputs.found,
+            found=found.said,
             entries=entries_of(
                 explored.trials,
                 rank_learners(chosen.levelOne.metrics, {}, chosen.levelOne.fits),
@@ -136,10 +155,11 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
     def _look(self, dataset: DataFrame) -> _Found:
         """Return the facts on the rows, and the families to try."""
         label = look_at_label(dataset, self.getLabelCol(), self.getTask())
+        check_calibration(self.getCalibration(), label.kind)
         frame = as_names(dataset, self.getLabelCol()) if label.renamed else dataset
         inputs = look_at_columns(frame, self._other_columns(), self.getImageShape())
         setup = Setup(label, inputs, self.getLabelCol(), self.getSeed(), self.getNumWorkers(), self.getImageShape())
-        fitting = families_of(setup, frame.schema)
+        fitting = families_of(setup, frame)
         families = choose(fitting, self.getInclude(), self.getExclude())
         if not families:
             raise ConfigurationError(
@@ -151,17 +171,15 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
             Start(family, weighted(learner, self.getWeightCol()), self.getWeightCol())
             for family, learner in zip(families, learners, strict=True)
         ]
-        return _Found(frame, label, inputs, starts)
+        return _Found(frame, label, inputs, look_at_parts(frame, self.getGroupCol(), self.getTimeCol()), starts)
 
     def _folds(self, found: _Found) -> Folds | str:
         if self.getFoldCol():
             return str(self.getFoldCol())
-        parts = [name for name in (self.getGroupCol(), self.getTimeCol()) if name]
-        # Each fold needs a group or a time of its own.
-        counts = [found.frame.select(f"`{name}`").distinct().limit(FOLDS).count() for name in parts]
         return Folds(
-            numFolds=found.label.num_folds(*counts[:1]),
-            foldAssignment="stratified" if not parts and found.label.kind == CLASSIFICATION else "random",
+            # Each fold needs a group or a time of its own.
+            numFolds=found.label.num_folds(found.parts.count if found.parts else FOLDS),
+            foldAssignment="stratified" if not found.parts and found.label.kind == CLASSIFICATION else "random",
             seed=self.getSeed(),
             idCol=self.getIdCol(),
             labelCol=self.getLabelCol(),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.sessions.session import current_session
-from sparkwater.ml.reports.text_table import table
+from sparkwater.ml.reports.text_table import as_html, table
 from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import Trial
 from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
@@ -103,6 +103,9 @@ class AutoMLSummary:
         said = f"{self.task}: {self.rows:,} rows, {self.folds} folds, {self.totalSeconds:.0f} s"
         parts = [self.found, said, table(lines), f"the model that scores: {self.chosen}", *failed, *self.notes]
         return "\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
     def plot(self) -> Plot:
         """Return the leaderboard as a plot with a text alternative; driver side, without a Spark job.

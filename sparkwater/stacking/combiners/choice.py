@@ -69,6 +69,8 @@ class Choice:
         learner that the other folds find best, not of the one that all of them do.
     column : mapping of int to Combination
         What scores each fold in the whole.
+    honest : mapping of int to Combination
+        What scores each fold in the estimate.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Choice:
     nested: tuple[Losses, ...]
     estimate: tuple[Losses, ...]
     column: Mapping[int, Combination]
+    honest: Mapping[int, Combination]
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,26 @@ def choose(blocks: Blocks, layout: Layout, methods: Mapping[str, Method], folds:
         found.byFold[0],
         tried[BEST] if alone else found.byFold[0],
         singles[single] if alone else nested,
+        fits.column(BEST) if alone else nested,
     )
+
+
+def compare_columns(
+    blocks: Blocks, one: Mapping[int, Combination], other: Mapping[int, Combination], folds: int
+) -> Losses:
+    """Return the first loss of what scores each fold less that of another one; the second loss is left out.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Level one.
+    one, other : mapping of int to Combination
+        What scores each fold.
+    folds : int
+        Number of folds.
+    """
+    (sums,) = blocks.add_up([_compare([one, other], [(0, 1)], folds)])
+    return _read(sums, 2, [(0, 1)], folds).apart[0, 1]
 
 
 def _fit_all(blocks: Blocks, layout: Layout, methods: Mapping[str, Method], folds: int) -> _Fits:

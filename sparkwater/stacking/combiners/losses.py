@@ -31,6 +31,10 @@ class Combination:
     weights: tuple[float, ...]
     biases: tuple[float, ...] = ()
 
+    def among(self, learners: int) -> Combination:
+        """Return the same combination for outputs of more learners, whose last ones have no weight."""
+        return replace(self, weights=(*self.weights, *[0.0] * (learners - len(self.weights))))
+
     def apply(self, block: Block) -> Numbers:
         """Return the combined outputs, shape (rows, outputs)."""
         weights = np.array(self.weights)

@@ -72,6 +72,12 @@ class FitStore:
         self._written = ""
         return replace(prepared, frame=self._spark.read.parquet(rows))
 
+    def within(self, name: str) -> FitStore:
+        """Return a store of fits on a part of these rows, in a folder of that name; rows are settled before."""
+        inner = FitStore(self._spark, self._path)
+        inner._run = f"{self._run}/{name}"
+        return inner
+
     def find_model(self, learner: Learner) -> Any:
         """Return the model of a learner on all rows, or None where no earlier call finished it."""
         folder = kept(self._spark, f"{self._learner_folder(learner)}/all")

@@ -74,12 +74,12 @@ class Learner:
 
     @property
     def consent(self) -> Consent:
-        """Consent to load its models: to its own package, and to the network that it was given."""
+        """Consent to load its models: to its own package, and to the networks that it was given."""
         last = last_stage(self.stage)
-        network = _value(last, "network")
+        networks = [_value(last, "network"), *map(_network_of, _stages(self.stage))]
         names = [
             type(last).__module__.split(".")[0],
-            *([network] if isinstance(network, str) and ":" in network else []),
+            *(network for network in networks if isinstance(network, str) and ":" in network),
             *getattr(last, "foreign_packages", ()),
         ]
         return Consent(tuple(names))
@@ -141,6 +141,12 @@ def _hide(stage: Any, names: Sequence[str]) -> Any:
             inner = {name: _hide(learner, names) for name, learner in one.getOrDefault("learners").items()}
             values[one.getParam("learners")] = inner
     return stage.copy(values) if values else stage
+
+
+def _network_of(stage: Any) -> str | None:
+    """Return the name of the trained network that a stage holds, or None."""
+    fitted = getattr(stage, "fitted", None)
+    return fitted.trained.entry.name if isinstance(fitted, FittedNetwork) else None
 
 
 def _stages(stage: Any) -> Iterator[Any]:

@@ -132,6 +132,7 @@ def _look(
         _check_ids(frame, idCol)
     found = _count(frame, spec, kind, labelCol, weightCol)
     _check_folds(found, spec, assigned)
+    _check_weights(found, spec, weightCol)
     if kind == CLASSIFICATION:
         _classes(found, labelCol)
         _check_classes(found, labelCol)
@@ -174,6 +175,7 @@ def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str, weightCol: s
         label_total.alias("label_total"), label_mixed.alias("label_mixed"),
         F.count_if(invalid).alias("unlabelled"), F.count_if(_unfit(weightCol)).alias("unfit"),
         F.min(time).alias("start"), F.max(time).alias("end"),
+        F.sum(F.col(f"`{weightCol}`").cast("double") if weightCol else F.lit(1.0)).alias("weight"),
     ).limit(MAX_CLASSES + 1).collect()  # fmt: skip
     if len(found) > MAX_CLASSES:
         raise DataError(
@@ -204,6 +206,15 @@ def _check_folds(found: list[Any], spec: Folds, assigned: bool) -> None:
         raise DataError(
             f"foldCol={spec.foldCol!r} holds {len(values)} fold(s); accepted: 2 to {MAX_FOLDS} different values"
         )
+
+
+def _check_weights(found: list[Any], spec: Folds, weightCol: str | None) -> None:
+    for value in sorted({row["fold"] for row in found}):
+        if not sum(row["weight"] for row in found if row["fold"] == value):
+            raise DataError(
+                f"weightCol={weightCol!r} is 0 in all rows of fold {value!r} ({spec.foldCol!r}), so nothing is "
+                "measured on it; leave out rows without weight, or take fewer folds"
+            )
 
 
 def _classes(found: list[Any], labelCol: str) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -120,12 +120,25 @@ class Prepared:
     @property
     def small(self) -> bool:
         """True for rows that are read as one partition."""
-        return self.rows.rows <= SMALL_ROWS
+        return self.parts == 1
+
+    @property
+    def parts(self) -> int:
+        """Partitions for sums over the rows: they follow from their number alone, so that the sums do."""
+        return -(-self.rows.rows // SMALL_ROWS)
 
     @property
     def _read(self) -> DataFrame:
         # In order of their keys, whatever the number of partitions before.
         return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+
+    def without(self, fold: FoldRows) -> Prepared:
+        """Return the rows outside of a fold, in the other folds; their labels have no fingerprint.
+
+        There must be no embargo, which would take rows from the other folds, too.
+        """
+        others = tuple(one for one in self.folds if one is not fold)
+        return replace(self, frame=self.frame.where(~self._in_fold(fold)), folds=others, labels=Fingerprint.over(()))
 
     def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
         """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""

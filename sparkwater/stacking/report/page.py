@@ -30,7 +30,22 @@ _STYLE = """
 """
 
 
-def write_page(content: Content, folder: str) -> str:
+class WrittenReport(str):
+    """Path of a written report, which a notebook shows as the report itself."""
+
+    _view: str
+
+    def __new__(cls, path: str, view: str = "") -> WrittenReport:
+        """Return the path with what a notebook shows."""
+        report = super().__new__(cls, path)
+        report._view = view
+        return report
+
+    def _repr_html_(self) -> str:
+        return self._view
+
+
+def write_page(content: Content, folder: str) -> WrittenReport:
     """Write the page into a folder on this machine, and return its path."""
     target = Path(folder) / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +53,7 @@ def write_page(content: Content, folder: str) -> str:
     part = target.with_name(f"{FILE}.part")
     part.write_text(page(content), encoding="utf-8")
     part.replace(target)
-    return str(target)
+    return WrittenReport(str(target), notebook_view(content))
 
 
 def page(content: Content) -> str:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.stages.stage_folders import first_line
-from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.ml.launch.display import counted
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.checkpoints import FitStore
@@ -153,17 +153,34 @@ def explore(
     folds = len(rows.prepared.folds)
     slots = count_slots(rows.prepared.frame.sparkSession)
     size = max(1, -(-(parallelism or slots) // folds)) if budget.limited or adaptive else _WAVE
-    while not explored.ended:
-        wanted = budget.more(len(explored.trials), size)
-        wave = list(propose(explored.trials, wanted)) if wanted else []
-        if not wave:
-            explored.ended = _said(budget, wanted, adaptive)
-        elif explored.trials and not budget.allows(expected_seconds(explored.trials, wave[0].family)):
-            explored.ended = f"no more trials fit into maxRuntimeSecs={budget.seconds:g}"
-        else:
-            plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
-            _add_wave(rows, wave, plan, budget, explored)
-            _stop_early(explored, budget)
+    with _bar(rows, budget) as tell:
+        while not explored.ended:
+            wanted = budget.more(len(explored.trials), size)
+            wave = list(propose(explored.trials, wanted)) if wanted else []
+            if not wave:
+                explored.ended = _said(budget, wanted, adaptive)
+            elif explored.trials and not budget.allows(expected_seconds(explored.trials, wave[0].family)):
+                explored.ended = f"no more trials fit into maxRuntimeSecs={budget.seconds:g}"
+            else:
+                plan = plan_fits([one.learner for one in wave], folds, slots, parallelism)
+                _add_wave(rows, wave, plan, budget, explored)
+                _stop_early(explored, budget)
+                tell(explored)
+
+
+@contextmanager
+def _bar(rows: Rows, budget: Budget) -> Iterator[Callable[[Explored], None]]:
+    """Show a bar of seconds or trials, whichever are limited, with the best trial; as trainings show theirs."""
+    by_time, conf = bool(budget.seconds), rows.prepared.frame.sparkSession.conf
+    total, unit = (budget.seconds, " s") if by_time else (budget.models or float("inf"), " trials")
+    with counted(total, unit, conf.get("spark.ui.showConsoleProgress", "false") == "true") as tell:
+
+        def after(explored: Explored) -> None:
+            best, count = explored.best(), len(explored.trials)
+            words = f"{count} trials" + ("" if best is None else f", best {best.learner} {best.value:.5f}")
+            tell(budget.seconds - budget.remaining() if by_time else count, words)
+
+        yield after
 
 
 def _said(budget: Budget, wanted: int, adaptive: bool) -> str:
@@ -330,34 +347,3 @@ def _stop_early(explored: Explored, budget: Budget) -> None:
         return
     explored.trials[:] = explored.trials[:last]
     explored.ended = f"the best metric stopped improving (stoppingRounds={budget.rounds})"
-
-
-def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
-    """Return the predictions of all trials that succeeded, side by side.
-
-    Raises
-    ------
-    ConfigurationError, DataError, SchemaError
-        If all failed: with the first reason.
-    """
-    if not explored.frames:
-        _raise_first(explored)
-    joined = reduce(lambda one, other: one.join(other), explored.frames)
-    counted = [one.learner for one in explored.trials if one.learner in joined.names]
-    if len(explored.frames) > 1 or len(counted) < len(joined.names):
-        joined = joined.select(counted)  # without trials beyond an early end
-        values = joined.values.persist()
-        values.count()
-        explored.unpersist()
-    return LevelOneFrame(
-        joined.prepared, joined.learners, joined.values, joined.fits, joined.models, joined.metrics, rows.checkpoint
-    )
-
-
-def _raise_first(explored: Explored) -> None:
-    count = len(explored.trials)
-    said = next((one.error for one in explored.trials if one.error), "there was no candidate")
-    message = f"none of the {count} trial(s) could be fitted; the first: {said}"
-    first = explored.errors[0] if explored.errors else None
-    kind = type(first) if isinstance(first, SparkwaterError) and isinstance(first, ValueError) else ConfigurationError
-    raise kind(message) from first

@@ -62,7 +62,9 @@ class SearchModel(Model, Settings, SavedStage):
         """The kind of its predictions: classification or regression."""
         return self.summary.kind
 
-    def ensemble(self, metaLearner: Any = "selection", parallelism: int | None = None) -> StackedEnsembleModel:
+    def ensemble(
+        self, metaLearner: Any = "selection", parallelism: int | None = None, calibration: str = "none"
+    ) -> StackedEnsembleModel:
         """Stack everything that was tried; only learners with a weight are fitted, once each, on all rows.
 
         Parameters
@@ -71,10 +73,13 @@ class SearchModel(Model, Settings, SavedStage):
             As that of `sparkwater.stacking.StackedEnsemble`. Greedy selection takes learners by the hundred.
         parallelism : int, optional
             Fits at a time.
+        calibration : {"none", "temperature", "isotonic", "auto"}
+            Calibration of its probabilities, as that of `sparkwater.stacking.StackedEnsemble`.
 
         Raises
         ------
         ConfigurationError
+            If there are no probabilities to calibrate.
             If the predictions aren't there: the model was loaded, or they weren't kept.
         """
         if self.levelOne is None:
@@ -82,7 +87,7 @@ class SearchModel(Model, Settings, SavedStage):
                 "the out-of-fold predictions aren't there: they aren't saved with a model, nor kept with "
                 "keepLevelOne=False; fit the search again, with checkpointDir to go on from finished fits"
             )
-        return stack(self.levelOne, metaLearner, parallelism)
+        return stack(self.levelOne, metaLearner, parallelism, calibration)
 
     def copy(self, extra: dict | None = None) -> SearchModel:  # type: ignore[type-arg]
         """Return a copy with other Params; models and predictions are shared."""

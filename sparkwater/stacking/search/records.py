@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.sessions.session import current_session
-from sparkwater.ml.reports.text_table import table
+from sparkwater.ml.reports.text_table import as_html, table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -135,6 +135,9 @@ class SearchSummary:
         failed = [f"trial {one.number} failed: {one.error}" for one in self.trials if one.error]
         said = f"{self.strategy}: {self.rows:,} rows, {self.folds} folds, {len(self.trials)} trials; {self.ended}"
         return "\n".join([said, table(lines), *failed])
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
     def plot(self) -> Plot:
         """Return the trials as a plot with a text alternative; driver side, without a Spark job.

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sparkwater.stacking.combined import check_given, fit_given
+from sparkwater.stacking.calibration.choice import NONE
+from sparkwater.stacking.combined import check_calibration, check_given, fit_given
 from sparkwater.stacking.combiners.model import CombinerModel
 from sparkwater.stacking.cross_fitting import LevelOneFrame
 from sparkwater.stacking.ensemble_model import FittedEnsemble, StackedEnsembleModel
@@ -17,7 +18,9 @@ from sparkwater.stacking.stack import MetaFit, summarize
 from sparkwater.stacking.summary import EnsembleSummary
 
 
-def combine(level_one: LevelOneFrame, given: Any, parallelism: int | None) -> tuple[MetaFit, EnsembleSummary]:
+def combine(
+    level_one: LevelOneFrame, given: Any, parallelism: int | None, calibration: str = NONE
+) -> tuple[MetaFit, EnsembleSummary]:
     """Train a meta-learner on a level-one frame and measure it; no learner is fitted.
 
     Parameters
@@ -28,22 +31,26 @@ def combine(level_one: LevelOneFrame, given: Any, parallelism: int | None) -> tu
         The meta-learner, as `StackedEnsemble` takes it.
     parallelism : int, optional
         Fits at a time, where it isn't a combiner.
+    calibration : {"none", "temperature", "isotonic", "auto"}
+        Calibration of its probabilities.
 
     Raises
     ------
     ConfigurationError
-        If the meta-learner doesn't fit the learners.
+        If the meta-learner or the calibration doesn't fit the learners.
     """
     started = time.monotonic()
     check_given(given, level_one.task.kind, False)
+    check_calibration(calibration, level_one.task.kind)
     reads = LevelOneInput(level_one.names, level_one.task)
-    meta = fit_given(level_one, reads, given, parallelism or count_slots(level_one.values.sparkSession))
+    slots = parallelism or count_slots(level_one.values.sparkSession)
+    meta = fit_given(level_one, reads, given, slots, calibration)
     return meta, summarize(level_one, reads, meta, "cross-validation", time.monotonic() - started)
 
 
-def stack(level_one: LevelOneFrame, given: Any, parallelism: int | None) -> StackedEnsembleModel:
+def stack(level_one: LevelOneFrame, given: Any, parallelism: int | None, calibration: str) -> StackedEnsembleModel:
     """Return the ensemble of a level-one frame's learners; see `combine`."""
-    return fit_used(level_one, *combine(level_one, given, parallelism), parallelism)
+    return fit_used(level_one, *combine(level_one, given, parallelism, calibration), parallelism)
 
 
 def fit_used(
@@ -57,6 +64,7 @@ def fit_used(
         meta=_reading(meta.model, level_one.names, used),
         reads=LevelOneInput(tuple(used), level_one.task),
         summary=summary,
+        calibration=meta.examined.calibration,
     )
     return model._set(labelCol=level_one.prepared.labelCol)
 

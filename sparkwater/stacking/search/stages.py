@@ -37,10 +37,10 @@ from sparkwater.stacking.search.exploring import (
     Propose,
     Rows,
     explore,
-    finish,
     open_rows,
     plain,
 )
+from sparkwater.stacking.search.finishing import finish
 from sparkwater.stacking.search.model import SearchModel
 from sparkwater.stacking.search.params import SearchParams
 from sparkwater.stacking.search.pruning import Pruner

