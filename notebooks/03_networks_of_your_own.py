@@ -30,16 +30,16 @@ else:
 # MAGIC %md
 # MAGIC ## Networks by name
 # MAGIC
-# MAGIC Winners of the ImageNet contest and smaller ones are there by name. `describe_network` follows a picture without
+# MAGIC Winners of the ImageNet contest and smaller ones are there by name. `describeNetwork` follows a picture without
 # MAGIC values through the layers, so the largest network is described at once: how many weights it has, and how many
 # MAGIC multiplications one picture costs.
 
 # COMMAND ----------
 
-from sparkwater.gpu.inspection.describe import describe_network
+from sparkwater.ml import ImageClassifier
 
 for name in ("mlp", "lenet", "convnet", "mobilenet_v3_small", "resnet50", "vgg16"):
-    described = describe_network(name, (3, 64, 64), 10)
+    described = ImageClassifier(network=name, imageShape=[64, 64, 3]).describeNetwork(numClasses=10)
     print(f"{name:20} {described.parameters:>12,} weights {described.multiply_adds:>14,} multiply-adds")
 
 # COMMAND ----------
@@ -49,8 +49,6 @@ for name in ("mlp", "lenet", "convnet", "mobilenet_v3_small", "resnet50", "vgg16
 # MAGIC Here it is LeNet for our digits.
 
 # COMMAND ----------
-
-from sparkwater.ml import ImageClassifier
 
 ImageClassifier(network="lenet", imageShape=[28, 28, 1]).describeNetwork(numClasses=10)
 
@@ -82,7 +80,7 @@ def small(shape, classes, filters=8):
     )
 
 
-print(describe_network("small", (1, 28, 28), 10))
+print(ImageClassifier(network="small", imageShape=[28, 28, 1]).describeNetwork(numClasses=10))
 
 # COMMAND ----------
 
@@ -110,7 +108,7 @@ class Around(nn.Module):
         return self.last(self.pool(first + self.middle(first).relu()).flatten(1))
 
 
-describe_network(Around(), (1, 28, 28))
+ImageClassifier(network=Around(), imageShape=[28, 28, 1]).describeNetwork()
 
 # COMMAND ----------
 

@@ -75,8 +75,15 @@ def _cell(text: str, place: int) -> Any:
     return nbformat.v4.new_markdown_cell("\n".join(plain), id=name)
 
 
-def execute(path: Path) -> Any:
-    """Return a notebook that a kernel of Jupyter has executed in the repository's folder.
+def execute(path: Path, folder: Path = ROOT) -> Any:
+    """Return a notebook that a kernel of Jupyter has executed.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook's file.
+    folder : Path
+        The folder that it runs in.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def execute(path: Path) -> Any:
         If a cell fails.
     """
     notebook = read_notebook(path.read_text())
-    NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
 
 
