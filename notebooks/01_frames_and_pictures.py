@@ -28,7 +28,7 @@ if "dbutils" in globals():  # Databricks has a session, and a field above the no
     data = dbutils.widgets.get("data")
 else:
     folders = [folder / "build/mnist_png" for folder in (Path.cwd(), *Path.cwd().parents)]
-    data = str(next(filter(Path.is_dir, folders)))  # `make build/mnist_png` unpacks it
+    data = str(next(filter(Path.is_dir, folders), folders[0]))  # `make build/mnist_png` unpacks it
     settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
@@ -167,7 +167,7 @@ from sparkwater.conversions import report_problems
 
 cut = F.when(F.col("path") == table.first()["path"], F.expr("substring(content, 1, 100)")).otherwise(F.col("content"))
 careful = decode.copy().setHandleInvalid("keep").setProblemCol("problem")
-print(report_problems(careful.transform(files.withColumn("content", cut)), "problem"))
+print(report_problems(careful.transform(files.limit(50).withColumn("content", cut)), "problem"))
 
 # COMMAND ----------
 

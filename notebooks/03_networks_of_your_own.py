@@ -21,7 +21,7 @@ if "dbutils" in globals():  # Databricks has a session, and a field above the no
     data = dbutils.widgets.get("data")
 else:
     folders = [folder / "build/mnist_png" for folder in (Path.cwd(), *Path.cwd().parents)]
-    data = str(next(filter(Path.is_dir, folders)))  # `make build/mnist_png` unpacks it
+    data = str(next(filter(Path.is_dir, folders), folders[0]))  # `make build/mnist_png` unpacks it
     settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
