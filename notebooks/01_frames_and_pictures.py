@@ -51,7 +51,7 @@ print(f"{files.count():,} pictures")
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC How many there are of each digit? A class with few rows is learned badly, so this is the first thing to look at.
+# MAGIC How many are there of each digit? A class with few rows is learned badly, so this is the first thing to look at.
 # MAGIC Here all are about equally frequent.
 
 # COMMAND ----------

@@ -146,10 +146,10 @@ print(f"{described.parameters:,} weights in {len(described.layers)} layers")
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC Photos aren't digits, so its last layers are of little use here. Its middle layers are: they know strokes and
-# MAGIC corners. With `epochs=0` the network stays as it is; `deepFeatures` gives what a layer inside says about each
-# MAGIC picture, and a simple classifier of Spark ML learns from that. For comparison, the same classifier learns from
-# MAGIC the pixels.
+# MAGIC Photos aren't digits, so its last layers are of little use here. Its middle layers are of use: they know strokes
+# MAGIC and corners. With `epochs=0` the network stays as it is; `deepFeatures` gives what a layer inside says about
+# MAGIC each picture, and a simple classifier of Spark ML learns from that. For comparison, the same classifier learns
+# MAGIC from the pixels.
 
 # COMMAND ----------
 
