@@ -29,7 +29,8 @@ if "dbutils" in globals():  # Databricks has a session, and a field above the no
 else:
     folders = [folder / "build/mnist_png" for folder in (Path.cwd(), *Path.cwd().parents)]
     data = str(next(filter(Path.is_dir, folders), folders[0]))  # `make build/mnist_png` unpacks it
-    settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}
+    settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": False}
+    settings |= {"spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}  # for small data
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
 # COMMAND ----------
@@ -80,11 +81,12 @@ print(tensor_spec(digits.schema["features"]))
 
 # COMMAND ----------
 
+from pyspark.sql import functions as F
+
 from sparkwater.plots import plot_pictures
 
-plot_pictures(
-    digits.sample(0.1, seed=5), wordsCols=["label"], maxPictures=24, columns=8, title="Digits and their labels"
-)
+mixed = digits.orderBy(F.rand(seed=5))
+plot_pictures(mixed, wordsCols=["label"], maxPictures=24, columns=8, title="Digits and their labels")
 
 # COMMAND ----------
 
@@ -96,8 +98,8 @@ plot_pictures(
 
 # COMMAND ----------
 
-table = files.select("path", "label").limit(6)
-table.show(truncate=60)
+table = files.select("path", "label").orderBy(F.rand(seed=6)).limit(6).cache()
+table.select(F.substring_index("path", "/", -4).alias("end of the path"), "label").show(truncate=False)
 decode_by_uri = ImageToTensor(inputCol="path", outputCol="features", imageShape=[28, 28, 1])
 plot_pictures(decode_by_uri.transform(table), wordsCols=["label"])
 
@@ -110,8 +112,6 @@ plot_pictures(decode_by_uri.transform(table), wordsCols=["label"])
 # MAGIC picture's pixels: 0 is black paper, 255 all white.
 
 # COMMAND ----------
-
-from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorToArray
 
@@ -165,9 +165,10 @@ gallery(
 
 from sparkwater.conversions import report_problems
 
-cut = F.when(F.col("path") == table.first()["path"], F.expr("substring(content, 1, 100)")).otherwise(F.col("content"))
+few = files.limit(50).cache()
+cut = F.when(F.col("path") == few.first()["path"], F.expr("substring(content, 1, 100)")).otherwise(F.col("content"))
 careful = decode.copy().setHandleInvalid("keep").setProblemCol("problem")
-print(report_problems(careful.transform(files.limit(50).withColumn("content", cut)), "problem"))
+print(report_problems(careful.transform(few.withColumn("content", cut)), "problem"))
 
 # COMMAND ----------
 

@@ -23,7 +23,8 @@ if "dbutils" in globals():  # Databricks has a session, and a field above the no
 else:
     folders = [folder / "build/mnist_png" for folder in (Path.cwd(), *Path.cwd().parents)]
     data = str(next(filter(Path.is_dir, folders), folders[0]))  # `make build/mnist_png` unpacks it
-    settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}
+    settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": False}
+    settings |= {"spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}  # for small data
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
 # COMMAND ----------
@@ -65,7 +66,8 @@ print(model.summary)
 # MAGIC ## How it learned
 # MAGIC
 # MAGIC Learning curves show the loss and other metrics after each pass over the rows. While both lines fall, it still
-# MAGIC learns; when only the line of the training rows does, it has begun to learn them by heart.
+# MAGIC learns; when only the line of the training rows does, it has begun to learn them by heart. The dotted line marks
+# MAGIC the epoch that was best on the rows kept back; the model has its weights.
 
 # COMMAND ----------
 
@@ -92,7 +94,7 @@ matrix.plot()
 
 # MAGIC %md
 # MAGIC By digit: precision is the share that is right among those taken for this digit, recall the share of this
-# MAGIC digit's pictures that were found. The digits that it knows worst come first.
+# MAGIC digit's pictures that were found.
 
 # COMMAND ----------
 
@@ -120,15 +122,17 @@ plot_largest_losses(scored, classes=model.classes)
 # MAGIC %md
 # MAGIC ## Where it looked
 # MAGIC
-# MAGIC `Attributions` adds a heat map to each row: bright are the places that spoke for the digit that it chose
-# MAGIC (Grad-CAM). Above are pictures, below their maps.
+# MAGIC `Attributions` adds a map to each row: light are the pixels that spoke for the digit that it chose, dark those
+# MAGIC that spoke against it (integrated gradients). Above are pictures with their labels, below the maps with what
+# MAGIC they were taken for.
 
 # COMMAND ----------
 
 from sparkwater.ml import Attributions
 from sparkwater.plots import plot_pictures
 
-some = Attributions(model=model).transform(scored.where("label in ('4', '7', '9')").limit(6)).cache()
+explain = Attributions(model=model, method="integratedGradients")
+some = explain.transform(scored.where("label in ('4', '7', '9')").limit(6)).cache()
 plot_pictures(some, "features", ["label"])
 
 # COMMAND ----------

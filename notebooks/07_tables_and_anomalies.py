@@ -23,7 +23,8 @@ if "dbutils" in globals():  # Databricks has a session, and a field above the no
 else:
     folders = [folder / "build/mnist_png" for folder in (Path.cwd(), *Path.cwd().parents)]
     data = str(next(filter(Path.is_dir, folders), folders[0]))  # `make build/mnist_png` unpacks it
-    settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}
+    settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": False}
+    settings |= {"spark.sql.shuffle.partitions": 2, "spark.sql.files.openCostInBytes": 4096}  # for small data
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
 # COMMAND ----------

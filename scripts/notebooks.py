@@ -32,7 +32,7 @@ MAGIC = "# MAGIC"
 #: Seconds that a notebook may take.
 LONGEST = 600
 #: Colours of a picture in a page: fewer take fewer bytes.
-COLOURS = 64
+COLOURS = 256
 
 
 def sources() -> list[Path]:
@@ -117,7 +117,7 @@ def page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
             text, found = _shown(output, f"{name}_{place}_{number}")
             parts += [text] if text else []
             files.update(found)
-    return "\n\n".join(parts) + "\n", files
+    return "\n\n".join(parts).replace(str(ROOT), "/sparkwater") + "\n", files
 
 
 def relinked(text: str, docs: str, suffix: str) -> str:
