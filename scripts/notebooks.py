@@ -113,7 +113,7 @@ def page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
             parts.append(relinked(cell.source, "../", ".md"))
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        for number, output in enumerate(cell.get("outputs", [])):
+        for number, output in enumerate(_joined(cell.get("outputs", []))):
             text, found = _shown(output, f"{name}_{place}_{number}")
             parts += [text] if text else []
             files.update(found)
@@ -135,10 +135,22 @@ def relinked(text: str, docs: str, suffix: str) -> str:
     return re.sub(r"\]\((\d\d_\w+)\.py\)", rf"](\1{suffix})", text.replace("](../docs/", f"]({docs}"))
 
 
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Return outputs without the error stream, and neighbouring pieces of the standard stream as one."""
+    kept = [nbformat.from_dict(one) for one in outputs if one.get("name") != "stderr"]
+    found: list[Any] = []
+    for one in kept:
+        if found and one.output_type == found[-1].output_type == "stream":
+            found[-1].text += one.text
+        else:
+            found.append(one)
+    return found
+
+
 def _shown(output: Any, name: str) -> tuple[str, dict[str, bytes]]:
     """Return an output as Markdown, and its pictures."""
     if output.output_type == "stream":
-        return _fenced(output.text) if output.name == "stdout" else "", {}
+        return _fenced(output.text), {}
     data = output.get("data", {})
     page = data.get("text/html", "")
     picture = re.search(r'<img alt="([^"]*)"[^>]*src="data:image/png;base64,([^"]+)"', page)

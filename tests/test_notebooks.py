@@ -69,6 +69,13 @@ def test_a_notebook_runs_in_jupyter_and_its_page_has_its_pictures(folder: Path) 
     assert "```text\nuint8[1 x 28 x 28]\n```" in text
 
 
+def test_progress_in_a_notebook_asks_for_no_widgets(tmp_path: Path) -> None:
+    path = tmp_path / "bar.py"
+    path.write_text(f"{FIRST_LINE}\nfrom sparkwater.ml.launch.display import tqdm\nprint(tqdm)\n")
+    outputs = execute(path, tmp_path).cells[0].outputs
+    assert [one.name for one in outputs] == ["stdout"], outputs
+
+
 def test_a_cell_that_fails_ends_a_notebook(tmp_path: Path) -> None:
     path = tmp_path / "wrong.py"
     path.write_text(f"{FIRST_LINE}\nnumber = 0\n\n# COMMAND ----------\n\n1 / number\n")
