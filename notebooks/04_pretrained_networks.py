@@ -32,87 +32,75 @@ else:
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from sparkwater.conversions import read_image_folder
-
-files = read_image_folder(spark, f"{data}/testing").cache()
+from sparkwater.conversions import ImageToTensor, TensorToImage, read_image_folder
 
 
-def first_of_each(files, rows):
+def first_of_each(digits, rows):
     """Return so many pictures of each digit."""
     place = F.row_number().over(Window.partitionBy("label").orderBy("path"))
-    return files.withColumn("place", place).where(f"place <= {rows}").drop("place")
+    return digits.withColumn("place", place).where(f"place <= {rows}").drop("place")
 
 
-# COMMAND ----------
-
-# MAGIC %md
-# MAGIC ## A network that knows other digits
-# MAGIC
-# MAGIC First LeNet learns the digits from 0 to 4. Its weights are saved with the model. `featuresCol` may be a column
-# MAGIC of encoded pictures; then `imageShape` says what they are decoded to.
-
-# COMMAND ----------
-
-import tempfile
-
-from sparkwater.ml import ImageClassifier
-
-settings = {"featuresCol": "content", "imageShape": [28, 28, 1], "batchSize": 50}
-folder = tempfile.mkdtemp()  # on a cluster: a folder that all machines share
-low = ImageClassifier(epochs=5, **settings).fit(files.where("label < '5'"))
-low.save(f"{folder}/low")
-print(f"{low.summary.records[-1].training.error:.1%} of the digits from 0 to 4 are wrong")
+files = read_image_folder(spark, f"{data}/testing").cache()
+old, new = files.randomSplit([0.6, 0.4], seed=1)
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## Few pictures of other digits
+# MAGIC ## A new camera
 # MAGIC
-# MAGIC Now there are only five pictures of each digit from 5 to 9. We let LeNet learn them from scratch, and then once
-# MAGIC more from the weights that know the lower digits. `freeze="backbone"` keeps all layers but the last as they are;
-# MAGIC the last one, the *head*, is made anew for the new classes.
+# MAGIC LeNet has learned some digits. Then comes a cheap camera, whose pictures have only 7 x 7 pixels, and somebody
+# MAGIC has labelled fifty of them: five of each digit. We make such pictures by decoding them to that size and
+# MAGIC enlarging them again.
 
 # COMMAND ----------
 
-from sparkwater.ml import confusion_matrix
+from pyspark.ml import Pipeline
+
 from sparkwater.plots import plot_pictures
 
-high = files.where("label >= '5'")
-few = first_of_each(high, 5).cache()
-others = high.join(few.select("path"), "path", "left_anti").cache()
-plot_pictures(few.orderBy("label"), "content", ["label"], maxPictures=25, columns=5)
-
-# COMMAND ----------
-
-scratch = ImageClassifier(epochs=30, learningRate=0.02, **settings).fit(few)
-tuned = ImageClassifier(
-    epochs=30, learningRate=0.02, weights=f"{folder}/low/weights.safetensors", freeze="backbone", **settings
-).fit(few)
-found = {}
-for name, model in {"from scratch": scratch, "pre-trained": tuned}.items():
-    found[name] = confusion_matrix(model.transform(others), "label", "predictedLabel")
-    print(f"{name:13} {found[name].error:.1%} of {found[name].rows:,.0f} other pictures are wrong")
-
-# COMMAND ----------
-
-found["pre-trained"].plot()
+sharp = ImageToTensor(inputCol="content", outputCol="features", imageShape=[28, 28, 1])
+stages = [
+    ImageToTensor(inputCol="content", outputCol="coarse", imageShape=[7, 7, 1]),
+    TensorToImage(inputCol="coarse", outputCol="enlarged"),
+    ImageToTensor(inputCol="enlarged", outputCol="features", imageShape=[28, 28, 1]),
+]
+blurred = Pipeline(stages=stages).fit(new).transform(new).select("path", "features", "label").cache()
+few = first_of_each(blurred, 5).cache()
+others = blurred.join(few.select("path"), "path", "left_anti").cache()
+plot_pictures(few.orderBy("path"), "features", ["label"], columns=10, maxPictures=20)
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## Fine-tune all layers
+# MAGIC ## Three ways to read them
 # MAGIC
-# MAGIC `warmStart` goes on with a trained model, head and all. Now every layer may move, by a small rate, while the
-# MAGIC head learns faster. It is worth a try once the head is good; with a large rate the network would forget what it
-# MAGIC knew.
+# MAGIC - *As it is*: the network that knows sharp digits reads the blurred ones.
+# MAGIC - *From scratch*: a new network learns the fifty blurred digits and nothing else.
+# MAGIC - *Fine-tuned*: `warmStart` begins with the network that knows sharp digits, and goes on with the fifty.
+# MAGIC
+# MAGIC The last one needs the fewest labels: it keeps what is the same in both kinds of pictures. `warmStart` takes a
+# MAGIC model or the path of a saved one.
 
 # COMMAND ----------
 
-finer = ImageClassifier(epochs=10, learningRate=0.005, headLearningRateMultiplier=2.0, warmStart=tuned, **settings).fit(
-    few
-)
-error = confusion_matrix(finer.transform(others), "label", "predictedLabel").error
-print(f"{'fine-tuned':13} {error:.1%} are wrong")
+from sparkwater.ml import ImageClassifier, confusion_matrix
+
+knows = ImageClassifier(network="lenet", epochs=5, batchSize=50).fit(sharp.transform(old).cache())
+learner = ImageClassifier(network="lenet", epochs=15, batchSize=50, learningRate=0.02)
+models = {
+    "as it is": knows,
+    "from scratch": learner.fit(few),
+    "fine-tuned": learner.copy().setWarmStart(knows).fit(few),
+}
+found = {}
+for name, model in models.items():
+    found[name] = confusion_matrix(model.transform(others), "label", "predictedLabel")
+    print(f"{name:13} {found[name].error:.1%} of {found[name].rows:,.0f} other blurred digits are wrong")
+
+# COMMAND ----------
+
+found["fine-tuned"].plot()
 
 # COMMAND ----------
 
@@ -154,26 +142,29 @@ print(f"{described.parameters:,} weights in {len(described.layers)} layers")
 
 # COMMAND ----------
 
-from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 
-from sparkwater.conversions import ImageToTensor, TensorToVector
+from sparkwater.conversions import TensorToVector
 
 numbered = files.withColumn("label", F.col("label").cast("int"))
 few = first_of_each(numbered, 8).cache()
 others = numbered.join(few.select("path"), "path", "left_anti").sample(0.2, seed=1).cache()
 
-knows = imagenet.fit(few).deepFeatures("_blocks.8", pooling="average", outputCol="features")
+deep = imagenet.fit(few).deepFeatures("_blocks.8", pooling="average", outputCol="features")
 decode = ImageToTensor(inputCol="content", outputCol="tensor", imageShape=[28, 28, 1])
 pixels = Pipeline(stages=[decode, TensorToVector(inputCol="tensor", outputCol="features")]).fit(few)
 accuracy = MulticlassClassificationEvaluator(metricName="accuracy")
-for name, features in {"pixels": pixels, "ImageNet's features": knows}.items():
+for name, features in {"pixels": pixels, "ImageNet's features": deep}.items():
     classifier = LogisticRegression(regParam=0.01, maxIter=50).fit(features.transform(few))
     print(f"{name:20} {1 - accuracy.evaluate(classifier.transform(features.transform(others))):.1%} wrong")
 
 # COMMAND ----------
 
 # MAGIC %md
+# MAGIC To train such a network further on pictures like yours, set `epochs`. `freeze="backbone"` keeps all layers but
+# MAGIC the last as they are, and `headLearningRateMultiplier` lets the last one, which is made anew for your classes,
+# MAGIC learn faster.
+# MAGIC
 # MAGIC **Next**: [ensembles](05_ensembles.py). More: [weights to begin
 # MAGIC with](../docs/networks.md#weights-to-begin-with), [going on with a trained network](../docs/warm_start.md).

@@ -54,7 +54,7 @@ from sparkwater.ml import ImageClassifier
 model = ImageClassifier(network="lenet", epochs=4, batchSize=50).fit(training)
 extract = model.deepFeatures("penultimate")
 deep_training, deep = (extract.transform(part).cache() for part in (training, others))
-deep.select("path", "label", "deepFeatures").show(3, truncate=40)
+deep.select("label", "deepFeatures").show(3, truncate=70)
 
 # COMMAND ----------
 
