@@ -10,7 +10,7 @@ DATA ?= build/mnist_png
 # they come in the order of tests/conftest.py.
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help demo demo-stack demo-table test-quick test test-faults test-hosts test-latest wheel docs lint type format clean
+.PHONY: help demo demo-stack demo-table test-quick test test-faults test-hosts test-latest wheel notebooks lab-pages docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
+	@echo "make notebooks    execute the lab's notebooks; executed copies for Jupyter are in build/notebooks"
 	@echo "make docs         build the documentation's site in build/docs/site; a broken link is an error"
 	@echo "make lint type    check style and types; make format mends style"
 	@echo "make record MNIST=folder  MNIST by a plain network: the mean test error of three seeds"
@@ -58,6 +59,14 @@ test-latest: $(LATEST) $(NODE)
 
 wheel:
 	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt
+
+# Two at a time: each waits for Spark more than it computes.
+notebooks: $(PINNED) build/mnist_png
+	ls notebooks/0*.py | SPARK_LOCAL_IP=127.0.0.1 xargs -n 1 -P 2 .venv/bin/python -m scripts.notebooks run build/notebooks
+
+# The site shows what they gave: docs/lab is made of their outputs, and committed.
+lab-pages: notebooks
+	.venv/bin/python -m scripts.notebooks pages build/notebooks
 
 docs: $(PINNED)
 	.venv/bin/python -m scripts.pages build/docs

@@ -18,10 +18,14 @@ from sparkwater.gpu.networks import registry
 
 DOCS = ROOT / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-PAGES = sorted([*TOP, *(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))])
+PAGES = sorted([*TOP, "notebooks/README.md", *(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))])
+#: Pages of the lab: their code is that of the notebooks, which tests/test_notebooks.py runs.
+LAB = {page for page in PAGES if re.match(r"docs/lab/\d", page)}
 #: Pages without examples in Python.
 PROSE = {
     *TOP[1:],
+    "notebooks/README.md",
+    "docs/lab/index.md",
     *(
         f"docs/{name}.md"
         for name in (
@@ -65,7 +69,7 @@ def paths_in(text: str) -> set[str]:
     return set(re.findall(rf"`(?:[^`\s]+ )*((?:{folders})/[\w./-]*\w/?)(?:::\w+)?(?: [^`]*)?`", text))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in {*PROSE, "README.md"}])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in {*PROSE, *LAB, "README.md"}])
 def test_the_examples_of_a_page_run_one_after_the_other(
     spark: SparkSession, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,6 +252,12 @@ def test_a_report_names_rows_by_their_path_and_counts_by_kind(spark: SparkSessio
     report = report_problems(spark.createDataFrame(rows, "problem string, path string").coalesce(1), "problem")
     assert report.counts == {"can't be read": 2, "the value is null": 1}
     assert report.first == (("/a", "can't be read: a"), ("/b", "can't be read: b"), ("/c", "the value is null"))
+    assert str(report).splitlines()[:3] == [
+        "3 of 4 rows can't be used",
+        "       2  can't be read",
+        "       1  the value is null",
+    ]
+    assert str(report).endswith("/c: the value is null")
 
 
 @pytest.mark.parametrize("mode", ["error", "skip", "keep"])

@@ -71,6 +71,11 @@ def test_a_notebook_shows_the_same_numbers() -> None:
     assert cells[-5:] == ["total", "", "", "431,080", "2,293,000"]
 
 
+def test_a_notebook_shows_the_graph_of_a_small_network_and_folds_that_of_a_large_one() -> None:
+    assert "<details open>" in describe_network("lenet", (1, 28, 28))._repr_html_()
+    assert "<details>" in describe_network("resnet18", (3, 32, 32))._repr_html_()
+
+
 def test_layers_are_followed_through_functions_and_joins() -> None:
     description = describe_network(Winding(), (4, 8, 8))
     assert inputs_of(description) == {

@@ -262,3 +262,15 @@ def test_nothing_to_show_is_said() -> None:
     for make in nothing:
         with pytest.raises(DataError):
             make()
+
+
+@pytest.mark.parametrize("largest", [1.0, 0.003])
+def test_a_share_stands_beside_its_bar_however_small_it_is(largest: float) -> None:
+    plot = share_bars([("a", largest), ("b", largest / 3)], "share")
+    plot.canvas.draw()
+    (axes,) = plot.axes
+    gaps = [
+        text.get_window_extent().x0 - bar.get_window_extent().x1
+        for text, bar in zip(axes.texts, axes.patches, strict=True)
+    ]
+    assert all(0 < gap < 12 for gap in gaps), gaps

@@ -36,6 +36,12 @@ class ProblemReport:
     counts: dict[str, int]
     first: tuple[tuple[str | None, str], ...]
 
+    def __str__(self) -> str:
+        lines = [f"{self.invalid:,} of {self.rows:,} rows can't be used"]
+        lines += [f"{count:>8,}  {kind}" for kind, count in self.counts.items()]
+        lines += [f"{'a row' if name is None else name}: {reason}" for name, reason in self.first]
+        return "\n".join(lines)
+
 
 def resolve_invalid(frame: DataFrame, results: list[str], problem: str, name: Column, mode: str) -> DataFrame:
     """Return the DataFrame with its unusable rows treated as asked, without the problem column.

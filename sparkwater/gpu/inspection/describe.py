@@ -17,6 +17,9 @@ from sparkwater.gpu.inspection.tracing import INPUT, LayerDescription, record_la
 from sparkwater.gpu.networks import NetworkEntry, check_network, find_network, resolve_network
 from sparkwater.gpu.networks.inputs import network_shape, zero_inputs
 
+#: Layers of a graph that notebooks show at once; larger ones are folded.
+_UNFOLDED = 20
+
 _COLUMNS = ("layer", "type", "output", "parameters", "multiply-adds")
 
 
@@ -74,8 +77,8 @@ class NetworkDescription:
             f"<table><caption>{html.escape(self._title())}</caption><thead>{row(_COLUMNS, 'th')}</thead>"
             f"<tbody>{body}</tbody><tfoot>{row(totals, 'th')}</tfoot></table>"
         )
-        graph = self.to_svg()
-        return f"{table}<details><summary>graph</summary>{graph[graph.index('<svg') :]}</details>"
+        graph, shown = self.to_svg(), " open" if len(self.layers) <= _UNFOLDED else ""
+        return f"{table}<details{shown}><summary>graph</summary>{graph[graph.index('<svg') :]}</details>"
 
     def to_svg(self) -> str:
         """Return a drawing of the graph as SVG: by Graphviz where its ``dot`` is installed, else as one column."""

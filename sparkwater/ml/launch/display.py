@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tqdm.auto import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 from sparkwater.gpu.tasks import Metrics
+
+with warnings.catch_warnings():
+    # A notebook without ipywidgets gets a bar of text, and needs no advice.
+    warnings.filterwarnings("ignore", "IProgress not found")
+    from tqdm.auto import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
 logger = logging.getLogger(__name__)
 

@@ -171,9 +171,8 @@ def share_bars(shares: Sequence[tuple[str, float]], measure: str) -> Plot:
     shown = ranked[:MOST_LINES]
     plot = Plot(7.2, 1.1 + 0.3 * len(shown))
     axes = plain_axes(plot.subplots(), "", measure, "", "x")
-    axes.barh(range(len(shown)), [share for _, share in shown], height=0.6, color=BLUE)
-    for line, (_, share) in enumerate(shown):
-        axes.text(share + 0.008, line, f"{share:.3f}", va="center", fontsize=8.5, color=INK)
+    bars = axes.barh(range(len(shown)), [share for _, share in shown], height=0.6, color=BLUE)
+    axes.bar_label(bars, fmt="%.3f", padding=4, fontsize=8.5, color=INK)
     axes.set_yticks(range(len(shown)), [escaped(short(name)) for name, _ in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, 1.08 * max(share for _, share in shown) or 1.0)
