@@ -200,10 +200,17 @@ def _category_view(field: T.StructField, found: FrequentLevels) -> ColumnView:
     )
 
 
-def _number_view(field: T.StructField, sketch: NumberSketch, bins: Bins | None, spread: NumberSpread | None) -> ColumnView:
+def _number_view(
+    field: T.StructField, sketch: NumberSketch, bins: Bins | None, spread: NumberSpread | None
+) -> ColumnView:
     kind = kind_of(field)
     view = ColumnView(
-        field.name, type_words(field), kind, missing=sketch.missing, infinite=sketch.infinite, zeros=_zeros(kind, sketch)
+        field.name,
+        type_words(field),
+        kind,
+        missing=sketch.missing,
+        infinite=sketch.infinite,
+        zeros=_zeros(kind, sketch),
     )
     if not _is_shown(field) or not sketch.finite:
         return view

@@ -121,7 +121,9 @@ def _has_pictures(folders: Folders, path: str, deeper: int = 1) -> bool:
     entries = folders.entries(path)
     if any(file_reads(entry.name) == "pictures" for entry in entries[:_LOOK] if not entry.is_folder):
         return True
-    return deeper > 0 and any(_has_pictures(folders, entry.path, deeper - 1) for entry in entries[:3] if entry.is_folder)
+    return deeper > 0 and any(
+        _has_pictures(folders, entry.path, deeper - 1) for entry in entries[:3] if entry.is_folder
+    )
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

@@ -94,6 +94,10 @@ class _Reading:
     is_picture: bool = False
     size: Column | None = None
 
+    def shown(self, value: Any) -> Cell:
+        """Return a value as a cell."""
+        return Cell(missing=True) if value is None else self.cell(value)
+
     def parts(self, place: int) -> list[Column]:
         """Return what is read of the column: its value, and beside one that is to be decoded its size."""
         value = F.col(f"c{place}")
@@ -128,10 +132,7 @@ def first_rows(frame: DataFrame, rows: int = 24, columns: int = MOST_COLUMNS) ->
     return RowsView(
         names=tuple(field.name for field in fields),
         pictures=tuple(reading.is_picture for reading in readings),
-        rows=tuple(
-            tuple(Cell(missing=True) if value is None else reading.cell(value) for value, reading in zip(row, readings))
-            for row in found
-        ),
+        rows=tuple(tuple(map(_Reading.shown, readings, row)) for row in found),
         left_out=len(frame.columns) - len(fields),
     )
 
