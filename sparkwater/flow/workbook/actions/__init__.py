@@ -8,9 +8,11 @@ from sparkwater.flow.workbook.actions import base
 from sparkwater.flow.workbook.actions.base import Action as Action
 from sparkwater.flow.workbook.actions.base import to_json as to_json
 from sparkwater.flow.workbook.actions.reading import ReadPictures
+from sparkwater.flow.workbook.actions.splitting import SplitFrame
+from sparkwater.flow.workbook.actions.tables import ChangeTypes, ReadCsv, ReadJson, ReadParquet
 
 #: All actions that a workbook may hold. A new one is added here.
-ACTIONS: tuple[type[Action], ...] = (ReadPictures,)
+ACTIONS: tuple[type[Action], ...] = (ReadPictures, ReadCsv, ReadParquet, ReadJson, ChangeTypes, SplitFrame)
 
 KINDS: dict[str, type[Action]] = {action.kind: action for action in ACTIONS}
 
