@@ -1,0 +1,13 @@
+"""Fitted models, and what they got wrong."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from sparkwater.flow.pages.desk import Desk
+
+
+def show(desk: Desk) -> None:
+    """Build the page's content."""
+    ui.label("Models").classes("text-h5")
+    ui.label(f"{len(desk.workbook.cells)} cells")

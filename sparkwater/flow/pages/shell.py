@@ -1,0 +1,85 @@
+"""The frame of all pages: header, navigation, and Spark's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nicegui import ui
+
+from sparkwater.flow.pages import build, data, jobs, models, workbook
+from sparkwater.flow.pages.desk import Desk
+
+#: Path, words and content of each page, in the order of the navigation.
+PAGES: tuple[tuple[str, str, Callable[[Desk], None]], ...] = (
+    ("/", "Data", data.show),
+    ("/build", "Build", build.show),
+    ("/jobs", "Jobs", jobs.show),
+    ("/models", "Models", models.show),
+    ("/flow", "Flow", workbook.show),
+)
+
+_STYLE = (Path(__file__).parent / "flow.css").read_text(encoding="utf-8")
+
+
+def register(desk: Desk) -> None:
+    """Make the pages of a desk those of the process."""
+    for path, name, show in PAGES:
+        ui.page(path, title=f"{name} - sparkwater", language="en-US")(_page(desk, name, show))
+
+
+def _page(desk: Desk, name: str, show: Callable[[Desk], None]) -> Callable[[], None]:
+    def page() -> None:
+        ui.colors(primary="#0f6f88", accent="#b4540a")
+        ui.dark_mode(None)
+        ui.add_css(_STYLE)
+        _header(desk, name)
+        with ui.column().classes("flow-page").props("role=main"):
+            when_ready(desk, lambda: show(desk))
+
+    return page
+
+
+def _header(desk: Desk, current: str) -> None:
+    with ui.header().classes("flow-header"), ui.row().classes("flow-nav").props('role=navigation aria-label="Pages"'):
+        ui.label("sparkwater").classes("flow-name")
+        for path, name, _ in PAGES:
+            link = ui.link(name, path).classes("flow-link")
+            if name == current:
+                link.classes("flow-here").props("aria-current=page")
+        running = ui.label().classes("flow-running").props("role=status")
+
+    def tell() -> None:
+        active = [job for job in desk.jobs.all() if job.active]
+        running.set_text(f"{len(active)} running" if active else "")
+
+    ui.timer(1.0, tell)
+    tell()
+
+
+def when_ready(desk: Desk, show: Callable[[], None]) -> None:
+    """Build content once Spark is there; words until then."""
+    place = ui.column().classes("flow-content")
+
+    def build_it() -> None:
+        place.clear()
+        with place:
+            show()
+
+    if desk.workspace.ready:
+        build_it()
+        return
+    with place, ui.row().classes("items-center").props("role=status"):
+        spinner = ui.spinner(size="lg")
+        words = ui.label("Spark is starting. It takes some ten seconds.")
+
+    def look() -> None:
+        if desk.workspace.ready:
+            timer.cancel()
+            build_it()
+        elif desk.workspace.failure:
+            timer.cancel()
+            spinner.delete()
+            words.set_text(f"Spark did not start: {desk.workspace.failure}")
+
+    timer = ui.timer(0.3, look)

@@ -1,0 +1,20 @@
+"""The actions, by kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparkwater.flow.workbook.actions import base
+from sparkwater.flow.workbook.actions.base import Action as Action
+from sparkwater.flow.workbook.actions.base import to_json as to_json
+from sparkwater.flow.workbook.actions.reading import ReadPictures
+
+#: All actions that a workbook may hold. A new one is added here.
+ACTIONS: tuple[type[Action], ...] = (ReadPictures,)
+
+KINDS: dict[str, type[Action]] = {action.kind: action for action in ACTIONS}
+
+
+def from_json(content: Any) -> Action:
+    """Return the action of what `to_json` gave; refuses all else with a ConfigurationError."""
+    return base.from_json(content, KINDS)
