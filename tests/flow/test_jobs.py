@@ -27,7 +27,7 @@ from sparkwater.flow.workbook.files import notebook, script
 from sparkwater.flow.workbook.workbook import Cell, Workbook, cells_of
 
 SECONDS = 120
-SMALL = {"network": "softmax", "inputShape": [1, 16, 16], "featuresCol": "content", "numWorkers": 2, "batchSize": 8}
+SMALL = {"network": "mlp", "imageShape": [16, 16, 1], "featuresCol": "content", "numWorkers": 2, "batchSize": 8}
 
 
 @dataclass(frozen=True)
