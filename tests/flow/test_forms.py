@@ -208,9 +208,9 @@ def test_code_is_an_argument_a_line_where_it_is_long() -> None:
     short = Fit("model", "digits", "ImageClassifier", {"labelCol": "it's", "epochs": 2.0})
     assert short.code().text == (
         "from sparkwater.ml import ImageClassifier\n\n"
-        "model = ImageClassifier(labelCol=\"it's\", epochs=2.0).fit(digits)\n"
+        'model = ImageClassifier(labelCol="it\'s", epochs=2.0).fit(digits)\n'
     )
-    params = {name: 0.5 for name in ("learningRate", "momentum", "l1", "l2", "clipNorm", "weightDecay")}
+    params = dict.fromkeys(("learningRate", "momentum", "l1", "l2", "clipNorm", "weightDecay"), 0.5)
     long = Fit("model", "digits", "ImageClassifier", params, {"validationDataFrame": "rest"})
     assert long.code().lines[0] == "model = ImageClassifier("
     assert long.code().lines[-2:] == ("    validationDataFrame=rest,", ").fit(digits)")
