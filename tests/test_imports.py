@@ -143,7 +143,7 @@ mlflow                         _lazy mlflow.*
 flow.workbook
 flow.work                      conversions.sessions gpu.records ml.launch flow.workbook
 flow.views                     conversions.* conversions gpu.* gpu ml.* ml stacking.* stacking plots.* bundle.format
-                               flow.workbook
+                               flow.workbook flow.work
 flow.guard
 flow.pages                     flow.workbook flow.work flow.views
 flow.server                    flow.workbook flow.work flow.guard flow.pages

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.work.words import in_words
-from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.workbook import Cell, Workbook
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
@@ -99,8 +101,9 @@ class Jobs:
         self._workspace, self._workbook = workspace, workbook
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
-        self._one_training = threading.Lock()
-        self._done = threading.Condition(self._lock)
+        self._changed = threading.Condition(self._lock)
+        self._starting = threading.Lock()
+        self._tag = f"sparkwater-flow-{uuid.uuid4().hex[:8]}"
 
     def start(self, action: Action) -> Job:
         """Run an action in a thread of its own, and return its job; trainings wait for one another.
@@ -108,17 +111,57 @@ class Jobs:
         Raises
         ------
         ConfigurationError
-            If Spark isn't there, or a path lies outside of the folders.
+            If Spark isn't there, a path lies outside of the folders, or the name of a variable is taken.
         """
-        spark = self._workspace.spark
-        for path in action.paths:
-            self._workspace.folders.within(path)
+        with self._starting:
+            coming = frozenset(name for job in self.all() if job.active for name in job.action.code().assigned)
+            self._workspace.check(action, coming)
+            return self._submit([action])[0]
+
+    def start_again(self, cells: Sequence[Cell]) -> list[Job]:
+        """Run actions one after the other with no variables at first; the first failure ends it.
+
+        They take the place of the workbook's cells. Those that didn't run stay in it as new ones.
+
+        Raises
+        ------
+        ConfigurationError
+            If Spark isn't there, or a job runs.
+        """
+        with self._starting:
+            self.check_idle()
+            _ = self._workspace.spark  # refuses before anything is cleared
+            self._workspace.clear()
+            self._workbook.replace(())
+            return self._submit([cell.action for cell in cells if cell.repeats])
+
+    def check_idle(self) -> None:
+        """Refuse what would change the variables under a job that runs."""
+        active = [job for job in self.all() if job.active]
+        if active:
+            raise ConfigurationError(f"wait for job {active[0].id}, or cancel it: {active[0].action.title}")
+
+    def _submit(self, actions: Sequence[Action]) -> list[Job]:
+        run = session_of(self._workspace.spark).in_thread(self._run_all)
         with self._lock:
-            job = Job(len(self._jobs) + 1, action, time.time())
-            self._jobs[job.id] = job
-        run = session_of(spark).in_thread(self._run)
-        threading.Thread(target=run, args=(job.id,), name=f"flow job {job.id}", daemon=True).start()
-        return job
+            first = len(self._jobs) + 1
+            made = [Job(first + place, action, time.time()) for place, action in enumerate(actions)]
+            self._jobs.update({job.id: job for job in made})
+        ids = [job.id for job in made]
+        threading.Thread(target=run, args=(ids,), name=f"flow job {ids}", daemon=True).start()
+        return made
+
+    def _run_all(self, ids: Sequence[int]) -> None:
+        """Run jobs in order; after one that failed, none."""
+        going = True
+        for job_id in ids:
+            if going:
+                self._run(job_id)
+                going = self.get(job_id).state == "done"
+            else:
+                self._end(job_id, "cancelled", "an action before it failed")
+            if not going and len(ids) > 1:
+                self._workbook.add(Cell(self.get(job_id).action, "new"))  # the flow keeps what it was
 
     def all(self) -> tuple[Job, ...]:
         """Return all jobs as they are now."""
@@ -134,8 +177,8 @@ class Jobs:
 
     def wait(self, job_id: int, seconds: float | None = None) -> Job:
         """Return a job at its end, or as it is after some seconds."""
-        with self._done:
-            self._done.wait_for(lambda: not self._jobs[job_id].active, seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs[job_id].active, seconds)
             return self._jobs[job_id]
 
     def cancel(self, job_id: int) -> None:
@@ -146,50 +189,52 @@ class Jobs:
             thread.start()
 
     def _cancel(self, job_id: int) -> None:
-        session = session_of(self._workspace.spark)
-        while self.get(job_id).active:
-            session.cancel(_tag(job_id))
+        while self.get(job_id).active and not self._workspace.lost:
+            session_of(self._workspace.spark).cancel(self._tag_of(job_id))
             self.wait(job_id, _SECONDS_BETWEEN_CANCELS)
 
     def _run(self, job_id: int) -> None:
-        job = self.get(job_id)
-        if job.action.trains:
-            while not self._one_training.acquire(timeout=_SECONDS_BETWEEN_CANCELS):
-                if self.get(job_id).cancelling:
-                    self._end(job_id, "cancelled")
-                    return
-        try:
-            self._work(job_id)
-        finally:
-            if job.action.trains:
-                self._one_training.release()
-
-    def _work(self, job_id: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._may_run(self._jobs[job_id]))
         job = self._change(job_id, lambda job: replace(job, state="running", started=time.time()))
         try:
             if job.cancelling:
                 raise ConfigurationError("cancelled before it ran")
-            begin = partial(self._begin_training, job_id)
-            with session_of(self._workspace.spark).tagged(_tag(job_id)), follow_fits(begin):
+            with session_of(self._workspace.spark).tagged(self._tag_of(job_id)), self._following(job_id):
                 self._workspace.run(job.action)
         except Exception as error:
             logger.info("job %d: %s", job_id, error, exc_info=True)
-            self._end(job_id, "cancelled" if self.get(job_id).cancelling else "failed", in_words(error))
+            if self.get(job_id).cancelling:
+                self._end(job_id, "cancelled")
+            else:
+                self._end(job_id, "failed", LOST if self._workspace.lost else in_words(error))
         else:
             self._end(job_id, "done")
 
+    def _may_run(self, job: Job) -> bool:
+        """Return whether no earlier training is before it; one that is to be cancelled needn't wait for its turn."""
+        earlier = (other for other in self._jobs.values() if other.id < job.id and other.active)
+        return job.cancelling or not job.action.trains or not any(other.action.trains for other in earlier)
+
     def _end(self, job_id: int, state: str, error: str = "") -> None:
-        job = self._change(
-            job_id, lambda job: replace(job, state=state, error=error if state == "failed" else "", ended=time.time())
-        )
-        self._workbook.add(Cell(job.action, job.state, job.seconds, job.error))
+        job = self.get(job_id)
+        ended = time.time()
+        # The cell comes first: what waits for the job finds it.
+        self._workbook.add(Cell(job.action, state, None if job.started is None else ended - job.started, error))
+        self._change(job_id, lambda job: replace(job, state=state, error=error, ended=ended))
+
+    def _tag_of(self, job_id: int) -> str:
+        return f"{self._tag}-{job_id}"
+
+    def _following(self, job_id: int) -> AbstractContextManager[None]:
+        return follow_fits(partial(self._begin_training, job_id))
 
     def _begin_training(self, job_id: int, epochs: float) -> Observer:
         """Return the observer of a training that begins."""
         job = self._change(job_id, lambda job: replace(job, trainings=(*job.trainings, Training(epochs))))
         place = len(job.trainings) - 1
 
-        def put(change: Any) -> None:
+        def put(change: Callable[[Training], Training]) -> None:
             def changed(job: Job) -> Job:
                 before = job.trainings
                 return replace(job, trainings=(*before[:place], change(before[place]), *before[place + 1 :]))
@@ -201,13 +246,9 @@ class Jobs:
             lambda record: put(lambda training: training.with_step(record)),
         )
 
-    def _change(self, job_id: int, change: Any) -> Job:
-        with self._done:
-            job: Job = change(self._jobs[job_id])
+    def _change(self, job_id: int, change: Callable[[Job], Job]) -> Job:
+        with self._changed:
+            job = change(self._jobs[job_id])
             self._jobs[job_id] = job
-            self._done.notify_all()
+            self._changed.notify_all()
             return job
-
-
-def _tag(job_id: int) -> str:
-    return f"sparkwater-flow-{job_id}"

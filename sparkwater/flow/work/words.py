@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.errors import SparkwaterError
 
 _LONGEST = 2000
@@ -17,6 +18,13 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, PySparkException):
         return _short(text.split("\n\nJVM stacktrace:")[0].split(";\n'")[0])
     return _short(f"{type(error).__name__}: {text}")
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose words are for users: sparkwater's, Spark's, and those of a JVM that is gone."""
+    from pyspark.errors import PySparkException
+
+    return (SparkwaterError, PySparkException, *jvm_errors())
 
 
 def _short(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.workbook.actions import Action
@@ -14,6 +15,9 @@ from sparkwater.flow.workbook.code import Code, variable
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+#: What pages say when the session has ended.
+LOST = "The Spark session has ended, and all variables with it. Save the flow, start anew, open it there and run it."
 
 
 class Workspace:
@@ -42,11 +46,18 @@ class Workspace:
         Raises
         ------
         ConfigurationError
-            If it is starting, or did not start.
+            If it is starting, did not start, or has ended.
         """
         if self._spark is None:
             raise ConfigurationError(self._failure or "Spark is starting; try again in some seconds")
+        if self.lost:
+            raise ConfigurationError(LOST)
         return self._spark
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session has ended; asks the JVM."""
+        return self._spark is not None and session_of(self._spark).stopped
 
     @property
     def ready(self) -> bool:
@@ -66,19 +77,53 @@ class Workspace:
         """Say why there won't be a session."""
         self._failure = failure
 
+    def check(self, action: Action, coming: frozenset[str] = frozenset()) -> Code:
+        """Return an action's Python, before it runs.
+
+        A name is given once: what reads a variable gets the same value whenever it runs, so a script repeats
+        what ran side by side.
+
+        Parameters
+        ----------
+        action : Action
+            The action.
+        coming : frozenset of str
+            Names of variables that other actions are about to make.
+
+        Raises
+        ------
+        ConfigurationError
+            If a path lies outside of the folders, or a variable's name is taken.
+        """
+        for path in action.paths:
+            self.folders.within(path)
+        code = action.code()
+        if action.result is not None:
+            variable(action.result)
+        with self._lock:
+            taken = code.assigned & (self._names.keys() | coming)
+            imports = (code.assigned | self._names.keys() | coming) & (code.imported | self._imported)
+        if taken:
+            raise ConfigurationError(f"{min(taken)!r} is the name of a variable already; take another one")
+        if imports:
+            raise ConfigurationError(f"{min(imports)!r} is the name of an import; take another one")
+        return code
+
     def run(self, action: Action) -> Any:
         """Run an action's Python, and return the value of its result; None where it makes none.
 
         Raises
         ------
         ConfigurationError
-            If a path lies outside of the folders, or the result's name is that of an import.
+            As `check` does; and all that the Python raises. Nothing is kept of an action that fails.
         """
-        for path in action.paths:
-            self.folders.within(path)
-        code = action.code()
-        names = self._checked(action, code)
+        code = self.check(action)
+        with self._lock:
+            self._imported |= code.imported
+            names = {**self._names, "spark": self.spark, "__builtins__": builtins, "__name__": "flow"}
         exec(compile(code.text, f"<{action.kind}>", "exec"), names)  # noqa: S102 - identifiers and literals alone
+        with self._lock:
+            self._names.update({name: names[name] for name in sorted(code.assigned)})
         return None if action.result is None else names[action.result]
 
     def value(self, name: str) -> Any:
@@ -89,14 +134,21 @@ class Workspace:
         ConfigurationError
             If there is none of the name.
         """
-        if name not in self.variables():
-            raise ConfigurationError(f"there is no {name!r} in this flow; there are {', '.join(self.variables())}")
-        return self._names[name]
+        variables = self.variables()
+        if name not in variables:
+            raise ConfigurationError(f"there is no {name!r} in this flow; there are {', '.join(variables) or 'none'}")
+        return variables[name]
 
     def variables(self) -> dict[str, Any]:
         """Return the variables that actions made, in order."""
-        hidden = {"spark", "__builtins__", "__name__", *self._imported}
-        return {name: value for name, value in self._names.copy().items() if name not in hidden}
+        with self._lock:
+            return dict(self._names)
+
+    def fresh(self, name: str) -> str:
+        """Return a name that isn't taken: the given one, or with a number after it."""
+        taken = {*self.variables(), *self._imported}
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
     def frames(self) -> list[str]:
         """Return the names of DataFrames."""
@@ -114,21 +166,3 @@ class Workspace:
         """Forget all variables."""
         with self._lock:
             self._names, self._imported = {}, set()
-
-    def _checked(self, action: Action, code: Code) -> dict[str, Any]:
-        """Return the namespace to run in, after a look at the names of results and imports."""
-        with self._lock:
-            imported = self._imported | imported_names(code)
-            result = None if action.result is None else variable(action.result)
-            if taken := ({result} | self.variables().keys()) & imported:
-                raise ConfigurationError(f"{sorted(map(str, taken))[0]!r} is the name of an import; take another one")
-            self._imported = imported
-            self._names.update(spark=self.spark, __builtins__=builtins, __name__="flow")
-            return self._names
-
-
-def imported_names(code: Code) -> set[str]:
-    """Return the names that the imports of some Python bind."""
-    nodes = [node for line in code.imports for node in ast.parse(line).body]
-    found = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
-    return {alias.asname or alias.name.split(".")[0] for alias in found}

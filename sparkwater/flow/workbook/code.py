@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import keyword
 import math
@@ -36,6 +37,20 @@ class Code:
     def text(self) -> str:
         """Imports and statements, as a program that has ``spark``."""
         return "\n".join([*self.imports, "", *self.lines] if self.imports else self.lines) + "\n"
+
+    @property
+    def imported(self) -> frozenset[str]:
+        """Names that the imports bind."""
+        nodes = [node for line in self.imports for node in ast.parse(line).body]
+        found = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
+        return frozenset(alias.asname or alias.name.split(".")[0] for alias in found)
+
+    @property
+    def assigned(self) -> frozenset[str]:
+        """Names of the variables that the statements make; those that begin with ``_`` are passing ones."""
+        nodes = ast.walk(ast.parse("\n".join(self.lines)))
+        names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        return frozenset(name for name in names if not name.startswith("_"))
 
 
 def literal(value: Any) -> str:

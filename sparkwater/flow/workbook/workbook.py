@@ -15,7 +15,7 @@ from sparkwater.flow.workbook.actions import Action, from_json, to_json
 _FORMAT = "sparkwater flow"
 _VERSION = 1
 #: Larger files are no workbooks: a cell has some hundred bytes.
-_MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 _MOST_CELLS = 10_000
 
 
@@ -89,8 +89,8 @@ def cells_of(text: str | bytes) -> tuple[Cell, ...]:
     ConfigurationError
         If it is no such file, or an action in it is refused; the message says which, and why.
     """
-    if len(text) > _MOST_BYTES:
-        raise ConfigurationError(f"the file has {len(text)} bytes; a flow has at most {_MOST_BYTES}")
+    if len(text) > MOST_BYTES:
+        raise ConfigurationError(f"the file has {len(text)} bytes; a flow has at most {MOST_BYTES}")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

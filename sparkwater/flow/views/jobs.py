@@ -1,0 +1,157 @@
+"""Jobs as words and numbers for a page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparkwater.flow.work.jobs import Job
+from sparkwater.flow.work.progress import Training
+from sparkwater.gpu.records import EpochRecord
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job in a list.
+
+    Attributes
+    ----------
+    id : int
+        Its number.
+    title : str
+        Its action.
+    state : str
+        In a word or two.
+    began : str
+        Time of day.
+    seconds : str
+        Its running time.
+    progress : str
+        Epochs done, of how many.
+    """
+
+    id: int
+    title: str
+    state: str
+    began: str
+    seconds: str
+    progress: str
+
+
+def job_row(job: Job) -> JobRow:
+    """Return a job as it stands."""
+    return JobRow(
+        id=job.id,
+        title=job.action.title,
+        state="cancelling" if job.active and job.cancelling else job.state,
+        began=time.strftime("%H:%M:%S", time.localtime(job.started or job.submitted)),
+        seconds=duration(job.seconds),
+        progress=epochs_done(job.trainings[-1]) if job.trainings else "",
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in words: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def epochs_done(training: Training) -> str:
+    """Return the number of its epochs that are done, of how many."""
+    return f"{len(training.epochs)} of {training.planned:g} epochs"
+
+
+def phase(job: Job) -> str:
+    """Return a sentence on what a job does now, or how it ended."""
+    if not job.active:
+        return (
+            f"{job.state.capitalize()} after {duration(job.seconds)}." if job.started else f"{job.state.capitalize()}."
+        )
+    if job.cancelling:
+        return "It is being cancelled: Spark ends its tasks."
+    if job.state == "waiting":
+        return "It waits for the trainings before it."
+    if not job.trainings:
+        return "Spark works: rows are read and counted." if job.action.trains else "Spark works."
+    training = job.trainings[-1]
+    number = f"Training {len(job.trainings)}: " if len(job.trainings) > 1 else ""
+    if not training.epochs and training.step is None:
+        return f"{number}Ranks start, and read and decode their rows; the first epoch follows."
+    return f"{number}{', '.join([epochs_done(training), *_speed(training)])}."
+
+
+def _speed(training: Training) -> list[str]:
+    speed = f"{training.rows_a_second:,.0f} rows a second" if training.rows_a_second else ""
+    left = training.seconds_left
+    return [words for words in (speed, f"{duration(left)} left" if left else "") if words]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Values by epoch of one metric.
+
+    Attributes
+    ----------
+    title : str
+        The metric.
+    lines : dict of str to list of float or None
+        Values by epoch for the training rows, and for the validation rows where there are any.
+    """
+
+    title: str
+    lines: dict[str, list[float | None]]
+
+    @property
+    def text(self) -> str:
+        """The last values in words, for readers who don't see the plot."""
+        last = [f"{name} {values[-1]:.4g}" for name, values in self.lines.items() if values and values[-1] is not None]
+        return f"{self.title} by epoch, last of {len(next(iter(self.lines.values())))}: {', '.join(last)}"
+
+
+def panels(epochs: Sequence[EpochRecord]) -> list[Panel]:
+    """Return the loss and the metrics of a training, by epoch; none before its first epoch has ended."""
+    if not epochs:
+        return []
+    found = [Panel("loss", {"training": [record.loss for record in epochs]})]
+    for name in epochs[-1].judged:
+        lines = {"training": [record.training.get(name) for record in epochs]}
+        if epochs[-1].validation:
+            lines["validation"] = [(record.validation or {}).get(name) for record in epochs]
+        if any(isinstance(value, float) for values in lines.values() for value in values):
+            found.append(Panel(name.replace("_", " "), lines))
+    return found
+
+
+def chart(panel: Panel) -> dict[str, Any]:
+    """Return the options of an ECharts plot; lines differ in their dashes and points as well as in colour."""
+    looks = [("#0072b2", "solid", "circle"), ("#d55e00", "dashed", "rect")]
+    epochs = len(next(iter(panel.lines.values())))
+    return {
+        "animation": False,
+        "aria": {"enabled": True, "label": {"description": panel.text}},
+        "title": {"text": panel.title, "left": 0, "top": 0, "textStyle": {"fontSize": 14, "color": "#7b878d"}},
+        "legend": {"top": 0, "right": 0, "textStyle": {"color": "#7b878d"}},
+        "grid": {"top": 40, "left": 8, "right": 14, "bottom": 8, "containLabel": True},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "category", "name": "epoch", "data": [str(number + 1) for number in range(epochs)]},
+        "yAxis": {"type": "value", "scale": True, "axisLabel": {"hideOverlap": True}},
+        "series": [
+            {
+                "name": name,
+                "type": "line",
+                "data": values,
+                "symbol": symbol,
+                "symbolSize": 6,
+                "showSymbol": epochs <= 30,
+                "itemStyle": {"color": colour},
+                "lineStyle": {"width": 2, "type": dashes},
+            }
+            for (name, values), (colour, dashes, symbol) in zip(panel.lines.items(), looks, strict=False)
+        ],
+    }
