@@ -8,12 +8,13 @@ from typing import Any
 from nicegui import run, ui
 from pyspark.ml import Estimator
 
+from sparkwater.conversions.stages.levels import LEVELS
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.fields import FieldInputs, Options
 from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
 from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
-from sparkwater.flow.views.forms import CHOICE, LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.forms import CHOICE, Form, estimator_class, form_of
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
 from sparkwater.flow.views.suggestions import free_name, suggested
 from sparkwater.flow.workbook.actions import Action
@@ -260,6 +261,8 @@ class Builder:
         except REFUSALS as error:
             self.problem.set_text(words(error))
             return
+        if ended is None:  # the server ends
+            return
         ui.notify(f"{ended.action.title}: {ended.error or ended.state}. Choose it as a learner of a StackedEnsemble.")
         self._name_model()
 
@@ -272,7 +275,7 @@ class Builder:
         with self.network:
             if isinstance(drawn, str):
                 ui.label(drawn).classes("flow-soft")
-            else:
+            elif drawn is not None:
                 show_drawing(drawn)
 
     def _drawn(self) -> Drawing | str:

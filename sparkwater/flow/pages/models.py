@@ -51,7 +51,7 @@ def show(desk: Desk) -> None:
         with place:
             if isinstance(view, str):
                 ui.label(view).classes("flow-bad").props("role=alert")
-            else:
+            elif view is not None:
                 _tabs(desk, view, model)
 
     chosen.on_value_change(tell)

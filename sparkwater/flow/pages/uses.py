@@ -55,9 +55,9 @@ class Work:
         self._words.set_text("")
         if isinstance(shown, str):
             self._problem.set_text(shown)
-            return
-        with self._place:
-            shown()
+        elif shown is not None:
+            with self._place:
+                shown()
 
     def _done(self) -> Callable[[], None] | str:
         try:
@@ -190,8 +190,8 @@ def _nearest(desk: Desk) -> None:
             result, queries.value, references.value, features.value, identifier.value, k=int(k.value or 0)
         )
         run_action(desk, asked)
-        frames = [desk.workspace.value(name) for name in (result, queries.value, references.value)]
-        found = nearest(*frames, picture.value, identifier.value, said.value)
+        pairs, asked_for, found_in = (desk.workspace.value(name) for name in (result, queries.value, references.value))
+        found = nearest(pairs, asked_for, found_in, picture.value, identifier.value, said.value)
         return lambda: _show_nearest(found)
 
     Work("Find the nearest", work)
@@ -266,9 +266,13 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
         value = desk.workspace.value(result)
         if isinstance(value, ConfusionMatrix):
             return lambda: show_matrix(Matrix(value.labels, value.counts, f"rows of {frame.value}"))
-        return lambda: ui.label(f"{measure.value}: {value:.6g}").classes("text-h6") and None
+        return lambda: _show_number(measure.value, value)
 
     Work("Compare", work)
+
+
+def _show_number(name: str, value: float) -> None:
+    ui.label(f"{name}: {value:.6g}").classes("text-h6")
 
 
 def keep(desk: Desk, name: str) -> None:
