@@ -35,7 +35,7 @@ _BY_TYPE = {
     "list[float]": NUMBERS,
     "list[str]": WORDS,
 }
-_BY_CONVERTER = {
+_BY_CONVERTER: dict[Any, str] = {
     TypeConverters.toInt: INTEGER,
     TypeConverters.toFloat: NUMBER,
     TypeConverters.toBoolean: SWITCH,

@@ -137,7 +137,7 @@ def _model_record(summary: TrainingSummary) -> EpochRecord | None:
 def _training_tables(model: Any, summary: TrainingSummary) -> list[Table]:
     tables, record = [], _model_record(summary)
     if record is not None:
-        held_out = record.validation or {}
+        held_out: dict[str, float | None] = dict(record.validation or {})
         rows = [(metric, value, held_out.get(metric)) for metric, value in record.training.items()]
         tables.append(table_of("Metrics", ("metric", "training rows", "validation rows"), rows))
     tables += _class_tables(summary)

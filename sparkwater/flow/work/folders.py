@@ -9,6 +9,9 @@ from pathlib import Path
 
 from sparkwater.errors import ConfigurationError
 
+#: Characters of Hadoop's patterns of paths; alternatives in braces may hold slashes.
+_PATTERN = frozenset("*?[]{}\\")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -55,17 +58,21 @@ class Folders:
                 raise ConfigurationError(f"there is no folder {str(root)!r}")
 
     def within(self, path: str) -> Path:
-        """Return the path with all links resolved.
+        """Return a whole path with all links resolved.
 
         Raises
         ------
         ConfigurationError
-            If it lies outside of the folders. A path that isn't there yet is fine.
+            If it lies outside of the folders, isn't a whole path, or Spark would read it as a pattern, which may
+            stand for other paths. A path that isn't there yet is fine.
         """
-        if "\0" in path or "://" in path or path.lower().startswith("file:"):
-            raise ConfigurationError(f"{path[:200]!r} is no path of a file or folder here")
-        full = Path(path)
-        resolved = (full if full.is_absolute() else self.roots[0] / full).resolve()
+        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            raise ConfigurationError(f"{path[:200]!r} is no whole path of this machine, such as /data/pictures")
+        if found := sorted(_PATTERN & set(path)):
+            raise ConfigurationError(
+                f"{path[:200]!r} has {' '.join(found)} in it, which Spark reads as a pattern; rename the file or folder"
+            )
+        resolved = Path(path).resolve()
         if not any(resolved == root or root in resolved.parents for root in self.roots):
             named = ", ".join(map(str, self.roots))
             raise ConfigurationError(f"{path[:200]!r} is outside of the folders given at start: {named}")

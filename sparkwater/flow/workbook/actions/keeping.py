@@ -26,11 +26,15 @@ class SaveModel(Action):
     """
 
     kind: ClassVar[str] = "save_model"
-    result: ClassVar[None] = None
 
     model: str
     folder: str
     overwrite: bool = False
+
+    @property
+    def result(self) -> None:
+        """None: it makes a folder, and no variable."""
+        return
 
     @property
     def title(self) -> str:
@@ -63,12 +67,16 @@ class ExportBundle(Action):
     """
 
     kind: ClassVar[str] = "export_bundle"
-    result: ClassVar[None] = None
 
     model: str
     sample: str
     folder: str
     overwrite: bool = False
+
+    @property
+    def result(self) -> None:
+        """None: it makes a folder, and no variable."""
+        return
 
     @property
     def title(self) -> str:
