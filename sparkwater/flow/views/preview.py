@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
@@ -17,8 +19,8 @@ from sparkwater.flow.workbook.column_types import TYPES, TypeChange, type_expres
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: Rows that types are guessed from, and the longest text that is shown.
-_ROWS, _TEXT = 200, 80
+#: Rows that types are guessed from, and values; the longest text that is shown.
+_ROWS, _VALUES, _TEXT = 200, 50_000, 80
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def read_texts(spark: SparkSession, action: ReadCsv) -> DataFrame:
     return frame
 
 
-def preview_csv(spark: SparkSession, action: ReadCsv, rows: int = _ROWS) -> Preview:
+def preview_csv(spark: SparkSession, action: ReadCsv) -> Preview:
     """Return the beginning of a table of texts; two small jobs.
 
     Raises
@@ -101,6 +103,7 @@ def preview_csv(spark: SparkSession, action: ReadCsv, rows: int = _ROWS) -> Prev
         As `read_texts`.
     """
     frame = read_texts(spark, replace(action, types=()))
+    rows = max(20, min(_ROWS, _VALUES // len(frame.columns)))
     found = [tuple(row) for row in frame.limit(rows).collect()]
     names = tuple(frame.columns)
     types = tuple(guess_type([row[place] for row in found]) for place in range(len(names)))
@@ -117,15 +120,32 @@ def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValu
     """
     if not changes:
         return ()
-    wanted = []
-    for change in changes:
+    columns = []
+    for place, change in enumerate(changes):
         column = F.col(f"`{change[0].replace('`', '``')}`")
         lost = column.isNotNull() & F.expr(type_expression(change)).isNull()
-        example = F.min(F.when(lost, F.substring(column.cast("string"), 1, _TEXT)))
-        wanted += [F.count(column), F.count(F.when(lost, 1)), example]
-    counts = frame.agg(*(one.alias(f"c{place}") for place, one in enumerate(wanted))).collect()[0]
-    found = [BadValues(name, kind, *counts[3 * place : 3 * place + 3]) for place, (name, kind, _) in enumerate(changes)]
-    return tuple(one for one in found if one.bad)
+        columns += [F.substring(column.cast("string"), 1, _TEXT).alias(f"text{place}"), lost.alias(f"lost{place}")]
+    # An aggregate of thousands of columns takes Spark minutes to compile.
+    parts = frame.select(*columns).mapInArrow(_count_lost, "place int, given bigint, bad bigint, example string")
+    sums = (F.sum("given").alias("given"), F.sum("bad").alias("bad"), F.min("example").alias("example"))
+    counts = parts.groupBy("place").agg(*sums).where("bad > 0").orderBy("place").collect()
+    return tuple(
+        BadValues(*changes[row["place"]][:2], given=row["given"], bad=row["bad"], example=row["example"])
+        for row in counts
+    )
+
+
+def _count_lost(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield counts of pairs of columns, texts and whether each is lost; on an executor."""
+    for batch in batches:
+        texts, lost = batch.columns[0::2], batch.columns[1::2]
+        arrays = [
+            pa.array(range(len(texts)), pa.int32()),
+            pa.array([len(text) - text.null_count for text in texts], pa.int64()),
+            pa.array([one.true_count for one in lost], pa.int64()),
+            pa.array([pc.min(text.filter(one)).as_py() for text, one in zip(texts, lost, strict=True)], pa.string()),
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, ["place", "given", "bad", "example"])
 
 
 def _cut(value: str | None) -> str | None:

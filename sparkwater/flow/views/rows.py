@@ -200,7 +200,8 @@ def _text_reading(field: T.StructField) -> _Reading:
         return _Reading(F.when(column.isNotNull(), F.lit(words)), Cell)
     if kind == "vector":
         numbers = vector_numbers(column)
-        return _Reading(_beginning(numbers, F.transform(F.slice(numbers, 1, _NUMBERS), _short)), Cell)
+        parts = F.struct(F.slice(numbers, 1, _NUMBERS).alias("some"), F.size(numbers).alias("size"))
+        return _Reading(F.when(column.isNotNull(), parts), _vector_cell)
     if kind == "bytes":
         return _Reading(F.concat(F.octet_length(column).cast("string"), F.lit(" bytes")), Cell)
     if kind == "picture":
@@ -210,11 +211,6 @@ def _text_reading(field: T.StructField) -> _Reading:
     return _Reading(F.when(F.length(text) > _TEXT, cut).otherwise(text), Cell)
 
 
-def _short(value: Column) -> Column:
-    return F.format_string("%.4g", value)
-
-
-def _beginning(values: Column, shown: Column) -> Column:
-    more = F.concat(F.lit(", … ("), F.size(values).cast("string"), F.lit(" numbers)]"))
-    end = F.when(F.size(values) > _NUMBERS, more).otherwise(F.lit("]"))
-    return F.concat(F.lit("["), F.array_join(shown, ", "), end)
+def _vector_cell(value: Any) -> Cell:
+    shown = ", ".join(f"{number:.4g}" for number in value["some"])
+    return Cell(f"[{shown}, … ({value['size']:,} numbers)]" if value["size"] > _NUMBERS else f"[{shown}]")
