@@ -86,7 +86,11 @@ def test_columns_of_all_kinds(found):
     assert (columns["same"].mean, columns["same"].deviation, columns["same"].zeros) == ("7.5", "0", 0)
     assert (columns["nothing"].missing, columns["nothing"].minimum, columns["nothing"].bars) == (100, None, ())
 
-    assert (columns["content"].kind, columns["content"].measured, columns["content"].maximum) == ("bytes", "bytes", "99")
+    assert (columns["content"].kind, columns["content"].measured, columns["content"].maximum) == (
+        "bytes",
+        "bytes",
+        "99",
+    )
     assert (columns["list"].type, columns["list"].maximum) == ("list of text", "2")
     assert (columns["map"].type, columns["map"].mean) == ("map from text to whole number", "1")
     assert (columns["inner"].type, columns["inner"].missing, columns["inner"].bars) == ("group of 1 field", 50, ())

@@ -19,7 +19,12 @@ def test_values_names_and_problems_are_text():
     cells = (Cell(EVIL), Cell(EVIL, problem=EVIL), Cell(EVIL, picture=EVIL), Cell(missing=True))
     view = RowsView((EVIL,) * 4, (False, True, True, False), (cells,))
     columns = [ColumnView(EVIL, EVIL, kind, bars=(Bar(EVIL, 1),)) for kind in ("number", "category")]
-    made = [rows_table(view, EVIL), gallery(view, 2), texts_table([EVIL], [[EVIL, None]], EVIL), *map(histogram, columns)]
+    made = [
+        rows_table(view, EVIL),
+        gallery(view, 2),
+        texts_table([EVIL], [[EVIL, None]], EVIL),
+        *map(histogram, columns),
+    ]
     for text in made:
         assert "<img src=x" not in text
         assert "&lt;img" in text

@@ -82,7 +82,9 @@ def test_pictures_with_labels(workspace, tmp_path):
 
 
 def test_a_table_with_types_and_its_bad_values(workspace, tmp_path):
-    text = "n;x;day;flag;name\n1;2.5;29.02.2024;true;a\n2.0;1e3;31.12.1999;no;NA\n2.5;oops;2024-01-01;maybe;b\nNA;;;;c\n"
+    text = (
+        "n;x;day;flag;name\n1;2.5;29.02.2024;true;a\n2.0;1e3;31.12.1999;no;NA\n2.5;oops;2024-01-01;maybe;b\nNA;;;;c\n"
+    )
     (tmp_path / "t.csv").write_text(text)
     action = ReadCsv("t", str(tmp_path / "t.csv"), ";", True, "NA", TYPED)
     rows = workspace.run(action).collect()
