@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -139,19 +138,19 @@ def test_json_of_lines_and_of_whole_documents(workspace, tmp_path):
     assert workspace.run(ReadJson("whole", str(tmp_path / "whole.json"), whole_files=True)).count() == 2
 
 
-def test_parts_are_the_same_in_any_partitioning_and_lose_no_row(workspace):
-    spark = workspace.spark
-    names = workspace._names
-    names["t"] = spark.range(3_000).selectExpr("id", "id % 100 as person")
+def test_parts_are_the_same_in_any_partitioning_and_lose_no_row(workspace, tmp_path):
+    frame = workspace.spark.range(3_000).selectExpr("id", "id % 100 as person")
+    frame.write.parquet(str(tmp_path / "one"))
+    frame.repartition(7).orderBy("person").write.parquet(str(tmp_path / "other"))
     split = SplitFrame("t", (("train", 80), ("test", 20)))
+    workspace.run(ReadParquet("t", str(tmp_path / "one")))
     train = workspace.run(split)
-    test = workspace.value("test")
-    ids = [{row["id"] for row in part.collect()} for part in (train, test)]
+    ids = [{row["id"] for row in part.collect()} for part in (train, workspace.value("test"))]
     assert train.columns == ["id", "person"]
     assert len(ids[0]) + len(ids[1]) == 3_000
     assert ids[0] | ids[1] == set(range(3_000))
     assert 0.77 < len(ids[0]) / 3_000 < 0.83
-    names["t"] = names["t"].repartition(7).orderBy("person")
+    workspace.run(ReadParquet("t", str(tmp_path / "other")))
     workspace.run(split)
     assert {row["id"] for row in workspace.value("test").collect()} == ids[1]
     workspace.run(SplitFrame("t", split.parts, seed=1, together="person"))
@@ -160,7 +159,7 @@ def test_parts_are_the_same_in_any_partitioning_and_lose_no_row(workspace):
 
 
 def test_paths_outside_of_the_folders_are_refused(workspace, tmp_path):
-    os.symlink("/etc", tmp_path / "link")
+    (tmp_path / "link").symlink_to("/etc")
     for path in ("/etc", str(tmp_path / "link"), "file:/etc/passwd", str(tmp_path / ".." / "x.csv")):
         for action in (ReadPictures("p", path), ReadCsv("t", path), ReadParquet("q", path), ReadJson("j", path)):
             with pytest.raises(ConfigurationError, match=r"outside|no path"):
