@@ -79,7 +79,7 @@ class _JobsPage:
 def _latest(jobs: tuple[Job, ...]) -> Job | None:
     """Return the job that runs, else the newest."""
     running = [job for job in jobs if job.state == "running"]
-    return (running or list(jobs) or [None])[0]
+    return next(iter([*running, *jobs]), None)
 
 
 class _Details:
