@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
@@ -27,8 +26,6 @@ from sparkwater.flow.workbook.workbook import Workbook
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-logger = logging.getLogger(__name__)
-
 PORT = 54321
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 30.0
@@ -42,15 +39,19 @@ class Served:
 
     Attributes
     ----------
-    url : str
-        The address to open, with the token.
     desk : Desk
         The flow's variables, jobs and cells.
     """
 
-    def __init__(self, url: str, desk: Desk, server: uvicorn.Server, thread: threading.Thread) -> None:
-        self.url, self.desk = url, desk
-        self._server, self._thread = server, thread
+    def __init__(self, address: str, desk: Desk, guard: Guard, server: uvicorn.Server) -> None:
+        self.desk = desk
+        self._address, self._guard, self._server = address, guard, server
+        self._thread = threading.Thread(target=self._run, name="sparkwater flow", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """A new address to open, with a token for one browser."""
+        return f"{self._address}?token={self._guard.invite()}"
 
     def __repr__(self) -> str:
         return f"sparkwater flow: open {self.url}"
@@ -60,10 +61,23 @@ class Served:
         """Whether it still answers."""
         return self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Return when the server ends."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+    @property
+    def invites(self) -> bool:
+        """Whether there is an address that nobody has opened yet."""
+        return self._guard.invites
+
+    def start(self, listening: socket.socket) -> None:
+        """Serve in a thread, and return when it answers."""
+        self._listening = listening
+        self._thread.start()
+        until = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self.running or time.monotonic() > until:
+                raise ConfigurationError("the server of the web face did not start; its log says why")
+            time.sleep(0.02)
+
+    def _run(self) -> None:
+        self._server.run([self._listening])
 
     def stop(self) -> None:
         """End the server; jobs and the session go on."""
@@ -119,15 +133,12 @@ def serve(
     app = _application()
     guard = Guard(app, _names(host, port), port, secure=certificate is not None)
     tls: dict[str, Any] = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
-    config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, **tls)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listening],), name="sparkwater flow", daemon=True)
-    thread.start()
-    _wait(server, thread)
+    config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, proxy_headers=False, **tls)
     shown = f"[{host}]" if ":" in host else host
-    url = f"{'http' if certificate is None else 'https'}://{shown}:{port}/?token={guard.token}"
-    served = Served(url, desk, server, thread)
-    _served.append(served)
+    address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
+    served = Served(address, desk, guard, uvicorn.Server(config))
+    served.start(listening)
+    _served[:] = [served]
     return served
 
 
@@ -183,11 +194,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"can't listen at {host}, port {port}: {error}; take another port, or 0 for any free one"
         ) from error
     return listening
-
-
-def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > until:
-            raise ConfigurationError("the server of the web face did not start; its log says why")
-        time.sleep(0.02)

@@ -40,10 +40,11 @@ def status(opener, url, **headers):
 
 
 def test_pages_open_with_the_address_and_nothing_opens_without(served):
-    known, base = browser(), served.url.split("?")[0]
+    known, url = browser(), served.url
+    base = url.split("?")[0]
     assert base.startswith("http://127.0.0.1:")
     assert status(browser(), base)[0] == 403
-    assert status(known, served.url)[0] == 200
+    assert status(known, url)[0] == 200
     for path in ("", "build", "jobs", "models", "flow"):
         code, text = status(known, base + path)
         assert code == 200

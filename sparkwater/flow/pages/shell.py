@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nicegui import ui
+from nicegui import run, ui
 
 from sparkwater.flow.pages import build, data, jobs, models, workbook
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.work.words import expected_errors, in_words
+from sparkwater.flow.work.workspace import LOST
 
 #: Path, words and content of each page, in the order of the navigation.
 PAGES: tuple[tuple[str, str, Callable[[Desk], None]], ...] = (
@@ -19,6 +21,7 @@ PAGES: tuple[tuple[str, str, Callable[[Desk], None]], ...] = (
     ("/flow", "Flow", workbook.show),
 )
 
+_SECONDS_BETWEEN_LOOKS = 5.0
 _STYLE = (Path(__file__).parent / "flow.css").read_text(encoding="utf-8")
 
 
@@ -35,6 +38,7 @@ def _page(desk: Desk, name: str, show: Callable[[Desk], None]) -> Callable[[], N
         ui.add_css(_STYLE)
         _header(desk, name)
         with ui.column().classes("flow-page").props("role=main"):
+            _watch_session(desk)
             when_ready(desk, lambda: show(desk))
 
     return page
@@ -57,6 +61,17 @@ def _header(desk: Desk, current: str) -> None:
     tell()
 
 
+def _watch_session(desk: Desk) -> None:
+    """Say so when the Spark session has ended."""
+    words = ui.label(LOST).classes("flow-bad").props("role=alert")
+    words.set_visibility(False)
+
+    async def look() -> None:
+        words.set_visibility(bool(await run.io_bound(lambda: desk.workspace.lost)))
+
+    ui.timer(_SECONDS_BETWEEN_LOOKS, look)
+
+
 def when_ready(desk: Desk, show: Callable[[], None]) -> None:
     """Build content once Spark is there; words until then."""
     place = ui.column().classes("flow-content")
@@ -64,7 +79,10 @@ def when_ready(desk: Desk, show: Callable[[], None]) -> None:
     def build_it() -> None:
         place.clear()
         with place:
-            show()
+            try:
+                show()
+            except expected_errors() as error:
+                ui.label(in_words(error)).classes("flow-bad").props("role=alert")
 
     if desk.workspace.ready:
         build_it()

@@ -71,7 +71,8 @@ def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(wi
     person.sees(re.compile("cancelled; not in scripts"))
 
 
-def test_a_wrong_token_opens_nothing_and_says_what_to_do(window: Any, address: str) -> None:
+def test_a_wrong_token_and_a_used_one_open_nothing_and_say_what_to_do(window: Any, address: str) -> None:
+    window(address).sees("Not allowed")
     person = window(f"{address}x")
     person.sees("Not allowed")
     person.sees(re.compile("Open the address that was printed"))
