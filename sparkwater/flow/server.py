@@ -138,6 +138,7 @@ def serve(
     address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
     served = Served(address, desk, guard, uvicorn.Server(config))
     served.start(listening)
+    shell.load()
     _served[:] = [served]
     return served
 

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from nicegui import run, ui
 
-from sparkwater.flow.pages import build, data, jobs, models, workbook
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.work.words import expected_errors, in_words
 from sparkwater.flow.work.workspace import LOST
 
-#: Path, words and content of each page, in the order of the navigation.
-PAGES: tuple[tuple[str, str, Callable[[Desk], None]], ...] = (
-    ("/", "Data", data.show),
-    ("/build", "Build", build.show),
-    ("/jobs", "Jobs", jobs.show),
-    ("/models", "Models", models.show),
-    ("/flow", "Flow", workbook.show),
+#: Path, words and module of each page, in the order of the navigation.
+PAGES = (
+    ("/", "Data", "data"),
+    ("/build", "Build", "build"),
+    ("/jobs", "Jobs", "jobs"),
+    ("/models", "Models", "models"),
+    ("/flow", "Flow", "workbook"),
 )
 
 _SECONDS_BETWEEN_LOOKS = 5.0
+_loaded = threading.Event()
 _STYLE = (Path(__file__).parent / "flow.css").read_text(encoding="utf-8")
 
 
 def register(desk: Desk) -> None:
-    """Make the pages of a desk those of the process."""
-    for path, name, show in PAGES:
-        ui.page(path, title=f"{name} - sparkwater", language="en-US")(_page(desk, name, show))
+    """Make the pages of a desk those of the process.
+
+    Their content waits for `load`.
+    """
+    for path, name, module in PAGES:
+        ui.page(path, title=f"{name} - sparkwater", language="en-US")(_page(desk, name, module))
 
 
-def _page(desk: Desk, name: str, show: Callable[[Desk], None]) -> Callable[[], None]:
+def load() -> None:
+    """Import the pages' content, with torch and Spark, in a thread: it takes seconds, and the frame answers before."""
+
+    def work() -> None:
+        try:
+            for _, _, module in PAGES:
+                _content(module)
+        finally:
+            _loaded.set()
+
+    threading.Thread(target=work, name="pages of the flow", daemon=True).start()
+
+
+def _content(module: str) -> Callable[[Desk], None]:
+    show: Callable[[Desk], None] = import_module(f"sparkwater.flow.pages.{module}").show
+    return show
+
+
+def _page(desk: Desk, name: str, module: str) -> Callable[[], None]:
     def page() -> None:
         ui.colors(primary="#0f6f88", accent="#b4540a")
         ui.dark_mode(None)
@@ -39,7 +62,7 @@ def _page(desk: Desk, name: str, show: Callable[[Desk], None]) -> Callable[[], N
         _header(desk, name)
         with ui.column().classes("flow-page").props("role=main"):
             _watch_session(desk)
-            when_ready(desk, lambda: show(desk))
+            _when_ready(desk, lambda: _content(module)(desk))
 
     return page
 
@@ -72,7 +95,7 @@ def _watch_session(desk: Desk) -> None:
     ui.timer(_SECONDS_BETWEEN_LOOKS, look)
 
 
-def when_ready(desk: Desk, show: Callable[[], None]) -> None:
+def _when_ready(desk: Desk, show: Callable[[], None]) -> None:
     """Build content once Spark is there; words until then."""
     place = ui.column().classes("flow-content")
 
@@ -84,7 +107,7 @@ def when_ready(desk: Desk, show: Callable[[], None]) -> None:
             except expected_errors() as error:
                 ui.label(in_words(error)).classes("flow-bad").props("role=alert")
 
-    if desk.workspace.ready:
+    if desk.workspace.ready and _loaded.is_set():
         build_it()
         return
     with place, ui.row().classes("items-center").props("role=status"):
@@ -92,7 +115,7 @@ def when_ready(desk: Desk, show: Callable[[], None]) -> None:
         words = ui.label("Spark is starting. It takes some ten seconds.")
 
     def look() -> None:
-        if desk.workspace.ready:
+        if desk.workspace.ready and _loaded.is_set():
             timer.cancel()
             build_it()
         elif desk.workspace.failure:
