@@ -118,7 +118,7 @@ class _PicturesForm(_Form):
         """Add the inputs."""
         self._labels = ui.select(dict(LABELS), label="Label", value="folder", on_change=self.look).classes("min-w-44")
         self._pattern = ui.input("Pattern of the path; the label in brackets", value="/([^/]+)/[^/]+$")
-        self._pattern.on("blur", self.look).on("keydown.enter", self.look).classes("min-w-72")
+        self._pattern.on("change", self.look).classes("min-w-72")
         self._pattern.bind_visibility_from(self._labels, "value", value="pattern")
 
     def action(self, name: str) -> Action:
@@ -178,13 +178,14 @@ class _CsvForm(_Form):
         self._delimiter = ui.select(DELIMITERS, label="Between values", value=self._guess.delimiter)
         self._delimiter.on_value_change(self.look).classes("min-w-32")
         self._null = ui.input("Text for a missing value", value=self._guess.null_text)
-        self._null.on("blur", self.look).on("keydown.enter", self.look)
+        self._null.on("change", self.look)
         self._header = ui.switch("First line has the names", value=self._guess.header, on_change=self.look)
 
     def action(self, name: str) -> ReadCsv:
         """Return the action that the inputs say."""
-        types = self._types.changes if self._types is not None else ()
-        return replace(self._plain(name), types=types)
+        if self._types is None:
+            raise ConfigurationError("the columns aren't known yet; wait until they are shown")
+        return replace(self._plain(name), types=self._types.changes)
 
     def checked(self, action: Action) -> list[str]:
         """Return the values that become missing; refuses a type that no value has."""
@@ -214,8 +215,7 @@ class _CsvForm(_Form):
 
 def heading(words: str) -> None:
     """Add a heading."""
-    with ui.element("h2"):
-        ui.label(words)
+    ui.label(words).classes("text-subtitle1 font-semibold").props("role=heading aria-level=2")
 
 
 def free_name(name: str, workspace: Workspace) -> str:
