@@ -58,12 +58,14 @@ class FieldInputs:
                 ui.label(title).classes("flow-group").props("role=heading aria-level=3")
             for field in fields:
                 with ui.element("div").classes("flow-field"):
-                    self._inputs[field.name] = self._input(field, options)
-                    ui.label(_documentation(field)).classes("flow-doc")
+                    made = self._inputs[field.name] = self._input(field, options)
+                    made.props["aria-describedby"] = ui.label(_documentation(field)).classes("flow-doc").html_id
 
     def _input(self, field: Field, options: Options) -> Any:
         label, default = field.name, f"default: {shown_default(field)}"
         choices = _choices(field, options)
+        if field.name == "learners" and not choices:
+            default = "none is kept yet"
         given = self._typed.get(field.name)
         made: Any
         if choices is not None:

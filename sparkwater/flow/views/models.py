@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import ensembles
 from sparkwater.flow.views.tables import Curves, Matrix, Table, Value, cell, number_of, table_of
+from sparkwater.ml.reports.confusion import ConfusionMatrix
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.reports.tables import COLUMNS
 from sparkwater.stacking.automl.summary import AutoMLSummary
@@ -77,7 +78,7 @@ def _network_view(name: str, kind: str, model: Any, summary: TrainingSummary) ->
         kind,
         tuple(_training_facts(summary)),
         training_curves(summary.records, summary.bestEpoch),
-        _training_matrix(summary),
+        matrix_of(summary.confusionMatrix, _judged(summary)),
         tuple(_training_tables(model, summary)),
         tuple(f"checkpoint lost: {reason}" for reason in summary.lostCheckpoints),
         model.describeNetwork(),
@@ -122,9 +123,9 @@ def _judged(summary: TrainingSummary) -> str:
     return "validation rows" if summary.numValidationRows else "training rows"
 
 
-def _training_matrix(summary: TrainingSummary) -> Matrix | None:
-    matrix = summary.confusionMatrix
-    return None if matrix is None else Matrix(matrix.labels, matrix.counts, _judged(summary))
+def matrix_of(matrix: Any, rows: str) -> Matrix | None:
+    """Return a confusion matrix with what its rows are; None of all else."""
+    return Matrix(matrix.labels, matrix.counts, rows) if isinstance(matrix, ConfusionMatrix) else None
 
 
 def _model_record(summary: TrainingSummary) -> EpochRecord | None:
