@@ -188,6 +188,8 @@ WITHOUT = {
     "bundle.scorer": "pyspark",
     "mlflow": "horovod",
     "plots.drawing": "pyspark",
+    "flow": "horovod",
+    "flow.workbook": "pyspark",
 }
 #: Attributes that sessions without a JVM in the driver's process lack.
 JVM = {"sparkContext", "_sc", "_jsc", "_jvm", "_jdf", "_jsparkSession", "_gateway", "rdd"}
@@ -267,7 +269,10 @@ def test_one_folder_alone_touches_the_jvm_and_spark_contexts():
     assert not wrong, "ask conversions/sessions/session.py instead:\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("folder", "package"), [*WITHOUT.items()])
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [*WITHOUT.items(), *((f"flow.{part}", "nicegui") for part in ("workbook", "work", "views"))],
+)
 def test_a_folder_never_names_a_package(folder, package):
     wrong = [
         f"{path.relative_to(ROOT)}:{line}"

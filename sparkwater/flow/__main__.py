@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     from sparkwater.flow.server import serve
 
+    # NiceGUI looks at all objects there are, also at torch's deprecated ones.
+    warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     try:
         served = serve(
             None,

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,9 @@ def serve(
     return served
 
 
+@cache
 def _application() -> FastAPI:
+    """Return the application; NiceGUI takes one a process, and servers one after the other."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(app, title="sparkwater", dark=None, language="en-US", show_welcome_message=False, reconnect_timeout=10)
     return app

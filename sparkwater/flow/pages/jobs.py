@@ -79,7 +79,7 @@ class _JobsPage:
 def _latest(jobs: tuple[Job, ...]) -> Job | None:
     """Return the job that runs, else the newest."""
     running = [job for job in jobs if job.state == "running"]
-    return (running or list(jobs) or [None])[0]
+    return next(iter([*running, *jobs]), None)
 
 
 class _Details:
@@ -100,7 +100,7 @@ class _Details:
                 'aria-label="Part of the training that is done"'
             )
             self._error = ui.label().classes("flow-bad").props("role=alert")
-            self._plots = ui.row().classes("flow-plots")
+            self._plots = ui.row().classes("jobs-plots")
             with ui.expansion("Python").classes("w-full"):
                 self._code = ui.element("pre").classes("flow-code")
                 with self._code:
@@ -131,7 +131,7 @@ class _Details:
         if len(charts) != len(self._curves):
             self._plots.clear()
             with self._plots:
-                self._curves = [ui.echart(options).classes("flow-plot") for _, options in charts]
+                self._curves = [ui.echart(options).classes("jobs-plot") for _, options in charts]
         for element, (text, options) in zip(self._curves, charts, strict=True):
             element.options.clear()
             element.options.update(options)

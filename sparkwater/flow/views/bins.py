@@ -87,7 +87,7 @@ def number_bins(low: float, high: float, *, whole: bool = False, most: int = BIN
     """
     if whole and high - low < 2.0**53:
         width = max(1.0, np.ceil((high - low + 1) / most))
-        starts = np.arange(low, high + 1, width)
+        starts = np.unique(np.arange(low, high + 1, width))
         ends = np.minimum(starts + width - 1, high)
         pairs = zip(starts.tolist(), ends.tolist(), strict=True)
         return _bins(starts, [f"{a:.0f}" if a == b else f"{a:.0f} to {b:.0f}" for a, b in pairs])

@@ -122,7 +122,7 @@ def panels(epochs: Sequence[EpochRecord]) -> list[Panel]:
     for name in epochs[-1].judged:
         lines = {"training": [record.training.get(name) for record in epochs]}
         if epochs[-1].validation:
-            lines["validation"] = [(record.validation or {}).get(name) for record in epochs]
+            lines["validation"] = [record.validation.get(name) if record.validation else None for record in epochs]
         if any(isinstance(value, float) for values in lines.values() for value in values):
             found.append(Panel(name.replace("_", " "), lines))
     return found

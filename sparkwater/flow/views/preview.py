@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.flow.views.texts import guess_type
 from sparkwater.flow.workbook.actions.tables import ReadCsv
-from sparkwater.flow.workbook.column_types import TypeChange, type_expression
+from sparkwater.flow.workbook.column_types import TYPES, TypeChange, type_expression
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -62,11 +62,13 @@ class BadValues:
 
     def __str__(self) -> str:
         """Return it as a sentence."""
-        count = "none" if self.bad == self.given else f"{self.bad:,}"
-        verb = "is" if self.bad == self.given else f"of {self.given:,} values are not"
+        wanted = TYPES[self.type]
         if self.bad == self.given:
-            return f"column {self.column!r}: none of its {self.given:,} values {verb} a {self.type}, such as {self.example!r}"
-        return f"column {self.column!r}: {count} {verb} a {self.type} and become missing, such as {self.example!r}"
+            return f"Column {self.column!r}: no value fits the type {wanted!r}, such as {self.example!r}"
+        return (
+            f"Column {self.column!r}: {self.bad:,} of {self.given:,} values don't fit the type {wanted!r} and become "
+            f"missing, such as {self.example!r}"
+        )
 
 
 def read_texts(spark: SparkSession, action: ReadCsv) -> DataFrame:

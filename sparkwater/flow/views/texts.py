@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +19,9 @@ _BEGINNING = 64 * 1024
 
 #: Delimiters that are tried, with their names.
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
+
+#: Texts that often stand for missing values.
+_NULLS = ("NA", "N/A", "NULL", "null", "NaN", "nan", "None", "?", "-", ".")
 
 _TRUTHS = {"true", "false", "yes", "no", "t", "f", "y", "n"}
 
@@ -32,10 +36,13 @@ class TextGuess:
         Text between two values.
     header : bool
         Whether the first line has names: it has no number, and differs from the lines below it.
+    null_text : str
+        Text that stands for missing values, such as ``NA``; an empty one where there is none.
     """
 
     delimiter: str
     header: bool
+    null_text: str
 
 
 def look_at_text(path: Path) -> TextGuess:
@@ -99,12 +106,15 @@ def _text(beginning: bytes, name: str) -> str:
 
 
 def _guess(lines: Sequence[str]) -> TextGuess:
-    counts = {mark: _regular(lines, mark) for mark in DELIMITERS}
-    best = max(counts, key=lambda mark: counts[mark])
-    delimiter = best if counts[best] > 1 else ","
+    sizes = {mark: _regular(lines, mark) for mark in DELIMITERS}
+    best = max(sizes, key=lambda mark: sizes[mark])
+    delimiter = best if sizes[best] > 1 else ","
     rows = list(csv.reader(lines, delimiter=delimiter))
-    names, below = rows[0], rows[1:]
-    return TextGuess(delimiter, header=_is_header(names, below))
+    counts = Counter(value.strip() for row in rows for value in row)
+    null = max(_NULLS, key=lambda text: counts[text])
+    null = null if counts[null] else ""
+    below = [["" if value.strip() == null else value for value in row] for row in rows[1:]]
+    return TextGuess(delimiter, _is_header(rows[0], below), null)
 
 
 def _regular(lines: Sequence[str], mark: str) -> int:
