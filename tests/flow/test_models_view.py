@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import start_session
-from made import QUICK, workspace
+from made_flows import QUICK, workspace
 from PIL import Image
 from pyspark.sql import functions as F
 
