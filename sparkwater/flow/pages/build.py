@@ -18,7 +18,7 @@ from sparkwater.flow.views.forms import CHOICE, LEVELS, Form, estimator_class, f
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
 from sparkwater.flow.views.suggestions import suggested
 from sparkwater.flow.workbook.actions import Action
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, FRAME, KINDS, MODEL
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
 
 #: Names of models and learners, by the end or the beginning of their estimators' names.
@@ -30,6 +30,8 @@ _NAMES = {
     "AutoEncoder": "coder",
     "StackedEnsemble": "ensemble",
     "AutoML": "automl",
+    "GridSearch": "search",
+    "RandomSearch": "search",
 }
 #: Params that the drawing of a network depends on.
 _DRAWN = frozenset(
@@ -83,7 +85,7 @@ class Builder:
     def options(self) -> Options:
         """Return what fields may be chosen from."""
         workspace = self.desk.workspace
-        named = workspace.variables().items()
+        kept = [name for name, value in workspace.variables().items() if isinstance(value, Estimator)]
         return Options(
             columns={
                 field.name: f"{field.name} ({field.dataType.simpleString()[:24]})"
@@ -92,7 +94,8 @@ class Builder:
             variables={
                 FRAME: workspace.frames(),
                 MODEL: workspace.models(),
-                ESTIMATORS: [name for name, value in named if isinstance(value, Estimator)],
+                ESTIMATORS: kept,
+                ESTIMATOR: kept,
             },
         )
 

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, VARIABLES
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
 
 #: Examples of what to type, by the kind of input.
 _EXAMPLES = {
@@ -64,7 +64,7 @@ class FieldInputs:
     def _input(self, field: Field, options: Options) -> Any:
         label, default = field.name, f"default: {shown_default(field)}"
         choices = _choices(field, options)
-        if field.name == "learners" and not choices:
+        if VARIABLES.get(field.name) in (ESTIMATOR, ESTIMATORS) and not choices:
             default = "none is kept yet"
         given = self._typed.get(field.name)
         made: Any
