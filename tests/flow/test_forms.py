@@ -32,6 +32,7 @@ GOOD = {
     "ordinal": '["low", "high"]',
     "inputMean": "0.5",
     "inputStd": "0.25",
+    "space": '{"learningRate": [0.1, 0.2]}',
 }
 GOOD_OF_KIND = {
     forms.INTEGER: "3",
@@ -241,6 +242,10 @@ def test_code_is_an_argument_a_line_where_it_is_long() -> None:
         {"variables": {"validationDataFrame": ["a", "b"]}},
         {"variables": {"learners": "one"}},
         {"variables": {"learners": ["one", "two); evil("]}},
+        {"params": {"space": {"network": ["lenet", "os:system"]}}},
+        {"params": {"space": {"weights": ["/etc/passwd"]}}},
+        {"params": {"space": {"epochs": 3}}},
+        {"params": {"space": "epochs"}},
         {"frame": "digits); evil("},
         {"result": "spark"},
     ],

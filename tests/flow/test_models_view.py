@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import start_session
-from made import QUICK, workspace
+from made_flows import QUICK, workspace
 from PIL import Image
 from pyspark.sql import functions as F
 
@@ -18,7 +18,7 @@ from sparkwater.flow.views.forms import estimator_class, form_of
 from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
-from sparkwater.flow.views.suggestions import free_name, suggested
+from sparkwater.flow.views.suggestions import suggested
 from sparkwater.flow.views.tables import Curves, Matrix, cell
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
@@ -126,7 +126,6 @@ def test_columns_are_suggested_where_the_defaults_are_missing(flow: Workspace) -
     named = coded.withColumnRenamed("label", "Species")
     assert suggested(form_of("DeepLearningClassifier"), named.schema) == {"labelCol": "Species"}
     assert (picture_columns(bars.schema), picture_columns(coded.schema)) == (["features"], ["content"])
-    assert free_name("model", {"model", "model_2"}) == "model_3"
 
 
 def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> None:

@@ -8,18 +8,35 @@ from typing import Any
 from nicegui import run, ui
 from pyspark.ml import Estimator
 
-from sparkwater.conversions.stages.levels import LEVELS
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.fields import FieldInputs, Options
 from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
-from sparkwater.flow.views.forms import CHOICE, Form, estimator_class, form_of
+from sparkwater.flow.views.forms import CHOICE, LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import free_name, suggested
+from sparkwater.flow.views.suggestions import suggested
 from sparkwater.flow.workbook.actions import Action
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, FRAME, KINDS, MODEL
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
+
+#: Names of models and learners, by the end or the beginning of their estimators' names.
+_NAMES = {
+    "LogisticRegression": "logistic",
+    "LinearRegression": "linear",
+    "RandomForest": "forest",
+    "GBT": "trees",
+    "AutoEncoder": "coder",
+    "StackedEnsemble": "ensemble",
+    "AutoML": "automl",
+    "GridSearch": "search",
+    "RandomSearch": "search",
+}
+#: Params that the drawing of a network depends on.
+_DRAWN = frozenset(
+    ["network", "networkArguments", "imageShape", "featuresCol", "featuresCols", "inputCols", "warmStart"]
+)
 
 #: Sentences under the names of levels.
 _WORDS = {
@@ -57,6 +74,7 @@ class Builder:
         self.desk, self.frames = desk, frames
         self.frame, self.estimator = frames[0], "ImageClassifier"
         self.typed: dict[str, Any] = {}
+        self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
 
     @property
@@ -67,7 +85,7 @@ class Builder:
     def options(self) -> Options:
         """Return what fields may be chosen from."""
         workspace = self.desk.workspace
-        named = workspace.variables().items()
+        kept = [name for name, value in workspace.variables().items() if isinstance(value, Estimator)]
         return Options(
             columns={
                 field.name: f"{field.name} ({field.dataType.simpleString()[:24]})"
@@ -76,7 +94,8 @@ class Builder:
             variables={
                 FRAME: workspace.frames(),
                 MODEL: workspace.models(),
-                ESTIMATORS: [name for name, value in named if isinstance(value, Estimator)],
+                ESTIMATORS: kept,
+                ESTIMATOR: kept,
             },
         )
 
@@ -114,8 +133,7 @@ class Builder:
                 )
         with ui.card().classes("w-full"):
             ui.label("Network").classes("text-subtitle1").props("role=heading aria-level=2")
-            self.network = ui.column().classes("w-full gap-1")
-            ui.button("Draw the network", on_click=self._draw).props("flat dense")
+            self.network = Spot()
 
     def _take_frame(self, event: Any) -> None:
         self.frame = event.value
@@ -148,13 +166,11 @@ class Builder:
             for level in LEVELS:
                 self._level(level)
             self._left_out()
-        self.network.clear()
         self.changed()
 
     def _name_model(self) -> None:
-        short = "".join(letter for letter in self.estimator if letter.isupper()).lower()
-        wanted = {"StackedEnsemble": "ensemble", "AutoML": "automl"}.get(self.estimator, f"model_{short}")
-        self.name.value = free_name(wanted, {*self.desk.workspace.variables()})
+        wanted = next((name for start, name in _NAMES.items() if self.estimator.startswith(start)), "network")
+        self.name.value = self.desk.workspace.fresh(wanted)
 
     def _level(self, level: str) -> None:
         groups = self.form.groups(level)
@@ -218,6 +234,10 @@ class Builder:
             return
         self.problem.set_text("")
         self.train.enable()
+        drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
+        if drawn != self.drawn:
+            self.drawn = drawn
+            ui.timer(0, self._draw, once=True)
 
     def made(self) -> Any:
         """Return the estimator with all that was typed."""
@@ -267,19 +287,18 @@ class Builder:
         self._name_model()
 
     async def _draw(self) -> None:
-        self.network.clear()
-        with self.network:
-            ui.spinner()
-        drawn = await run.io_bound(self._drawn)
-        self.network.clear()
-        with self.network:
-            if isinstance(drawn, str):
-                ui.label(drawn).classes("flow-soft")
-            elif drawn is not None:
-                show_drawing(drawn)
+        await self.network.fill("Draws the network.", self._drawing, _show_network)
 
-    def _drawn(self) -> Drawing | str:
+    def _drawing(self) -> Drawing | str:
         try:
             return drawing_of(planned_network(self.made(), self.desk.workspace.value(self.frame)))
         except REFUSALS as error:
             return words(error)
+
+
+def _show_network(drawn: Drawing | str) -> None:
+    """Show a drawing, or the reason why there is none yet."""
+    if isinstance(drawn, str):
+        ui.label(drawn).classes("flow-soft")
+    else:
+        show_drawing(drawn)

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, VARIABLES
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
 
 #: Examples of what to type, by the kind of input.
 _EXAMPLES = {
@@ -58,12 +58,14 @@ class FieldInputs:
                 ui.label(title).classes("flow-group").props("role=heading aria-level=3")
             for field in fields:
                 with ui.element("div").classes("flow-field"):
-                    self._inputs[field.name] = self._input(field, options)
-                    ui.label(_documentation(field)).classes("flow-doc")
+                    made = self._inputs[field.name] = self._input(field, options)
+                    made.props["aria-describedby"] = ui.label(_documentation(field)).classes("flow-doc").html_id
 
     def _input(self, field: Field, options: Options) -> Any:
         label, default = field.name, f"default: {shown_default(field)}"
         choices = _choices(field, options)
+        if VARIABLES.get(field.name) in (ESTIMATOR, ESTIMATORS) and not choices:
+            default = "none is kept yet"
         given = self._typed.get(field.name)
         made: Any
         if choices is not None:

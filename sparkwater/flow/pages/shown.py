@@ -71,11 +71,11 @@ def _value(value: Any) -> Any:
 
 def show_curves(curves: Curves) -> None:
     """Show curves as a plot with a text alternative."""
-    with ui.column().classes("flow-plot gap-0"):
-        ui.label(curves.title).classes("flow-plot-title")
+    with ui.column().classes("flow-curve gap-0"):
+        ui.label(curves.title).classes("flow-curve-title")
         with ui.element("div").classes("w-full") as frame:
             frame.props["role"], frame.props["aria-label"] = "img", curves.alt
-            ui.echart(curves_chart(curves)).classes("flow-chart")
+            ui.echart(curves_chart(curves)).classes("flow-curve-chart")
 
 
 def show_matrix(matrix: Matrix) -> None:
@@ -124,7 +124,7 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 def show_pictures(pictures: Sequence[Shown], first_framed: bool = False) -> None:
     """Show pictures with their words, in lines."""
-    with ui.element("div").classes("flow-gallery").props("role=list"):
+    with ui.element("div").classes("flow-pictures").props("role=list"):
         for place, picture in enumerate(pictures):
             framed = " flow-framed" if first_framed and place == 0 else ""
             with ui.element("figure").classes(f"flow-picture{framed}").props("role=listitem"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sparkwater.flow.views.tables import Curves, Matrix
-from sparkwater.plots.drawing.palette import AMBER, GREEN, PURPLE, SKY, VERMILION
+from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, PURPLE, SKY, VERMILION
 
 #: Words and axes, on white and on dark grey.
 _GREY, _FAINT = "#6f7c84", "rgba(128, 140, 148, 0.3)"
 #: Lines differ in their dashes too, for readers who don't tell colours apart.
-_LINES = (("#1a86a3", "solid"), (VERMILION, "dashed"), (GREEN, "dotted"), (PURPLE, "solid"), (AMBER, "dashed"))
+_LINES = ((BLUE, "solid"), (VERMILION, "dashed"), (GREEN, "dotted"), (PURPLE, "solid"), (AMBER, "dashed"))
 _MORE = (SKY, "dotted")
 _WORDS = {"color": _GREY, "fontFamily": "system-ui, sans-serif"}
 

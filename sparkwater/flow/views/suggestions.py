@@ -27,10 +27,3 @@ def suggested(form: Form, schema: StructType) -> dict[str, str]:
     if label is not None and label.default not in schema.names:
         found["labelCol"] = [name for name in schema.names if name.lower() in _LABELS]
     return {name: candidates[0] for name, candidates in found.items() if candidates}
-
-
-def free_name(wanted: str, taken: set[str]) -> str:
-    """Return a name for a new variable: the wanted one, or it with the first free number."""
-    if wanted not in taken:
-        return wanted
-    return next(name for number in range(2, len(taken) + 3) if (name := f"{wanted}_{number}") not in taken)
