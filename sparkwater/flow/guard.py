@@ -72,7 +72,7 @@ class Guard:
 
     @property
     def invites(self) -> bool:
-        """Whether a token is left that nobody has used."""
+        """True where a token is left that nobody has used."""
         return bool(self._tokens)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,12 +58,12 @@ class Served:
 
     @property
     def running(self) -> bool:
-        """Whether it still answers."""
+        """True while it answers."""
         return self._thread.is_alive()
 
     @property
     def invites(self) -> bool:
-        """Whether there is an address that nobody has opened yet."""
+        """True where there is an address that nobody has opened yet."""
         return self._guard.invites
 
     def start(self, listening: socket.socket) -> None:
