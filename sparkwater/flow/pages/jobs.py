@@ -100,7 +100,7 @@ class _Details:
                 'aria-label="Part of the training that is done"'
             )
             self._error = ui.label().classes("flow-bad").props("role=alert")
-            self._plots = ui.row().classes("jobs-plots")
+            self._plots = ui.element("div").classes("jobs-plots")
             with ui.expansion("Python").classes("w-full"):
                 self._code = ui.element("pre").classes("flow-code")
                 with self._code:

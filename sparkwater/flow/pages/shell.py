@@ -32,6 +32,7 @@ def register(desk: Desk) -> None:
 
     Their content waits for `load`.
     """
+    ui.button.default_props("no-caps")
     for path, name, module in PAGES:
         ui.page(path, title=f"{name} - sparkwater", language="en-US")(_page(desk, name, module))
 

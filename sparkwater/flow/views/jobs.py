@@ -11,8 +11,8 @@ from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.gpu.records import EpochRecord
 
-#: The most points of a line.
-_POINTS = 300
+#: The most points of a line, and the most plots: a task's first metrics are those to watch.
+_POINTS, _PANELS = 300, 4
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def panels(epochs: Sequence[EpochRecord]) -> list[Panel]:
             lines["validation"] = [record.validation.get(name) if record.validation else None for record in epochs]
         if any(isinstance(value, float) for values in lines.values() for value in values):
             found.append(Panel(name, numbers, lines))
-    return found
+    return found[:_PANELS]
 
 
 def _thinned(epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:

@@ -20,6 +20,7 @@ def reads_digits(person: Any, digits: Path, name: str) -> None:
     person.presses("Read pictures here")
     person.fills("Name of the data", name)
     person.presses("Read")
+    person.page.get_by_role("button", name=name, exact=True).wait_for()
     person.sees("400 rows")
 
 
