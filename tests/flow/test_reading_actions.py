@@ -151,11 +151,11 @@ def test_parts_are_the_same_in_any_partitioning_and_lose_no_row(workspace, tmp_p
     assert len(ids[0]) + len(ids[1]) == 3_000
     assert ids[0] | ids[1] == set(range(3_000))
     assert 0.77 < len(ids[0]) / 3_000 < 0.83
-    workspace.run(ReadParquet("t", str(tmp_path / "other")))
-    workspace.run(split)
-    assert {row["id"] for row in workspace.value("test").collect()} == ids[1]
-    workspace.run(replace(split, seed=1, together="person"))
-    people = [{row["person"] for row in workspace.value(name).collect()} for name in ("train", "test")]
+    workspace.run(ReadParquet("u", str(tmp_path / "other")))
+    workspace.run(replace(split, frame="u", result="train_2", others=(("test_2", 20),)))
+    assert {row["id"] for row in workspace.value("test_2").collect()} == ids[1]
+    workspace.run(SplitFrame("some", "t", 80, (("others", 20),), together="person"))
+    people = [{row["person"] for row in workspace.value(name).collect()} for name in ("some", "others")]
     assert people[0].isdisjoint(people[1])
 
 
@@ -163,5 +163,5 @@ def test_paths_outside_of_the_folders_are_refused(workspace, tmp_path):
     (tmp_path / "link").symlink_to("/etc")
     for path in ("/etc", str(tmp_path / "link"), "file:/etc/passwd", str(tmp_path / ".." / "x.csv")):
         for action in (ReadPictures("p", path), ReadCsv("t", path), ReadParquet("q", path), ReadJson("j", path)):
-            with pytest.raises(ConfigurationError, match=r"outside|no path"):
+            with pytest.raises(ConfigurationError, match=r"outside|no whole path"):
                 workspace.run(action)

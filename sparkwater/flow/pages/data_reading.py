@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
 from nicegui import ui
 
@@ -248,7 +249,7 @@ def checked_types(found: tuple[BadValues, ...]) -> list[str]:
     return [str(one) for one in found]
 
 
-def scratch(desk: Desk, action: Action):  # type: ignore[no-untyped-def]
+def scratch(desk: Desk, action: Action) -> Any:
     """Return the value of an action that leaves no trace in the flow."""
     return Workspace(desk.workspace.spark, desk.workspace.folders).run(action)
 
