@@ -15,6 +15,7 @@ from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
 from sparkwater.flow.views.suggestions import still_fitting, suggested
 from sparkwater.flow.workbook.actions import Action
@@ -72,7 +73,9 @@ class Builder:
 
     def __init__(self, desk: Desk, frames: list[str]) -> None:
         self.desk, self.frames = desk, frames
-        self.frame, self.estimator = frames[0], "ImageClassifier"
+        self.frame = frames[0]
+        pictures = picture_columns(desk.workspace.value(self.frame).schema)
+        self.estimator = "ImageClassifier" if pictures else "DeepLearningClassifier"
         self.typed: dict[str, Any] = {}
         self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
