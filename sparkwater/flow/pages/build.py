@@ -14,9 +14,10 @@ from sparkwater.flow.pages.fields import FieldInputs, Options
 from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
-from sparkwater.flow.views.forms import CHOICE, LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import suggested
+from sparkwater.flow.views.suggestions import still_fitting, suggested
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
@@ -72,7 +73,9 @@ class Builder:
 
     def __init__(self, desk: Desk, frames: list[str]) -> None:
         self.desk, self.frames = desk, frames
-        self.frame, self.estimator = frames[0], "ImageClassifier"
+        self.frame = frames[0]
+        pictures = picture_columns(desk.workspace.value(self.frame).schema)
+        self.estimator = "ImageClassifier" if pictures else "DeepLearningClassifier"
         self.typed: dict[str, Any] = {}
         self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
@@ -145,20 +148,11 @@ class Builder:
 
     def rebuild(self) -> None:
         """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
-        form = self.form
-        kept = {field.name for field in form.fields}
-        schema = self.desk.workspace.value(self.frame).schema
+        form, schema = self.form, self.desk.workspace.value(self.frame).schema
+        given = {**suggested(form, schema), **still_fitting(form, self.typed, schema.names)}
         self.inputs.clear()
-        typed = {name: value for name, value in self.typed.items() if name in kept}
-        columns = {field.name for field in form.fields if field.kind == "column"}
-        typed = {name: value for name, value in typed.items() if name not in columns or value in schema.names}
-        typed = {
-            name: value
-            for name, value in typed.items()
-            if form.field(name).kind != CHOICE or value in form.field(name).choices
-        }
         self.typed.clear()
-        self.typed.update({**suggested(form, schema), **typed})
+        self.typed.update(given)
         self.lead.set_text(form.lead)
         self._name_model()
         self.panels.clear()

@@ -12,6 +12,9 @@ from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
 
+#: More choices than this are searched by typing.
+_MANY = 30
+
 #: Examples of what to type, by the kind of input.
 _EXAMPLES = {
     forms.INTEGERS: "such as 28, 28, 1",
@@ -71,7 +74,10 @@ class FieldInputs:
         if choices is not None:
             several = field.kind in (forms.COLUMNS, forms.CHOICES) or VARIABLES.get(field.name) == ESTIMATORS
             value = given if given is not None else ([] if several else None)
-            made = ui.select(choices, label=label, value=value, multiple=several, clearable=True)
+            # Among many columns people find one by its letters.
+            made = ui.select(
+                choices, label=label, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
+            )
             made.props("use-chips" if several else "")
         else:
             made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")

@@ -135,7 +135,8 @@ def refusal(estimator: Any, frame: DataFrame | None) -> tuple[str, str] | None:
 
 def _check(estimator: Any, frame: DataFrame | None) -> None:
     if not isinstance(estimator, Settings):
-        estimator._transfer_params_to_java()  # Spark's own Params are checked there, and no job runs
+        if getattr(estimator, "_java_obj", None) is not None:
+            estimator._transfer_params_to_java()  # Spark's own Params are checked there, and no job runs
     elif frame is not None:
         estimator._refuse(frame)
     else:
