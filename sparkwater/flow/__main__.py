@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sparkwater.flow: Spark did not start: {error}\n")
         served.stop()
         return 1
-    served.desk.workspace.attach(spark)
+    served.attach(spark)
     _say("Spark is ready. Ctrl+C ends both.")
     try:
         _stay(served)

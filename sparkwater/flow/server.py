@@ -76,6 +76,11 @@ class Served:
                 raise ConfigurationError("the server of the web face did not start; its log says why")
             time.sleep(0.02)
 
+    def attach(self, spark: SparkSession) -> None:
+        """Give the pages the session that they wait for."""
+        shell.load()
+        self.desk.workspace.attach(spark)
+
     def _run(self) -> None:
         self._server.run([self._listening])
 
@@ -100,7 +105,7 @@ def serve(
     Parameters
     ----------
     spark : pyspark.sql.SparkSession or None
-        The session, classic or Connect. None for a page that waits until `Workspace.attach` is called.
+        The session, classic or Connect. None for pages that wait until `Served.attach` is called.
     folders : iterable of str or Path
         Folders of this machine whose files the pages may read and write; nothing outside of them.
     port : int
@@ -125,7 +130,7 @@ def serve(
     _check_address(host, certificate, key, plain_text)
     if any(other.running for other in _served):
         raise ConfigurationError(f"a flow is served by this process already: open {_served[-1].url}, or stop() it")
-    workspace, workbook = Workspace(spark, Folders(folders)), Workbook()
+    workspace, workbook = Workspace(None, Folders(folders)), Workbook()
     desk = Desk(workspace, Jobs(workspace, workbook), workbook)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
@@ -138,8 +143,9 @@ def serve(
     address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
     served = Served(address, desk, guard, uvicorn.Server(config))
     served.start(listening)
-    shell.load()
     _served[:] = [served]
+    if spark is not None:
+        served.attach(spark)
     return served
 
 

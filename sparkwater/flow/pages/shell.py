@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +22,6 @@ PAGES = (
 )
 
 _SECONDS_BETWEEN_LOOKS = 5.0
-_loaded = threading.Event()
 _STYLE = (Path(__file__).parent / "flow.css").read_text(encoding="utf-8")
 
 
@@ -38,16 +36,12 @@ def register(desk: Desk) -> None:
 
 
 def load() -> None:
-    """Import the pages' content, with torch and Spark, in a thread: it takes seconds, and the frame answers before."""
+    """Import the pages' content, with torch and Spark, which takes seconds; the frame answers without it.
 
-    def work() -> None:
-        try:
-            for _, _, module in PAGES:
-                _content(module)
-        finally:
-            _loaded.set()
-
-    threading.Thread(target=work, name="pages of the flow", daemon=True).start()
+    Call it where nothing else imports Spark at the time: half of an import isn't one.
+    """
+    for _, _, module in PAGES:
+        _content(module)
 
 
 def _content(module: str) -> Callable[[Desk], None]:
@@ -108,7 +102,7 @@ def _when_ready(desk: Desk, show: Callable[[], None]) -> None:
             except expected_errors() as error:
                 ui.label(in_words(error)).classes("flow-bad").props("role=alert")
 
-    if desk.workspace.ready and _loaded.is_set():
+    if desk.workspace.ready:
         build_it()
         return
     with place, ui.row().classes("items-center").props("role=status"):
@@ -116,7 +110,7 @@ def _when_ready(desk: Desk, show: Callable[[], None]) -> None:
         words = ui.label("Spark is starting. It takes some ten seconds.")
 
     def look() -> None:
-        if desk.workspace.ready and _loaded.is_set():
+        if desk.workspace.ready:
             timer.cancel()
             build_it()
         elif desk.workspace.failure:
