@@ -87,7 +87,7 @@ class Guard:
         elif _asks(scope) and (self._known(headers) or self._uses_token(scope)):
             await self._let_in(scope, send)
         elif self._known(headers):
-            await self._app(scope, receive, _with_headers(send))
+            await _hand_on(self._app, scope, receive, _with_headers(send))
         else:
             await refuse(scope, receive, send, "Open the address that was printed last: it has a token, for one use.")
 
@@ -134,6 +134,14 @@ class Guard:
         words = f'<p>Opening <a href="{target}">sparkwater</a>.</p>'
         body = _page("sparkwater", words, f'<meta http-equiv="refresh" content="0;url={target}">')
         await _answer(send, 200, body, (b"set-cookie", cookie.encode()))
+
+
+async def _hand_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await app(scope, receive, send)
+    except RuntimeError as error:
+        if str(error) != "No response returned.":  # Starlette's, where the browser has gone before the answer
+            raise
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, why: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.flow.views.jobs import chart, duration, job_row, panels, phase
+from sparkwater.flow.views.charts import curves_chart
+from sparkwater.flow.views.jobs import duration, job_row, panels, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.workbook.actions.training import Fit
@@ -75,13 +76,13 @@ def test_curves_have_the_metrics_that_are_defined():
         [record(0, Metrics(logloss=0.25, error=0.5, auc=None)), record(1, Metrics(logloss=0.125, error=0.5, auc=None))]
     )
     assert {panel.title: list(panel.lines) for panel in found} == {
-        "loss": ["training"],
-        "logloss": ["training", "validation"],
-        "error": ["training", "validation"],
+        "loss": ["training rows"],
+        "logloss": ["training rows", "validation rows"],
+        "error": ["training rows", "validation rows"],
     }
-    assert found[1].lines["validation"] == [0.25, 0.125]
-    assert found[1].text == "logloss by epoch; epoch 2: training 0.5, validation 0.125"
-    options = chart(found[1])
+    assert found[1].lines["validation rows"] == (0.25, 0.125)
+    assert "validation rows: 0.25 in epoch 1, 0.125 in epoch 2, lowest 0.125 in epoch 2" in found[1].alt
+    options = curves_chart(found[1])
     assert [series["data"] for series in options["series"]] == [[0.5, 0.5], [0.25, 0.125]]
     assert len({series["lineStyle"]["type"] for series in options["series"]}) == 2
 
@@ -89,6 +90,8 @@ def test_curves_have_the_metrics_that_are_defined():
 @pytest.mark.parametrize("epochs", [1, 299, 300, 301, 5000])
 def test_long_curves_are_thinned_to_their_last_point(epochs):
     (loss, *_) = panels([record(epoch) for epoch in range(epochs)])
-    assert len(loss.epochs) == len(loss.lines["training"]) <= 301
+    assert len(loss.epochs) == len(loss.lines["training rows"]) <= 301
     assert (loss.epochs[0], loss.epochs[-1]) == (1, epochs)
     assert len(set(loss.epochs)) == len(loss.epochs)
+    assert curves_chart(loss)["xAxis"]["data"] == list(loss.epochs)
+    assert f"in epoch {epochs}" in loss.alt
