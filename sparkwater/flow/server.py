@@ -56,6 +56,10 @@ class Served:
     def __repr__(self) -> str:
         return f"sparkwater flow: open {self.url}"
 
+    def _repr_html_(self) -> str:
+        url = self.url
+        return f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open sparkwater flow</a>: {url}'
+
     @property
     def running(self) -> bool:
         """True while it answers."""
