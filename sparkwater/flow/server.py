@@ -6,13 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import run, ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.guard import Guard
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PORT = 54321
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 30.0
+_THREADS = 64
 
 #: NiceGUI has one application a process.
 _served: list[Served] = []
@@ -138,6 +140,8 @@ def serve(
     desk = Desk(workspace, Jobs(workspace, workbook), workbook)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
+    # A server that ends takes NiceGUI's threads along; and pages of many windows may wait for jobs at the same time.
+    run.thread_pool = ThreadPoolExecutor(_THREADS, "work of pages")
     shell.register(desk)
     app = _application()
     guard = Guard(app, _names(host, port), port, secure=certificate is not None)
