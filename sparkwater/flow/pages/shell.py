@@ -55,7 +55,7 @@ def _page(desk: Desk, name: str, module: str) -> Callable[[], None]:
         ui.dark_mode(None)
         ui.add_css(_STYLE)
         _header(desk, name)
-        with ui.column().classes("flow-page").props("role=main"):
+        with ui.column().classes("flow-page"):
             _watch_session(desk)
             _when_ready(desk, lambda: _content(module)(desk))
 
