@@ -57,7 +57,7 @@ test-faults: $(PINNED)
 test-hosts: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/hosts
 
-test-flow: $(PINNED) build/mnist_png
+test-flow: $(PINNED) $(NODE)
 	scripts/setup_browser.sh
 	.venv/bin/python -m pytest -q --durations=10 tests/flow/browser
 

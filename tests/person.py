@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 #: Milliseconds until something must be seen; Spark's start is the longest wait.
-PATIENCE = 90_000
+PATIENCE = 60_000
 
 
 class Person:
@@ -24,11 +24,15 @@ class Person:
     def goes_to(self, name: str) -> None:
         """Use the navigation."""
         self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
-        self.page.get_by_role("heading", level=1, name=name).wait_for()
+        self.page.wait_for_function("title => document.title.startsWith(title)", arg=f"{name} ")
 
     def presses(self, name: str | re.Pattern[str], exact: bool = True) -> None:
         """Press a button."""
         self.page.get_by_role("button", name=name, exact=exact).locator("visible=true").first.click()
+
+    def picks(self, words: str | re.Pattern[str]) -> None:
+        """Click on words in a list."""
+        self.page.get_by_text(words, exact=True).locator("visible=true").first.click()
 
     def fills(self, label: str, value: str) -> None:
         """Write into a field in place of what is there, and leave it."""

@@ -13,6 +13,7 @@ from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.filling import fill, place, refusal, typed_value
 from sparkwater.flow.views.forms import Field, estimator_class, form_of
+from sparkwater.flow.views.suggestions import still_fitting
 from sparkwater.flow.workbook.actions import from_json, to_json
 from sparkwater.flow.workbook.actions.estimators import LEFT_OUT, PACKAGES, VARIABLES
 from sparkwater.flow.workbook.actions.training import Define, Fit
@@ -32,6 +33,7 @@ GOOD = {
     "ordinal": '["low", "high"]',
     "inputMean": "0.5",
     "inputStd": "0.25",
+    "space": '{"learningRate": [0.1, 0.2]}',
 }
 GOOD_OF_KIND = {
     forms.INTEGER: "3",
@@ -204,6 +206,18 @@ def test_messages_stand_at_the_param_that_they_name() -> None:
     assert place(form, "there are 2 slots for 8 workers") == ""
 
 
+def test_what_was_typed_stays_where_it_fits_the_next_estimator_and_frame() -> None:
+    typed = {
+        "epochs": "many", "network": "lenet", "labelCol": "kind", "weightCol": "gone", "imageShape": "28, 28, 1",
+        "ignoredCols": ["kind", "gone"],
+    }  # fmt: skip
+    kept = still_fitting(form_of("DeepLearningClassifier"), typed, ["kind", "size"])
+    assert kept == {"epochs": "many", "labelCol": "kind"}
+    assert still_fitting(form_of("ImageClassifier"), typed, ["kind"]).keys() == {
+        "epochs", "network", "labelCol", "imageShape",
+    }  # fmt: skip
+
+
 def test_code_is_an_argument_a_line_where_it_is_long() -> None:
     short = Fit("model", "digits", "ImageClassifier", {"labelCol": "it's", "epochs": 2.0})
     assert short.code().text == (
@@ -241,6 +255,10 @@ def test_code_is_an_argument_a_line_where_it_is_long() -> None:
         {"variables": {"validationDataFrame": ["a", "b"]}},
         {"variables": {"learners": "one"}},
         {"variables": {"learners": ["one", "two); evil("]}},
+        {"params": {"space": {"network": ["lenet", "os:system"]}}},
+        {"params": {"space": {"weights": ["/etc/passwd"]}}},
+        {"params": {"space": {"epochs": 3}}},
+        {"params": {"space": "epochs"}},
         {"frame": "digits); evil("},
         {"result": "spark"},
     ],

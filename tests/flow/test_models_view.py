@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 from conftest import start_session
-from made import QUICK, workspace
+from made_flows import QUICK, workspace
 from PIL import Image
 from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.filling import refusal
 from sparkwater.flow.views.forms import estimator_class, form_of
 from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
-from sparkwater.flow.views.suggestions import free_name, suggested
-from sparkwater.flow.views.tables import Curves, Matrix, cell
+from sparkwater.flow.views.suggestions import suggested
+from sparkwater.flow.views.tables import Matrix
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score
@@ -126,7 +125,6 @@ def test_columns_are_suggested_where_the_defaults_are_missing(flow: Workspace) -
     named = coded.withColumnRenamed("label", "Species")
     assert suggested(form_of("DeepLearningClassifier"), named.schema) == {"labelCol": "Species"}
     assert (picture_columns(bars.schema), picture_columns(coded.schema)) == (["features"], ["content"])
-    assert free_name("model", {"model", "model_2"}) == "model_3"
 
 
 def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> None:
@@ -155,6 +153,10 @@ def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> Non
     assert {row[0] for row in view.tables[0].rows} == {"glm", "forest", "ensemble"}
     assert dict(view.facts)["Meta-learner"] == "pool"
     assert view.matrix.total == 160
+    space = {"space": {"regParam": [0.1, 10.0]}, "numFolds": 2}
+    flow.run(Fit("searched", "bars_deep", "GridSearch", space, {"estimator": "glm"}))
+    trials = model_view("searched", flow.value("searched")).tables[0].rows
+    assert [row[1] for row in trials] == ["regParam=0.1", "regParam=10.0"]
     alone = model_view("alone", flow.value("alone"))
     assert len(alone.curves[0].lines["training rows"]) == len(flow.value("alone").summary.objectiveHistory)
     table = comparison([(name, flow.value(name)) for name in flow.models()])
@@ -178,18 +180,3 @@ def test_models_are_saved_and_exported_within_the_folders_alone(flow: Workspace)
         for action in (SaveModel("network", outside), ExportBundle("network", "rest", outside)):
             with pytest.raises(ConfigurationError, match=r"outside of|whole path"):
                 flow.run(action)
-
-
-def test_charts_hold_the_numbers_and_say_them(flow: Workspace) -> None:
-    curves = Curves("error", {"training rows": (0.5, 0.25), "validation rows": (None, 0.5)}, best=1)
-    chart = curves_chart(curves)
-    assert [series["data"] for series in chart["series"]] == [[0.5, 0.25], [None, 0.5]]
-    assert chart["xAxis"]["data"] == [1, 2]
-    assert chart["legend"]["top"] == 0
-    assert "training rows: 0.5 in epoch 1, 0.25 in epoch 2, lowest 0.25 in epoch 2" in curves.alt
-    matrix = Matrix(("a", "b"), ((3, 1), (0, 4)), "rows")
-    assert matrix.alt == (
-        "Confusion matrix of 2 classes, rows: 7 of 8 right (87.5%). Mistaken most: a taken for b, 1 times."
-    )
-    assert matrix_chart(matrix)["series"][0]["data"] == [[0, 0, 0.75, 3], [1, 0, 0.25, 1], [1, 1, 1.0, 4]]
-    assert [cell(value) for value in (None, 1234, 0.123456, "x", 2.0)] == ["", "1,234", "0.1235", "x", "2"]

@@ -8,18 +8,36 @@ from typing import Any
 from nicegui import run, ui
 from pyspark.ml import Estimator
 
-from sparkwater.conversions.stages.levels import LEVELS
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.fields import FieldInputs, Options
 from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
-from sparkwater.flow.views.forms import CHOICE, Form, estimator_class, form_of
+from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import free_name, suggested
+from sparkwater.flow.views.suggestions import still_fitting, suggested
 from sparkwater.flow.workbook.actions import Action
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, FRAME, KINDS, MODEL
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
+
+#: Names of models and learners, by the end or the beginning of their estimators' names.
+_NAMES = {
+    "LogisticRegression": "logistic",
+    "LinearRegression": "linear",
+    "RandomForest": "forest",
+    "GBT": "trees",
+    "AutoEncoder": "coder",
+    "StackedEnsemble": "ensemble",
+    "AutoML": "automl",
+    "GridSearch": "search",
+    "RandomSearch": "search",
+}
+#: Params that the drawing of a network depends on.
+_DRAWN = frozenset(
+    ["network", "networkArguments", "imageShape", "featuresCol", "featuresCols", "inputCols", "warmStart"]
+)
 
 #: Sentences under the names of levels.
 _WORDS = {
@@ -55,8 +73,11 @@ class Builder:
 
     def __init__(self, desk: Desk, frames: list[str]) -> None:
         self.desk, self.frames = desk, frames
-        self.frame, self.estimator = frames[0], "ImageClassifier"
+        self.frame = frames[0]
+        pictures = picture_columns(desk.workspace.value(self.frame).schema)
+        self.estimator = "ImageClassifier" if pictures else "DeepLearningClassifier"
         self.typed: dict[str, Any] = {}
+        self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
 
     @property
@@ -67,7 +88,7 @@ class Builder:
     def options(self) -> Options:
         """Return what fields may be chosen from."""
         workspace = self.desk.workspace
-        named = workspace.variables().items()
+        kept = [name for name, value in workspace.variables().items() if isinstance(value, Estimator)]
         return Options(
             columns={
                 field.name: f"{field.name} ({field.dataType.simpleString()[:24]})"
@@ -76,7 +97,8 @@ class Builder:
             variables={
                 FRAME: workspace.frames(),
                 MODEL: workspace.models(),
-                ESTIMATORS: [name for name, value in named if isinstance(value, Estimator)],
+                ESTIMATORS: kept,
+                ESTIMATOR: kept,
             },
         )
 
@@ -114,8 +136,7 @@ class Builder:
                 )
         with ui.card().classes("w-full"):
             ui.label("Network").classes("text-subtitle1").props("role=heading aria-level=2")
-            self.network = ui.column().classes("w-full gap-1")
-            ui.button("Draw the network", on_click=self._draw).props("flat dense")
+            self.network = Spot()
 
     def _take_frame(self, event: Any) -> None:
         self.frame = event.value
@@ -127,20 +148,11 @@ class Builder:
 
     def rebuild(self) -> None:
         """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
-        form = self.form
-        kept = {field.name for field in form.fields}
-        schema = self.desk.workspace.value(self.frame).schema
+        form, schema = self.form, self.desk.workspace.value(self.frame).schema
+        given = {**suggested(form, schema), **still_fitting(form, self.typed, schema.names)}
         self.inputs.clear()
-        typed = {name: value for name, value in self.typed.items() if name in kept}
-        columns = {field.name for field in form.fields if field.kind == "column"}
-        typed = {name: value for name, value in typed.items() if name not in columns or value in schema.names}
-        typed = {
-            name: value
-            for name, value in typed.items()
-            if form.field(name).kind != CHOICE or value in form.field(name).choices
-        }
         self.typed.clear()
-        self.typed.update({**suggested(form, schema), **typed})
+        self.typed.update(given)
         self.lead.set_text(form.lead)
         self._name_model()
         self.panels.clear()
@@ -148,13 +160,11 @@ class Builder:
             for level in LEVELS:
                 self._level(level)
             self._left_out()
-        self.network.clear()
         self.changed()
 
     def _name_model(self) -> None:
-        short = "".join(letter for letter in self.estimator if letter.isupper()).lower()
-        wanted = {"StackedEnsemble": "ensemble", "AutoML": "automl"}.get(self.estimator, f"model_{short}")
-        self.name.value = free_name(wanted, {*self.desk.workspace.variables()})
+        wanted = next((name for start, name in _NAMES.items() if self.estimator.startswith(start)), "network")
+        self.name.value = self.desk.workspace.fresh(wanted)
 
     def _level(self, level: str) -> None:
         groups = self.form.groups(level)
@@ -218,6 +228,10 @@ class Builder:
             return
         self.problem.set_text("")
         self.train.enable()
+        drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
+        if drawn != self.drawn:
+            self.drawn = drawn
+            ui.timer(0, self._draw, once=True)
 
     def made(self) -> Any:
         """Return the estimator with all that was typed."""
@@ -267,19 +281,18 @@ class Builder:
         self._name_model()
 
     async def _draw(self) -> None:
-        self.network.clear()
-        with self.network:
-            ui.spinner()
-        drawn = await run.io_bound(self._drawn)
-        self.network.clear()
-        with self.network:
-            if isinstance(drawn, str):
-                ui.label(drawn).classes("flow-soft")
-            elif drawn is not None:
-                show_drawing(drawn)
+        await self.network.fill("Draws the network.", self._drawing, _show_network)
 
-    def _drawn(self) -> Drawing | str:
+    def _drawing(self) -> Drawing | str:
         try:
             return drawing_of(planned_network(self.made(), self.desk.workspace.value(self.frame)))
         except REFUSALS as error:
             return words(error)
+
+
+def _show_network(drawn: Drawing | str) -> None:
+    """Show a drawing, or the reason why there is none yet."""
+    if isinstance(drawn, str):
+        ui.label(drawn).classes("flow-soft")
+    else:
+        show_drawing(drawn)

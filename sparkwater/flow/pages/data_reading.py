@@ -69,7 +69,7 @@ class Reader:
 
 
 class _Form:
-    """What all forms have: a heading, a name for the DataFrame, a look at the rows, and a button."""
+    """The parts of all forms: a heading, a name for the DataFrame, a look at the rows, and a button."""
 
     def __init__(self, desk: Desk, path: str, words: str, on_done: Done) -> None:
         self.desk, self.path, self._on_done = desk, path, on_done

@@ -10,7 +10,10 @@ from nicegui import ui
 
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, VARIABLES
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
+
+#: More choices than this are searched by typing.
+_MANY = 30
 
 #: Examples of what to type, by the kind of input.
 _EXAMPLES = {
@@ -58,18 +61,23 @@ class FieldInputs:
                 ui.label(title).classes("flow-group").props("role=heading aria-level=3")
             for field in fields:
                 with ui.element("div").classes("flow-field"):
-                    self._inputs[field.name] = self._input(field, options)
-                    ui.label(_documentation(field)).classes("flow-doc")
+                    made = self._inputs[field.name] = self._input(field, options)
+                    made.props["aria-describedby"] = ui.label(_documentation(field)).classes("flow-doc").html_id
 
     def _input(self, field: Field, options: Options) -> Any:
         label, default = field.name, f"default: {shown_default(field)}"
         choices = _choices(field, options)
+        if VARIABLES.get(field.name) in (ESTIMATOR, ESTIMATORS) and not choices:
+            default = "none is kept yet"
         given = self._typed.get(field.name)
         made: Any
         if choices is not None:
             several = field.kind in (forms.COLUMNS, forms.CHOICES) or VARIABLES.get(field.name) == ESTIMATORS
             value = given if given is not None else ([] if several else None)
-            made = ui.select(choices, label=label, value=value, multiple=several, clearable=True)
+            # Among many columns people find one by its letters.
+            made = ui.select(
+                choices, label=label, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
+            )
             made.props("use-chips" if several else "")
         else:
             made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from sparkwater.flow.pages import uses
 from sparkwater.flow.pages.desk import Desk
@@ -18,7 +18,7 @@ from sparkwater.flow.pages.shown import (
     show_matrix,
     show_table,
 )
-from sparkwater.flow.views.filling import REFUSALS, words
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.models import ModelView, comparison, model_view
 from sparkwater.flow.views.networks import drawing_of
 
@@ -39,30 +39,15 @@ def show(desk: Desk) -> None:
     if len(names) > 1:
         _compare(desk, names)
     chosen = ui.select(names, value=names[-1], label="Model").classes("flow-chosen")
-    place = ui.column().classes("w-full")
+    spot = Spot()
 
     async def tell() -> None:
-        place.clear()
-        with place:
-            ui.spinner()
-        model = desk.workspace.value(chosen.value)
-        view = await run.io_bound(_view, chosen.value, model)
-        place.clear()
-        with place:
-            if isinstance(view, str):
-                ui.label(view).classes("flow-bad").props("role=alert")
-            elif view is not None:
-                _tabs(desk, view, model)
+        name: str = chosen.value
+        model = desk.workspace.value(name)
+        await spot.fill(f"Reads {name}.", lambda: model_view(name, model), lambda view: _tabs(desk, view, model))
 
     chosen.on_value_change(tell)
     ui.timer(0, tell, once=True)
-
-
-def _view(name: str, model: Any) -> ModelView | str:
-    try:
-        return model_view(name, model)
-    except REFUSALS as error:
-        return words(error)
 
 
 def _compare(desk: Desk, names: list[str]) -> None:
@@ -111,7 +96,7 @@ def _overview(view: ModelView) -> None:
         ui.label(note).classes("flow-soft")
     if view.curves:
         heading("Learning curves")
-        with ui.element("div").classes("flow-plots"):
+        with ui.element("div").classes("flow-curves"):
             for curves in view.curves:
                 show_curves(curves)
     if view.matrix is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,22 @@ def _value(value: Any) -> Any:
     return cell(value) if isinstance(value, str) or value is None else float(f"{value:.6g}")
 
 
-def show_curves(curves: Curves) -> None:
-    """Show curves as a plot with a text alternative."""
-    with ui.column().classes("flow-plot gap-0"):
-        ui.label(curves.title).classes("flow-plot-title")
+def show_curves(curves: Curves) -> Callable[[Curves], None]:
+    """Show curves as a plot with a text alternative; return a function that puts others of their measure there."""
+    with ui.column().classes("flow-curve gap-0"):
+        ui.label(curves.title).classes("flow-curve-title")
         with ui.element("div").classes("w-full") as frame:
             frame.props["role"], frame.props["aria-label"] = "img", curves.alt
-            ui.echart(curves_chart(curves)).classes("flow-chart")
+            chart = ui.echart(curves_chart(curves)).classes("flow-curve-chart")
+
+    def change(others: Curves) -> None:
+        frame.props["aria-label"] = others.alt
+        chart.options.clear()
+        chart.options.update(curves_chart(others))
+        frame.update()
+        chart.update()
+
+    return change
 
 
 def show_matrix(matrix: Matrix) -> None:
@@ -124,7 +133,7 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 def show_pictures(pictures: Sequence[Shown], first_framed: bool = False) -> None:
     """Show pictures with their words, in lines."""
-    with ui.element("div").classes("flow-gallery").props("role=list"):
+    with ui.element("div").classes("flow-pictures").props("role=list"):
         for place, picture in enumerate(pictures):
             framed = " flow-framed" if first_framed and place == 0 else ""
             with ui.element("figure").classes(f"flow-picture{framed}").props("role=listitem"):

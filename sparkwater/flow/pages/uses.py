@@ -6,20 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.shown import code_block, heading, show_matrix, show_pictures
-from sparkwater.flow.views.filling import REFUSALS, words
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.galleries import Shown, nearest, picture_columns, vector_columns, wrong_pictures
-from sparkwater.flow.views.models import ModelView
-from sparkwater.flow.views.suggestions import free_name
-from sparkwater.flow.views.tables import Matrix
+from sparkwater.flow.views.models import ModelView, matrix_of
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
-from sparkwater.ml import ConfusionMatrix
 
 
 class Work:
@@ -35,37 +32,13 @@ class Work:
 
     def __init__(self, name: str, work: Callable[[], Callable[[], None]]) -> None:
         self._work = work
-        with ui.row().classes("items-center"):
-            self._button = ui.button(name, on_click=self._click)
-            self._spinner = ui.spinner()
-            self._words = ui.label().classes("flow-soft").props("role=status")
-        self._problem = ui.label().classes("flow-bad").props("role=alert")
-        self._place = ui.column().classes("w-full")
-        self._spinner.set_visibility(False)
+        self._button = ui.button(name, on_click=self._click)
+        self._spot = Spot()
 
     async def _click(self) -> None:
         self._button.disable()
-        self._spinner.set_visibility(True)
-        self._words.set_text("Spark is at work.")
-        self._problem.set_text("")
-        self._place.clear()
-        shown = await run.io_bound(self._done)
+        await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
         self._button.enable()
-        self._spinner.set_visibility(False)
-        self._words.set_text("")
-        if isinstance(shown, str):
-            self._problem.set_text(shown)
-        elif shown is not None:
-            with self._place:
-                shown()
-
-    def _done(self) -> Callable[[], None] | str:
-        try:
-            return self._work()
-        except REFUSALS as error:
-            return words(error)
-        except Exception as error:  # of a Spark job, such as a row that can't be used
-            return words(error)[:2000]
 
 
 def run_action(desk: Desk, action: Action) -> None:
@@ -85,10 +58,6 @@ def run_action(desk: Desk, action: Action) -> None:
 def _select(label: str, names: list[str], value: str | None = None) -> ui.select:
     made = ui.select(names, label=label, value=value if value in names else next(iter(names), None))
     return made.classes("flow-grow")
-
-
-def _names(desk: Desk) -> set[str]:
-    return {*desk.workspace.variables()}
 
 
 def _columns_follow(desk: Desk, frame: ui.select, column: ui.select, find: Callable[[Any], list[str]]) -> None:
@@ -150,15 +119,20 @@ def neighbours(desk: Desk, view: ModelView) -> None:
         frame = _select("Frame", desk.workspace.frames())
         layer = _select("Layer", layers)
         result = ui.input("Name of the new frame").classes("flow-grow")
-    result.value = free_name("features", _names(desk))
+    result.value = desk.workspace.fresh("features")
     place = ui.column().classes("w-full gap-4")
 
     def work() -> Callable[[], None]:
-        run_action(desk, ExtractFeatures(result.value.strip(), view.name, frame.value, layer.value))
-        return refresh
+        made = result.value.strip()
+        run_action(desk, ExtractFeatures(made, view.name, frame.value, layer.value))
+        return lambda: told(made)
+
+    def told(made: str) -> None:
+        ui.label(f"{made} is a frame now, with the column deepFeatures.")
+        refresh()
 
     def refresh() -> None:
-        result.value = free_name("features", _names(desk))
+        result.value = desk.workspace.fresh("features")
         place.clear()
         with place:
             _nearest(desk)
@@ -185,7 +159,7 @@ def _nearest(desk: Desk) -> None:
     _columns_follow(desk, references, said, lambda schema: _plain_columns(schema, ("label",)))
 
     def work() -> Callable[[], None]:
-        result = free_name("nearest", _names(desk))
+        result = desk.workspace.fresh("nearest")
         asked = NearestRows(
             result, queries.value, references.value, features.value, identifier.value, k=int(k.value or 0)
         )
@@ -200,7 +174,7 @@ def _nearest(desk: Desk) -> None:
 def _plain_columns(schema: Any, first: tuple[str, ...]) -> list[str]:
     """Return the columns of words and numbers, those with some names first."""
     plain = [f.name for f in schema.fields if f.dataType.simpleString() in ("string", "int", "bigint", "double")]
-    return sorted(plain, key=lambda name: name not in first)
+    return sorted(plain, key=lambda name: first.index(name) if name in first else len(first))
 
 
 def _identifiers(schema: Any) -> list[str]:
@@ -219,7 +193,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
     with ui.row().classes("w-full flow-wrap"):
         frame = _select("Frame to score", desk.workspace.frames())
         result = ui.input("Name of the scored frame").classes("flow-grow")
-    result.value = free_name("scored", _names(desk))
+    result.value = desk.workspace.fresh("scored")
     place = ui.column().classes("w-full gap-4")
 
     def work() -> Callable[[], None]:
@@ -229,7 +203,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
         return lambda: told(made, action)
 
     def told(made: str, action: Score) -> None:
-        result.value = free_name("scored", _names(desk))
+        result.value = desk.workspace.fresh("scored")
         code_block(action.code().text.strip())
         ui.label(f"{made} is a frame now; the Data page shows its rows.")
         place.clear()
@@ -261,12 +235,11 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
     _columns_follow(desk, frame, prediction, lambda schema: _plain_columns(schema, ("predictedLabel", own)))
 
     def work() -> Callable[[], None]:
-        result = free_name("measured", _names(desk))
+        result = desk.workspace.fresh("measured")
         run_action(desk, Evaluate(result, frame.value, label.value, prediction.value, measure.value))
         value = desk.workspace.value(result)
-        if isinstance(value, ConfusionMatrix):
-            return lambda: show_matrix(Matrix(value.labels, value.counts, f"rows of {frame.value}"))
-        return lambda: _show_number(measure.value, value)
+        matrix = matrix_of(value, f"rows of {frame.value}")
+        return lambda: _show_number(measure.value, value) if matrix is None else show_matrix(matrix)
 
     Work("Compare", work)
 

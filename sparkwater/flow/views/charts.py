@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sparkwater.flow.views.tables import Curves, Matrix
-from sparkwater.plots.drawing.palette import AMBER, GREEN, PURPLE, SKY, VERMILION
+from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, PURPLE, SKY, VERMILION
 
 #: Words and axes, on white and on dark grey.
 _GREY, _FAINT = "#6f7c84", "rgba(128, 140, 148, 0.3)"
 #: Lines differ in their dashes too, for readers who don't tell colours apart.
-_LINES = (("#1a86a3", "solid"), (VERMILION, "dashed"), (GREEN, "dotted"), (PURPLE, "solid"), (AMBER, "dashed"))
+_LINES = ((BLUE, "solid"), (VERMILION, "dashed"), (GREEN, "dotted"), (PURPLE, "solid"), (AMBER, "dashed"))
 _MORE = (SKY, "dotted")
 _WORDS = {"color": _GREY, "fontFamily": "system-ui, sans-serif"}
 
 
 def curves_chart(curves: Curves) -> dict[str, Any]:
     """Return a line an entry, by epoch counted from 1."""
-    epochs = max((len(values) for values in curves.lines.values()), default=0)
     series = [
         _line(name, values, place, curves.best if place == 0 else None)
         for place, (name, values) in enumerate(curves.lines.items())
@@ -34,7 +33,7 @@ def curves_chart(curves: Curves) -> dict[str, Any]:
             "name": "epoch",
             "nameLocation": "middle",
             "nameGap": 26,
-            "data": list(range(1, epochs + 1)),
+            "data": list(curves.numbers),
             **axis,
         },
         "yAxis": {"type": "value", "scale": True, "splitLine": {"lineStyle": {"color": _FAINT}}, **axis},

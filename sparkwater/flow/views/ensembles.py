@@ -1,13 +1,15 @@
-"""Summaries of ensembles and of AutoML as plain values."""
+"""Summaries of ensembles, searches and AutoML as plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkwater.flow.views.tables import Curves, Matrix, Table, table_of
 from sparkwater.stacking.automl.summary import AutoMLSummary
 from sparkwater.stacking.scores import Score
+from sparkwater.stacking.search.records import SearchSummary, ranked
 from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
 
 _TIMES = ("weight", "seconds of fits", "ms for 1,000 rows")
@@ -96,16 +98,37 @@ def automl_parts(summary: AutoMLSummary) -> Parts:
     board = _leaderboard(
         [one.score for one in summary.entries], summary.metrics, [one.family for one in summary.entries]
     )
-    tried = [
-        (one.learner, one.family, ", ".join(f"{name}={value}" for name, value in one.params.items()), one.error)
-        for one in summary.trials
-    ]
+    tried = [(one.learner, one.family, _said(one.params), one.error) for one in summary.trials]
     trials = table_of("Learners that were tried", ("learner", "family", "Params", "failed because"), tried)
     return Parts(facts, (board, trials), (*summary.notes, *summary.found.splitlines()))
 
 
-def line_of(summary: EnsembleSummary | AutoMLSummary) -> tuple[str, dict[str, float | None]]:
+def search_parts(summary: SearchSummary) -> Parts:
+    """Return the trials of a search, best first."""
+    first, second = summary.metrics
+    facts = (
+        ("Search", f"{summary.strategy}, {summary.ended}"),
+        ("Rows", f"{summary.rows:,}"),
+        ("Folds", str(summary.folds)),
+        ("Seconds", f"{summary.totalSeconds:.1f}"),
+    )
+    rows = [
+        (one.number, _said(one.params), one.value, one.low, one.high, one.second, one.seconds, one.error)
+        for one in ranked(summary.trials)
+    ]
+    columns = ("trial", "Params", first, "95 % from", "to", second, "seconds", "failed because")
+    return Parts(facts, (table_of("Trials, out of fold", columns, rows),), ())
+
+
+def _said(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
+
+
+def line_of(summary: EnsembleSummary | AutoMLSummary | SearchSummary) -> tuple[str, dict[str, float | None]]:
     """Return, for a table of several models, the model that scores and its two metrics."""
+    if isinstance(summary, SearchSummary):
+        best = summary.bestTrial
+        return _said(best.params), dict(zip(summary.metrics, (best.value, best.second), strict=True))
     if isinstance(summary, AutoMLSummary):
         scores, name = [one.score for one in summary.entries], summary.chosen
     else:

@@ -15,6 +15,7 @@ from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import SparkwaterError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, estimator_class, form_of
+from sparkwater.flow.work.words import in_words
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -134,7 +135,8 @@ def refusal(estimator: Any, frame: DataFrame | None) -> tuple[str, str] | None:
 
 def _check(estimator: Any, frame: DataFrame | None) -> None:
     if not isinstance(estimator, Settings):
-        estimator._transfer_params_to_java()  # Spark's own Params are checked there, and no job runs
+        if getattr(estimator, "_java_obj", None) is not None:
+            estimator._transfer_params_to_java()  # Spark's own Params are checked there, and no job runs
     elif frame is not None:
         estimator._refuse(frame)
     else:
@@ -150,6 +152,6 @@ def place(form: Form, message: str) -> str:
 
 
 def words(error: BaseException) -> str:
-    """Return an error in its own words, without a stack or a name of a class in Java."""
-    said = str(error).strip() or type(error).__name__
-    return re.sub(r"^(\S*Exception: )?(requirement failed: )?", "", said.split("\nJVM stacktrace")[0].strip())
+    """Return an error in its own words; those of values and types need no class before them."""
+    said = str(error) if isinstance(error, (TypeError, ValueError)) else in_words(error)
+    return said.removeprefix("requirement failed: ")

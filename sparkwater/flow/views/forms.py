@@ -12,7 +12,8 @@ from typing import Any
 from pyspark.ml.param import Param, TypeConverters
 
 from sparkwater.conversions.stages.declarations import Declaration
-from sparkwater.conversions.stages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
+from sparkwater.conversions.stages.levels import ESSENTIAL, SUBJECTS, level, subject
+from sparkwater.conversions.stages.levels import LEVELS as LEVELS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.flow.workbook.actions.estimators import LEFT_OUT, PACKAGES, VARIABLES
 from sparkwater.gpu.networks import registered_networks

@@ -5,28 +5,22 @@ So many rows as are shown come to the driver, and no more.
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
-from sparkwater.plots.drawing.pictures import Picture, channels_last, is_picture
+from sparkwater.flow.views.rows import picture_url
+from sparkwater.plots.drawing.pictures import Picture, is_picture
 from sparkwater.plots.frames.galleries import largest_losses, nearest_pictures
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
-
-#: Height and width of a picture in pixels.
-SIDE = 96
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class Shown:
     Attributes
     ----------
     url : str
-        A ``data:`` URL with a PNG of at most `SIDE` by `SIDE` pixels.
+        A ``data:`` URL with a PNG.
     words : tuple of str
         Lines below it.
     """
@@ -124,21 +118,3 @@ def nearest(
 def shown(picture: Picture) -> Shown:
     """Return a picture as a page shows it."""
     return Shown(picture_url(picture.pixels), tuple(picture.words.split("\n")))
-
-
-def picture_url(pixels: Any) -> str:
-    """Return pixels, as `sparkwater.plots.Picture` has them, as a ``data:`` URL with a PNG; at most `SIDE` a side.
-
-    Raises
-    ------
-    DataError
-        If they are of another shape, or hold no finite numbers.
-    """
-    values = channels_last(np.asarray(pixels))
-    if values.dtype != np.uint8:
-        values = np.round(255 * np.nan_to_num(values)).astype(np.uint8)
-    image = Image.fromarray(values)
-    image.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import ensembles
 from sparkwater.flow.views.tables import Curves, Matrix, Table, Value, cell, number_of, table_of
+from sparkwater.ml.reports.confusion import ConfusionMatrix
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.reports.tables import COLUMNS
 from sparkwater.stacking.automl.summary import AutoMLSummary
+from sparkwater.stacking.search.records import SearchSummary
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 #: Metrics that get a plot of their own, rows of a table, and columns with the largest importance, at most.
 _PLOTS, _ROWS, _IMPORTANT = 6, 200, 30
 _TITLES = {"thresholds": "By threshold", "gainsLift": "Gains and lift", "quantiles": "By quantile"}
+#: Parts of the views of summaries that aren't those of one network.
+_PARTS: Mapping[type[Any], Callable[[Any], ensembles.Parts]] = {
+    EnsembleSummary: ensembles.ensemble_parts,
+    AutoMLSummary: ensembles.automl_parts,
+    SearchSummary: ensembles.search_parts,
+}
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,10 @@ def model_view(name: str, model: Any) -> ModelView:
     summary, kind = getattr(model, "summary", None) if _has_summary(model) else None, type(model).__name__
     if isinstance(summary, TrainingSummary):
         return _network_view(name, kind, model, summary)
-    if isinstance(summary, EnsembleSummary):
-        parts = ensembles.ensemble_parts(summary)
-        return ModelView(name, kind, parts.facts, parts.curves, parts.matrix, parts.tables, parts.notes)
-    if isinstance(summary, AutoMLSummary):
-        parts = ensembles.automl_parts(summary)
-        return ModelView(name, kind, parts.facts, parts.curves, parts.matrix, parts.tables, parts.notes)
+    for known, parts_of in _PARTS.items():
+        if isinstance(summary, known):
+            parts = parts_of(summary)
+            return ModelView(name, kind, parts.facts, parts.curves, parts.matrix, parts.tables, parts.notes)
     return _spark_view(name, kind, model, summary)
 
 
@@ -77,7 +83,7 @@ def _network_view(name: str, kind: str, model: Any, summary: TrainingSummary) ->
         kind,
         tuple(_training_facts(summary)),
         training_curves(summary.records, summary.bestEpoch),
-        _training_matrix(summary),
+        matrix_of(summary.confusionMatrix, _judged(summary)),
         tuple(_training_tables(model, summary)),
         tuple(f"checkpoint lost: {reason}" for reason in summary.lostCheckpoints),
         model.describeNetwork(),
@@ -122,9 +128,9 @@ def _judged(summary: TrainingSummary) -> str:
     return "validation rows" if summary.numValidationRows else "training rows"
 
 
-def _training_matrix(summary: TrainingSummary) -> Matrix | None:
-    matrix = summary.confusionMatrix
-    return None if matrix is None else Matrix(matrix.labels, matrix.counts, _judged(summary))
+def matrix_of(matrix: Any, rows: str) -> Matrix | None:
+    """Return a confusion matrix with what its rows are; None of all else."""
+    return Matrix(matrix.labels, matrix.counts, rows) if isinstance(matrix, ConfusionMatrix) else None
 
 
 def _model_record(summary: TrainingSummary) -> EpochRecord | None:
@@ -216,7 +222,7 @@ def _line(name: str, model: Any) -> tuple[tuple[Value, ...], dict[str, float | N
         record = _model_record(summary)
         start = (summary.resolved["network"], summary.numRows, len(summary.records), round(summary.totalSeconds, 1))
         return (name, kind, *start, _judged(summary)), dict(record.judged) if record else {}
-    if isinstance(summary, (EnsembleSummary, AutoMLSummary)):
+    if isinstance(summary, (EnsembleSummary, AutoMLSummary, SearchSummary)):
         network, values = ensembles.line_of(summary)
         seconds = round(summary.totalSeconds, 1)
         return (name, kind, network, summary.rows, None, seconds, "rows out of fold"), values

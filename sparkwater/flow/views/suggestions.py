@@ -1,8 +1,9 @@
-"""Columns that a form suggests for a frame, where the estimator's defaults aren't there."""
+"""Values that a form begins with: columns of the frame, and what was typed for another estimator or frame."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.galleries import picture_columns, vector_columns
@@ -10,7 +11,7 @@ from sparkwater.flow.views.galleries import picture_columns, vector_columns
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
-    from sparkwater.flow.views.forms import Form
+    from sparkwater.flow.views.forms import Field, Form
 
 #: Names that labels often have.
 _LABELS = ("label", "class", "target", "species", "y")
@@ -29,8 +30,17 @@ def suggested(form: Form, schema: StructType) -> dict[str, str]:
     return {name: candidates[0] for name, candidates in found.items() if candidates}
 
 
-def free_name(wanted: str, taken: set[str]) -> str:
-    """Return a name for a new variable: the wanted one, or it with the first free number."""
-    if wanted not in taken:
-        return wanted
-    return next(name for number in range(2, len(taken) + 3) if (name := f"{wanted}_{number}") not in taken)
+def still_fitting(form: Form, typed: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """Return what was typed in another form that this one has a field for; chosen things must be among the choices."""
+    fields = {field.name: field for field in form.fields}
+    return {name: given for name, given in typed.items() if name in fields and _fits(fields[name], given, columns)}
+
+
+def _fits(field: Field, given: Any, columns: Collection[str]) -> bool:
+    if field.kind in (forms.COLUMN, forms.COLUMNS):
+        choices = columns
+    elif field.kind in (forms.CHOICE, forms.CHOICES):
+        choices = field.choices
+    else:
+        return True
+    return set(given if isinstance(given, list) else [given]) <= set(choices)

@@ -26,12 +26,16 @@ class Action(ABC):
     trains : bool
         True for long work: one such action runs at a time, the others wait.
     result : str or None
-        Field: name of the variable that it makes; None where it makes none.
+        A field of most actions: name of the variable that it makes; None where it makes none.
     """
 
     kind: ClassVar[str]
     trains: ClassVar[bool] = False
-    result: str | None
+
+    if typing.TYPE_CHECKING:  # a property that is there would be the default of fields of its name
+
+        @property
+        def result(self) -> str | None: ...  # noqa: D102
 
     @property
     @abstractmethod

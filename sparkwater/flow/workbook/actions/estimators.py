@@ -26,6 +26,8 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "Several together": {
         "StackedEnsemble": "sparkwater.stacking",
         "AutoML": "sparkwater.stacking",
+        "GridSearch": "sparkwater.stacking",
+        "RandomSearch": "sparkwater.stacking",
     },
 }
 
@@ -40,14 +42,18 @@ LEFT_OUT: Mapping[str, str] = {
     "checkpointDir": "a folder, which may lie anywhere",
 }
 
-#: Params whose values are variables of the flow: a frame, a fitted model, or estimators by name.
-FRAME, MODEL, ESTIMATORS = "frame", "model", "estimators"
+#: Params whose values are variables of the flow: a frame, a fitted model, an estimator, or several by name.
+FRAME, MODEL, ESTIMATOR, ESTIMATORS = "frame", "model", "estimator", "estimators"
 VARIABLES: Mapping[str, str] = {
     "validationDataFrame": FRAME,
     "warmStart": MODEL,
     "pretrainedAutoencoder": MODEL,
     "learners": ESTIMATORS,
+    "estimator": ESTIMATOR,
 }
+
+#: A Param whose value holds lists of values of other Params.
+SPACE = "space"
 
 #: Params that are names of registered things, or code: only the names are taken.
 NAMES = ("network", "metaLearner")

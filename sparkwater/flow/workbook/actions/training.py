@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.workbook.actions.base import Action
-from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, LEFT_OUT, NAMES, PACKAGES, VARIABLES
+from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, LEFT_OUT, NAMES, PACKAGES, SPACE, VARIABLES
 from sparkwater.flow.workbook.code import Code, literal, variable
 
 #: Longer calls are broken, an argument a line.
@@ -127,7 +127,20 @@ def _value(name: str, value: Any) -> str:
             f"{name}={str(value)[:100]!r}; a flow takes registered names alone: import paths and files are code, which "
             "Python may name"
         )
+    if name == SPACE:
+        _check_space(value)
     return literal(value)
+
+
+def _check_space(space: Any) -> None:
+    """Refuse a space of a search with values that the Params themselves couldn't have."""
+    if type(space) is not dict or any(type(values) is not list for values in space.values()):
+        raise ConfigurationError(
+            f'space={str(space)[:100]}; a flow takes lists of values by Param, such as {{"maxDepth": [3, 5]}}'
+        )
+    for name, values in space.items():
+        for value in values:
+            _value(_param(name), value)
 
 
 def _variables(name: str, value: str | tuple[str, ...]) -> str:
