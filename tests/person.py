@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 #: Milliseconds until something must be seen; Spark's start is the longest wait.
-PATIENCE = 90_000
+PATIENCE = 60_000
 
 
 class Person:

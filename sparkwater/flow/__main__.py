@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from sparkwater.flow.server import Served
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"sparkwater.flow: {error}\n")
         return 2
-    sys.stdout.write(f"Open {served.url}\nSpark is starting ...\n")
-    sys.stdout.flush()
+    _say(f"Open {served.url}\nSpark is starting ...")
     try:
         spark = _start(given.master)
     except Exception as error:
@@ -43,15 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sparkwater.flow: Spark did not start: {error}\n")
         served.stop()
         return 1
-    served.desk.workspace.attach(spark)
-    sys.stdout.write("Spark is ready. Ctrl+C ends both.\n")
-    sys.stdout.flush()
+    served.attach(spark)
+    _say("Spark is ready. Ctrl+C ends both.")
     try:
-        served.wait()
+        _stay(served)
     except KeyboardInterrupt:
         served.stop()
     spark.stop()
     return 0
+
+
+def _stay(served: Served) -> None:
+    """Return when the server ends; an address that was opened is followed by one for another browser."""
+    while served.running:
+        if not served.invites:
+            _say(f"For another browser: {served.url}")
+        time.sleep(0.5)
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 def _start(master: str) -> SparkSession:

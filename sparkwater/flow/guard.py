@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import html
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -43,8 +44,8 @@ HEADERS = (
 class Guard:
     """A pure ASGI application around another: pages, static files, polling and websockets.
 
-    A request passes with the cookie that the token in the address is exchanged for, once. Its Host must be one of the
-    server's, and its Origin, where it has one, the same.
+    A request passes with the cookie that a token in the address is exchanged for; each token is good for one exchange.
+    The request's Host must be one of the server's, and its Origin, where it has one, the same.
 
     Parameters
     ----------
@@ -56,15 +57,23 @@ class Guard:
         The port, which names the cookie: browsers send cookies to all ports of a host.
     secure : bool
         Whether the server speaks TLS.
-    token : str
-        The token of the address; random where it is left out.
     """
 
-    def __init__(self, app: App, hosts: set[str], port: int, *, secure: bool = False, token: str | None = None) -> None:
+    def __init__(self, app: App, hosts: set[str], port: int, *, secure: bool = False) -> None:
         self._app, self._hosts, self._secure = app, {host.lower() for host in hosts}, secure
-        self.token = token or secrets.token_urlsafe(32)
+        self._tokens: list[str] = []
         self._session = secrets.token_urlsafe(32)
         self.cookie = f"sparkwater-flow-{port}"
+
+    def invite(self) -> str:
+        """Return a new token; the latest ten are good."""
+        self._tokens = [*self._tokens[-9:], secrets.token_urlsafe(32)]
+        return self._tokens[-1]
+
+    @property
+    def invites(self) -> bool:
+        """True where a token is left that nobody has used."""
+        return bool(self._tokens)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
@@ -75,12 +84,12 @@ class Guard:
         why = self._stranger(headers)
         if why:
             await refuse(scope, receive, send, why)
-        elif self._known(headers):
-            await self._app(scope, receive, _with_headers(send))
-        elif scope["type"] == "http" and scope["method"] == "GET" and self._has_token(scope):
+        elif _asks(scope) and (self._known(headers) or self._uses_token(scope)):
             await self._let_in(scope, send)
+        elif self._known(headers):
+            await _hand_on(self._app, scope, receive, _with_headers(send))
         else:
-            await refuse(scope, receive, send, "Open the address that was printed at the start: it has the token.")
+            await refuse(scope, receive, send, "Open the address that was printed last: it has a token, for one use.")
 
     def _stranger(self, headers: dict[str, list[str]]) -> str:
         """Return why a request isn't from a page of this server; empty where it may be."""
@@ -106,25 +115,33 @@ class Guard:
                 return True
         return False
 
-    def _has_token(self, scope: Scope) -> bool:
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-        return len(given) == 1 and _same(given[0], self.token)
+    def _uses_token(self, scope: Scope) -> bool:
+        """Return whether the address has a token that is good, which it isn't any more."""
+        given = _query(scope)["token"]
+        good = [token for token in self._tokens if len(given) == 1 and _same(given[0], token)]
+        self._tokens = [token for token in self._tokens if token not in good]
+        return bool(good)
 
     async def _let_in(self, scope: Scope, send: Send) -> None:
-        """Exchange the token for the cookie, and lead to the same address without it."""
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        rest = urlencode({name: values for name, values in query.items() if name != "token"}, doseq=True)
-        target = "/" + urlsplit(scope["path"]).path.lstrip("/") + (f"?{rest}" if rest else "")
+        """Give the cookie, and a page that leads to the same address without the token.
+
+        A redirect wouldn't do: where a page of another site led here, browsers follow it without the cookie.
+        """
+        rest = urlencode({name: values for name, values in _query(scope).items() if name != "token"}, doseq=True)
+        target = html.escape("/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else ""))
         secure = "; Secure" if self._secure else ""
         cookie = f"{self.cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict{secure}"
-        headers = [
-            (b"location", target.encode("ascii", "ignore")),
-            (b"set-cookie", cookie.encode()),
-            (b"cache-control", b"no-store"),
-            *HEADERS,
-        ]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        words = f'<p>Opening <a href="{target}">sparkwater</a>.</p>'
+        body = _page("sparkwater", words, f'<meta http-equiv="refresh" content="0;url={target}">')
+        await _answer(send, 200, body, (b"set-cookie", cookie.encode()))
+
+
+async def _hand_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await app(scope, receive, send)
+    except RuntimeError as error:
+        if str(error) != "No response returned.":  # Starlette's, where the browser has gone before the answer
+            raise
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, why: str) -> None:
@@ -133,13 +150,17 @@ async def refuse(scope: Scope, receive: Receive, send: Send, why: str) -> None:
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": why})
         return
-    body = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Not allowed</title>"
-        f"<h1>Not allowed</h1><p>{why}</p></html>"
-    ).encode()
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store"), *HEADERS]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await _answer(send, 403, _page("Not allowed", f"<h1>Not allowed</h1><p>{why}</p>"))
+
+
+async def _answer(send: Send, status: int, body: str, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store"), *HEADERS, *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+def _page(title: str, content: str, head: str = "") -> str:
+    return f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>{head}{content}</html>"
 
 
 def _with_headers(send: Send) -> Send:
@@ -152,6 +173,15 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+
+
+def _asks(scope: Scope) -> bool:
+    """Return whether a page is asked for with a token."""
+    return scope["type"] == "http" and scope["method"] == "GET" and "token" in _query(scope)
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

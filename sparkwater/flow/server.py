@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import run, ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.guard import Guard
@@ -27,11 +27,10 @@ from sparkwater.flow.workbook.workbook import Workbook
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-logger = logging.getLogger(__name__)
-
 PORT = 54321
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 30.0
+_THREADS = 64
 
 #: NiceGUI has one application a process.
 _served: list[Served] = []
@@ -42,28 +41,54 @@ class Served:
 
     Attributes
     ----------
-    url : str
-        The address to open, with the token.
     desk : Desk
         The flow's variables, jobs and cells.
     """
 
-    def __init__(self, url: str, desk: Desk, server: uvicorn.Server, thread: threading.Thread) -> None:
-        self.url, self.desk = url, desk
-        self._server, self._thread = server, thread
+    def __init__(self, address: str, desk: Desk, guard: Guard, server: uvicorn.Server) -> None:
+        self.desk = desk
+        self._address, self._guard, self._server = address, guard, server
+        self._thread = threading.Thread(target=self._run, name="sparkwater flow", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """A new address to open, with a token for one browser."""
+        return f"{self._address}?token={self._guard.invite()}"
 
     def __repr__(self) -> str:
         return f"sparkwater flow: open {self.url}"
 
+    def _repr_html_(self) -> str:
+        url = self.url
+        return f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open sparkwater flow</a>: {url}'
+
     @property
     def running(self) -> bool:
-        """Whether it still answers."""
+        """True while it answers."""
         return self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Return when the server ends."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+    @property
+    def invites(self) -> bool:
+        """True where there is an address that nobody has opened yet."""
+        return self._guard.invites
+
+    def start(self, listening: socket.socket) -> None:
+        """Serve in a thread, and return when it answers."""
+        self._listening = listening
+        self._thread.start()
+        until = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self.running or time.monotonic() > until:
+                raise ConfigurationError("the server of the web face did not start; its log says why")
+            time.sleep(0.02)
+
+    def attach(self, spark: SparkSession) -> None:
+        """Give the pages the session that they wait for."""
+        shell.load()
+        self.desk.workspace.attach(spark)
+
+    def _run(self) -> None:
+        self._server.run([self._listening])
 
     def stop(self) -> None:
         """End the server; jobs and the session go on."""
@@ -86,7 +111,7 @@ def serve(
     Parameters
     ----------
     spark : pyspark.sql.SparkSession or None
-        The session, classic or Connect. None for a page that waits until `Workspace.attach` is called.
+        The session, classic or Connect. None for pages that wait until `Served.attach` is called.
     folders : iterable of str or Path
         Folders of this machine whose files the pages may read and write; nothing outside of them.
     port : int
@@ -111,23 +136,24 @@ def serve(
     _check_address(host, certificate, key, plain_text)
     if any(other.running for other in _served):
         raise ConfigurationError(f"a flow is served by this process already: open {_served[-1].url}, or stop() it")
-    workspace, workbook = Workspace(spark, Folders(folders)), Workbook()
+    workspace, workbook = Workspace(None, Folders(folders)), Workbook()
     desk = Desk(workspace, Jobs(workspace, workbook), workbook)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
+    # A server that ends takes NiceGUI's threads along; and pages of many windows may wait for jobs at the same time.
+    run.thread_pool = ThreadPoolExecutor(_THREADS, "work of pages")
     shell.register(desk)
     app = _application()
     guard = Guard(app, _names(host, port), port, secure=certificate is not None)
     tls: dict[str, Any] = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
-    config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, **tls)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listening],), name="sparkwater flow", daemon=True)
-    thread.start()
-    _wait(server, thread)
+    config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, proxy_headers=False, **tls)
     shown = f"[{host}]" if ":" in host else host
-    url = f"{'http' if certificate is None else 'https'}://{shown}:{port}/?token={guard.token}"
-    served = Served(url, desk, server, thread)
-    _served.append(served)
+    address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
+    served = Served(address, desk, guard, uvicorn.Server(config))
+    served.start(listening)
+    _served[:] = [served]
+    if spark is not None:
+        served.attach(spark)
     return served
 
 
@@ -183,11 +209,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"can't listen at {host}, port {port}: {error}; take another port, or 0 for any free one"
         ) from error
     return listening
-
-
-def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > until:
-            raise ConfigurationError("the server of the web face did not start; its log says why")
-        time.sleep(0.02)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from conftest import start_session
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
 
@@ -50,8 +51,9 @@ def made():
     return rows
 
 
-@pytest.fixture
-def found(spark, made):
+@pytest.fixture(scope="module")
+def found(made):
+    spark = start_session("local[2]")
     frame = with_tensor_spec(spark.createDataFrame(made, SCHEMA), "features", TensorSpec("float32", (1,)))
     vectors = spark.createDataFrame([(Vectors.sparse(9, [1], [2.0]),), (Vectors.dense([1.0, 2.0]),), (None,)], ["v"])
     return frame, describe_columns(frame), describe_columns(vectors)

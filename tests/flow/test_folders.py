@@ -37,6 +37,8 @@ def test_paths_within_are_taken(places):
         "{outside}/secret",
         "{inside}/../outside/secret",
         "{inside}/out/secret",
+        "{inside}/deep/../deep",
+        "{inside}/out/../inside/deep",
         "{inside}/broken",
         "{inside}x",
         "/",

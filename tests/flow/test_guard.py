@@ -67,24 +67,37 @@ def header(sent, name):
 
 
 def cookie_of(guard):
-    sent = ask(guard, query=f"token={guard.token}")
+    sent = ask(guard, query=f"token={guard.invite()}")
     return header(sent, "set-cookie")[0].split(";")[0]
 
 
 def test_the_token_becomes_a_cookie_and_leaves_the_address(guard, behind):
-    sent = ask(guard, path="/jobs", query=f"job=3&token={guard.token}")
-    assert status(sent) == 303
-    assert header(sent, "location") == ["/jobs?job=3"]
+    token = guard.invite()
+    sent = ask(guard, path="/jobs", query=f"job=3&token={token}")
+    assert status(sent) == 200
+    assert b'content="0;url=/jobs?job=3"' in sent[1]["body"]
     attributes = header(sent, "set-cookie")[0].split("; ")
     assert attributes[0].startswith(f"sparkwater-flow-{PORT}=")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
-    assert guard.token not in attributes[0]
+    assert token not in str(sent)
     assert behind.came == []
+
+
+def test_a_token_is_for_one_browser(guard):
+    first, second = guard.invite(), guard.invite()
+    assert status(ask(guard, query=f"token={first}")) == 200
+    assert status(ask(guard, query=f"token={first}")) == 403
+    assert guard.invites
+    cookie = cookie_of(guard)
+    assert status(ask(guard, query=f"token={second}")) == 200
+    assert not guard.invites
+    again = ask(guard, query=f"token={first}", cookie=cookie)  # the same browser, by its history
+    assert b"url=/" in again[1]["body"]
 
 
 def test_a_cookie_over_tls_is_for_tls_alone(behind):
     guard = Guard(behind, {HOST}, PORT, secure=True)
-    assert "; Secure" in header(ask(guard, query=f"token={guard.token}"), "set-cookie")[0]
+    assert "; Secure" in header(ask(guard, query=f"token={guard.invite()}"), "set-cookie")[0]
     assert status(ask(guard, cookie=cookie_of(guard), origin=f"http://{HOST}")) == 403
     assert status(ask(guard, cookie=cookie_of(guard), origin=f"https://{HOST}")) == 200
 
@@ -104,7 +117,7 @@ def test_the_cookie_opens_all_and_its_want_nothing(guard, behind, kind, path):
     "query", ["token=", "token=x", "token=é", "token", "token={0}&token={0}", "token={0}x", "x={0}", "token=%ff"]
 )
 def test_a_wrong_token_opens_nothing(guard, behind, query):
-    sent = ask(guard, query=query.format(guard.token))
+    sent = ask(guard, query=query.format(guard.invite()))
     assert status(sent) == 403
     assert b"Open the address that was printed" in sent[1]["body"]
     assert header(sent, "set-cookie") == []
@@ -112,7 +125,7 @@ def test_a_wrong_token_opens_nothing(guard, behind, query):
 
 
 def test_a_token_in_a_post_or_a_websocket_opens_nothing(guard):
-    query = f"token={guard.token}"
+    query = f"token={guard.invite()}"
     assert status(ask(guard, query=query, method="POST")) == 403
     assert status(ask(guard, query=query, kind="websocket")) == "websocket.close"
 
@@ -157,7 +170,7 @@ def test_the_cookie_of_another_port_or_a_broken_one_is_not_ours(guard):
 def test_headers_are_on_every_answer(guard):
     for sent in (
         ask(guard),
-        ask(guard, query=f"token={guard.token}"),
+        ask(guard, query=f"token={guard.invite()}"),
         ask(guard, cookie=cookie_of(guard)),
         ask(guard, host="evil"),
     ):
@@ -169,11 +182,15 @@ def test_headers_are_on_every_answer(guard):
         assert header(sent, "x-content-type-options") == ["nosniff"]
 
 
-def test_a_way_out_of_the_redirect_isnt_there(guard):
-    sent = ask(guard, path="//evil.example/x", query=f"token={guard.token}")
-    assert header(sent, "location")[0].startswith("/")
-    assert not header(sent, "location")[0].startswith("//")
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\\\evil.example", "/\\/evil.example", '/"><script>x</script>'])
+def test_the_way_in_leads_nowhere_else(guard, path):
+    body = ask(guard, path=path, query=f"token={guard.invite()}")[1]["body"].decode()
+    target = body.split('content="0;url=')[1].split('"')[0]
+    assert target.startswith("/")
+    assert target[1:2] not in ("/", "\\")
+    assert "<script>" not in body
 
 
-def test_two_guards_have_different_tokens(behind):
-    assert Guard(behind, {HOST}, PORT).token != Guard(behind, {HOST}, PORT).token
+def test_tokens_are_random(behind):
+    guard = Guard(behind, {HOST}, PORT)
+    assert len({guard.invite() for _ in range(50)}) == 50

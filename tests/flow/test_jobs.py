@@ -17,7 +17,7 @@ from digits import pictures, png
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.jobs import Jobs
-from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
@@ -270,3 +270,17 @@ def test_many_windows_may_start_at_once_and_one_wins(flow):
         thread.join()
     assert len(refused) == 7
     assert jobs.wait(1, SECONDS).state == "done"
+
+
+def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
+    workspace, jobs, workbook = flow
+    assert jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS).state == "done"
+    running = jobs.start(Statement("b", "b = time.sleep(1.0) or spark.range(3).count()"))
+    workspace.spark.stop()
+    job = jobs.wait(running.id, SECONDS)
+    assert (job.state, job.error) == ("failed", LOST)
+    for start in (lambda: jobs.start(Statement("c", "c = 1")), lambda: jobs.start_again(workbook.cells)):
+        with pytest.raises(ConfigurationError, match="session has ended"):
+            start()
+    assert [cell.state for cell in workbook.cells] == ["done", "failed"]
+    assert workspace.lost

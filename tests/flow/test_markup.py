@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.flow.pages.markup import gallery, histogram, rows_table, texts_table
+from sparkwater.flow.pages.markup import gallery, histogram, rows_table
 from sparkwater.flow.views.bins import Bar
 from sparkwater.flow.views.columns import ColumnView
 from sparkwater.flow.views.rows import Cell, RowsView
@@ -22,7 +22,6 @@ def test_values_names_and_problems_are_text():
     made = [
         rows_table(view, EVIL),
         gallery(view, 2),
-        texts_table([EVIL], [[EVIL, None]], EVIL),
         *map(histogram, columns),
     ]
     for text in made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 import subprocess
@@ -40,10 +41,11 @@ def status(opener, url, **headers):
 
 
 def test_pages_open_with_the_address_and_nothing_opens_without(served):
-    known, base = browser(), served.url.split("?")[0]
+    known, url = browser(), served.url
+    base = url.split("?")[0]
     assert base.startswith("http://127.0.0.1:")
     assert status(browser(), base)[0] == 403
-    assert status(known, served.url)[0] == 200
+    assert status(known, url)[0] == 200
     for path in ("", "build", "jobs", "models", "flow"):
         code, text = status(known, base + path)
         assert code == 200
@@ -77,6 +79,27 @@ def test_a_server_at_a_time_and_then_another(tmp_path):
         assert status(known, second.url.split("?")[0])[0] == 403  # the first one's cookie
     finally:
         second.stop()
+
+
+AGAIN = """
+import asyncio
+from nicegui import core, run
+from sparkwater.flow import serve
+
+for _ in range(2):
+    served = serve(None, ["."], port=0)
+    print(asyncio.run_coroutine_threadsafe(run.io_bound(lambda: "worked"), core.loop).result(20))
+    served.stop()
+"""
+
+
+def test_pages_of_the_second_server_have_threads_to_work_in(tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120,
+        env={**kept, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["worked", "worked"], done.stderr
 
 
 def test_a_port_in_use_is_named(tmp_path):
@@ -139,6 +162,7 @@ def test_the_program_says_what_is_wrong(tmp_path, capsys):
     assert "not loopback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_program_ends_when_spark_does_not_start(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "sparkwater.flow", "--folder", tmp_path, "--port", "0", "--master", "nonsense"],

@@ -110,7 +110,7 @@ class ClassicSession:
 
     @property
     def stopped(self) -> bool:
-        """Whether the JVM is gone, or its context was stopped."""
+        """True where the JVM is gone, or its context was stopped."""
         try:
             return bool(self._context.isStopped())
         except (AttributeError, Py4JError, OSError):  # the context without a JVM, the JVM without a process

@@ -129,7 +129,7 @@ class ConnectSession:
 
     @property
     def stopped(self) -> bool:
-        """Whether the client was closed; a server that is gone is seen at the next request only."""
+        """True where the client was closed; a server that is gone is seen at the next request only."""
         return bool(self._spark.is_stopped)
 
     def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:

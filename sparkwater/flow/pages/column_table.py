@@ -77,6 +77,11 @@ class ColumnTable:
         self._show()
 
 
+def show_columns(view: FrameView) -> None:
+    """Add the table of all columns."""
+    ColumnTable(view)
+
+
 def look_closer(column: ColumnView) -> None:
     """Open a dialog with a column's histogram in full, as a plot and as a table."""
     with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):

@@ -17,6 +17,7 @@ _STYLE = (Path(__file__).parent / "data.css").read_text(encoding="utf-8")
 def show(desk: Desk) -> None:
     """Build the page's content: files on the one side; on the other the chosen one, and what was read already."""
     ui.add_css(_STYLE)
+    ui.label("Data").classes("text-h5").props("role=heading aria-level=1")
     with ui.element("div").classes("data-two"):
         files = ui.column().classes("data-part")
         with ui.column().classes("gap-6"):

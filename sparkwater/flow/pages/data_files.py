@@ -53,7 +53,7 @@ class FileList:
         self._show_crumbs()
         if self._folder is None:
             self._spot.clear()
-            with self._spot.column, ui.list().classes("data-files"):
+            with self._spot.column, file_list():
                 for root in self._folders.roots:
                     _item("folder", str(root), "", partial(self._open, root))
             return
@@ -94,7 +94,7 @@ class FileList:
         if not listing.entries:
             ui.label("No names with this text." if self._text else "The folder is empty.").classes("flow-soft")
             return
-        with ui.list().classes("data-files"):
+        with file_list():
             for entry in listing.entries:
                 self._show_entry(entry)
         _turner(listing, self._turn)
@@ -109,6 +109,11 @@ class FileList:
             _item("table_rows", entry.name, size_text(entry.bytes), partial(self._on_read, entry.path, way))
         else:
             _item("draft", entry.name, size_text(entry.bytes), None)
+
+
+def file_list() -> ui.list:
+    """Add a list whose lines are buttons."""
+    return ui.list().classes("data-files").props('role=group aria-label="Folders and files"')
 
 
 def turned(page: int, pages: int, words: str, turn: Callable[[int], Awaitable[None]]) -> None:
@@ -148,7 +153,8 @@ def _crumb(name: str, opens: Callable[[], Awaitable[None]], is_last: bool = Fals
 
 def _item(icon: str, name: str, size: str, opens: Callable[[], Awaitable[None]] | None) -> None:
     item = ui.item(on_click=opens) if opens else ui.item()
-    with item.props("" if opens else "disable"):
+    item.props["aria-label"] = name
+    with item.props("role=button" if opens else "disable"):
         with ui.item_section().props("avatar").classes("min-w-0 pr-2"):
             ui.icon(icon, size="xs").props("aria-hidden=true")
         with ui.item_section():

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.pages.column_table import ColumnTable
+from sparkwater.flow.pages.column_table import show_columns
 from sparkwater.flow.pages.data_reading import Done, checked_types, free_name, heading, run_action
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.markup import gallery, rows_table
@@ -51,6 +51,7 @@ class FramePanel:
         self._remarks, self._spot = Spot(), Spot()
         self._look()
         ui.timer(2.0, self._look)
+        ui.timer(0, self._again, once=True)
 
     async def choose(self, name: str, remarks: list[str] | None = None) -> None:
         """Show a DataFrame, and remarks on it."""
@@ -64,6 +65,12 @@ class FramePanel:
         self._spot.clear()
         with self._spot.column:
             FrameTabs(self._desk, name, self.choose)
+
+    async def _again(self) -> None:
+        """Show the last DataFrame that was looked at, as on the page before it was loaded again."""
+        known = [name for name in self._names if self._desk.workspace.value(name) in _described]
+        if known and not self._chosen:
+            await self.choose(known[-1])
 
     def _look(self) -> None:
         """Follow the workspace, in which other pages and windows make DataFrames too."""
@@ -103,7 +110,7 @@ class FrameTabs:
         with ui.tabs().props("dense no-caps align=left inline-label").classes("w-full") as tabs:
             for tab in ("Columns", "First rows", "Split", "Change types"):
                 ui.tab(tab)
-        with ui.tab_panels(tabs, value="Columns", animated=False).classes("w-full").props("keep-alive"):
+        with ui.tab_panels(tabs, value="Columns", animated=False).classes("w-full"):
             for tab, show in (
                 ("Columns", self._columns),
                 ("First rows", self._first_rows),
@@ -126,7 +133,7 @@ class FrameTabs:
         spot = Spot()
 
         async def measure() -> None:
-            await spot.fill("Measuring all rows", self._describe, ColumnTable)
+            await spot.fill("Measuring all rows", self._describe, show_columns)
 
         ui.timer(0, measure, once=True)
 
@@ -191,10 +198,10 @@ class _SplitForm:
             text = (named.value or "").strip()
             if text or percent.value:
                 parts.append((variable(text), int(percent.value or 0)))
-        seed = self._seed.value
+        seed, (first, *others) = self._seed.value, parts or [(variable(""), 0)]
         if seed is None:
             raise ConfigurationError("give a seed: a whole number, such as 42")
-        return SplitFrame(self._name, tuple(parts), int(seed), self._together.value or "")
+        return SplitFrame(first[0], self._name, first[1], tuple(others), int(seed), self._together.value or "")
 
     async def _run(self) -> None:
         made: list[str] = []

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
 from nicegui import ui
 
@@ -68,7 +69,7 @@ class Reader:
 
 
 class _Form:
-    """What all forms have: a heading, a name for the DataFrame, a look at the rows, and a button."""
+    """The parts of all forms: a heading, a name for the DataFrame, a look at the rows, and a button."""
 
     def __init__(self, desk: Desk, path: str, words: str, on_done: Done) -> None:
         self.desk, self.path, self._on_done = desk, path, on_done
@@ -118,7 +119,7 @@ class _PicturesForm(_Form):
         """Add the inputs."""
         self._labels = ui.select(dict(LABELS), label="Label", value="folder", on_change=self.look).classes("min-w-44")
         self._pattern = ui.input("Pattern of the path; the label in brackets", value="/([^/]+)/[^/]+$")
-        self._pattern.on("blur", self.look).on("keydown.enter", self.look).classes("min-w-72")
+        self._pattern.on("change", self.look).classes("min-w-72")
         self._pattern.bind_visibility_from(self._labels, "value", value="pattern")
 
     def action(self, name: str) -> Action:
@@ -178,13 +179,14 @@ class _CsvForm(_Form):
         self._delimiter = ui.select(DELIMITERS, label="Between values", value=self._guess.delimiter)
         self._delimiter.on_value_change(self.look).classes("min-w-32")
         self._null = ui.input("Text for a missing value", value=self._guess.null_text)
-        self._null.on("blur", self.look).on("keydown.enter", self.look)
+        self._null.on("change", self.look)
         self._header = ui.switch("First line has the names", value=self._guess.header, on_change=self.look)
 
     def action(self, name: str) -> ReadCsv:
         """Return the action that the inputs say."""
-        types = self._types.changes if self._types is not None else ()
-        return replace(self._plain(name), types=types)
+        if self._types is None:
+            raise ConfigurationError("the columns aren't known yet; wait until they are shown")
+        return replace(self._plain(name), types=self._types.changes)
 
     def checked(self, action: Action) -> list[str]:
         """Return the values that become missing; refuses a type that no value has."""
@@ -214,8 +216,7 @@ class _CsvForm(_Form):
 
 def heading(words: str) -> None:
     """Add a heading."""
-    with ui.element("h2"):
-        ui.label(words)
+    ui.label(words).classes("text-subtitle1 font-semibold").props("role=heading aria-level=2")
 
 
 def free_name(name: str, workspace: Workspace) -> str:
@@ -248,7 +249,7 @@ def checked_types(found: tuple[BadValues, ...]) -> list[str]:
     return [str(one) for one in found]
 
 
-def scratch(desk: Desk, action: Action):  # type: ignore[no-untyped-def]
+def scratch(desk: Desk, action: Action) -> Any:
     """Return the value of an action that leaves no trace in the flow."""
     return Workspace(desk.workspace.spark, desk.workspace.folders).run(action)
 

@@ -1,4 +1,4 @@
-"""What all pages work on."""
+"""The parts of a flow that all pages work on."""
 
 from __future__ import annotations
 

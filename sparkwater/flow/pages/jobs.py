@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.messages import telling
-from sparkwater.flow.views.jobs import chart, job_row, panels, phase
+from sparkwater.flow.pages.shown import add_style, show_curves
+from sparkwater.flow.views.jobs import job_row, panels, phase
+from sparkwater.flow.views.tables import Curves
 from sparkwater.flow.work.jobs import Job
 
 #: Jobs in a page of the list.
@@ -18,8 +20,8 @@ _COLUMNS = [
     {"name": name, "label": label, "field": name, "align": "left"}
     for name, label in (
         ("id", "Job"),
-        ("title", "Action"),
         ("state", "State"),
+        ("title", "Action"),
         ("began", "Began"),
         ("seconds", "Took"),
         ("progress", "Progress"),
@@ -27,7 +29,7 @@ _COLUMNS = [
 ]
 _TITLE = """
 <q-td :props="props">
-  <q-btn flat dense no-caps align="left" color="primary" :label="props.row.title"
+  <q-btn flat dense no-caps align="left" class="flow-jump" :label="props.row.title"
          :aria-label="'Show job ' + props.row.id + ': ' + props.row.title"
          @click="() => $parent.$emit('show', props.row.id)" />
 </q-td>
@@ -36,6 +38,7 @@ _TITLE = """
 
 def show(desk: Desk) -> None:
     """Build the page's content."""
+    add_style()
     ui.label("Jobs").classes("text-h5").props("role=heading aria-level=1")
     if not desk.jobs.all():
         ui.label("Nothing has run yet. Read some data, or build a model; what runs is shown here.").classes("flow-soft")
@@ -49,11 +52,13 @@ class _JobsPage:
         self._desk = desk
         self._chosen: int | None = None
         with ui.column().classes("w-full gap-2"):
-            self._table = ui.table(columns=_COLUMNS, rows=[], row_key="id").classes("w-full").props("flat bordered")
+            self._table = (
+                ui.table(columns=_COLUMNS, rows=[], row_key="id").classes("w-full").props("flat bordered wrap-cells")
+            )
             self._table.add_slot("body-cell-title", _TITLE)
             self._table.on("show", lambda event: self._choose(int(event.args)))
             self._pages = ui.pagination(1, 1, direction_links=True, on_change=self._refresh)
-            self._pages.props('aria-label="Pages of jobs" max-pages=7')
+            self._pages.props('aria-label="Pages of jobs" max-pages=5')
         self._details = _Details(desk)
         ui.timer(1.0, self._refresh)
         self._refresh()
@@ -88,7 +93,7 @@ class _Details:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._shown: Job | None = None
-        self._curves: list[Any] = []
+        self._plots: list[tuple[str, Callable[[Curves], None]]] = []
         self._card = ui.card().classes("w-full").props('flat bordered role=region aria-label="The chosen job"')
         with self._card:
             with ui.row().classes("w-full items-center"):
@@ -100,7 +105,7 @@ class _Details:
                 'aria-label="Part of the training that is done"'
             )
             self._error = ui.label().classes("flow-bad").props("role=alert")
-            self._plots = ui.row().classes("jobs-plots")
+            self._place = ui.element("div").classes("flow-curves")
             with ui.expansion("Python").classes("w-full"):
                 self._code = ui.element("pre").classes("flow-code")
                 with self._code:
@@ -127,17 +132,14 @@ class _Details:
 
     def _draw(self, job: Job) -> None:
         """Draw the curves; plots that are there get new values, so that they don't flicker."""
-        charts = [(panel.text, chart(panel)) for panel in panels(job.epochs)]
-        if len(charts) != len(self._curves):
-            self._plots.clear()
-            with self._plots:
-                self._curves = [ui.echart(options).classes("jobs-plot") for _, options in charts]
-        for element, (text, options) in zip(self._curves, charts, strict=True):
-            element.options.clear()
-            element.options.update(options)
-            element.props["aria-label"] = text
-            element.props["role"] = "img"
-            element.update()
+        found = panels(job.epochs)
+        if [curves.title for curves in found] != [title for title, _ in self._plots]:
+            self._place.clear()
+            with self._place:
+                self._plots = [(curves.title, show_curves(curves)) for curves in found]
+        else:
+            for (_, change), curves in zip(self._plots, found, strict=True):
+                change(curves)
 
     def _cancel_it(self) -> None:
         with telling():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from sparkwater.flow.views.bins import Bar
@@ -36,18 +35,6 @@ def rows_table(view: RowsView, words: str) -> str:
     """Return rows as a table; ``words`` is its caption, for those who hear it."""
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in view.names)
     rows = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in view.rows)
-    return table(heads, rows, words)
-
-
-def texts_table(names: Sequence[str], rows: Sequence[Sequence[str | None]], words: str) -> str:
-    """Return rows of texts as a table."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    cells = "".join(f"<tr>{''.join(f'<td>{_text(value)}</td>' for value in row)}</tr>" for row in rows)
-    return table(heads, cells, words)
-
-
-def table(heads: str, rows: str, words: str) -> str:
-    """Return a table of cells that are markup already."""
     return (
         f'<table class="data-table"><caption class="data-hidden">{escape(words)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
@@ -73,6 +60,9 @@ def _levels(column: ColumnView) -> str:
         f"{bar.rows}</meter><span>{escape(bar.label)}</span></span>"
         for bar in shown
     )
+    more = (column.distinct or 0) - len(shown)
+    if more > 0:
+        rows += f'<span class="flow-soft">and {more:,} more</span>'
     return f'<span class="data-levels" role="img" aria-label="{escape(column.alt)}">{rows}</span>'
 
 
@@ -87,14 +77,10 @@ def _says(bar: Bar) -> str:
 
 def _cell(cell: Cell) -> str:
     if cell.missing:
-        return _text(None)
+        return '<span class="flow-soft">missing</span>'
     if cell.picture or cell.problem:
         return _picture(cell, cell.text)
-    return _text(cell.text)
-
-
-def _text(value: str | None) -> str:
-    return '<span class="flow-soft">missing</span>' if value is None else escape(value)
+    return escape(cell.text)
 
 
 def _picture(cell: Cell, alt: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,22 @@ def _value(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) and not value.is_integer() else value
 
 
-def show_curves(curves: Curves) -> None:
-    """Show curves as a plot with a text alternative."""
+def show_curves(curves: Curves) -> Callable[[Curves], None]:
+    """Show curves as a plot with a text alternative; return a function that puts others of their measure there."""
     with ui.column().classes("flow-curve gap-0"):
         ui.label(curves.title).classes("flow-curve-title")
         with ui.element("div").classes("w-full") as frame:
             frame.props["role"], frame.props["aria-label"] = "img", curves.alt
-            ui.echart(curves_chart(curves)).classes("flow-curve-chart")
+            chart = ui.echart(curves_chart(curves)).classes("flow-curve-chart")
+
+    def change(others: Curves) -> None:
+        frame.props["aria-label"] = others.alt
+        chart.options.clear()
+        chart.options.update(curves_chart(others))
+        frame.update()
+        chart.update()
+
+    return change
 
 
 def show_matrix(matrix: Matrix) -> None:

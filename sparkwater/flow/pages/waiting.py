@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nicegui import run, ui
 
@@ -51,7 +51,7 @@ class Spot:
             ui.spinner()
             ui.label(words)
         try:
-            found = await run.io_bound(work)
+            found: Any = await run.io_bound(work)  # None only where the server ends
         except Exception as error:
             logger.info("%s: %s", words, error, exc_info=True)
             if self._is_current(asked):

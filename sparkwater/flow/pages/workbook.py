@@ -21,7 +21,7 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     ui.label("Flow").classes("text-h5").props("role=heading aria-level=1")
     _files(desk)
-    pages = ui.pagination(1, 1, direction_links=True).props('aria-label="Pages of cells" max-pages=7')
+    pages = ui.pagination(1, 1, direction_links=True).props('aria-label="Pages of cells" max-pages=5')
     place = ui.column().classes("w-full gap-4")
     shown: list[tuple[Cell, ...]] = []
 

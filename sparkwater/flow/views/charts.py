@@ -17,7 +17,6 @@ _WORDS = {"color": _GREY, "fontFamily": "system-ui, sans-serif"}
 
 def curves_chart(curves: Curves) -> dict[str, Any]:
     """Return a line an entry, by epoch counted from 1."""
-    epochs = max((len(values) for values in curves.lines.values()), default=0)
     series = [
         _line(name, values, place, curves.best if place == 0 else None)
         for place, (name, values) in enumerate(curves.lines.items())
@@ -34,7 +33,7 @@ def curves_chart(curves: Curves) -> dict[str, Any]:
             "name": "epoch",
             "nameLocation": "middle",
             "nameGap": 26,
-            "data": list(range(1, epochs + 1)),
+            "data": list(curves.numbers),
             **axis,
         },
         "yAxis": {"type": "value", "scale": True, "splitLine": {"lineStyle": {"color": _FAINT}}, **axis},

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from sparkwater.flow.views.tables import Curves
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.gpu.records import EpochRecord
+
+#: The most points of a line, and the most plots: a task's first metrics are those to watch.
+_POINTS, _PANELS = 300, 4
 
 
 @dataclass(frozen=True)
@@ -92,66 +95,24 @@ def _speed(training: Training) -> list[str]:
     return [words for words in (speed, f"{duration(left)} left" if left else "") if words]
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Values by epoch of one metric.
-
-    Attributes
-    ----------
-    title : str
-        The metric.
-    lines : dict of str to list of float or None
-        Values by epoch for the training rows, and for the validation rows where there are any.
-    """
-
-    title: str
-    lines: dict[str, list[float | None]]
-
-    @property
-    def text(self) -> str:
-        """The last values in words, for readers who don't see the plot."""
-        last = [f"{name} {values[-1]:.4g}" for name, values in self.lines.items() if values and values[-1] is not None]
-        return f"{self.title} by epoch, last of {len(next(iter(self.lines.values())))}: {', '.join(last)}"
-
-
-def panels(epochs: Sequence[EpochRecord]) -> list[Panel]:
-    """Return the loss and the metrics of a training, by epoch; none before its first epoch has ended."""
+def panels(epochs: Sequence[EpochRecord]) -> list[Curves]:
+    """Return the loss and the first metrics of a training, by epoch; none before its first epoch has ended."""
     if not epochs:
         return []
-    found = [Panel("loss", {"training": [record.loss for record in epochs]})]
+    epochs = _thinned(epochs)
+    numbers = tuple(record.epoch + 1 for record in epochs)
+    found = [Curves("loss", {"training rows": tuple(record.loss for record in epochs)}, epochs=numbers)]
     for name in epochs[-1].judged:
-        lines = {"training": [record.training.get(name) for record in epochs]}
+        lines = {"training rows": tuple(record.training.get(name) for record in epochs)}
         if epochs[-1].validation:
-            lines["validation"] = [record.validation.get(name) if record.validation else None for record in epochs]
+            held_out = (record.validation.get(name) if record.validation else None for record in epochs)
+            lines["validation rows"] = tuple(held_out)
         if any(isinstance(value, float) for values in lines.values() for value in values):
-            found.append(Panel(name.replace("_", " "), lines))
-    return found
+            found.append(Curves(name, lines, epochs=numbers))
+    return found[:_PANELS]
 
 
-def chart(panel: Panel) -> dict[str, Any]:
-    """Return the options of an ECharts plot; lines differ in their dashes and points as well as in colour."""
-    looks = [("#0072b2", "solid", "circle"), ("#d55e00", "dashed", "rect")]
-    epochs = len(next(iter(panel.lines.values())))
-    return {
-        "animation": False,
-        "aria": {"enabled": True, "label": {"description": panel.text}},
-        "title": {"text": panel.title, "left": 0, "top": 0, "textStyle": {"fontSize": 14, "color": "#7b878d"}},
-        "legend": {"top": 0, "right": 0, "textStyle": {"color": "#7b878d"}},
-        "grid": {"top": 40, "left": 8, "right": 14, "bottom": 8, "containLabel": True},
-        "tooltip": {"trigger": "axis"},
-        "xAxis": {"type": "category", "name": "epoch", "data": [str(number + 1) for number in range(epochs)]},
-        "yAxis": {"type": "value", "scale": True, "axisLabel": {"hideOverlap": True}},
-        "series": [
-            {
-                "name": name,
-                "type": "line",
-                "data": values,
-                "symbol": symbol,
-                "symbolSize": 6,
-                "showSymbol": epochs <= 30,
-                "itemStyle": {"color": colour},
-                "lineStyle": {"width": 2, "type": dashes},
-            }
-            for (name, values), (colour, dashes, symbol) in zip(panel.lines.items(), looks, strict=False)
-        ],
-    }
+def _thinned(epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:
+    """Return some of many records, evenly: a plot has no room for more."""
+    step = -(-len(epochs) // _POINTS)
+    return [*epochs[:-1:step], epochs[-1]]

@@ -65,7 +65,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it waits or runs."""
+        """True while it waits or runs."""
         return self.state not in ENDED
 
     @property

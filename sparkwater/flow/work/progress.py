@@ -27,6 +27,8 @@ class Training:
 
     def with_epoch(self, record: EpochRecord) -> Training:
         """Return it after an epoch; an epoch that a restart repeats replaces its first record."""
+        if not self.epochs or record.epoch > self.epochs[-1].epoch:
+            return replace(self, epochs=(*self.epochs, record))
         kept = {each.epoch: each for each in (*self.epochs, record)}
         return replace(self, epochs=tuple(kept[epoch] for epoch in sorted(kept)))
 

@@ -56,12 +56,12 @@ class Workspace:
 
     @property
     def lost(self) -> bool:
-        """Whether the session has ended; asks the JVM."""
+        """True where the session has ended; asks the JVM."""
         return self._spark is not None and session_of(self._spark).stopped
 
     @property
     def ready(self) -> bool:
-        """Whether there is a session."""
+        """True where there is a session."""
         return self._spark is not None
 
     @property

@@ -42,7 +42,7 @@ class Cell:
 
     @property
     def repeats(self) -> bool:
-        """Whether scripts have it: failed and cancelled actions made nothing."""
+        """True where scripts have it: failed and cancelled actions made nothing."""
         return self.state in ("done", "new")
 
 

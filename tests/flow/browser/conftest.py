@@ -80,8 +80,21 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def cookies(chromium: Any, address: str) -> Any:
+    """The cookie of the browser that has opened the address."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("navigation", name="Pages").wait_for()
+    assert "token" not in page.url
+    state = context.storage_state()
+    context.close()
+    return state
+
+
 @pytest.fixture
-def window(chromium: Any, address: str) -> Iterator[Any]:
+def window(chromium: Any, address: str, cookies: Any) -> Iterator[Any]:
     """Return a function that opens a window of a new person; at the end nothing has gone wrong in any of them.
 
     Requests to other hosts are aborted and counted; the console must have no errors.
@@ -95,14 +108,16 @@ def window(chromium: Any, address: str) -> Iterator[Any]:
             elsewhere.append(route.request.url)
             route.abort()
 
-    def open_window(url: str = address, **options: Any) -> Person:
-        context = chromium.new_context(accept_downloads=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+    def open_window(url: str | None = None, **options: Any) -> Person:
+        known = None if url else cookies
+        settings = {"viewport": {"width": 1280, "height": 900}, "storage_state": known, **options}
+        context = chromium.new_context(accept_downloads=True, **settings)
         contexts.append(context)
         context.route("**/*", answer)
         context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
-        page.goto(url)
+        page.goto(url or address.split("?")[0])
         return Person(page)
 
     open_window.errors = errors  # type: ignore[attr-defined]

@@ -14,11 +14,11 @@ PICTURES = Path(__file__).parents[3] / "build" / "flow"
 
 
 @pytest.fixture(scope="module")
-def read(chromium: Any, address: str, digits: Path) -> str:
+def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
     """The name of the digits of training, which a person has read."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)
     person = Person(context.new_page())
-    person.page.goto(address)
+    person.page.goto(address.split("?")[0])
     person.picks(str(digits))
     person.picks("training")
     person.presses("Read pictures here")

@@ -20,12 +20,14 @@ def reads_digits(person: Any, digits: Path, name: str) -> None:
     person.presses("Read pictures here")
     person.fills("Name of the data", name)
     person.presses("Read")
+    person.page.get_by_role("button", name=name, exact=True).wait_for()
     person.sees("400 rows")
 
 
-def trains(person: Any, name: str, epochs: int, network: str = "lenet") -> None:
+def trains(person: Any, frame: str, name: str, epochs: int, network: str = "lenet") -> None:
     """Fill the form of the first estimator, and press the button."""
     person.goes_to("Build")
+    person.chooses("Frame to learn from", frame)
     person.chooses("network", network)
     person.fills("epochs", str(epochs))
     person.fills("Name of the model", name)
@@ -35,9 +37,9 @@ def trains(person: Any, name: str, epochs: int, network: str = "lenet") -> None:
 
 def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits: Path, tmp_path: Path) -> None:
     person = window()
-    reads_digits(person, digits, "digits")
+    reads_digits(person, digits, "mine")
     person.keeps_a_picture(PICTURES / "data.png")
-    trains(person, "net", 1)
+    trains(person, "mine", "net", 1)
     person.sees(re.compile("Done after"))
     person.keeps_a_picture(PICTURES / "jobs.png")
     person.goes_to("Models")
@@ -48,16 +50,17 @@ def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits
     person.keeps_a_picture(PICTURES / "flow.png")
     program = person.downloads("Download script", tmp_path)
     made = [node.targets[0].id for node in ast.parse(program.read_text()).body if isinstance(node, ast.Assign)]
-    assert made == ["spark", "digits", "net"]
+    assert [name for name in made if name in ("spark", "mine", "net")] == ["spark", "mine", "net"]
     assert json.loads(person.downloads("Download notebook", tmp_path).read_text())["nbformat"] == 4
     saved = json.loads(person.downloads("Save", tmp_path).read_text())
-    assert [action["kind"] for action in saved["actions"]] == ["read_pictures", "fit"]
+    assert {"kind": "read_pictures", "result": "mine"}.items() <= saved["actions"][-2].items()
+    assert {"kind": "fit", "result": "net", "frame": "mine"}.items() <= saved["actions"][-1].items()
 
 
 def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(window: Any, digits: Path) -> None:
     person, other = window(), window()
     reads_digits(person, digits, "more")
-    trains(person, "long", 5000)
+    trains(person, "more", "long", 5000)
     person.sees(re.compile("rows a second"))
     other.goes_to("Jobs")
     other.sees(re.compile("rows a second"))
@@ -71,7 +74,8 @@ def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(wi
     person.sees(re.compile("cancelled; not in scripts"))
 
 
-def test_a_wrong_token_opens_nothing_and_says_what_to_do(window: Any, address: str) -> None:
+def test_a_wrong_token_and_a_used_one_open_nothing_and_say_what_to_do(window: Any, address: str) -> None:
+    window(address).sees("Not allowed")
     person = window(f"{address}x")
     person.sees("Not allowed")
     person.sees(re.compile("Open the address that was printed"))

@@ -20,10 +20,14 @@ class SplitFrame(Action):
 
     Attributes
     ----------
+    result : str
+        The first part.
     frame : str
         The DataFrame.
-    parts : tuple of (str, int)
-        Names of the parts with their shares in percent, 100 together. A part has about so many rows.
+    percent : int
+        Share of the first part, in percent of the rows. A part has about so many rows.
+    others : tuple of (str, int)
+        Names of the other parts with their shares; all shares are 100 together.
     seed : int
         Another seed gives other parts.
     together : str
@@ -32,15 +36,17 @@ class SplitFrame(Action):
 
     kind: ClassVar[str] = "split_frame"
 
+    result: str
     frame: str
-    parts: tuple[tuple[str, int], ...]
+    percent: int
+    others: tuple[tuple[str, int], ...]
     seed: int = 42
     together: str = ""
 
     @property
-    def result(self) -> str | None:
-        """The first part."""
-        return self.parts[0][0] if self.parts else None
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """All parts with their shares."""
+        return ((self.result, self.percent), *self.others)
 
     @property
     def title(self) -> str:
