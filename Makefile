@@ -10,17 +10,19 @@ DATA ?= build/mnist_png
 # they come in the order of tests/conftest.py.
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help demo demo-stack demo-table test-quick test test-faults test-hosts test-latest wheel notebooks lab-pages docs lint type format clean
+.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow test-latest wheel notebooks lab-pages docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
 	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
 	@echo "make demo-table   learn the species of the shipped penguins from raw columns, with two ranks, and test it"
+	@echo "make flow         open a browser's page on the shipped digits and penguins: see data, train, look at models"
 	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
+	@echo "make test-flow    use the web face as a person would, in Chromium"
 	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make notebooks    execute the lab's notebooks; executed copies for Jupyter are in build/notebooks"
@@ -41,11 +43,14 @@ demo-table: $(PINNED)
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
 		jobs/train_table.py --data data/penguins.csv --null NA --label species --workers 2 --save build/penguins
 
+flow: $(PINNED) build/mnist_png
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/python -m sparkwater.flow --master 'local[2]' --folder $(DATA) --folder data
+
 test-quick: $(PINNED)
-	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts tests
+	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts --ignore tests/flow/browser tests
 
 test: $(PINNED) $(NODE)
-	.venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
+	.venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
 test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
@@ -53,9 +58,13 @@ test-faults: $(PINNED)
 test-hosts: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/hosts
 
+test-flow: $(PINNED) $(NODE)
+	scripts/setup_browser.sh
+	.venv/bin/python -m pytest -q --durations=10 tests/flow/browser
+
 test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
-		.venv-latest/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
+		.venv-latest/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
 wheel:
 	scripts/smoke_wheel.sh $(PYTHON) constraints/pinned.txt

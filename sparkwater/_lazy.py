@@ -18,6 +18,7 @@ _EXTRAS = {
     "optuna": "search",
     "mlflow": "mlflow",
     "matplotlib": "plots",
+    **dict.fromkeys(("fastapi", "nicegui", "uvicorn"), "flow"),
     "horovod": "horovod",
     "petastorm": "petastorm",
     **dict.fromkeys(

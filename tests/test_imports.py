@@ -142,6 +142,15 @@ mlflow.facts                   ml.reports stacking.automl stacking.search stacki
 mlflow.flavor                  sparkwater conversions.stages bundle.format bundle.scorer bundle.export mlflow.*
 mlflow.autologging             ml stacking stacking.automl stacking.search mlflow.*
 mlflow                         _lazy mlflow.*
+
+flow.workbook
+flow.work                      conversions.sessions gpu.records ml.launch flow.workbook
+flow.views                     conversions.* conversions gpu.* gpu ml.* ml stacking.* stacking plots.* bundle.format
+                               flow.workbook flow.work
+flow.guard
+flow.pages                     flow.workbook flow.work flow.views
+flow.server                    flow.workbook flow.work flow.guard flow.pages
+flow                           _lazy flow.*
 """
 
 MODULES = [module.name for module in pkgutil.walk_packages(sparkwater.__path__, "sparkwater.")]
@@ -182,6 +191,8 @@ WITHOUT = {
     "bundle.scorer": "pyspark",
     "mlflow": "horovod",
     "plots.drawing": "pyspark",
+    "flow": "horovod",
+    "flow.workbook": "pyspark",
 }
 #: Attributes that sessions without a JVM in the driver's process lack.
 JVM = {"sparkContext", "_sc", "_jsc", "_jvm", "_jdf", "_jsparkSession", "_gateway", "rdd"}
@@ -261,7 +272,10 @@ def test_one_folder_alone_touches_the_jvm_and_spark_contexts():
     assert not wrong, "ask conversions/sessions/session.py instead:\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("folder", "package"), [*WITHOUT.items()])
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [*WITHOUT.items(), *((f"flow.{part}", "nicegui") for part in ("workbook", "work", "views"))],
+)
 def test_a_folder_never_names_a_package(folder, package):
     wrong = [
         f"{path.relative_to(ROOT)}:{line}"
@@ -308,7 +322,7 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
 
 @pytest.mark.parametrize(
     "package",
-    [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots")],
+    [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots", ".flow")],
 )
 def test_importing_a_package_loads_nothing_heavy(package):
     done = import_without([package], list(HEAVY))
@@ -337,7 +351,7 @@ def test_ml_knows_nothing_of_stacking():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow", "plots"])
+@pytest.mark.parametrize("package", ["conversions", "ml", "stacking", "bundle", "mlflow", "plots", "flow"])
 def test_type_checkers_see_the_names_that_are_exported(package):
     module = importlib.import_module(f"sparkwater.{package}")
     block = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
@@ -351,7 +365,7 @@ def test_type_checkers_see_the_names_that_are_exported(package):
 
 
 def test_public_names_can_all_be_imported():
-    for package in ("conversions", "ml", "stacking", "bundle", "mlflow", "plots"):
+    for package in ("conversions", "ml", "stacking", "bundle", "mlflow", "plots", "flow"):
         module = __import__(f"sparkwater.{package}", fromlist=["*"])
         for name in module.__all__:
             assert getattr(module, name).__doc__
@@ -392,6 +406,7 @@ def test_a_missing_package_is_named_with_what_installs_it():
         ("bundle import export_bundle", "onnx", "export"),
         ("mlflow import log_model", "mlflow", "mlflow"),
         ("plots import learning_curves", "matplotlib", "plots"),
+        ("flow import serve", "nicegui", "flow"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", _BLOCKER.format(blocked) + program.format(line)],

@@ -21,9 +21,9 @@ from pyspark.sql import DataFrameNaFunctions
 import sparkwater
 from scripts.pages.__main__ import gather, guides, site_places
 from scripts.pages.api import FEW, TITLES, Entry, own_methods, public_names, public_packages, write_pages
-from scripts.pages.levels import ESSENTIAL, EXPERT, LEVELS, SUBJECTS
 from scripts.pages.links import fences, linked_names, moved_links
 from sparkwater import errors, ml
+from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS, SUBJECTS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.gpu.networks import registered_networks
 

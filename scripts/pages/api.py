@@ -14,9 +14,9 @@ from pyspark.ml import Model
 from pyspark.ml.param.shared import HasOutputCol
 
 import sparkwater
-from scripts.pages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
 from sparkwater import errors
 from sparkwater.conversions.stages.declarations import Declaration
+from sparkwater.conversions.stages.levels import ESSENTIAL, LEVELS, SUBJECTS, level, subject
 from sparkwater.conversions.stages.settings import Settings
 
 #: What a reader finds in the packages with public names, in the order of the navigation; others follow by their

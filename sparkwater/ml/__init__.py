@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sparkwater.ml.image_classifier_model import ImageClassifierModel as ImageClassifierModel
     from sparkwater.ml.image_regressor import ImageRegressor as ImageRegressor
     from sparkwater.ml.image_regressor_model import ImageRegressorModel as ImageRegressorModel
+    from sparkwater.ml.launch.following import follow_fits as follow_fits
     from sparkwater.ml.reports.confusion import ConfusionMatrix as ConfusionMatrix, confusion_matrix as confusion_matrix
     from sparkwater.ml.reports.summary import TrainingSummary as TrainingSummary
     from sparkwater.ml.similarity.search import distance_matrix as distance_matrix, k_nearest as k_nearest
@@ -60,6 +61,7 @@ else:
             "image_regressor": ("ImageRegressor",),
             "image_regressor_model": ("ImageRegressorModel",),
             "deep_features": ("DeepFeatures",),
+            "launch.following": ("follow_fits",),
             "reports.confusion": ("ConfusionMatrix", "confusion_matrix"),
             "reports.summary": ("TrainingSummary",),
             "similarity.search": ("distance_matrix", "k_nearest"),

@@ -20,6 +20,7 @@ pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 @pytest.mark.timeout(600)
 def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Path) -> None:
     lane, found = ROOT / "tests" / "connect" / "lane.py", tmp_path / "found.json"
+    flow = f"{ROOT / 'tests' / 'flow' / 'test_jobs.py'}::test_a_cancelled_training_ends_soon_and_the_session_goes_on"
     own = {"SPARKWATER_TEST_REMOTE": "local[2]", "SPARKWATER_TEST_FOUND": str(found)}
     with running_store() as store:
         done = subprocess.run(
@@ -34,6 +35,7 @@ def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Pa
                 "-o",
                 "faulthandler_timeout=200",
                 str(lane),
+                flow,
             ],
             env={**os.environ, **own, **store.environment},
             cwd=ROOT,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkwater.errors import DataError
+from sparkwater.errors import DataError, SchemaError
 from sparkwater.ml import ConfusionMatrix, confusion_matrix
 
 
@@ -29,6 +29,12 @@ def test_counts_equal_a_plain_loop(spark):
 def test_nothing_to_count_is_an_error(spark):
     frame = spark.createDataFrame([(None, 1.0)], "label double, prediction double")
     with pytest.raises(DataError, match="no row has both"):
+        confusion_matrix(frame, "label", "prediction")
+
+
+def test_names_are_not_compared_with_numbers(spark):
+    frame = spark.createDataFrame([("cat", 0.0)], "label string, prediction double")
+    with pytest.raises(SchemaError, match=r"'label' \(string\) and 'prediction' \(double\).*predictedLabelCol"):
         confusion_matrix(frame, "label", "prediction")
 
 

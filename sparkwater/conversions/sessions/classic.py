@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JError
 from pyspark import StorageLevel
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.util import inheritable_thread_target
 
 from sparkwater.conversions.sessions.classic_files import ClassicFiles
+from sparkwater.conversions.sessions.contexts import in_context
 from sparkwater.conversions.sessions.shipping import Inline
 
 if TYPE_CHECKING:
@@ -84,8 +87,29 @@ class ClassicSession:
 
     def in_thread(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function for another thread, whose jobs have this thread's tags and properties."""
-        target: Callable[..., Any] = inheritable_thread_target(self._spark)(work)
+        target: Callable[..., Any] = inheritable_thread_target(self._spark)(in_context(work))
         return target
+
+    @contextmanager
+    def tagged(self, tag: str) -> Iterator[None]:
+        """Give a tag to the jobs that this thread starts in the ``with`` block, and those that `in_thread` makes."""
+        self._spark.sparkContext.addJobTag(tag)
+        try:
+            yield
+        finally:
+            self._spark.sparkContext.removeJobTag(tag)
+
+    def cancel(self, tag: str) -> None:
+        """Cancel the running jobs that have a tag."""
+        self._spark.sparkContext.cancelJobsWithTag(tag)
+
+    @property
+    def stopped(self) -> bool:
+        """True where the JVM is gone, or its context was stopped."""
+        try:
+            return bool(self._context.isStopped())
+        except (AttributeError, Py4JError, OSError):  # the context without a JVM, the JVM without a process
+            return True
 
     def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
         """Return the DataFrame with columns added or replaced."""

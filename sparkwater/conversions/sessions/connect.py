@@ -6,12 +6,14 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
+from sparkwater.conversions.sessions.contexts import in_context
 from sparkwater.conversions.sessions.kept_rows import drop_unused, keep_rows
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
@@ -109,8 +111,26 @@ class ConnectSession:
             self.activate()
             return work(*given)
 
-        target: Callable[..., Any] = inheritable_thread_target(self._spark)(run)
+        target: Callable[..., Any] = inheritable_thread_target(self._spark)(in_context(run))
         return target
+
+    @contextmanager
+    def tagged(self, tag: str) -> Iterator[None]:
+        """Give a tag to the jobs that this thread starts in the ``with`` block, and those that `in_thread` makes."""
+        self._spark.addTag(tag)
+        try:
+            yield
+        finally:
+            self._spark.removeTag(tag)
+
+    def cancel(self, tag: str) -> None:
+        """Cancel the running jobs that have a tag."""
+        self._spark.interruptTag(tag)
+
+    @property
+    def stopped(self) -> bool:
+        """True where the client was closed; a server that is gone is seen at the next request only."""
+        return bool(self._spark.is_stopped)
 
     def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
         """Return the DataFrame with columns in place of those of their names, or after all; with their metadata.

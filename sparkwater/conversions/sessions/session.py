@@ -126,7 +126,23 @@ class Session(Protocol):
         ...
 
     def in_thread(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function for another thread, whose jobs have this thread's tags and properties."""
+        """Return a function for another thread, whose jobs have this thread's tags and properties.
+
+        It also has this thread's context variables.
+        """
+        ...
+
+    def tagged(self, tag: str) -> AbstractContextManager[None]:
+        """Give a tag to the jobs that this thread starts in the ``with`` block, and those that `in_thread` makes."""
+        ...
+
+    def cancel(self, tag: str) -> None:
+        """Cancel the running jobs that have a tag."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """True where the session is known to be at its end: nothing runs by it any more."""
         ...
 
     def with_columns(self, frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:

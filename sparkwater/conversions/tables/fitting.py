@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.tables.encoding.encoder import TableEncoder
 from sparkwater.conversions.tables.inputs import handed_over
+from sparkwater.conversions.tables.measuring import find_sketches, find_spreads
 from sparkwater.conversions.tables.statistics.choices import (
     Fitted,
     NumberStatistics,
@@ -25,17 +23,7 @@ from sparkwater.conversions.tables.statistics.choices import (
 )
 from sparkwater.conversions.tables.statistics.columns import InputColumn
 from sparkwater.conversions.tables.statistics.levels import FrequentLevels
-from sparkwater.conversions.tables.statistics.parts import (
-    ROWS,
-    Sketches,
-    Spreads,
-    merge_sketches,
-    merge_spreads,
-    read_sketches,
-    read_spreads,
-    sketch_part,
-    spread_part,
-)
+from sparkwater.conversions.tables.statistics.parts import ROWS, Sketches, Spreads
 from sparkwater.conversions.tables.statistics.report import TableReport
 from sparkwater.conversions.tables.statistics.settings import TableSettings
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
@@ -45,14 +33,9 @@ from sparkwater.errors import DataError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_FOUND = "column int, entry int, level string, rows bigint, statistics binary"
-_KEY = ["column", "entry"]
-
 #: Values in the samples of all numbers together, in the memory of each task; of one number; and of one whose
 #: quantiles nobody needs: an origin for sums, and for whole numbers a look at whether all differ.
 _ALL_VALUES, _MOST_VALUES, _WHOLE_VALUES, _FEW_VALUES = 2_000_000, 4_096, 1_024, 16
-
-_Run = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def fit_table(
@@ -75,10 +58,12 @@ def fit_table(
         If there are no rows, or every column is left out.
     """
     given = frame.select(*(_handed_over(place, column, settings) for place, column in enumerate(columns)))
-    sketches, levels = _find_sketches(given, columns, settings)
+    sizes = _sample_sizes(columns, settings)
+    sketches, levels = find_sketches(given, columns, sizes, settings.max_levels, settings.min_level_rows)
     if ROWS not in sketches:
         raise DataError("the DataFrame has no rows to fit on")
-    spreads, repeated = _find_spreads(given, columns, sketches), _find_repeated(given, columns, sketches)
+    spreads = find_spreads(given, columns, _no_rows(sketches))
+    repeated = _find_repeated(given, columns, sketches)
     found = _Found(sketches, spreads, levels, repeated)
     fitted = [_fit(place, column, found, settings) for place, column in enumerate(columns)]
     report = TableReport(sketches[ROWS].finite, tuple(facts for _, facts in fitted))
@@ -95,48 +80,13 @@ def _handed_over(place: int, column: InputColumn, settings: TableSettings) -> Co
     return given.alias(f"c{place}")
 
 
-def _find_sketches(
-    given: DataFrame, columns: Sequence[InputColumn], settings: TableSettings
-) -> tuple[Sketches, dict[int, FrequentLevels]]:
-    columns, sizes = tuple(columns), _sample_sizes(columns, settings)
-    most, least = settings.max_levels, settings.min_level_rows
-
-    def measure(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        task = TaskContext.get()
-        assert task is not None  # on an executor
-        return sketch_part(batches, columns, sizes, part=str(task.partitionId()))
-
-    def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return merge_sketches(batches, most, least)
-
-    parts = given.mapInArrow(measure, _FOUND)
-    if any(column.role == "category" for column in columns):
-        # Spark's aggregates spill: a column may have more levels than memory holds. Statistics pass as keys.
-        parts = parts.groupBy("column", "entry", "level", "statistics").agg(F.sum("rows").alias("rows"))
-        parts = parts.select("column", "entry", "level", "rows", "statistics")
-    return read_sketches(_merged(parts, merge, len(columns)), columns)
-
-
-def _find_spreads(given: DataFrame, columns: Sequence[InputColumn], sketches: Sketches) -> Spreads:
-    columns = tuple(columns)
-    empty = {
+def _no_rows(sketches: Sketches) -> Spreads:
+    """Return the spreads of no rows of the numbers that vary."""
+    return {
         place: NumberSpread.around(sketch)
         for place, sketch in sketches.items()
         if place != ROWS and sketch.low < sketch.high
     }
-    if not empty:
-        return {}
-    used = sorted({column for column, _ in empty})
-    # Only these columns go to Python again.
-    narrow = tuple(columns[column] for column in used)
-    renumbered = {(used.index(column), entry): spread for (column, entry), spread in empty.items()}
-
-    def measure(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return spread_part(batches, narrow, renumbered)
-
-    parts = given.select(*(f"c{column}" for column in used)).mapInArrow(measure, _FOUND)
-    found = read_spreads(_merged(parts, merge_spreads, len(renumbered)), renumbered)
-    return {(used[column], entry): spread for (column, entry), spread in found.items()}
 
 
 def _find_repeated(given: DataFrame, columns: Sequence[InputColumn], sketches: Sketches) -> set[int]:
@@ -155,12 +105,6 @@ def _find_repeated(given: DataFrame, columns: Sequence[InputColumn], sketches: S
     counts = values.where("value is not null and not isnan(value)").groupBy("number", "value").count()
     found = counts.where("count > 1").select("number").distinct().collect()
     return {asked[row["number"]] for row in found}
-
-
-def _merged(parts: DataFrame, merge: _Run, groups: int) -> pa.Table:
-    """Run a job: statistics of parts are brought together by column and entry, and merged as they come."""
-    slots = session_of(parts.sparkSession).default_parallelism
-    return parts.repartition(max(1, min(slots, groups)), *_KEY).mapInArrow(merge, _FOUND).toArrow()
 
 
 def _sample_sizes(columns: Sequence[InputColumn], settings: TableSettings) -> dict[int, int]:

@@ -44,7 +44,7 @@ def shown(epochs: float, spark_has_a_bar: bool) -> Iterator[Observer]:
         if free:
             bar = _Bar(epochs)
             stack.callback(bar.close)
-            yield both(Observer(lambda record: log_epoch(record, epochs)), Observer(bar.on_epoch, bar.on_step))
+            yield all_of(Observer(lambda record: log_epoch(record, epochs)), Observer(bar.on_epoch, bar.on_step))
         else:
             yield Observer(lambda record: log_epoch(record, epochs))
 
@@ -92,16 +92,16 @@ def _room(spark_has_a_bar: bool) -> Iterator[bool]:
         yield free
 
 
-def both(first: Observer, second: Observer) -> Observer:
-    """Return an observer that reports to two others."""
+def all_of(*observers: Observer) -> Observer:
+    """Return an observer that reports to others."""
 
     def on_epoch(record: EpochRecord) -> None:
-        first.on_epoch(record)
-        second.on_epoch(record)
+        for observer in observers:
+            observer.on_epoch(record)
 
     def on_step(record: StepRecord) -> None:
-        first.on_step(record)
-        second.on_step(record)
+        for observer in observers:
+            observer.on_step(record)
 
     return Observer(on_epoch, on_step)
 

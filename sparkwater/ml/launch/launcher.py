@@ -25,8 +25,9 @@ from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import NOBODY, Observer
 from sparkwater.gpu.rows.reading import KEY
-from sparkwater.ml.launch.display import both, shown
+from sparkwater.ml.launch.display import all_of, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
+from sparkwater.ml.launch.following import follower
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
 from sparkwater.ml.launch.preflight import wait_for_lost_executors, wait_for_slots
 from sparkwater.ml.launch.progress import LastReport, receiving, reporter
@@ -150,12 +151,13 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     submitted = time.time()
     sharded = frame if job.store else frame.repartition(num_workers, KEY)
     last, session = LastReport(), session_of(frame.sparkSession)
+    followed = follower(job.config.epochs)
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
     with (
         shown(job.config.epochs, spark_has_a_bar) as display,
         listen(
             session.client_host or LOOPBACK,
-            {**receiving(both(last.observer, both(display, observer))), KIND: Gathering(num_workers)},
+            {**receiving(all_of(last.observer, display, observer, followed)), KIND: Gathering(num_workers)},
         ) as channel,
     ):
         program = _program(session.ship(job), channel, gathers=not session.remote or session.shares_machine)

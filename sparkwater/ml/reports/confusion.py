@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
-from sparkwater.errors import DataError
+from sparkwater.errors import DataError, SchemaError
 from sparkwater.gpu.tasks.classes import label_name
 from sparkwater.gpu.tasks.hits import CONFUSION
 from sparkwater.gpu.tasks.multilabel import AREAS, COUNTS
@@ -176,8 +177,19 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
     ------
     DataError
         If no row has both.
+    SchemaError
+        If one of them is numbers, and the other one strings.
     """
     pairs = predictions.select(F.col(label_col).alias("actual"), F.col(prediction_col).alias("predicted")).dropna()
+    if len({isinstance(field.dataType, T.StringType) for field in pairs.schema}) > 1:
+        types = " and ".join(
+            f"{name!r} ({field.dataType.simpleString()})"
+            for name, field in zip((label_col, prediction_col), pairs.schema, strict=True)
+        )
+        raise SchemaError(
+            f"{types} can't be compared: both must be strings, or both numbers; where labels are strings, "
+            "predictedLabelCol has the predictions"
+        )
     counted = {
         (row["actual"], row["predicted"]): row["count"] for row in pairs.groupBy(pairs.columns).count().collect()
     }

@@ -104,8 +104,29 @@ def plot_largest_losses(
     ConfigurationError, SchemaError, DataError
         If an argument or a column isn't what is accepted, or there are no rows.
     """
-    check_bound(maxPictures, "maxPictures")
     check_bound(columns, "columns")
+    shown = largest_losses(
+        scored,
+        pictureCol,
+        labelCol=labelCol,
+        probabilityCol=probabilityCol,
+        classes=classes,
+        maxPictures=maxPictures,
+    )
+    return gallery(shown, columns=columns, title="Pictures with the largest loss")
+
+
+def largest_losses(
+    scored: DataFrame,
+    pictureCol: str,
+    *,
+    labelCol: str,
+    probabilityCol: str,
+    classes: Sequence[Any] | None,
+    maxPictures: int,
+) -> list[Picture]:
+    """Return the pictures of `plot_largest_losses`, with their words."""
+    check_bound(maxPictures, "maxPictures")
     _check_pictures(scored, pictureCol)
     if not isinstance(find_field(scored.schema, probabilityCol).dataType, VectorUDT):
         raise SchemaError(f"probabilityCol={probabilityCol!r} is no vector column")
@@ -123,8 +144,7 @@ def plot_largest_losses(
     decoded, read = _pixels(worst.limit(maxPictures), pictureCol)
     rows = decoded.collect()
     names = {int(float(one)) if isinstance(one, Real) else at: _word(one) for at, one in enumerate(classes or ())}
-    shown = [Picture(read(row[0]), _loss_words(row, names)) for row in rows if row[0] is not None]
-    return gallery(shown, columns=columns, title="Pictures with the largest loss")
+    return [Picture(read(row[0]), _loss_words(row, names)) for row in rows if row[0] is not None]
 
 
 def _loss_words(row: Any, names: Mapping[int, str]) -> str:
@@ -168,6 +188,31 @@ def plot_neighbors(
     ConfigurationError, SchemaError, DataError
         If an argument or a column isn't what is accepted, or there are no pairs.
     """
+    found = nearest_pictures(
+        pairs,
+        queries,
+        references,
+        pictureCol,
+        idCol=idCol,
+        wordsCol=wordsCol,
+        maxQueries=maxQueries,
+        maxNeighbors=maxNeighbors,
+    )
+    return neighbor_gallery(found, title="Nearest neighbours")
+
+
+def nearest_pictures(
+    pairs: DataFrame,
+    queries: DataFrame,
+    references: DataFrame,
+    pictureCol: str,
+    *,
+    idCol: str,
+    wordsCol: str | None,
+    maxQueries: int,
+    maxNeighbors: int,
+) -> list[tuple[Picture, list[Picture]]]:
+    """Return the pictures of `plot_neighbors`, each with its nearest, with their words."""
     check_bound(maxQueries, "maxQueries")
     check_bound(maxNeighbors, "maxNeighbors")
     columns: list[Any] = ["queryId", "rank", "referenceId", "value"]
@@ -189,7 +234,7 @@ def plot_neighbors(
             picture = nearest[row["referenceId"]]
             words = f"{picture.words}\n{row['value']:.4g}"
             lines.setdefault(row["queryId"], []).append(Picture(picture.pixels, words))
-    return neighbor_gallery([(asked[name], others) for name, others in lines.items()], title="Nearest neighbours")
+    return [(asked[name], others) for name, others in lines.items()]
 
 
 def _by_id(frame: DataFrame, ids: set[Any], pictureCol: str, idCol: str, wordsCol: str | None) -> dict[Any, Picture]:

@@ -39,7 +39,6 @@ from sparkwater.stacking.search.finishing import finish
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
 
     def _fit(self, dataset: DataFrame) -> AutoMLModel:
         started = time.monotonic()
-        self._refuse(dataset.schema)
+        self._refuse(dataset)
         found = self._look(dataset)
         logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.said)
         explored = Explored()
@@ -132,7 +131,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
             return ()
         return (f"maxRuntimeSecs={seconds:g} was enough for one learner only; give it more for others and ensembles",)
 
-    def _refuse(self, schema: StructType) -> None:
+    def _refuse(self, dataset: DataFrame) -> None:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_settings()
         if not self.getMaxRuntimeSecs() and not self.getMaxModels():
@@ -145,7 +144,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
         if sum(map(bool, (self.getFoldCol(), self.getGroupCol(), self.getTimeCol()))) > 1:
             raise ConfigurationError("foldCol, groupCol and timeCol all say where rows go; accepted: one of them")
         for name in self._other_columns():
-            find_field(schema, name)
+            find_field(dataset.schema, name)
 
     def _other_columns(self) -> list[str]:
         """Return the columns that aren't learned from."""

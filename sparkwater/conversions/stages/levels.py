@@ -1,4 +1,4 @@
-"""Levels and subjects of Params: the order in which a page shows many of them."""
+"""Levels and subjects of Params: the order in which pages show many of them."""
 
 from __future__ import annotations
 

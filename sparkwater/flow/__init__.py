@@ -1,0 +1,12 @@
+"""Flow, the web face: data, training and models of a Spark session in a browser, every action with its Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sparkwater._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from sparkwater.flow.server import serve as serve
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {"server": ("serve",)})

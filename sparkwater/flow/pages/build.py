@@ -1,0 +1,298 @@
+"""Networks and other estimators: a form of their Params, the network drawn, their Python, and the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import run, ui
+from pyspark.ml import Estimator
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.fields import FieldInputs, Options
+from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
+from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
+from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
+from sparkwater.flow.views.galleries import picture_columns
+from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
+from sparkwater.flow.views.suggestions import still_fitting, suggested
+from sparkwater.flow.workbook.actions import Action
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
+from sparkwater.flow.workbook.actions.training import Define, Fit
+
+#: Names of models and learners, by the end or the beginning of their estimators' names.
+_NAMES = {
+    "LogisticRegression": "logistic",
+    "LinearRegression": "linear",
+    "RandomForest": "forest",
+    "GBT": "trees",
+    "AutoEncoder": "coder",
+    "StackedEnsemble": "ensemble",
+    "AutoML": "automl",
+    "GridSearch": "search",
+    "RandomSearch": "search",
+}
+#: Params that the drawing of a network depends on.
+_DRAWN = frozenset(
+    ["network", "networkArguments", "imageShape", "featuresCol", "featuresCols", "inputCols", "warmStart"]
+)
+
+#: Sentences under the names of levels.
+_WORDS = {
+    LEVELS[0]: "What most trainings set. An empty field keeps the estimator's default.",
+    LEVELS[1]: "What some trainings set.",
+    LEVELS[2]: "What few trainings set; it asks for knowledge of the method or of the cluster.",
+}
+
+
+def show(desk: Desk) -> None:
+    """Build the page's content."""
+    add_style()
+    frames = desk.workspace.frames()
+    ui.label("Build").classes("text-h5").props("role=heading aria-level=1")
+    if not frames:
+        with ui.row().classes("items-center"):
+            ui.label("There is no data yet.")
+            ui.link("Read some first", "/").classes("flow-inline-link")
+        return
+    Builder(desk, frames).build()
+
+
+class Builder:
+    """One window's form.
+
+    Parameters
+    ----------
+    desk : Desk
+        The flow.
+    frames : list of str
+        Names of its DataFrames.
+    """
+
+    def __init__(self, desk: Desk, frames: list[str]) -> None:
+        self.desk, self.frames = desk, frames
+        self.frame = frames[0]
+        pictures = picture_columns(desk.workspace.value(self.frame).schema)
+        self.estimator = "ImageClassifier" if pictures else "DeepLearningClassifier"
+        self.typed: dict[str, Any] = {}
+        self.drawn: tuple[str, ...] = ()
+        self.inputs = FieldInputs(self.typed, self.options, self.changed)
+
+    @property
+    def form(self) -> Form:
+        """The form of the chosen estimator."""
+        return form_of(self.estimator)
+
+    def options(self) -> Options:
+        """Return what fields may be chosen from."""
+        workspace = self.desk.workspace
+        kept = [name for name, value in workspace.variables().items() if isinstance(value, Estimator)]
+        return Options(
+            columns={
+                field.name: f"{field.name} ({field.dataType.simpleString()[:24]})"
+                for field in workspace.value(self.frame).schema.fields
+            },
+            variables={
+                FRAME: workspace.frames(),
+                MODEL: workspace.models(),
+                ESTIMATORS: kept,
+                ESTIMATOR: kept,
+            },
+        )
+
+    def build(self) -> None:
+        """Build the page."""
+        with ui.element("div").classes("flow-build"):
+            with ui.column().classes("flow-build-form"):
+                self._choices()
+                self.lead = ui.label().classes("flow-soft")
+                self.panels = ui.column().classes("w-full gap-2")
+            with ui.column().classes("flow-build-side"):
+                self._side()
+        self.rebuild()
+
+    def _choices(self) -> None:
+        kinds = {name: f"{name}: {kind.lower()}" for kind, names in KINDS.items() for name in names}
+        with ui.row().classes("w-full flow-wrap"):
+            ui.select(self.frames, value=self.frame, label="Frame to learn from", on_change=self._take_frame).classes(
+                "flow-grow"
+            )
+            ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator).classes(
+                "flow-estimator"
+            )
+            self.name = ui.input("Name of the model", on_change=lambda _: self.changed()).classes("flow-grow")
+
+    def _side(self) -> None:
+        with ui.card().classes("w-full").props("flat bordered"):
+            ui.label("Python").classes("text-subtitle1").props("role=heading aria-level=2")
+            self.code = code_block("")
+            self.problem = ui.label().classes("flow-bad").props("role=alert")
+            with ui.row().classes("flow-wrap"):
+                self.train = ui.button("Train", on_click=self._train)
+                ui.button("Keep as a learner", on_click=self._keep).props("outline").tooltip(
+                    "Names the estimator without a training, for an ensemble to learn from"
+                )
+        with ui.card().classes("w-full").props("flat bordered"):
+            ui.label("Network").classes("text-subtitle1").props("role=heading aria-level=2")
+            self.network = Spot()
+
+    def _take_frame(self, event: Any) -> None:
+        self.frame = event.value
+        self.rebuild()
+
+    def _take_estimator(self, event: Any) -> None:
+        self.estimator = event.value
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
+        form, schema = self.form, self.desk.workspace.value(self.frame).schema
+        given = {**suggested(form, schema), **still_fitting(form, self.typed, schema.names)}
+        self.inputs.clear()
+        self.typed.clear()
+        self.typed.update(given)
+        self.lead.set_text(form.lead)
+        self._name_model()
+        self.panels.clear()
+        with self.panels:
+            for level in LEVELS:
+                self._level(level)
+            self._left_out()
+        self.changed()
+
+    def _name_model(self) -> None:
+        wanted = next((name for start, name in _NAMES.items() if self.estimator.startswith(start)), "network")
+        self.name.value = self.desk.workspace.fresh(wanted)
+
+    def _level(self, level: str) -> None:
+        groups = self.form.groups(level)
+        count = sum(map(len, groups.values()))
+        if not count:
+            return
+        title = f"{level} ({count})"
+        if level == LEVELS[0]:
+            with ui.card().classes("w-full").props("flat bordered"):
+                ui.label(title).classes("text-subtitle1").props("role=heading aria-level=2")
+                ui.label(_WORDS[level]).classes("flow-soft")
+                self.inputs.build(groups)
+            return
+        panel = ui.expansion(title, caption=_WORDS[level]).classes("w-full flow-panel")
+        given = any(field.name in self.typed for fields in groups.values() for field in fields)
+
+        def fill_panel() -> None:
+            # Dozens of inputs of a closed panel would make the page slow.
+            if panel.value and not panel.default_slot.children:
+                with panel:
+                    self.inputs.build(groups)
+                self.changed()
+
+        panel.on_value_change(lambda _: fill_panel())
+        panel.value = given
+
+    def _left_out(self) -> None:
+        if self.form.left_out:
+            said = ", ".join(f"{name} ({reason})" for name, reason in self.form.left_out.items())
+            ui.label(f"Left to Python: {said}.").classes("flow-soft")
+
+    def action(self, kind: Callable[..., Action] = Fit) -> Action:
+        """Return the action of what was typed; errors are shown at their fields.
+
+        Raises
+        ------
+        ConfigurationError
+            If something that was typed is refused.
+        """
+        filled = fill(self.estimator, self.typed)
+        self.inputs.show_errors(filled.errors)
+        if filled.errors:
+            raise ConfigurationError("; ".join(filled.errors.values()))
+        given: dict[str, Any] = {
+            "result": self.name.value.strip(),
+            "estimator": self.estimator,
+            "params": filled.values,
+            "variables": self.inputs.variables(self.form),
+        }
+        made = kind(**given, frame=self.frame) if kind is Fit else kind(**given)
+        made.code()
+        return made
+
+    def changed(self) -> None:
+        """Show the Python of what was typed, or what is refused."""
+        try:
+            self.code.set_text(self.action().code().text.strip())
+        except ConfigurationError as error:
+            self.problem.set_text(str(error))
+            self.train.disable()
+            return
+        self.problem.set_text("")
+        self.train.enable()
+        drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
+        if drawn != self.drawn:
+            self.drawn = drawn
+            ui.timer(0, self._draw, once=True)
+
+    def made(self) -> Any:
+        """Return the estimator with all that was typed."""
+        filled = fill(self.estimator, self.typed)
+        workspace = self.desk.workspace
+        values: dict[str, Any] = {
+            name: workspace.value(given) if isinstance(given, str) else {one: workspace.value(one) for one in given}
+            for name, given in self.inputs.variables(self.form).items()
+        }
+        return estimator_class(self.estimator)(**filled.values, **values)
+
+    async def _train(self) -> None:
+        self.train.disable()
+        try:
+            action = self.action()
+            refused = await run.io_bound(self._refusal)
+            if refused:
+                where, message = refused
+                self.inputs.show_errors({where: message})
+                self.problem.set_text(message)
+                return
+            self.desk.jobs.start(action)
+        except REFUSALS as error:
+            self.problem.set_text(words(error))
+            return
+        finally:
+            self.train.enable()
+        ui.navigate.to("/jobs")
+
+    def _refusal(self) -> tuple[str, str] | None:
+        frame = self.desk.workspace.value(self.frame)
+        try:
+            return refusal(self.made(), frame)
+        except REFUSALS as error:
+            return "", words(error)
+
+    async def _keep(self) -> None:
+        try:
+            job = self.desk.jobs.start(self.action(Define))
+            ended = await run.io_bound(self.desk.jobs.wait, job.id, 30)
+        except REFUSALS as error:
+            self.problem.set_text(words(error))
+            return
+        if ended is None:  # the server ends
+            return
+        ui.notify(f"{ended.action.title}: {ended.error or ended.state}. Choose it as a learner of a StackedEnsemble.")
+        self._name_model()
+
+    async def _draw(self) -> None:
+        await self.network.fill("Draws the network.", self._drawing, _show_network)
+
+    def _drawing(self) -> Drawing | str:
+        try:
+            return drawing_of(planned_network(self.made(), self.desk.workspace.value(self.frame)))
+        except REFUSALS as error:
+            return words(error)
+
+
+def _show_network(drawn: Drawing | str) -> None:
+    """Show a drawing, or the reason why there is none yet."""
+    if isinstance(drawn, str):
+        ui.label(drawn).classes("flow-soft")
+    else:
+        show_drawing(drawn)

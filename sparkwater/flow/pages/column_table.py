@@ -1,0 +1,126 @@
+"""The columns of a DataFrame with their facts and small histograms, and a closer look at one."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+
+from nicegui import ui
+
+from sparkwater.flow.pages.data_files import turned
+from sparkwater.flow.pages.markup import histogram
+from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.columns import ColumnView, FrameView
+
+#: Columns of a page.
+PAGE = 20
+
+_HEADS = ("Column", "Type", "Histogram", "Missing", "Zeros", "Minimum", "Maximum", "Mean", "Deviation", "Distinct")
+
+
+class ColumnTable:
+    """A page of columns at a time.
+
+    Parameters
+    ----------
+    view : FrameView
+        The columns.
+    """
+
+    def __init__(self, view: FrameView) -> None:
+        self._view, self._page, self._text = view, 0, ""
+        rows = f"{view.rows:,} row{'' if view.rows == 1 else 's'}"
+        columns = f"{len(view.columns):,} column{'' if len(view.columns) == 1 else 's'}"
+        ui.label(f"{rows}, {columns}")
+        if len(view.columns) > PAGE:
+            search = ui.input("Columns with", on_change=lambda change: self._search(change.value))
+            search.props("dense clearable")
+        self._spot = Spot()
+        self._show()
+
+    def _show(self) -> None:
+        self._spot.clear()
+        found = [column for column in self._view.columns if self._text.lower() in column.name.lower()]
+        pages = max(1, -(-len(found) // PAGE))
+        self._page = min(max(self._page, 0), pages - 1)
+        with self._spot.column:
+            with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
+                with ui.element("thead"):
+                    heads = "".join(f'<th scope="col"{_align(head)}>{head}</th>' for head in _HEADS)
+                    ui.html(heads, sanitize=False, tag="tr")
+                with ui.element("tbody"):
+                    for column in found[self._page * PAGE : (self._page + 1) * PAGE]:
+                        with ui.element("tr"):
+                            self._show_column(column)
+            if pages > 1:
+                turned(self._page, pages, f"page {self._page + 1} of {pages:,}", self._turn)
+
+    def _show_column(self, column: ColumnView) -> None:
+        with ui.element("th").props("scope=row"):
+            button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
+            button.classes("data-column")
+        of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
+        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td")
+        ui.html(histogram(column), sanitize=False, tag="td")
+        missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
+        ui.html(missing, sanitize=False, tag="td").classes("data-number")
+        zeros = "" if column.zeros is None else f"{column.zeros:,}"
+        for text in (zeros, column.minimum, column.maximum, column.mean, column.deviation, column.distinct_text):
+            ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
+
+    async def _turn(self, page: int) -> None:
+        self._page = page
+        self._show()
+
+    def _search(self, text: str | None) -> None:
+        self._text, self._page = text or "", 0
+        self._show()
+
+
+def show_columns(view: FrameView) -> None:
+    """Add the table of all columns."""
+    ColumnTable(view)
+
+
+def look_closer(column: ColumnView) -> None:
+    """Open a dialog with a column's histogram in full, as a plot and as a table."""
+    with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
+        ui.label(column.name).classes("text-lg font-semibold data-name")
+        ui.label(column.type).classes("flow-soft")
+        if column.bars:
+            ui.echart(_plot(column)).classes("w-full h-72").props.update({"role": "img", "aria-label": column.alt})
+            if column.others:
+                ui.label(f"{column.others:,} rows have other levels.").classes("flow-soft")
+            with ui.expansion("As a table").classes("w-full"):
+                rows = "".join(
+                    f'<tr><td>{escape(bar.label)}</td><td class="data-number">{bar.rows:,}</td></tr>'
+                    for bar in column.bars
+                )
+                heads = '<thead><tr><th scope="col">Value</th><th scope="col">Rows</th></tr></thead>'
+                ui.html(f"{heads}<tbody>{rows}</tbody>", sanitize=False, tag="table").classes("data-table")
+        else:
+            ui.label("Nothing to plot.").classes("flow-soft")
+        ui.button("Close", on_click=dialog.close).props("flat no-caps")
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
+def _align(head: str) -> str:
+    return "" if head in _HEADS[:3] else ' class="data-number"'
+
+
+def _plot(column: ColumnView) -> dict[str, object]:
+    """Return the options of a plot: lying bars for levels, standing ones for bins."""
+    labels, rows = [bar.label for bar in column.bars], [bar.rows for bar in column.bars]
+    names: dict[str, object] = {"type": "category", "data": labels, "axisLabel": {"width": 150, "overflow": "truncate"}}
+    counts: dict[str, object] = {"type": "value", "name": "rows", "minInterval": 1}
+    lying = column.kind == "category"
+    bars = {"type": "bar", "data": rows, "barCategoryGap": "25%" if lying else "4%", "itemStyle": {"color": "#0f6f88"}}
+    return {
+        "animation": False,
+        "tooltip": {"trigger": "axis", "renderMode": "richText"},
+        "grid": {"left": 10, "right": 30, "top": 30, "bottom": 10, "containLabel": True},
+        "xAxis": counts if lying else names,
+        "yAxis": {**names, "inverse": True} if lying else counts,
+        "series": [bars],
+    }

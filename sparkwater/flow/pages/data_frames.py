@@ -1,0 +1,235 @@
+"""The DataFrames of a flow: columns, pictures, first rows, types, parts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from nicegui import ui
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.pages.column_table import show_columns
+from sparkwater.flow.pages.data_reading import Done, checked_types, free_name, heading, run_action
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.markup import gallery, rows_table
+from sparkwater.flow.pages.type_list import Column, TypeList
+from sparkwater.flow.pages.waiting import Spot, told
+from sparkwater.flow.views.columns import FrameView, describe_columns
+from sparkwater.flow.views.preview import bad_values
+from sparkwater.flow.views.rows import RowsView, first_rows
+from sparkwater.flow.views.types import kind_of, type_words
+from sparkwater.flow.workbook.actions.splitting import SplitFrame
+from sparkwater.flow.workbook.actions.tables import ChangeTypes
+from sparkwater.flow.workbook.code import variable
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Rows of the table, and pictures of the gallery.
+_ROWS, _PICTURES = 12, 24
+
+#: What was measured of DataFrames that are in use: a page that is loaded again asks Spark for nothing.
+_described: WeakKeyDictionary[DataFrame, FrameView] = WeakKeyDictionary()
+
+
+class FramePanel:
+    """The list of DataFrames, and a closer look at one of them.
+
+    Parameters
+    ----------
+    desk : Desk
+        The flow.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._names: list[str] = []
+        self._chosen = ""
+        heading("Data in this flow")
+        self._list = ui.row().classes("data-frames").props('role=group aria-label="Data in this flow"')
+        self._remarks, self._spot = Spot(), Spot()
+        self._look()
+        ui.timer(2.0, self._look)
+        ui.timer(0, self._again, once=True)
+
+    async def choose(self, name: str, remarks: list[str] | None = None) -> None:
+        """Show a DataFrame, and remarks on it."""
+        self._chosen = name
+        self._names = self._desk.workspace.frames()
+        self._show_list()
+        self._remarks.clear()
+        with self._remarks.column:
+            for remark in remarks or ():
+                told(remark, bad=True)
+        self._spot.clear()
+        with self._spot.column:
+            FrameTabs(self._desk, name, self.choose)
+
+    async def _again(self) -> None:
+        """Show the last DataFrame that was looked at, as on the page before it was loaded again."""
+        known = [name for name in self._names if self._desk.workspace.value(name) in _described]
+        if known and not self._chosen:
+            await self.choose(known[-1])
+
+    def _look(self) -> None:
+        """Follow the workspace, in which other pages and windows make DataFrames too."""
+        names = self._desk.workspace.frames()
+        if names != self._names or not self._list.default_slot.children:
+            self._names = names
+            self._show_list()
+
+    def _show_list(self) -> None:
+        self._list.clear()
+        with self._list:
+            if not self._names:
+                ui.label("None yet: choose a file or a folder.").classes("flow-soft")
+            for name in self._names:
+                button = ui.button(name, on_click=partial(self.choose, name)).props("no-caps dense").classes("px-3")
+                here = name == self._chosen
+                button.props("unelevated" if here else "outline").props(f"aria-pressed={str(here).lower()}")
+
+
+class FrameTabs:
+    """Tabs on a DataFrame; each asks Spark when it is opened first.
+
+    Parameters
+    ----------
+    desk : Desk
+        The flow.
+    name : str
+        The DataFrame.
+    on_made : callable
+        Called with the name of a DataFrame that was made of it, and remarks.
+    """
+
+    def __init__(self, desk: Desk, name: str, on_made: Done) -> None:
+        self._desk, self._name, self._on_made = desk, name, on_made
+        self._frame: DataFrame = desk.workspace.value(name)
+        self._rows: RowsView | None = None
+        with ui.tabs().props("dense no-caps align=left inline-label").classes("w-full") as tabs:
+            for tab in ("Columns", "First rows", "Split", "Change types"):
+                ui.tab(tab)
+        with ui.tab_panels(tabs, value="Columns", animated=False).classes("w-full"):
+            for tab, show in (
+                ("Columns", self._columns),
+                ("First rows", self._first_rows),
+                ("Split", self._split),
+                ("Change types", self._types),
+            ):
+                with ui.tab_panel(tab).classes("px-0"):
+                    show()
+        tabs.on_value_change(lambda change: self._opened(change.value))
+        self._seen = {"Columns"}
+
+    async def _opened(self, tab: str) -> None:
+        if tab in self._seen:
+            return
+        self._seen.add(tab)
+        if tab == "First rows":
+            await self._rows_spot.fill("Reading the first rows", self._read_rows, self._show_rows)
+
+    def _columns(self) -> None:
+        spot = Spot()
+
+        async def measure() -> None:
+            await spot.fill("Measuring all rows", self._describe, show_columns)
+
+        ui.timer(0, measure, once=True)
+
+    def _describe(self) -> FrameView:
+        if self._frame not in _described:
+            _described[self._frame] = describe_columns(self._frame)
+        return _described[self._frame]
+
+    def _first_rows(self) -> None:
+        self._rows_spot = Spot()
+
+    def _read_rows(self) -> RowsView:
+        return first_rows(self._frame, _PICTURES)
+
+    def _show_rows(self, view: RowsView) -> None:
+        if not view.rows:
+            told("There are no rows.")
+            return
+        for place, name in enumerate(view.names):
+            if view.pictures[place] and any(row[place].picture for row in view.rows):
+                ui.label(f"Pictures in {name}").classes("font-semibold")
+                ui.html(gallery(view, place), sanitize=False).classes("w-full")
+        ui.label("As a table").classes("font-semibold")
+        with ui.element("div").classes("data-scroll").props('tabindex=0 role=region aria-label="First rows"'):
+            few = RowsView(view.names, view.pictures, view.rows[:_ROWS])
+            ui.html(rows_table(few, f"First rows of {self._name}"), sanitize=False)
+        if view.left_out:
+            told(f"{view.left_out:,} more columns aren't shown.")
+
+    def _split(self) -> None:
+        _SplitForm(self._desk, self._name, self._frame.columns, self._on_made)
+
+    def _types(self) -> None:
+        _TypesForm(self._desk, self._name, self._frame, self._on_made)
+
+
+class _SplitForm:
+    """Names and shares of parts."""
+
+    def __init__(self, desk: Desk, name: str, columns: list[str], on_made: Done) -> None:
+        self._desk, self._name, self._on_made = desk, name, on_made
+        told("A row's part follows from its content and the seed: it is the same in any order, on any cluster.")
+        self._parts = []
+        for words, share in (("train", 80), ("test", 20), ("", 0)):
+            with ui.row().classes("data-form"):
+                part = free_name(f"{name}_{words}", desk.workspace) if words else ""
+                label = "Name of a part" if words else "Name of a third part, if any"
+                named = ui.input(label, value=part).classes("min-w-56")
+                percent = ui.number("Percent", value=share, min=0, max=100, precision=0).classes("w-24")
+                self._parts.append((named, percent))
+        with ui.row().classes("data-form"):
+            self._seed = ui.number("Seed", value=42, precision=0).classes("w-24")
+            options = {"": "nothing: each row by itself", **{one: one for one in columns}}
+            self._together = ui.select(options, label="Rows stay together that share", value="", with_input=True)
+            self._together.classes("min-w-64")
+            ui.button("Split", on_click=self._run).props("no-caps")
+        self._state = Spot()
+
+    def _action(self) -> SplitFrame:
+        parts = []
+        for named, percent in self._parts:
+            text = (named.value or "").strip()
+            if text or percent.value:
+                parts.append((variable(text), int(percent.value or 0)))
+        seed, (first, *others) = self._seed.value, parts or [(variable(""), 0)]
+        if seed is None:
+            raise ConfigurationError("give a seed: a whole number, such as 42")
+        return SplitFrame(first[0], self._name, first[1], tuple(others), int(seed), self._together.value or "")
+
+    async def _run(self) -> None:
+        made: list[str] = []
+        await self._state.fill("Splitting", lambda: run_action(self._desk, self._action()), made.append)
+        for name in made:
+            await self._on_made(name, [])
+
+
+class _TypesForm:
+    """Other types for columns."""
+
+    def __init__(self, desk: Desk, name: str, frame: DataFrame, on_made: Done) -> None:
+        self._desk, self._name, self._frame, self._on_made = desk, name, frame, on_made
+        told("Values that the new type has no place for are counted, and become missing.")
+        with ui.row().classes("data-form"):
+            self._result = ui.input("Name of the data", value=free_name(f"{name}_typed", desk.workspace))
+            ui.button("Change types", on_click=self._run).props("no-caps")
+        self._state = Spot()
+        single = [field for field in frame.schema.fields if kind_of(field) in ("number", "category", "time")]
+        self._list = TypeList([Column(field.name, "", [type_words(field)]) for field in single], keep=True)
+
+    def _work(self) -> tuple[str, list[str]]:
+        action = ChangeTypes(variable(self._result.value), self._name, self._list.changes)
+        remarks = checked_types(bad_values(self._frame, action.types))
+        return run_action(self._desk, action), remarks
+
+    async def _run(self) -> None:
+        made: list[tuple[str, list[str]]] = []
+        await self._state.fill("Changing types", self._work, made.append)
+        for name, remarks in made:
+            await self._on_made(name, remarks)

@@ -1,0 +1,139 @@
+"""Inputs of a form's fields, with their documentation beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+
+from sparkwater.flow.views import forms
+from sparkwater.flow.views.forms import Field, Form, shown_default
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
+
+#: More choices than this are searched by typing.
+_MANY = 30
+
+#: Examples of what to type, by the kind of input.
+_EXAMPLES = {
+    forms.INTEGERS: "such as 28, 28, 1",
+    forms.NUMBERS: "such as 0.1, 0.2",
+    forms.WORDS: "such as one, two",
+    forms.JSON: "a word, or JSON",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Columns of the frame with their words, and variables by kind."""
+
+    columns: Mapping[str, str]
+    variables: Mapping[str, Sequence[str]]
+
+
+class FieldInputs:
+    """The inputs of a form.
+
+    Parameters
+    ----------
+    typed : dict of str to object
+        What the inputs hold, by Param; empty ones are left out. The inputs change it.
+    options : callable
+        Gives the choices at the time that an input is built.
+    changed : callable
+        Called after each change.
+    """
+
+    def __init__(self, typed: dict[str, Any], options: Callable[[], Options], changed: Callable[[], None]) -> None:
+        self._typed, self._options, self._changed = typed, options, changed
+        self._inputs: dict[str, Any] = {}
+
+    def clear(self) -> None:
+        """Forget the inputs."""
+        self._inputs.clear()
+
+    def build(self, groups: Mapping[str, Sequence[Field]]) -> None:
+        """Build the inputs of groups of fields, each group under its title where there are several."""
+        options = self._options()
+        for title, fields in groups.items():
+            if len(groups) > 1:
+                ui.label(title).classes("flow-group").props("role=heading aria-level=3")
+            for field in fields:
+                with ui.element("div").classes("flow-field"):
+                    made = self._inputs[field.name] = self._input(field, options)
+                    made.props["aria-describedby"] = ui.label(_documentation(field)).classes("flow-doc").html_id
+
+    def _input(self, field: Field, options: Options) -> Any:
+        label, default = field.name, f"default: {shown_default(field)}"
+        choices = _choices(field, options)
+        if VARIABLES.get(field.name) in (ESTIMATOR, ESTIMATORS) and not choices:
+            default = "none is kept yet"
+        given = self._typed.get(field.name)
+        made: Any
+        if choices is not None:
+            several = field.kind in (forms.COLUMNS, forms.CHOICES) or VARIABLES.get(field.name) == ESTIMATORS
+            value = given if given is not None else ([] if several else None)
+            # Among many columns people find one by its letters.
+            made = ui.select(
+                choices, label=label, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
+            )
+            made.props("use-chips" if several else "")
+        else:
+            made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")
+            default = f"{default}; {_EXAMPLES[field.kind]}" if field.kind in _EXAMPLES else default
+        # The estimator validates; NiceGUI would take its messages away.
+        made.without_auto_validation().props("stack-label outlined dense").props["placeholder"] = default
+        if choices is not None and not made.value:
+            _show_default(made, default)
+        made.on_value_change(lambda event: self._take(field, event.value, default))
+        return made.classes("flow-input")
+
+    def _take(self, field: Field, value: Any, default: str) -> None:
+        if value in (None, "", []):
+            self._typed.pop(field.name, None)
+        else:
+            self._typed[field.name] = value
+        made = self._inputs.get(field.name)
+        if isinstance(made, ui.select):
+            _show_default(made, default if value in (None, "", []) else None)
+        self._changed()
+
+    def show_errors(self, errors: Mapping[str, str]) -> None:
+        """Show errors at their inputs, and none at others."""
+        for name, made in self._inputs.items():
+            made.error = errors.get(name)
+
+    def variables(self, form: Form) -> dict[str, str | tuple[str, ...]]:
+        """Return the Params that are set to variables, with the variables' names."""
+        return {
+            field.name: tuple(given) if isinstance(given, list) else given
+            for field in form.fields
+            if field.kind == forms.VARIABLE and (given := self._typed.get(field.name))
+        }
+
+
+def _show_default(made: ui.select, default: str | None) -> None:
+    """Show the default in an empty select, in the colour of placeholders; None for one that has a value."""
+    if default is None:
+        made.props.pop("display-value", None)
+        made.classes(remove="flow-default")
+    else:
+        made.props["display-value"] = default
+        made.classes("flow-default")
+
+
+def _choices(field: Field, options: Options) -> Any:
+    """Return what a field is chosen from; None for fields to type in."""
+    if field.kind in (forms.COLUMN, forms.COLUMNS):
+        return dict(options.columns)
+    if field.kind == forms.SWITCH:
+        return {"yes": "yes", "no": "no"}
+    if field.kind == forms.VARIABLE:
+        return list(options.variables[VARIABLES[field.name]])
+    return list(field.choices) if field.kind in (forms.CHOICE, forms.CHOICES) else None
+
+
+def _documentation(field: Field) -> str:
+    text = f"{field.doc[0].upper()}{field.doc[1:]}."
+    return f"{text} Default: {shown_default(field)}."

@@ -1,0 +1,147 @@
+"""Jobs, live: states, curves, speed, errors; a button that cancels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from nicegui import ui
+
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.messages import telling
+from sparkwater.flow.pages.shown import add_style, show_curves
+from sparkwater.flow.views.jobs import job_row, panels, phase
+from sparkwater.flow.views.tables import Curves
+from sparkwater.flow.work.jobs import Job
+
+#: Jobs in a page of the list.
+_LISTED = 10
+_COLUMNS = [
+    {"name": name, "label": label, "field": name, "align": "left"}
+    for name, label in (
+        ("id", "Job"),
+        ("state", "State"),
+        ("title", "Action"),
+        ("began", "Began"),
+        ("seconds", "Took"),
+        ("progress", "Progress"),
+    )
+]
+_TITLE = """
+<q-td :props="props">
+  <q-btn flat dense no-caps align="left" class="flow-jump" :label="props.row.title"
+         :aria-label="'Show job ' + props.row.id + ': ' + props.row.title"
+         @click="() => $parent.$emit('show', props.row.id)" />
+</q-td>
+"""
+
+
+def show(desk: Desk) -> None:
+    """Build the page's content."""
+    add_style()
+    ui.label("Jobs").classes("text-h5").props("role=heading aria-level=1")
+    if not desk.jobs.all():
+        ui.label("Nothing has run yet. Read some data, or build a model; what runs is shown here.").classes("flow-soft")
+    _JobsPage(desk)
+
+
+class _JobsPage:
+    """The list of jobs, and the one that was chosen; each window has its own."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._chosen: int | None = None
+        with ui.column().classes("w-full gap-2"):
+            self._table = (
+                ui.table(columns=_COLUMNS, rows=[], row_key="id").classes("w-full").props("flat bordered wrap-cells")
+            )
+            self._table.add_slot("body-cell-title", _TITLE)
+            self._table.on("show", lambda event: self._choose(int(event.args)))
+            self._pages = ui.pagination(1, 1, direction_links=True, on_change=self._refresh)
+            self._pages.props('aria-label="Pages of jobs" max-pages=5')
+        self._details = _Details(desk)
+        ui.timer(1.0, self._refresh)
+        self._refresh()
+
+    def _choose(self, job_id: int) -> None:
+        self._chosen = job_id
+        self._refresh()
+
+    def _refresh(self) -> None:
+        jobs = self._desk.jobs.all()[::-1]
+        self._table.set_visibility(bool(jobs))
+        self._pages.max = max(1, -(-len(jobs) // _LISTED))
+        self._pages.set_visibility(len(jobs) > _LISTED)
+        first = (min(self._pages.value or 1, self._pages.max) - 1) * _LISTED
+        rows = [asdict(job_row(job)) for job in jobs[first : first + _LISTED]]
+        if rows != self._table.rows:
+            self._table.rows = rows
+        chosen = next((job for job in jobs if job.id == self._chosen), None) or _latest(jobs)
+        if chosen is not None:
+            self._details.show(chosen)
+
+
+def _latest(jobs: tuple[Job, ...]) -> Job | None:
+    """Return the job that runs, else the newest."""
+    running = [job for job in jobs if job.state == "running"]
+    return next(iter([*running, *jobs]), None)
+
+
+class _Details:
+    """The chosen job: its elements are made once, and their values follow it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._shown: Job | None = None
+        self._plots: list[tuple[str, Callable[[Curves], None]]] = []
+        self._card = ui.card().classes("w-full").props('flat bordered role=region aria-label="The chosen job"')
+        with self._card:
+            with ui.row().classes("w-full items-center"):
+                self._title = ui.label().classes("text-h6").props("role=heading aria-level=2")
+                ui.space()
+                self._cancel = ui.button("Cancel", on_click=self._cancel_it).props("outline color=accent")
+            self._phase = ui.label().props("role=status")
+            self._bar = ui.linear_progress(0.0, show_value=False).props(
+                'aria-label="Part of the training that is done"'
+            )
+            self._error = ui.label().classes("flow-bad").props("role=alert")
+            self._place = ui.element("div").classes("flow-curves")
+            with ui.expansion("Python").classes("w-full"):
+                self._code = ui.element("pre").classes("flow-code")
+                with self._code:
+                    self._code_text = ui.label().classes("flow-code-text")
+        self._card.set_visibility(False)
+
+    def show(self, job: Job) -> None:
+        """Let the elements say how a job stands."""
+        before, self._shown = self._shown, job
+        self._phase.set_text(phase(job))
+        if before == job:
+            return
+        self._card.set_visibility(True)
+        self._title.set_text(f"{job.id}. {job.action.title}")
+        self._cancel.set_visibility(job.active)
+        self._cancel.set_enabled(not job.cancelling)
+        self._bar.set_visibility(bool(job.trainings))
+        self._bar.set_value(job.trainings[-1].share if job.trainings else 0.0)
+        self._error.set_text(job.error)
+        self._error.set_visibility(bool(job.error))
+        self._code_text.set_text(job.action.code().text)
+        if before is None or before.id != job.id or before.epochs != job.epochs:
+            self._draw(job)
+
+    def _draw(self, job: Job) -> None:
+        """Draw the curves; plots that are there get new values, so that they don't flicker."""
+        found = panels(job.epochs)
+        if [curves.title for curves in found] != [title for title, _ in self._plots]:
+            self._place.clear()
+            with self._place:
+                self._plots = [(curves.title, show_curves(curves)) for curves in found]
+        else:
+            for (_, change), curves in zip(self._plots, found, strict=True):
+                change(curves)
+
+    def _cancel_it(self) -> None:
+        with telling():
+            if self._shown is not None:
+                self._desk.jobs.cancel(self._shown.id)

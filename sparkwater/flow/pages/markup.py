@@ -1,0 +1,89 @@
+"""HTML from values: all text in it is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from sparkwater.flow.views.bins import Bar
+from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.rows import Cell, RowsView
+
+#: Width and height of a small histogram.
+_WIDTH, _HEIGHT = 132, 34
+
+
+def histogram(column: ColumnView) -> str:
+    """Return a small histogram as SVG, with a text alternative; each bar says its rows."""
+    if not column.bars:
+        return '<span class="flow-soft">none</span>'
+    if column.kind == "category":
+        return _levels(column)
+    most = max(1, *(bar.rows for bar in column.bars))
+    step = _WIDTH / len(column.bars)
+    bars = "".join(
+        f'<rect x="{at * step:.1f}" y="{_HEIGHT - _height(bar, most):.1f}" width="{max(step - 1, 0.8):.1f}" '
+        f'height="{_height(bar, most):.1f}"><title>{_says(bar)}</title></rect>'
+        for at, bar in enumerate(column.bars)
+    )
+    return (
+        f'<svg class="data-bars" role="img" aria-label="{escape(column.alt)}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}">{bars}</svg>'
+    )
+
+
+def rows_table(view: RowsView, words: str) -> str:
+    """Return rows as a table; ``words`` is its caption, for those who hear it."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in view.names)
+    rows = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in view.rows)
+    return (
+        f'<table class="data-table"><caption class="data-hidden">{escape(words)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def gallery(view: RowsView, place: int) -> str:
+    """Return the pictures of a column, with the short texts of the other columns below each."""
+    figures = []
+    for number, row in enumerate(view.rows, 1):
+        words = [cell.text for at, cell in enumerate(row) if not view.pictures[at] and 0 < len(cell.text) <= 24]
+        shown = _picture(row[place], f"picture {number}{': ' if words else ''}{', '.join(words)}")
+        figures.append(f"<figure>{shown}<figcaption>{escape(', '.join(words))}</figcaption></figure>")
+    return f'<div class="data-gallery">{"".join(figures)}</div>'
+
+
+def _levels(column: ColumnView) -> str:
+    """Return the most frequent levels as lying bars, the first four of them."""
+    shown = column.bars[:4]
+    most = max(bar.rows for bar in shown)
+    rows = "".join(
+        f'<span class="data-level"><meter min="0" max="{most}" value="{bar.rows}" title="{_says(bar)}">'
+        f"{bar.rows}</meter><span>{escape(bar.label)}</span></span>"
+        for bar in shown
+    )
+    more = (column.distinct or 0) - len(shown)
+    if more > 0:
+        rows += f'<span class="flow-soft">and {more:,} more</span>'
+    return f'<span class="data-levels" role="img" aria-label="{escape(column.alt)}">{rows}</span>'
+
+
+def _height(bar: Bar, most: int) -> float:
+    # A bin with a row is seen, however few they are.
+    return max(1.5, bar.rows / most * (_HEIGHT - 1)) if bar.rows else 0.0
+
+
+def _says(bar: Bar) -> str:
+    return f"{escape(bar.label)}: {bar.rows:,} {'row' if bar.rows == 1 else 'rows'}"
+
+
+def _cell(cell: Cell) -> str:
+    if cell.missing:
+        return '<span class="flow-soft">missing</span>'
+    if cell.picture or cell.problem:
+        return _picture(cell, cell.text)
+    return escape(cell.text)
+
+
+def _picture(cell: Cell, alt: str) -> str:
+    if cell.picture:
+        return f'<img src="{escape(cell.picture)}" alt="{escape(alt)}" title="{escape(cell.text)}">'
+    return f'<span class="data-broken">{escape(cell.problem or "no picture")}</span>'

@@ -1,0 +1,75 @@
+"""Places of a page whose content takes a while: words meanwhile, an error in words, or the content."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from nicegui import run, ui
+
+from sparkwater.flow.work.words import in_words
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Spot:
+    """A place for content; what was asked for last is shown, whichever answer comes first."""
+
+    def __init__(self) -> None:
+        self.column = ui.column().classes("flow-content")
+        self._asked = 0
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._asked += 1
+        self.column.clear()
+
+    def say(self, words: str, *, bad: bool = False) -> None:
+        """Show words."""
+        self.clear()
+        with self.column:
+            told(words, bad=bad)
+
+    async def fill(self, words: str, work: Callable[[], _T], show: Callable[[_T], None]) -> None:
+        """Show the result of work in a thread.
+
+        Parameters
+        ----------
+        words : str
+            Words in the meantime.
+        work : callable
+            The work; an error is shown in its own words.
+        show : callable
+            Builds the content from the result.
+        """
+        self.clear()
+        asked = self._asked
+        with self.column, ui.row().classes("items-center").props("role=status"):
+            ui.spinner()
+            ui.label(words)
+        try:
+            found: Any = await run.io_bound(work)  # None only where the server ends
+        except Exception as error:
+            logger.info("%s: %s", words, error, exc_info=True)
+            if self._is_current(asked):
+                self.say(in_words(error), bad=True)
+            return
+        if self._is_current(asked):
+            self.column.clear()
+            with self.column:
+                show(found)
+
+    def _is_current(self, asked: int) -> bool:
+        return asked == self._asked and not self.column.is_deleted
+
+
+def told(words: str, *, bad: bool = False) -> None:
+    """Add words to the page: an alert where they are bad."""
+    label = ui.label(words)
+    if bad:
+        label.classes("flow-bad").props("role=alert")
+    else:
+        label.classes("flow-soft")

@@ -1,0 +1,1 @@
+"""Plain values for pages, from DataFrames, Params and summaries. Free of NiceGUI."""

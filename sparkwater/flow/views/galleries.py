@@ -1,0 +1,120 @@
+"""Galleries of pictures in scored frames, each picture as a small PNG with words; driver side.
+
+So many rows as are shown come to the driver, and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions.images.columns import is_image_field
+from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.flow.views.rows import picture_url
+from sparkwater.plots.drawing.pictures import Picture, is_picture
+from sparkwater.plots.frames.galleries import largest_losses, nearest_pictures
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Picture with words.
+
+    Attributes
+    ----------
+    url : str
+        A ``data:`` URL with a PNG.
+    words : tuple of str
+        Lines below it.
+    """
+
+    url: str
+    words: tuple[str, ...]
+
+    @property
+    def alt(self) -> str:
+        """The words in one line."""
+        return ", ".join(self.words)
+
+
+def picture_columns(schema: StructType) -> list[str]:
+    """Return the columns of pictures: tensors, then encoded ones. Nothing is read for a URI, so strings are none."""
+    specs = {field.name: tensor_spec(field) for field in schema.fields}
+    tensors = [name for name, spec in specs.items() if spec is not None and is_picture(spec.shape)]
+    encoded = [
+        field.name
+        for field in schema.fields
+        if specs[field.name] is None and is_image_field(field) and not isinstance(field.dataType, T.StringType)
+    ]
+    return [*tensors, *encoded]
+
+
+def vector_columns(schema: StructType) -> list[str]:
+    """Return the columns of ML vectors."""
+    return [field.name for field in schema.fields if isinstance(field.dataType, VectorUDT)]
+
+
+def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[Shown]:
+    """Return the pictures that a classifier took for another class, the most mistaken first; one Spark job.
+
+    Their words say the class, what they were taken for, and how sure the model was.
+
+    Parameters
+    ----------
+    scored : pyspark.sql.DataFrame
+        Rows that the model's ``transform`` gave.
+    model : pyspark.ml.Model
+        The classifier.
+    picture, label : str
+        Columns of the pictures and of their classes.
+    most : int
+        Pictures at most.
+    """
+    classes = list(getattr(model, "classes", ()))
+    strings = isinstance(find_field(scored.schema, label).dataType, T.StringType)
+    wanted = model.getOrDefault("predictedLabelCol" if strings else "predictionCol")
+    find_field(scored.schema, wanted)
+    own = F.col(f"`{label}`") if strings else F.col(f"`{label}`").cast("double")
+    found = largest_losses(
+        scored.where(own != F.col(f"`{wanted}`")),
+        picture,
+        labelCol=label,
+        probabilityCol=model.getOrDefault("probabilityCol"),
+        classes=classes,
+        maxPictures=most,
+    )
+    return list(map(shown, found))
+
+
+def nearest(
+    pairs: DataFrame, queries: DataFrame, references: DataFrame, picture: str, identifier: str, words: str | None
+) -> list[tuple[Shown, list[Shown]]]:
+    """Return pictures with their nearest; three Spark jobs.
+
+    Parameters
+    ----------
+    pairs : pyspark.sql.DataFrame
+        What `sparkwater.ml.k_nearest` gives.
+    queries, references : pyspark.sql.DataFrame
+        The pictures by id.
+    picture, identifier : str
+        Their columns of pictures and of ids.
+    words : str or None
+        A column whose value stands below a picture; None for the id.
+    """
+    found = nearest_pictures(
+        pairs, queries, references, picture, idCol=identifier, wordsCol=words, maxQueries=8, maxNeighbors=8
+    )
+    return [(shown(query), list(map(shown, others))) for query, others in found]
+
+
+def shown(picture: Picture) -> Shown:
+    """Return a picture as a page shows it."""
+    return Shown(picture_url(picture.pixels), tuple(picture.words.split("\n")))

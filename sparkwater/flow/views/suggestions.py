@@ -1,0 +1,46 @@
+"""Values that a form begins with: columns of the frame, and what was typed for another estimator or frame."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sparkwater.flow.views import forms
+from sparkwater.flow.views.galleries import picture_columns, vector_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+    from sparkwater.flow.views.forms import Field, Form
+
+#: Names that labels often have.
+_LABELS = ("label", "class", "target", "species", "y")
+
+
+def suggested(form: Form, schema: StructType) -> dict[str, str]:
+    """Return columns for the form's ``featuresCol`` and ``labelCol``; only those that seem sure."""
+    fields = {field.name: field for field in form.fields if field.kind == forms.COLUMN}
+    features, label = fields.get("featuresCol"), fields.get("labelCol")
+    found: dict[str, list[str]] = {}
+    if features is not None and features.default and features.default not in schema.names:
+        pictures = "imageShape" in {field.name for field in form.fields}
+        found["featuresCol"] = picture_columns(schema) if pictures else vector_columns(schema)
+    if label is not None and label.default not in schema.names:
+        found["labelCol"] = [name for name in schema.names if name.lower() in _LABELS]
+    return {name: candidates[0] for name, candidates in found.items() if candidates}
+
+
+def still_fitting(form: Form, typed: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """Return what was typed in another form that this one has a field for; chosen things must be among the choices."""
+    fields = {field.name: field for field in form.fields}
+    return {name: given for name, given in typed.items() if name in fields and _fits(fields[name], given, columns)}
+
+
+def _fits(field: Field, given: Any, columns: Collection[str]) -> bool:
+    if field.kind in (forms.COLUMN, forms.COLUMNS):
+        choices = columns
+    elif field.kind in (forms.CHOICE, forms.CHOICES):
+        choices = field.choices
+    else:
+        return True
+    return set(given if isinstance(given, list) else [given]) <= set(choices)

@@ -1,0 +1,1 @@
+"""The work of a session: variables, jobs with their progress, and the folders. Free of NiceGUI."""

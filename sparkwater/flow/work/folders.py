@@ -1,0 +1,109 @@
+"""The folders that a flow may read and write: nothing outside of them, by no name and no link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparkwater.errors import ConfigurationError
+
+#: Characters of Hadoop's patterns of paths; alternatives in braces may hold slashes.
+_PATTERN = frozenset("*?[]{}\\")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder in a list.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    path : str
+        Its full path.
+    is_folder : bool
+        True for folders.
+    bytes : int
+        Size of a file; 0 for folders.
+    """
+
+    name: str
+    path: str
+    is_folder: bool
+    bytes: int = 0
+
+
+class Folders:
+    """The folders given at start, and all below them.
+
+    Parameters
+    ----------
+    roots : iterable of str or Path
+        Folders that are there.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or one isn't a folder.
+    """
+
+    def __init__(self, roots: Iterable[str | Path]) -> None:
+        self.roots = tuple(Path(root).expanduser().resolve() for root in roots)
+        if not self.roots:
+            raise ConfigurationError("give at least one folder whose files the flow may read")
+        for root in self.roots:
+            if not root.is_dir():
+                raise ConfigurationError(f"there is no folder {str(root)!r}")
+
+    def within(self, path: str) -> Path:
+        """Return a whole path with all links resolved.
+
+        Raises
+        ------
+        ConfigurationError
+            If it lies outside of the folders, isn't a whole path, or Spark would read it as a pattern, which may
+            stand for other paths. A path that isn't there yet is fine.
+        """
+        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            raise ConfigurationError(f"{path[:200]!r} is no whole path of this machine, such as /data/pictures")
+        if found := sorted(_PATTERN & set(path)):
+            raise ConfigurationError(
+                f"{path[:200]!r} has {' '.join(found)} in it, which Spark reads as a pattern; rename the file or folder"
+            )
+        resolved = Path(path).resolve()
+        if not any(resolved == root or root in resolved.parents for root in self.roots):
+            named = ", ".join(map(str, self.roots))
+            raise ConfigurationError(f"{path[:200]!r} is outside of the folders given at start: {named}")
+        return resolved
+
+    def entries(self, path: str) -> list[Entry]:
+        """Return what is in a folder: folders first, by name; hidden files are left out.
+
+        Links that lead outside are left out as well.
+        """
+        folder = self.within(path)
+        if not folder.is_dir():
+            raise ConfigurationError(f"there is no folder {path[:200]!r}")
+        found = []
+        with os.scandir(folder) as listed:
+            for each in listed:
+                if not each.name.startswith(".") and (not each.is_symlink() or self._holds(each.path)):
+                    is_folder = each.is_dir()
+                    found.append(Entry(each.name, each.path, is_folder, 0 if is_folder else _size(each)))
+        return sorted(found, key=lambda entry: (not entry.is_folder, entry.name.lower(), entry.name))
+
+    def _holds(self, path: str) -> bool:
+        try:
+            self.within(path)
+        except (ConfigurationError, OSError):
+            return False
+        return True
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return 0

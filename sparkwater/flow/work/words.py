@@ -1,0 +1,31 @@
+"""Errors in words that a page can show."""
+
+from __future__ import annotations
+
+from sparkwater.conversions.sessions.session import jvm_errors
+from sparkwater.errors import SparkwaterError
+
+_LONGEST = 2000
+
+
+def in_words(error: BaseException) -> str:
+    """Return the first paragraph of an error's message; with the class, where it is neither ours nor Spark's own."""
+    from pyspark.errors import PySparkException
+
+    text = str(error).strip()
+    if isinstance(error, SparkwaterError):
+        return _short(text)
+    if isinstance(error, PySparkException):
+        return _short(text.split("\n\nJVM stacktrace:")[0].split(";\n'")[0])
+    return _short(f"{type(error).__name__}: {text}")
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose words are for users: sparkwater's, Spark's, and those of a JVM that is gone."""
+    from pyspark.errors import PySparkException
+
+    return (SparkwaterError, PySparkException, *jvm_errors())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

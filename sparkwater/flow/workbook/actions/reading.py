@@ -1,0 +1,84 @@
+"""The action that reads pictures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import ClassVar
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.workbook.actions.base import Action
+from sparkwater.flow.workbook.code import Code, literal, variable
+
+#: Ways to label pictures, with what they are in a few words.
+LABELS = {
+    "folder": "the name of its folder",
+    "pattern": "a part of its path",
+    "none": "no label",
+}
+
+#: Characters of a pattern at most.
+_LONGEST_PATTERN = 200
+
+
+@dataclass(frozen=True)
+class ReadPictures(Action):
+    """Pictures below a folder.
+
+    Attributes
+    ----------
+    result : str
+        The DataFrame: ``path``, ``content`` and, with labels, ``label``.
+    folder : str
+        The folder.
+    labels : {"folder", "pattern", "none"}
+        A picture's label: the name of its folder, a part of its path, or none.
+    pattern : str
+        A regular expression; the part of a path that its first group matches is the label, and a picture whose path
+        doesn't match has none.
+    """
+
+    kind: ClassVar[str] = "read_pictures"
+
+    result: str
+    folder: str
+    labels: str = "folder"
+    pattern: str = ""
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Read pictures from {PurePath(self.folder).name}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The folder."""
+        return (self.folder,)
+
+    def code(self) -> Code:
+        """Return its Python."""
+        name, folder = variable(self.result), literal(self.folder)
+        if self.labels not in LABELS:
+            raise ConfigurationError(f"labels={self.labels!r} is not accepted; accepted: {', '.join(LABELS)}")
+        if self.labels == "folder":
+            reads = "read_image_folder"
+            return Code((f"from sparkwater.conversions import {reads}",), (f"{name} = {reads}(spark, {folder})",))
+        lines, imports = [f"{name} = read_images(spark, {folder})"], ["from sparkwater.conversions import read_images"]
+        if self.labels == "pattern":
+            label = f"F.nullif(F.regexp_extract('path', {literal(self._checked_pattern())}, 1), F.lit(''))"
+            lines.append(f"{name} = {name}.withColumn('label', {label})")
+            imports.append("from pyspark.sql import functions as F")
+        return Code(tuple(imports), tuple(lines))
+
+    def _checked_pattern(self) -> str:
+        try:
+            groups = re.compile(self.pattern).groups
+        except re.error as error:
+            raise ConfigurationError(f"the pattern {self.pattern!r} is no regular expression: {error}") from error
+        if not groups or len(self.pattern) > _LONGEST_PATTERN:
+            raise ConfigurationError(
+                f"the pattern {self.pattern[:_LONGEST_PATTERN]!r} has no group; put the label in brackets, as in "
+                "/(cat|dog)_[0-9]+"
+            )
+        return self.pattern

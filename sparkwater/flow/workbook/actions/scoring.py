@@ -1,0 +1,180 @@
+"""Actions that use fitted models on frames: scores, errors, deep features, nearest neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.workbook.actions.base import Action
+from sparkwater.flow.workbook.code import Code, literal, variable
+
+#: Measures of predictions: a table of classes, or a number of Spark's evaluator.
+CONFUSION, MEASURES = "confusion", ("confusion", "rmse", "mae", "r2")
+
+#: Largest number of pictures that are asked for their nearest.
+MOST_QUERIES = 50
+
+
+@dataclass(frozen=True)
+class Score(Action):
+    """Predictions of a model on a frame.
+
+    Attributes
+    ----------
+    result : str
+        The scored DataFrame: that of ``frame`` with the model's columns.
+    model, frame : str
+        The model and the DataFrame.
+    """
+
+    kind: ClassVar[str] = "score"
+
+    result: str
+    model: str
+    frame: str
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Score {self.frame} by {self.model}"
+
+    def code(self) -> Code:
+        """Return its Python."""
+        return Code((), (f"{variable(self.result)} = {variable(self.model)}.transform({variable(self.frame)})",))
+
+
+@dataclass(frozen=True)
+class Evaluate(Action):
+    """Predictions against labels, as a confusion matrix or one number.
+
+    Attributes
+    ----------
+    result : str
+        The `sparkwater.ml.ConfusionMatrix`, or a float.
+    scored : str
+        The scored DataFrame.
+    label, prediction : str
+        Its columns.
+    measure : str
+        One of `MEASURES`.
+    """
+
+    kind: ClassVar[str] = "evaluate"
+
+    result: str
+    scored: str
+    label: str
+    prediction: str
+    measure: str = CONFUSION
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Compare {self.prediction} with {self.label} in {self.scored}"
+
+    def code(self) -> Code:
+        """Return its Python."""
+        result, scored = variable(self.result), variable(self.scored)
+        label, prediction = literal(self.label), literal(self.prediction)
+        if self.measure == CONFUSION:
+            call = f"confusion_matrix({scored}, {label}, {prediction})"
+            return Code(("from sparkwater.ml import confusion_matrix",), (f"{result} = {call}",))
+        if self.measure not in MEASURES:
+            raise ConfigurationError(f"measure={self.measure[:100]!r}; accepted: {', '.join(MEASURES)}")
+        made = f"RegressionEvaluator(labelCol={label}, predictionCol={prediction}, metricName={literal(self.measure)})"
+        lines = (f"{result} = {made}.evaluate({scored})",)
+        return Code(("from pyspark.ml.evaluation import RegressionEvaluator",), lines)
+
+
+@dataclass(frozen=True)
+class ExtractFeatures(Action):
+    """Outputs of a layer inside a trained network, as a column of vectors.
+
+    Attributes
+    ----------
+    result : str
+        The DataFrame with the column.
+    model, frame : str
+        The model and the DataFrame.
+    layer : str
+        The layer's name; ``penultimate`` for the input of the last one.
+    column : str
+        The column to add.
+    """
+
+    kind: ClassVar[str] = "extract_features"
+
+    result: str
+    model: str
+    frame: str
+    layer: str = "penultimate"
+    column: str = "deepFeatures"
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Deep features of {self.frame} by {self.model}, layer {self.layer}"
+
+    def code(self) -> Code:
+        """Return its Python."""
+        made = (
+            f"DeepFeatures(model={variable(self.model)}, layer={literal(self.layer)}, outputCol={literal(self.column)})"
+        )
+        line = f"{variable(self.result)} = {made}.transform({variable(self.frame)})"
+        return Code(("from sparkwater.ml import DeepFeatures",), (line,))
+
+
+@dataclass(frozen=True)
+class NearestRows(Action):
+    """Rows nearest to the first ones of a frame, by their vectors.
+
+    Attributes
+    ----------
+    result : str
+        A DataFrame of ``queryId``, ``rank``, ``referenceId`` and ``value``.
+    queries, references : str
+        DataFrames with the columns of ids and vectors.
+    features, identifier : str
+        These columns.
+    first : int
+        Number of rows that are asked for: those with the smallest ids.
+    k : int
+        Neighbours of each.
+    measure : str
+        As in `sparkwater.ml.distance_matrix`.
+    """
+
+    kind: ClassVar[str] = "nearest_rows"
+
+    result: str
+    queries: str
+    references: str
+    features: str
+    identifier: str
+    first: int = 6
+    k: int = 6
+    measure: str = "cosine"
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Nearest of {self.references} to the first {self.first} of {self.queries}"
+
+    def code(self) -> Code:
+        """Return its Python."""
+        if not 1 <= self.first <= MOST_QUERIES:
+            raise ConfigurationError(f"first={self.first}; accepted: whole numbers from 1 to {MOST_QUERIES}")
+        identifier = literal(self.identifier)
+        asked = f"{variable(self.queries)}.orderBy({identifier}).limit({literal(self.first)})"
+        lines = (
+            f"{variable(self.result)} = k_nearest(",
+            f"    {asked},",
+            f"    {variable(self.references)},",
+            f"    {literal(self.k)},",
+            f"    {literal(self.measure)},",
+            f"    featuresCol={literal(self.features)},",
+            f"    idCol={identifier},",
+            ")",
+        )
+        return Code(("from sparkwater.ml import k_nearest",), lines)

@@ -1,0 +1,125 @@
+"""The pages of forms and of models, as a person uses them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from person import Person
+
+#: Screenshots, to be looked at.
+PICTURES = Path(__file__).parents[3] / "build" / "flow"
+
+
+@pytest.fixture(scope="module")
+def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
+    """The name of the digits of training, which a person has read."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)
+    person = Person(context.new_page())
+    person.page.goto(address.split("?")[0])
+    person.picks(str(digits))
+    person.picks("training")
+    person.presses("Read pictures here")
+    person.fills("Name of the data", "shown")
+    person.presses("Read")
+    person.sees("400 rows")
+    context.close()
+    return "shown"
+
+
+def opens(person: Any, level: str) -> None:
+    """Open the fields of a level."""
+    person.page.get_by_role("button", name=re.compile(level)).click()
+
+
+def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, read: str) -> None:
+    person = window()
+    person.goes_to("Build")
+    person.chooses("Frame to learn from", read)
+    train = person.page.get_by_role("button", name="Train", exact=True)
+    opens(person, "Advanced")
+    opens(person, "Expert")
+    for label, bad, message in (
+        ("epochs", "many", "epochs='many'; accepted: numbers from 0 up"),
+        ("batchSize", "2.5", "batchSize=2.5; accepted: integers from 1 up"),
+        ("imageShape", "28, wide", "imageShape=[28, 'wide']; accepted: [height, width, channels]"),
+        ("classWeight", "heavy", "classWeight='heavy'; accepted: none, balanced"),
+        ("inputMean", "half", "inputMean=['half']; accepted: a finite number a channel"),
+        ("augmentation", "[{]", "augmentation='[{]' is no JSON"),
+    ):
+        person.fills(label, bad)
+        field = person.page.locator("label.q-field").filter(has=person.page.get_by_label(label, exact=True))
+        field.get_by_role("alert").filter(has_text=message).wait_for()
+        assert train.is_disabled()
+        person.fills(label, "")
+        field.get_by_role("alert").wait_for(state="detached")
+    assert train.is_enabled()
+    person.fills("Name of the model", "two words")
+    person.sees(re.compile("'two words' can't name a variable"))
+    assert train.is_disabled()
+
+
+def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -> None:
+    person = window()
+    person.goes_to("Build")
+    person.chooses("Frame to learn from", read)
+    opens(person, "Expert")
+    person.fills("numWorkers", "64")
+    person.fills("startTimeout", "1")
+    person.presses("Train")
+    person.sees(re.compile("numWorkers=64.*slots"))
+    assert person.page.title().startswith("Build")
+
+
+def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window: Any, read: str) -> None:
+    person = window()
+    person.goes_to("Build")
+    person.chooses("Frame to learn from", read)
+    person.fills("imageShape", "20, 20, 1")
+    person.page.get_by_role("img", name=re.compile("lenet, rows of 1 x 20 x 20")).wait_for()
+    person.chooses("network", "mlp")
+    person.page.get_by_role("img", name=re.compile("mlp, rows of 1 x 20 x 20")).wait_for()
+    python = person.page.get_by_role("region", name="Python")
+    python.get_by_text("imageShape=[20, 20, 1]").wait_for()
+    assert "network='mlp'" in python.text_content()
+    assert f".fit({read})" in python.text_content()
+
+
+def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path) -> None:
+    person = window()
+    person.goes_to("Build")
+    person.chooses("Frame to learn from", read)
+    person.chooses("network", "mlp")
+    person.fills("imageShape", "14, 14, 1")
+    person.fills("epochs", "2")
+    person.fills("Name of the model", "used")
+    person.presses("Train")
+    person.sees(re.compile("Done after"))
+    person.goes_to("Models")
+    person.chooses("Model", "used")
+    person.page.get_by_role("img", name=re.compile("^loss by epoch")).wait_for()
+    person.page.get_by_role("tab", name="Mistakes").click()
+    person.chooses("Frame", read)
+    person.presses("Show the worst")
+    person.page.get_by_role("img", name=re.compile("taken for")).first.wait_for()
+    person.keeps_a_picture(PICTURES / "mistakes.png")
+    person.page.get_by_role("tab", name="Nearest").click()
+    person.presses("Add deep features")
+    person.presses("Find the nearest")
+    person.sees(re.compile("^Framed"))
+    assert person.page.get_by_role("listitem").locator("visible=true").count() >= 12
+    person.keeps_a_picture(PICTURES / "nearest.png")
+    person.page.get_by_role("tab", name="Score").click()
+    person.chooses("Frame to score", read)
+    person.presses("Score")
+    person.presses("Compare")
+    person.sees(re.compile("Confusion matrix of 10 classes, rows of scored"))
+    person.page.get_by_role("tab", name="Save and export").click()
+    person.presses("Save")
+    person.sees(re.compile("Written to .*/models/used"))
+    person.fills("Name of the new folder", "../outside")
+    person.presses("Save")
+    person.sees(re.compile("is outside of the folders"))
+    assert [path.name for path in (digits / "models").iterdir()] == ["used"]

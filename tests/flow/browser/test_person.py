@@ -1,0 +1,110 @@
+"""What a person does with the web face, by what is seen: words, roles and labels."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+#: Screenshots, to be looked at.
+PICTURES = Path(__file__).parents[3] / "build" / "flow"
+
+
+def reads_digits(person: Any, digits: Path, name: str) -> None:
+    """Read the digits of training, and give them a name."""
+    person.goes_to("Data")
+    person.picks(str(digits))
+    person.picks("training")
+    person.presses("Read pictures here")
+    person.fills("Name of the data", name)
+    person.presses("Read")
+    person.page.get_by_role("button", name=name, exact=True).wait_for()
+    person.sees("400 rows")
+
+
+def trains(person: Any, frame: str, name: str, epochs: int, network: str = "lenet") -> None:
+    """Fill the form of the first estimator, and press the button."""
+    person.goes_to("Build")
+    person.chooses("Frame to learn from", frame)
+    person.chooses("network", network)
+    person.fills("epochs", str(epochs))
+    person.fills("Name of the model", name)
+    person.presses("Train")
+    person.sees(re.compile(rf"\d+\. Train {name}"))
+
+
+def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits: Path, tmp_path: Path) -> None:
+    person = window()
+    reads_digits(person, digits, "mine")
+    person.keeps_a_picture(PICTURES / "data.png")
+    trains(person, "mine", "net", 1)
+    person.sees(re.compile("Done after"))
+    person.keeps_a_picture(PICTURES / "jobs.png")
+    person.goes_to("Models")
+    person.sees("Confusion matrix")
+    person.keeps_a_picture(PICTURES / "models.png")
+    person.goes_to("Flow")
+    person.sees(re.compile("Train net"))
+    person.keeps_a_picture(PICTURES / "flow.png")
+    program = person.downloads("Download script", tmp_path)
+    made = [node.targets[0].id for node in ast.parse(program.read_text()).body if isinstance(node, ast.Assign)]
+    assert [name for name in made if name in ("spark", "mine", "net")] == ["spark", "mine", "net"]
+    assert json.loads(person.downloads("Download notebook", tmp_path).read_text())["nbformat"] == 4
+    saved = json.loads(person.downloads("Save", tmp_path).read_text())
+    assert {"kind": "read_pictures", "result": "mine"}.items() <= saved["actions"][-2].items()
+    assert {"kind": "fit", "result": "net", "frame": "mine"}.items() <= saved["actions"][-1].items()
+
+
+def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(window: Any, digits: Path) -> None:
+    person, other = window(), window()
+    reads_digits(person, digits, "more")
+    trains(person, "more", "long", 5000)
+    person.sees(re.compile("rows a second"))
+    other.goes_to("Jobs")
+    other.sees(re.compile("rows a second"))
+    person.page.reload()
+    person.sees(re.compile("rows a second"))
+    person.keeps_a_picture(PICTURES / "running.png")
+    other.presses("Cancel")
+    other.sees(re.compile("Cancelled after"))
+    person.sees(re.compile("Cancelled after"))
+    person.goes_to("Flow")
+    person.sees(re.compile("cancelled; not in scripts"))
+
+
+def test_a_wrong_token_and_a_used_one_open_nothing_and_say_what_to_do(window: Any, address: str) -> None:
+    window(address).sees("Not allowed")
+    person = window(f"{address}x")
+    person.sees("Not allowed")
+    person.sees(re.compile("Open the address that was printed"))
+    window.errors.clear()  # the browser tells of the refusal
+
+
+def test_the_pages_are_there_by_keyboard_alone(window: Any) -> None:
+    person = window()
+    keyboard = person.page.keyboard
+    for name in ("Build", "Jobs", "Models", "Flow", "Data"):
+        person.page.locator("body").press("Home")
+        for _ in range(12):
+            keyboard.press("Tab")
+            if person.page.evaluate("document.activeElement.textContent") == name:
+                break
+        keyboard.press("Enter")
+        person.page.wait_for_function("title => document.title.startsWith(title)", arg=f"{name} ")
+
+
+def test_a_file_that_is_no_flow_is_refused_on_the_page(window: Any, tmp_path: Path) -> None:
+    file = tmp_path / "flow.json"
+    file.write_text(
+        '{"format": "sparkwater flow", "version": 1, "actions": [{"kind": "read_pictures", "result": "x", '
+        '"folder": "/etc"}, {"kind": "run_code", "code": "import os"}]}'
+    )
+    person = window()
+    person.goes_to("Flow")
+    person.presses("Open")
+    person.page.get_by_label("Choose a saved flow").locator("input").or_(
+        person.page.locator("input[type=file]")
+    ).first.set_input_files(file)
+    person.sees(re.compile("action 2 of the flow is refused: no action is of kind 'run_code'"))

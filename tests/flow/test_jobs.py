@@ -1,0 +1,286 @@
+"""Actions as jobs, with real Spark and small networks: progress, cancelling, and scripts that repeat them."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import threading
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from conftest import start_session
+from digits import pictures, png
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.jobs import Jobs
+from sparkwater.flow.work.workspace import LOST, Workspace
+from sparkwater.flow.workbook.actions.base import Action
+from sparkwater.flow.workbook.actions.reading import ReadPictures
+from sparkwater.flow.workbook.actions.scoring import Score
+from sparkwater.flow.workbook.actions.training import Define, Fit
+from sparkwater.flow.workbook.code import Code
+from sparkwater.flow.workbook.files import notebook, script
+from sparkwater.flow.workbook.workbook import Cell, Workbook, cells_of
+
+SECONDS = 120
+SMALL = {"network": "mlp", "imageShape": [16, 16, 1], "featuresCol": "content", "numWorkers": 2, "batchSize": 8}
+
+
+@dataclass(frozen=True)
+class Statement(Action):
+    """Any Python, for tests."""
+
+    kind: ClassVar[str] = "statement"
+
+    result: str | None
+    line: str
+    trains: bool = False
+
+    @property
+    def title(self):
+        return self.line
+
+    def code(self):
+        return Code(("import time",), (self.line,))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures of three classes, in folders."""
+    root = tmp_path_factory.mktemp("pictures")
+    images, labels = pictures(48, 3)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (root / f"class {label}").mkdir(exist_ok=True)
+        (root / f"class {label}" / f"{number}.png").write_bytes(png(image))
+    return root
+
+
+@pytest.fixture
+def flow(folder):
+    """Workspace, jobs and workbook on the tests' session."""
+    workspace, workbook = Workspace(start_session("local[2]"), Folders([folder])), Workbook()
+    return workspace, Jobs(workspace, workbook), workbook
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    """A flow that read, trained and scored."""
+    workspace, workbook = Workspace(start_session("local[2]"), Folders([folder])), Workbook()
+    jobs = Jobs(workspace, workbook)
+    fit = Fit("net", "digits", "ImageClassifier", {**SMALL, "epochs": 3, "seed": 7})
+    for action in (ReadPictures("digits", str(folder)), fit, Score("scored", "net", "digits")):
+        job = jobs.wait(jobs.start(action).id, SECONDS)
+        assert job.state == "done", job.error
+    return workspace, jobs, workbook
+
+
+def predictions(frame):
+    rows = frame.select("path", "probability").collect()
+    return {row.path: np.asarray(row.probability.toArray()).tobytes() for row in rows}
+
+
+def test_a_flow_makes_variables_and_cells(trained):
+    workspace, jobs, workbook = trained
+    assert workspace.frames() == ["digits", "scored"]
+    assert workspace.models() == ["net"]
+    assert [cell.state for cell in workbook.cells] == ["done"] * 3
+    assert all(cell.seconds > 0 for cell in workbook.cells)
+    assert [job.id for job in jobs.all()] == [1, 2, 3]
+
+
+def test_a_training_is_followed_by_epoch(trained):
+    _, jobs, _ = trained
+    (training,) = jobs.get(2).trainings
+    assert [record.epoch for record in training.epochs] == [0, 1, 2]
+    assert [record.rows for record in training.epochs] == [48] * 3
+    assert training.planned == 3
+    assert training.share == 1.0
+    assert training.rows_a_second > 0
+    assert training.seconds_left == 0
+    assert jobs.get(1).trainings == ()
+
+
+def test_the_script_gives_the_same_bits(trained, tmp_path):
+    workspace, _, workbook = trained
+    program = tmp_path / "flow.py"
+    program.write_text(script(workbook.cells))
+    names = runpy.run_path(str(program), run_name="__main__")
+    assert predictions(names["scored"]) == predictions(workspace.value("scored"))
+
+
+def test_the_notebook_is_the_same_program(trained):
+    _, _, workbook = trained
+    cells = ["".join(cell["source"]) for cell in json.loads(notebook(workbook.cells))["cells"]]
+    names = {}
+    for cell in cells[:2]:
+        exec(cell, names)
+    assert names["digits"].count() == 48
+
+
+def test_a_saved_flow_is_opened_unrun_and_runs_again(trained, flow):
+    workspace, jobs, workbook = flow
+    cells = cells_of(trained[2].to_json())
+    workbook.replace(cells[:1])
+    assert workspace.frames() == []
+    made = jobs.start_again(workbook.cells)
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done"]
+    assert workspace.value("digits").count() == 48
+    assert [cell.state for cell in workbook.cells] == ["done"]
+    assert jobs.wait(jobs.start_again(workbook.cells)[0].id, SECONDS).state == "done"
+    assert len(workbook.cells) == 1
+
+
+def test_after_a_failure_nothing_more_runs_and_the_flow_is_kept(flow, folder):
+    workspace, jobs, workbook = flow
+    actions = [Statement("a", "a = 1"), Statement("b", "b = 1 / 0"), Statement("c", "c = a")]
+    made = jobs.start_again([Cell(action) for action in actions])
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "failed", "cancelled"]
+    assert list(workspace.variables()) == ["a"]
+    deadline = time.monotonic() + SECONDS
+    while len(workbook.cells) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [cell.action for cell in workbook.cells if cell.repeats] == actions
+
+
+def test_errors_are_told_in_their_own_words(flow, folder):
+    _, jobs, workbook = flow
+    (folder / "empty").mkdir(exist_ok=True)
+    no_pictures = jobs.start(ReadPictures("none", str(folder / "empty")))
+    job = jobs.wait(no_pictures.id, SECONDS)
+    assert job.state == "failed"
+    assert job.error.startswith("there are no pictures in")
+    job = jobs.wait(jobs.start(Statement("x", "x = spark.sql('select nothing_there')")).id, SECONDS)
+    assert "nothing_there" in job.error
+    assert "JVM" not in job.error
+    job = jobs.wait(jobs.start(Statement("x", "x = 1 / 0")).id, SECONDS)
+    assert job.error == "ZeroDivisionError: division by zero"
+    assert [cell.state for cell in workbook.cells] == ["failed"] * 3
+    assert "nothing_there" not in script(workbook.cells)
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (ReadPictures("x", "/etc"), "outside of the folders"),
+        (ReadPictures("taken", "{folder}"), "name of a variable already"),
+        (ReadPictures("coming", "{folder}"), "name of a variable already"),
+        (Statement("time", "time = 3"), "name of an import"),
+        (Statement("a b", "x = 3"), "can't name a variable"),
+        (Statement("x", "taken = x = 3"), "name of a variable already"),
+    ],
+    ids=lambda value: getattr(value, "title", None),
+)
+def test_what_is_refused_becomes_no_job(flow, folder, action, reason):
+    _, jobs, workbook = flow
+    jobs.wait(jobs.start(Statement("taken", "taken = 1")).id, SECONDS)
+    slow = jobs.start(Statement("coming", "coming = time.sleep(0.2)"))
+    if isinstance(action, ReadPictures):
+        action = ReadPictures(action.result, action.folder.format(folder=folder))
+    with pytest.raises(ConfigurationError, match=reason):
+        jobs.start(action)
+    assert len(jobs.all()) == 2
+    jobs.wait(slow.id, SECONDS)
+    assert len(workbook.cells) == 2
+
+
+def test_a_failed_action_leaves_no_variables(flow):
+    workspace, jobs, _ = flow
+    assert jobs.wait(jobs.start(Statement("y", "x = y = 1; y = 1 / 0")).id, SECONDS).state == "failed"
+    assert workspace.variables() == {}
+    assert jobs.wait(jobs.start(Statement("x", "x = 2")).id, SECONDS).state == "done"
+    assert workspace.fresh("x") == "x_2"
+
+
+def test_trainings_wait_for_one_another_and_the_rest_does_not(flow):
+    workspace, jobs, _ = flow
+    first = jobs.start(Statement("a", "a = time.sleep(1.0)", trains=True))
+    second = jobs.start(Statement("b", "b = time.time()", trains=True))
+    third = jobs.start(Statement("c", "c = time.time()", trains=True))
+    assert jobs.wait(jobs.start(Statement("d", "d = 4")).id, SECONDS).state == "done"
+    assert jobs.get(first.id).state == "running"
+    assert jobs.get(second.id).state == jobs.get(third.id).state == "waiting"
+    jobs.cancel(second.id)
+    assert jobs.wait(second.id, SECONDS).state == "cancelled"
+    assert jobs.get(first.id).state == "running"
+    assert jobs.wait(third.id, SECONDS).state == "done"
+    assert "b" not in workspace.variables()
+
+
+def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
+    workspace, jobs, workbook = flow
+    jobs.wait(jobs.start(ReadPictures("digits", str(folder))).id, SECONDS)
+    started = jobs.start(Fit("net", "digits", "ImageClassifier", {**SMALL, "epochs": 100_000}))
+    deadline = time.monotonic() + SECONDS
+    while not jobs.get(started.id).epochs and time.monotonic() < deadline:
+        time.sleep(0.05)
+    before = time.monotonic()
+    jobs.cancel(started.id)
+    job = jobs.wait(started.id, SECONDS)
+    assert job.state == "cancelled"
+    assert time.monotonic() - before < 15
+    assert workbook.cells[-1].state == "cancelled"
+    assert "net" not in workspace.variables()
+    assert workspace.value("digits").count() == 48
+
+
+def test_trainings_of_folds_in_threads_are_followed(flow, folder):
+    _, jobs, _ = flow
+    params = {name: value for name, value in SMALL.items() if name != "numWorkers"}
+    steps = [
+        ReadPictures("digits", str(folder)),
+        Define("one", "ImageClassifier", {**params, "numWorkers": 1, "epochs": 1}),
+        Fit("stack", "digits", "StackedEnsemble", {"numFolds": 2, "parallelism": 2}, {"learners": ("one",)}),
+    ]
+    for action in steps:
+        job = jobs.wait(jobs.start(action).id, SECONDS)
+        assert job.state == "done", job.error
+    assert len(job.trainings) == 3  # two folds, and the one on all rows
+    assert all(len(training.epochs) == 1 for training in job.trainings)
+
+
+def test_a_flow_without_spark_says_so(folder):
+    workspace = Workspace(None, Folders([folder]))
+    jobs = Jobs(workspace, Workbook())
+    with pytest.raises(ConfigurationError, match="Spark is starting"):
+        jobs.start(ReadPictures("digits", str(folder)))
+    workspace.give_up("no Java")
+    with pytest.raises(ConfigurationError, match="no Java"):
+        jobs.start(ReadPictures("digits", str(folder)))
+    assert jobs.all() == ()
+
+
+def test_many_windows_may_start_at_once_and_one_wins(flow):
+    _, jobs, _ = flow
+    refused = []
+
+    def start():
+        try:
+            jobs.start(Statement("x", "x = time.sleep(0.1)"))
+        except ConfigurationError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
+    assert jobs.wait(1, SECONDS).state == "done"
+
+
+def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
+    workspace, jobs, workbook = flow
+    assert jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS).state == "done"
+    running = jobs.start(Statement("b", "b = time.sleep(1.0) or spark.range(3).count()"))
+    workspace.spark.stop()
+    job = jobs.wait(running.id, SECONDS)
+    assert (job.state, job.error) == ("failed", LOST)
+    for start in (lambda: jobs.start(Statement("c", "c = 1")), lambda: jobs.start_again(workbook.cells)):
+        with pytest.raises(ConfigurationError, match="session has ended"):
+            start()
+    assert [cell.state for cell in workbook.cells] == ["done", "failed"]
+    assert workspace.lost

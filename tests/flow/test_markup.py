@@ -1,0 +1,44 @@
+"""HTML from values: text stays text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sparkwater.flow.pages.markup import gallery, histogram, rows_table
+from sparkwater.flow.views.bins import Bar
+from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.rows import Cell, RowsView
+
+EVIL = "<img src=x onerror=alert(1)>\"'&"
+NUMBER = ColumnView("n", "number", "number", bars=(Bar("0 to 1", 3), Bar("1 to 2", 0), Bar("2 to 3", 1000)))
+
+
+def test_values_names_and_problems_are_text():
+    cells = (Cell(EVIL), Cell(EVIL, problem=EVIL), Cell(EVIL, picture=EVIL), Cell(missing=True))
+    view = RowsView((EVIL,) * 4, (False, True, True, False), (cells,))
+    columns = [ColumnView(EVIL, EVIL, kind, bars=(Bar(EVIL, 1),)) for kind in ("number", "category")]
+    made = [
+        rows_table(view, EVIL),
+        gallery(view, 2),
+        *map(histogram, columns),
+    ]
+    for text in made:
+        assert "<img src=x" not in text
+        assert "&lt;img" in text
+        assert text.count("<img") <= 1  # the picture's own
+    assert "missing" in made[0]
+
+
+def test_a_bin_with_few_rows_is_seen_and_an_empty_one_is_not():
+    svg = histogram(NUMBER)
+    assert svg.count("<rect") == 3
+    assert 'height="1.5"><title>0 to 1: 3 rows' in svg
+    assert 'height="0.0"><title>1 to 2: 0 rows' in svg
+    assert 'aria-label="n: 3 bins; most rows, 1,000, at 2 to 3"' in svg
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_a_column_without_rows_has_no_histogram(kind):
+    assert "none" in histogram(replace(NUMBER, kind=kind, bars=()))

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pytest
+from conftest import start_session
+from made_flows import QUICK, workspace
+from PIL import Image
+from pyspark.sql import functions as F
+
+from sparkwater.bundle import Bundle
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.views.filling import refusal
+from sparkwater.flow.views.forms import estimator_class, form_of
+from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
+from sparkwater.flow.views.models import comparison, model_view
+from sparkwater.flow.views.networks import drawing_of, planned_network
+from sparkwater.flow.views.suggestions import suggested
+from sparkwater.flow.views.tables import Matrix
+from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
+from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score
+from sparkwater.flow.workbook.actions.training import Define, Fit
+from sparkwater.ml import ImageClassifier, ImageClassifierModel
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return workspace(start_session("local[2]"), tmp_path_factory.mktemp("flow"))
+
+
+def root(flow: Workspace) -> Path:
+    return flow.folders.roots[0]
+
+
+def test_an_action_s_code_trains_what_a_user_would_train(flow: Workspace) -> None:
+    by_hand = ImageClassifier(**QUICK, validationFraction=0.25).fit(flow.value("bars"))
+    assert flow.value("network").weights == by_hand.weights
+    assert flow.models() == ["network"]
+
+
+def test_a_network_s_summary_is_shown_whole(flow: Workspace) -> None:
+    model = flow.value("network")
+    view, summary = model_view("network", model), model.summary
+    assert (view.name, view.kind) == ("network", "ImageClassifierModel")
+    facts = dict(view.facts)
+    assert facts["Network"] == "mlp"
+    assert facts["Rows trained"] == str(summary.numRows)
+    assert facts["Rows to validate on"] == str(summary.numValidationRows)
+    assert {curves.title for curves in view.curves} >= {"loss", "logloss", "error"}
+    error = next(curves for curves in view.curves if curves.title == "error")
+    assert error.lines["validation rows"] == tuple(one.validation["error"] for one in summary.records)
+    assert error.lines["training rows"] == tuple(one.training["error"] for one in summary.records)
+    assert view.matrix == Matrix(summary.confusionMatrix.labels, summary.confusionMatrix.counts, "validation rows")
+    tables = {table.title: table for table in view.tables}
+    judged = summary.records[-1 if summary.bestEpoch is None else summary.bestEpoch]
+    assert tables["Metrics"].rows[0] == ("logloss", judged.training["logloss"], judged.validation["logloss"])
+    assert [row[0] for row in tables["By class, validation rows"].rows] == list(summary.confusionMatrix.labels)
+    assert dict(tables["Choices that were open"].rows)["collective"] == "local"
+
+
+def test_networks_are_drawn_before_and_after_the_fit(flow: Workspace) -> None:
+    drawn = drawing_of(model_view("network", flow.value("network")).network)
+    assert drawn.title == "mlp, rows of 1 x 16 x 16"
+    svg = base64.b64decode(drawn.url.removeprefix("data:image/svg+xml;base64,")).decode()
+    assert svg.startswith("<svg")
+    assert "Linear" in svg
+    planned = planned_network(ImageClassifier(network="lenet"), flow.value("bars"))
+    assert (planned.input_shape, planned.layers[-1].output_shape) == ((1, 16, 16), (10,))
+    sized = planned_network(
+        ImageClassifier(network="lenet", featuresCol="content", imageShape=[20, 20, 3]), flow.value("coded")
+    )
+    assert sized.input_shape == (3, 20, 20)
+    coder = planned_network(estimator_class("AutoEncoder")(network="autoencoder"), flow.value("bars"))
+    assert coder.layers[-1].output_shape == (256,)
+    with pytest.raises(ConfigurationError, match="follows from the columns"):
+        planned_network(estimator_class("DeepLearningClassifier")(), flow.value("bars"))
+
+
+def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Workspace) -> None:
+    model = flow.value("network")
+    scored = model.transform(flow.value("rest"))
+    swapped = scored.withColumn("label", (F.col("label") + (F.col("id") < 3).cast("int")) % 4).cache()
+    wrong = swapped.where(F.col("label").cast("double") != F.col("prediction")).count()
+    found = wrong_pictures(swapped, model, "features", "label")
+    assert 3 <= len(found) == wrong < 20
+    image = Image.open(io.BytesIO(base64.b64decode(found[0].url.removeprefix("data:image/png;base64,"))))
+    assert image.size == (16, 16)
+    assert "taken for" in found[0].words[0]
+    assert len(wrong_pictures(swapped, model, "features", "label", most=2)) == 2
+    assert wrong_pictures(swapped.where("id < 0"), model, "features", "label") == []
+
+
+def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace) -> None:
+    frame = flow.value("bars")
+    for params, where in (
+        ({"labelCol": "nothing"}, "labelCol"),
+        ({"featuresCol": "label"}, "featuresCol"),
+        ({"stoppingMetric": "kappa"}, "stoppingMetric"),
+        ({"numWorkers": 9, "startTimeout": 1}, "numWorkers"),
+    ):
+        found = refusal(ImageClassifier(**params), frame)
+        assert found is not None, params
+        assert found[0] == where, found
+    assert refusal(ImageClassifier(), frame) is None
+    assert refusal(estimator_class("LogisticRegression")(maxIter=-1), frame)[0] == "maxIter"
+    assert refusal(estimator_class("LogisticRegression")(maxIter=3), frame) is None
+    assert "learners" in refusal(estimator_class("StackedEnsemble")(), frame)[1]
+    assert refusal(estimator_class("AutoML")(maxRuntimeSecs=0), frame)[0] == "maxRuntimeSecs"
+
+
+def test_spark_s_own_estimators_are_made_with_what_was_typed(flow: Workspace) -> None:
+    made = flow.run(Define("other", "LogisticRegression", {"maxIter": 3, "regParam": 0.5, "labelCol": "kind"}))
+    assert {param.name: made.getOrDefault(param) for param in made.params if made.isSet(param)} == {
+        "maxIter": 3, "regParam": 0.5, "labelCol": "kind",
+    }  # fmt: skip
+
+
+def test_columns_are_suggested_where_the_defaults_are_missing(flow: Workspace) -> None:
+    coded, bars = flow.value("coded"), flow.value("bars")
+    assert suggested(form_of("ImageClassifier"), coded.schema) == {"featuresCol": "content"}
+    assert suggested(form_of("ImageClassifier"), bars.schema) == {}
+    named = coded.withColumnRenamed("label", "Species")
+    assert suggested(form_of("DeepLearningClassifier"), named.schema) == {"labelCol": "Species"}
+    assert (picture_columns(bars.schema), picture_columns(coded.schema)) == (["features"], ["content"])
+
+
+def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> None:
+    flow.run(Score("scored", "network", "rest"))
+    assert "probability" in flow.value("scored").columns
+    matrix = flow.run(Evaluate("matrix", "scored", "label", "prediction"))
+    assert matrix.rows == 60
+    error = flow.run(Evaluate("error", "scored", "label", "prediction", "mae"))
+    assert error == pytest.approx(
+        sum(abs(i - j) * n for i, row in enumerate(matrix.counts) for j, n in enumerate(row)) / 60
+    )
+    for name in ("bars", "rest"):
+        flow.run(ExtractFeatures(f"{name}_deep", "network", name))
+    assert vector_columns(flow.value("bars_deep").schema) == ["deepFeatures"]
+    flow.run(NearestRows("near", "rest_deep", "bars_deep", "deepFeatures", "id", first=3, k=2))
+    found = nearest(flow.value("near"), flow.value("rest_deep"), flow.value("bars_deep"), "features", "id", "label")
+    assert [len(others) for _, others in found] == [2, 2, 2]
+    assert [query.words for query, _ in found] == [("0",), ("1",), ("2",)]
+    glm = {"featuresCol": "deepFeatures", "maxIter": 5, "regParam": 0.1}
+    flow.run(Define("glm", "LogisticRegression", glm))
+    flow.run(Define("forest", "RandomForestClassifier", {"featuresCol": "deepFeatures", "numTrees": 3, "seed": 1}))
+    params = {"numFolds": 2, "metaLearner": "pool", "finalModels": "average"}
+    flow.run(Fit("both", "bars_deep", "StackedEnsemble", params, {"learners": ("glm", "forest")}))
+    flow.run(Fit("alone", "bars_deep", "LogisticRegression", glm))
+    view = model_view("both", flow.value("both"))
+    assert {row[0] for row in view.tables[0].rows} == {"glm", "forest", "ensemble"}
+    assert dict(view.facts)["Meta-learner"] == "pool"
+    assert view.matrix.total == 160
+    space = {"space": {"regParam": [0.1, 10.0]}, "numFolds": 2}
+    flow.run(Fit("searched", "bars_deep", "GridSearch", space, {"estimator": "glm"}))
+    trials = model_view("searched", flow.value("searched")).tables[0].rows
+    assert [row[1] for row in trials] == ["regParam=0.1", "regParam=10.0"]
+    alone = model_view("alone", flow.value("alone"))
+    assert len(alone.curves[0].lines["training rows"]) == len(flow.value("alone").summary.objectiveHistory)
+    table = comparison([(name, flow.value(name)) for name in flow.models()])
+    lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert lines["network"]["judged on"] == "validation rows"
+    assert lines["both"]["judged on"] == "rows out of fold"
+    assert lines["both"]["logLoss"] > 0
+    assert lines["network"]["error"] == flow.value("network").summary.records[-1].validation["error"]
+
+
+def test_models_are_saved_and_exported_within_the_folders_alone(flow: Workspace) -> None:
+    folder = root(flow) / "models" / "bars"
+    flow.run(SaveModel("network", str(folder)))
+    assert ImageClassifierModel.load(str(folder)).weights == flow.value("network").weights
+    with pytest.raises(Exception, match="exists"):
+        flow.run(SaveModel("network", str(folder)))
+    flow.run(SaveModel("network", str(folder), overwrite=True))
+    flow.run(ExportBundle("network", "rest", f"{folder}_bundle"))
+    assert Bundle.load(f"{folder}_bundle").verify().rows == 60
+    for outside in ("/tmp/elsewhere", f"{folder}/../../../elsewhere", "models/bars"):
+        for action in (SaveModel("network", outside), ExportBundle("network", "rest", outside)):
+            with pytest.raises(ConfigurationError, match=r"outside of|whole path"):
+                flow.run(action)

@@ -1,0 +1,97 @@
+"""The progress of trainings, in numbers and words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sparkwater.flow.views.charts import curves_chart
+from sparkwater.flow.views.jobs import duration, job_row, panels, phase
+from sparkwater.flow.work.jobs import Job
+from sparkwater.flow.work.progress import Training
+from sparkwater.flow.workbook.actions.training import Fit
+from sparkwater.gpu.records import EpochRecord, StepRecord
+from sparkwater.gpu.tasks import Metrics
+
+FIT = Fit("net", "digits", "ImageClassifier")
+
+
+def record(epoch, validation=None):
+    metrics = Metrics(logloss=0.5, error=0.25, auc=None)
+    return EpochRecord(epoch, 0.5 - epoch / 10_000, 100, 2.0, 0.1, metrics, validation)
+
+
+def step(epoch, rows):
+    return StepRecord(epoch, 3, rows, 100, 0.5)
+
+
+def job(*trainings, **fields):
+    return Job(
+        **{"id": 3, "action": FIT, "submitted": 0.0, "state": "running", "started": 1.0, **fields}, trainings=trainings
+    )
+
+
+def test_a_training_counts_epochs_steps_and_the_time_that_is_left():
+    training = Training(4.0)
+    assert (training.share, training.rows_a_second, training.seconds_left) == (0.0, None, None)
+    training = training.with_step(step(0, 50))
+    assert training.share == pytest.approx(0.125)
+    training = training.with_epoch(record(0))
+    assert (training.share, training.rows_a_second, training.seconds_left) == (0.25, 50.0, 6.0)
+    training = training.with_step(step(1, 50))
+    assert training.seconds_left == pytest.approx(5.0)
+
+
+def test_records_that_overtake_each_other_or_come_twice_are_in_order():
+    training = Training(3.0).with_epoch(record(1)).with_epoch(record(0)).with_epoch(replace(record(1), loss=0.125))
+    assert [(each.epoch, each.loss) for each in training.epochs] == [(0, 0.5), (1, 0.125)]
+    assert training.with_step(step(0, 10)).share == pytest.approx(2 / 3)  # a step of an epoch that is done
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_times_are_words(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_job_says_what_it_does():
+    assert phase(job(state="waiting", started=None)) == "It waits for the trainings before it."
+    assert phase(job()) == "Spark works: rows are read and counted."
+    assert phase(job(Training(2.0))).startswith("Ranks start")
+    assert phase(job(Training(2.0, (record(0),)))) == "1 of 2 epochs, 50 rows a second, 2.0 s left."
+    assert phase(job(Training(2.0), Training(2.0, (record(0),)))).startswith("Training 2: 1 of 2")
+    assert phase(job(cancelling=True)) == "It is being cancelled: Spark ends its tasks."
+    assert phase(job(state="failed", ended=3.5)) == "Failed after 2.5 s."
+    assert phase(job(state="cancelled", started=None)) == "Cancelled."
+    assert job_row(job(Training(2.0, (record(0),)))).progress == "1 of 2 epochs"
+    assert job_row(job(cancelling=True)).state == "cancelling"
+
+
+def test_curves_have_the_metrics_that_are_defined():
+    assert panels(()) == []
+    found = panels(
+        [record(0, Metrics(logloss=0.25, error=0.5, auc=None)), record(1, Metrics(logloss=0.125, error=0.5, auc=None))]
+    )
+    assert {panel.title: list(panel.lines) for panel in found} == {
+        "loss": ["training rows"],
+        "logloss": ["training rows", "validation rows"],
+        "error": ["training rows", "validation rows"],
+    }
+    assert found[1].lines["validation rows"] == (0.25, 0.125)
+    assert "validation rows: 0.25 in epoch 1, 0.125 in epoch 2, lowest 0.125 in epoch 2" in found[1].alt
+    options = curves_chart(found[1])
+    assert [series["data"] for series in options["series"]] == [[0.5, 0.5], [0.25, 0.125]]
+    assert len({series["lineStyle"]["type"] for series in options["series"]}) == 2
+
+
+@pytest.mark.parametrize("epochs", [1, 299, 300, 301, 5000])
+def test_long_curves_are_thinned_to_their_last_point(epochs):
+    (loss, *_) = panels([record(epoch) for epoch in range(epochs)])
+    assert len(loss.epochs) == len(loss.lines["training rows"]) <= 301
+    assert (loss.epochs[0], loss.epochs[-1]) == (1, epochs)
+    assert len(set(loss.epochs)) == len(loss.epochs)
+    assert curves_chart(loss)["xAxis"]["data"] == list(loss.epochs)
+    assert f"in epoch {epochs}" in loss.alt

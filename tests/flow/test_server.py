@@ -1,0 +1,177 @@
+"""The server: who may reach it, what it refuses to start as, and its end; without Spark."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+from conftest import ROOT
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow import serve
+from sparkwater.flow.__main__ import main
+
+
+@pytest.fixture
+def served(tmp_path):
+    server = serve(None, [tmp_path], port=0)
+    yield server
+    server.stop()
+    assert not server.running
+
+
+def browser():
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+
+def status(opener, url, **headers):
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_pages_open_with_the_address_and_nothing_opens_without(served):
+    known, url = browser(), served.url
+    base = url.split("?")[0]
+    assert base.startswith("http://127.0.0.1:")
+    assert status(browser(), base)[0] == 403
+    assert status(known, url)[0] == 200
+    for path in ("", "build", "jobs", "models", "flow"):
+        code, text = status(known, base + path)
+        assert code == 200
+        assert "Spark is starting" in text
+    script = next(part for part in status(known, base)[1].split('"') if part.endswith("nicegui.js"))
+    assert status(known, base.rstrip("/") + script)[0] == 200
+    assert status(browser(), base.rstrip("/") + script)[0] == 403
+    assert status(browser(), base + "_nicegui_ws/socket.io/?EIO=4&transport=polling")[0] == 403
+    assert status(known, base + "_nicegui_ws/socket.io/?EIO=4&transport=polling", Origin="http://evil")[0] == 403
+
+
+def test_a_websocket_without_the_cookie_is_refused(served):
+    port = int(served.url.split(":")[2].split("/")[0])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    headers["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    connection.request("GET", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", headers=headers)
+    assert connection.getresponse().status == 403
+
+
+def test_a_server_at_a_time_and_then_another(tmp_path):
+    first = serve(None, [tmp_path], port=0)
+    with pytest.raises(ConfigurationError, match="served by this process already"):
+        serve(None, [tmp_path], port=0)
+    known = browser()
+    assert status(known, first.url)[0] == 200
+    first.stop()
+    second = serve(None, [tmp_path], port=0)
+    try:
+        assert status(browser(), second.url)[0] == 200
+        assert status(known, second.url.split("?")[0])[0] == 403  # the first one's cookie
+    finally:
+        second.stop()
+
+
+AGAIN = """
+import asyncio
+from nicegui import core, run
+from sparkwater.flow import serve
+
+for _ in range(2):
+    served = serve(None, ["."], port=0)
+    print(asyncio.run_coroutine_threadsafe(run.io_bound(lambda: "worked"), core.loop).result(20))
+    served.stop()
+"""
+
+
+def test_pages_of_the_second_server_have_threads_to_work_in(tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120,
+        env={**kept, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["worked", "worked"], done.stderr
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match=rf"port {taken.getsockname()[1]}.*another port"):
+            serve(None, [tmp_path], port=taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"host": "0.0.0.0"}, "not loopback"),
+        ({"host": "192.0.2.1"}, "not loopback"),
+        ({"host": "::"}, "not loopback"),
+        ({"certificate": "x"}, "both a certificate and its key"),
+        ({"certificate": "nothing", "key": "nothing"}, "no file"),
+        ({"host": "192.0.2.1", "plain_text": True}, "can't listen"),
+        ({"port": 70000}, "can't listen"),
+        ({"folders": ["/no/such/folder"]}, "no folder"),
+        ({"folders": []}, "at least one folder"),
+    ],
+)
+def test_what_it_does_not_start_as(tmp_path, given, reason):
+    with pytest.raises(ConfigurationError, match=reason):
+        serve(None, **{"folders": [tmp_path], "port": 0, **given})
+
+
+def test_other_addresses_are_served_on_request(tmp_path):
+    served = serve(None, [tmp_path], port=0, host="0.0.0.0", plain_text=True)
+    try:
+        port = served.url.split(":")[2].split("/")[0]
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}")[0] == 200
+    finally:
+        served.stop()
+
+
+def test_tls(tmp_path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    served = serve(None, [tmp_path], port=0, certificate=certificate, key=key)
+    try:
+        context = ssl.create_default_context(cafile=str(certificate))
+        jar = urllib.request.HTTPCookieProcessor(CookieJar())
+        opener = urllib.request.build_opener(jar, urllib.request.HTTPSHandler(context=context))
+        assert served.url.startswith("https://")
+        assert status(opener, served.url)[0] == 200
+        assert all(cookie.secure for cookie in jar.cookiejar)
+    finally:
+        served.stop()
+
+
+def test_the_program_says_what_is_wrong(tmp_path, capsys):
+    assert main(["--folder", str(tmp_path / "nothing"), "--port", "0"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main(["--folder", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]) == 2
+    assert "not loopback" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_program_ends_when_spark_does_not_start(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sparkwater.flow", "--folder", tmp_path, "--port", "0", "--master", "nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "Open http://127.0.0.1:" in done.stdout
+    assert "Spark did not start" in done.stderr

@@ -1,0 +1,59 @@
+"""What a person does at a page: sees words, presses what has a name, fills what has a label."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+#: Milliseconds until something must be seen; Spark's start is the longest wait.
+PATIENCE = 60_000
+
+
+class Person:
+    """A window, used by roles and labels alone."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.set_default_timeout(PATIENCE)
+
+    def sees(self, words: str | re.Pattern[str]) -> None:
+        """Wait until words are on the page."""
+        self.page.get_by_text(words).locator("visible=true").first.wait_for()
+
+    def goes_to(self, name: str) -> None:
+        """Use the navigation."""
+        self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+        self.page.wait_for_function("title => document.title.startsWith(title)", arg=f"{name} ")
+
+    def presses(self, name: str | re.Pattern[str], exact: bool = True) -> None:
+        """Press a button."""
+        self.page.get_by_role("button", name=name, exact=exact).locator("visible=true").first.click()
+
+    def picks(self, words: str | re.Pattern[str]) -> None:
+        """Click on words in a list."""
+        self.page.get_by_text(words, exact=True).locator("visible=true").first.click()
+
+    def fills(self, label: str, value: str) -> None:
+        """Write into a field in place of what is there, and leave it."""
+        field = self.page.get_by_label(label, exact=True).locator("visible=true").first
+        field.fill(value)
+        field.press("Tab")
+
+    def chooses(self, label: str, option: str) -> None:
+        """Choose one of the options of a field."""
+        self.page.get_by_role("combobox", name=label, exact=True).locator("visible=true").first.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def downloads(self, name: str, folder: Path) -> Path:
+        """Press a button that gives a file, and return the file."""
+        with self.page.expect_download() as waiting:
+            self.presses(name)
+        target = folder / waiting.value.suggested_filename
+        waiting.value.save_as(target)
+        return target
+
+    def keeps_a_picture(self, file: Path) -> None:
+        """Save a screenshot."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=str(file), full_page=True)
