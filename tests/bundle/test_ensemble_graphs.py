@@ -34,7 +34,7 @@ from sparkwater.stacking.calibration.isotonic import Isotonic
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble
 from sparkwater.stacking.level_one.prepared import LevelOneTask
-from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
+from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, LinearModel
 from sparkwater.stacking.summary import EnsembleSummary
 
 
@@ -91,6 +91,7 @@ NAMES = (
     "logit",
     "nested",
     "numbers",
+    "of connect",
     "mean",
     "warm",
     "risen",
@@ -129,6 +130,7 @@ def plain(bases: Bases) -> StackedEnsembleModel:
 def variants(bases: Bases) -> dict[str, Any]:
     number, pair, wide = LevelOneTask("regression"), bases.pair, {"width": 3}
     line = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(np.array([0.25, 0.5]), 0.125)
+    expression = LinearModel(weights=[0.25, 0.5], intercept=0.125)._set(featuresCol=LEVEL_ONE)
     inner = BaseModel("inner", "probability", (plain(bases),))
     warm, rise = Combination("logPool", (0.4,)), ("isotonic", (1.0,), ())
     points = (((0.1, 0.05), (0.4, 0.3), (0.45, 0.8), (0.9, 0.95)), ((0.5, 0.25),), ((0.2, 0.2), (0.8, 0.7)))
@@ -142,6 +144,7 @@ def variants(bases: Bases) -> dict[str, Any]:
         "logit": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",)}),
         "nested": ([inner, pair[0]], TWO, combiner(weights=[0.7, 0.3], **logs), {}),
         "numbers": (bases.numbers, number, line, {}),
+        "of connect": (bases.numbers, number, expression, {}),
         "warm": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",), "calibration": warm}),
         "risen": (pair, TWO, combiner(weights=[0.25, 0.75]), {"calibration": Isotonic(*rise, points=(points[0],))}),
         "risen three": (
