@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from one_set import SAME_VERSIONS
+from sources import imports
 
 from sparkwater.conversions.images.decoding import decode_image
 
@@ -82,6 +84,25 @@ def test_quick_tests_are_those_that_need_neither_sessions_nor_petastorm():
     assert "test_a_rank_that_raises" not in done.stdout
     found = {line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("tests/")}
     assert found == {f"tests/{name}" for name in ("gpu/test_collectives.py", "gpu/test_plan.py")}
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "constraints" / f"{name}.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def test_tests_of_one_set_are_about_packages_with_one_version():
+    """As soon as torch or Horovod have two, these tests are to be run on both sets."""
+    pinned, latest = pins("pinned"), pins("latest")
+    assert all(pinned[name] == latest[name] for name in ("torch", "horovod", "psutil"))
+    modules = {"pillow": "PIL"}
+    two = {modules.get(name, name) for name in pinned if pinned[name] != latest.get(name)} - {"pytest"}
+    assert {"numpy", "pyarrow", "pyspark", "pandas", "PIL"} <= two
+    files = [ROOT / "tests" / name for name in SAME_VERSIONS]
+    found = {f"{path.name}:{line}: {module}" for path in files for module, _, line in imports(path)
+             if module.split(".")[0] in two}  # fmt: skip
+    assert not found
+    assert '$(PYTEST) -m "not house"' in (ROOT / "Makefile").read_text().split("\ntest-latest:")[1].split("\n\n")[0]
 
 
 def executable(path: Path, script: str) -> None:

@@ -34,7 +34,7 @@ from sparkwater.stacking.calibration.isotonic import Isotonic
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.ensemble_model import BaseModel, FittedEnsemble
 from sparkwater.stacking.level_one.prepared import LevelOneTask
-from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
+from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, LinearModel
 from sparkwater.stacking.summary import EnsembleSummary
 
 
@@ -92,6 +92,7 @@ NAMES = (
     "nested",
     "two levels",
     "numbers",
+    "of connect",
     "mean",
     "warm",
     "risen",
@@ -130,6 +131,7 @@ def plain(bases: Bases) -> StackedEnsembleModel:
 def variants(bases: Bases) -> dict[str, Any]:
     number, pair, wide = LevelOneTask("regression"), bases.pair, {"width": 3}
     line = NonNegativeRegression(featuresCol=LEVEL_ONE).model_of(np.array([0.25, 0.5]), 0.125)
+    expression = LinearModel(weights=[0.25, 0.5], intercept=0.125)._set(featuresCol=LEVEL_ONE)
     inner = BaseModel("inner", "probability", (plain(bases),))
     second = BaseModel(
         "second", "probability", (bases.meta,), LevelOneInput(("line", "bayes"), TWO, passthrough=("n",))
@@ -148,6 +150,7 @@ def variants(bases: Bases) -> dict[str, Any]:
         # "line" has no weight of its own, but is read.
         "two levels": ((*pair, second), TWO, combiner(weights=[0.0, 0.4, 0.6]), {"skipped": ("line",)}),
         "numbers": (bases.numbers, number, line, {}),
+        "of connect": (bases.numbers, number, expression, {}),
         "warm": (pair, TWO, bases.meta, {"transform": "logit", "passthrough": ("n",), "calibration": warm}),
         "risen": (pair, TWO, combiner(weights=[0.25, 0.75]), {"calibration": Isotonic(*rise, points=(points[0],))}),
         "risen three": (

@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from conftest import start_session
+from conftest import saying, start_session
 from digits import pictures, png, png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
 from mlflow.pyfunc import scoring_server
@@ -20,9 +20,10 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.feature import Tokenizer
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.stages.stage_folders import load_stage
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, UnsafeLoadError
 from sparkwater.ml import DeepFeatures, DeepLearningClassifier, ImageClassifier
-from sparkwater.mlflow import load_model, log_model, result_type, save_model
+from sparkwater.mlflow import load_model, log_model, result_type, save_model, stages
 from sparkwater.mlflow.stages import check_metadata, write_through
 from sparkwater.mlflow.stores import without_passwords
 
@@ -260,6 +261,42 @@ def test_on_one_machine_nothing_lies_where_others_read_it(spark, tmp_path, monke
     assert seen[0][1] == 0o700
     assert [folder.parent for folder, _ in seen[1:]] == [tmp_path / "set", tmp_path / "given"]
     assert not any(folder.exists() for folder, _ in seen)
+
+
+@pytest.fixture
+def not_local(spark, tmp_path):
+    """A default filesystem with a scheme of its own, whose folders are here: Hadoop's ViewFS, in place of HDFS."""
+    settings = {"fs.defaultFS": "viewfs://store/"}
+    for name in ("data", "user"):
+        (tmp_path / name).mkdir()
+        settings[f"fs.viewfs.mounttable.store.link./{name}"] = (tmp_path / name).as_uri()
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    before = hadoop.get("fs.defaultFS")
+    for name, value in settings.items():
+        hadoop.set(name, value)
+    yield tmp_path
+    for name in settings:
+        hadoop.unset(name)
+    hadoop.set("fs.defaultFS", before)
+
+
+def test_a_model_goes_by_spark_s_filesystem_where_it_is_not_the_local_one(spark, tensors, not_local, monkeypatch):
+    model, frame, _ = tensors
+    copied = []
+
+    def load(session, path, consent):
+        copied.append(path)
+        assert list((not_local / "data").glob("*/metadata/part-*"))
+        return load_stage(session, path, consent)
+
+    monkeypatch.setattr(stages, "load_stage", load)
+    save_model(model, str(not_local / "model"), frame)  # by the user's home there
+    (probability,) = expected(model, frame, "probability")
+    with saying(spark, "spark.master", "spark://elsewhere:7077"):
+        loaded = load_model(str(not_local / "model"), dfs_tmpdir="/data")
+        np.testing.assert_array_equal(expected(loaded, frame, "probability")[0], probability)
+    assert [path.rpartition("/")[0] for path in copied] == ["/data"]
+    assert [*(not_local / "data").iterdir(), *(not_local / "user").glob("*/*")] == []
 
 
 def test_a_stage_whose_metadata_stayed_with_an_executor_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sparkwater.bundle.export.columns import features, publish, publish_classes, value_of
 from sparkwater.bundle.export.registry import emits
@@ -56,6 +57,13 @@ def regress_linearly(stage: Any, graph: Graph) -> None:
     publish(stage, graph, "predictionCol", lambda: number(flat(graph, _predictor(stage, graph))))
 
 
+@emits("sparkwater.stacking.meta_learner.LinearModel")
+def weigh(stage: Any, graph: Graph) -> None:
+    """Linear regression as a Spark expression, the meta-learner that Spark Connect has."""
+    total = _weighted_sum(stage, graph, stage.coefficients.toArray(), stage.getIntercept())
+    publish(stage, graph, "predictionCol", lambda: number(flat(graph, total)))
+
+
 @emits("pyspark.ml.regression.GeneralizedLinearRegressionModel")
 def regress_generalized(stage: Any, graph: Graph) -> None:
     """Generalised linear regression: a link's mean of the linear predictor."""
@@ -81,6 +89,10 @@ def _tweedie(stage: Any) -> tuple[str, float, str]:
 
 def _predictor(stage: Any, graph: Graph) -> str:
     """Return the linear predictor, shape (rows, 1)."""
-    weights = stage.coefficients.toArray()
+    return _weighted_sum(stage, graph, stage.coefficients.toArray(), stage.intercept)
+
+
+def _weighted_sum(stage: Any, graph: Graph, weights: npt.NDArray[np.float64], intercept: float) -> str:
+    """Return the weighted sum of the features and an intercept, shape (rows, 1)."""
     x = features(stage, graph, len(weights))
-    return affine(graph, x, weights[:, None], np.array([stage.intercept]))
+    return affine(graph, x, weights[:, None], np.array([intercept]))
