@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sparkwater.conversions.files.filesystems import _opened
+from sparkwater.conversions.files.filesystems import opened
 from sparkwater.conversions.images import uris
 from sparkwater.conversions.images.uris import read_ahead, read_uri, reader_of
 from sparkwater.errors import ConfigurationError, DataError
@@ -128,7 +128,7 @@ def test_s3_files_are_read_through_one_filesystem(
     settings = f"region=us-east-1&scheme=http&endpoint_override={address(server)}"
     for name in ("a.png", "a b.png", "a%20c.png", "x?y.png"):
         (tmp_path / "bucket" / "folder" / name).write_bytes(name.encode())
-    _opened.cache_clear()
+    opened.cache_clear()
     for scheme in ("s3", "s3a"):
         assert read_uri(f"{scheme}://bucket/folder/a.png?{settings}") == b"a.png"
         assert read_uri(f"{scheme}://bucket/folder/a b.png?{settings}") == b"a b.png"
@@ -136,7 +136,7 @@ def test_s3_files_are_read_through_one_filesystem(
         assert read_uri(f"{scheme}://bucket/folder/a%20c.png?{settings}") == b"a%20c.png"
         with pytest.raises(DataError, match="can't be read"):
             read_uri(f"{scheme}://bucket/folder/nothing.png?{settings}")
-    assert _opened.cache_info().misses == 1
+    assert opened.cache_info().misses == 1
 
 
 def test_other_schemes_go_through_fsspec() -> None:

@@ -105,17 +105,18 @@ def pyarrow_filesystem(scheme: str, authority: str, settings: str = "") -> tuple
         If it can't be opened.
     """
     own = _PYARROW_SCHEMES[scheme][0]
-    return _opened(own, authority, settings or (environment_settings() if own == "s3" else ""))
+    return opened(own, authority, settings or (environment_settings() if own == "s3" else ""))
 
 
 @lru_cache(maxsize=64)
-def _opened(scheme: str, authority: str, settings: str) -> tuple[fs.FileSystem, str]:
+def opened(scheme: str, authority: str, settings: str) -> tuple[fs.FileSystem, str]:
+    """Return a filesystem with these settings and no others; see `pyarrow_filesystem`."""
     from pyarrow import fs
 
     if scheme == "s3":
         return open_bucket(authority, settings)
     try:
-        opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(
+        given: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(
             f"{scheme}://{authority}/{'?' if settings else ''}{settings}"
         )
     except OSError as error:
@@ -123,7 +124,7 @@ def _opened(scheme: str, authority: str, settings: str) -> tuple[fs.FileSystem, 
         raise ConfigurationError(
             f"{scheme}://{authority} can't be opened: {error}{hint if scheme == 'hdfs' else ''}"
         ) from error
-    return opened
+    return given
 
 
 def check_fsspec(scheme: str) -> None:
