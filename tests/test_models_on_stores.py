@@ -90,13 +90,19 @@ def probabilities(model: ImageClassifierModel, rows) -> list[list[float]]:
     return [row["probability"].toArray().tolist() for row in model.transform(rows).orderBy("id").collect()]
 
 
+def weights(model) -> bytes:
+    """Return the weights of a model, or of a pipeline's last stage: transforms of these tests would take most time."""
+    last = model.stages[-1] if isinstance(model, PipelineModel) else model
+    return last.fitted.trained.weights
+
+
 def learner(seed: int = 1, **settings) -> ImageClassifier:
     return ImageClassifier(network="mlp", epochs=1, batchSize=16, numWorkers=1, seed=seed, **settings)
 
 
 def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> None:
-    weights, kept = store.put("weights.safetensors", pair[0].fitted.trained.weights), f"s3://{BUCKET}/checkpoints"
-    tuned = learner(weights=weights, checkpointDir=kept).setNumWorkers(2).fit(rows)
+    first, kept = store.put("weights.safetensors", weights(pair[0])), f"s3://{BUCKET}/checkpoints"
+    tuned = learner(weights=first, checkpointDir=kept).setNumWorkers(2).fit(rows)
     assert tuned.summary.lostCheckpoints == ()
     path = f"s3://{BUCKET}/models/one"
     pair[0].save(path)
@@ -104,12 +110,11 @@ def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> Non
     with pytest.raises(ConfigurationError, match="exists already"):
         tuned.save(path)
     tuned.write().overwrite().save(path)
-    assert probabilities(ImageClassifierModel.load(path), rows) == probabilities(tuned, rows)
+    assert weights(ImageClassifierModel.load(path)) == weights(tuned)
     # The files of the model before are gone.
     assert len(store.names("models/one")) == 3
     for start in (path, kept):
-        again = learner(warmStart=start).setEpochs(0).fit(rows)
-        assert probabilities(again, rows) == probabilities(tuned, rows)
+        assert weights(learner(warmStart=start).setEpochs(0).fit(rows)) == weights(tuned)
 
 
 def test_a_save_that_fails_at_any_request_leaves_the_old_model(pair, store: Store) -> None:
@@ -124,9 +129,9 @@ def test_a_save_that_fails_at_any_request_leaves_the_old_model(pair, store: Stor
         with suppress(CheckpointError):
             new.write().overwrite().save(path)
         store.refuse()
-        loaded = ImageClassifierModel.load(path).fitted.trained.weights
-        assert loaded in (old.fitted.trained.weights, new.fitted.trained.weights)
-        found.add(loaded == old.fitted.trained.weights)
+        loaded = weights(ImageClassifierModel.load(path))
+        assert loaded in (weights(old), weights(new))
+        found.add(loaded == weights(old))
         old.write().overwrite().save(path)
     assert found == {True, False}
     assert len(store.names("models/two")) == 3
@@ -175,9 +180,9 @@ def test_a_pipeline_is_replaced_through_hadoop_without_a_rename(rows, pair, fold
     pixels = TensorToVector(inputCol="features", outputCol="pixels")
     scaled = Pipeline(stages=[pixels, StandardScaler(inputCol="pixels", outputCol="scaled")]).fit(rows)
     old, new = (PipelineModel([*scaled.stages, model]) for model in pair)
-    before, path = probabilities(old, rows), "s3a://local/models/pipeline"
+    path = "s3a://local/models/pipeline"
     old.save(path)  # by Spark's own writer
-    assert probabilities(PipelineModel.load(path), rows) == before
+    assert weights(PipelineModel.load(path)) == weights(old)
 
     def write(files: ClassicFiles, name: str, content: bytes) -> None:
         raise CheckpointError(f"{name} can't be written")
@@ -186,9 +191,9 @@ def test_a_pipeline_is_replaced_through_hadoop_without_a_rename(rows, pair, fold
         broken.setattr(ClassicFiles, "write", write)
         with pytest.raises(CheckpointError, match="can't be written"):
             save_over(new, path)
-    assert probabilities(PipelineModel.load(path), rows) == before
+    assert weights(PipelineModel.load(path)) == weights(old)
     save_over(new, path)
-    assert probabilities(PipelineModel.load(path), rows) == probabilities(new, rows)
+    assert weights(PipelineModel.load(path)) == weights(new)
     stages = folder / "pipeline" / "stages"
     assert len({file.relative_to(stages).parts[0] for file in stages.rglob("*") if file.is_file()}) == 3
     with pytest.raises(ConfigurationError, match=r"save PipelineModel\(\[it\]\)"):
