@@ -59,6 +59,7 @@ def start_session(master: str, **settings: str) -> SparkSession:
 def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
     """Let a session say that a setting of Spark's core has a value: set so late it changes nothing else."""
     own = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
+    rejects = spark.conf.get(own)
     spark.conf.set(own, "false")
     before = spark.conf.get(name, None)
     spark.conf.set(name, value)
@@ -69,7 +70,7 @@ def saying(spark: SparkSession, name: str, value: str) -> Iterator[None]:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, before)
-        spark.conf.unset(own)
+        spark.conf.set(own, rejects)
 
 
 def reaches(function: Any, name: str) -> bool:

@@ -159,6 +159,8 @@ def _metadata(stage: Any, spark: SparkSession, content: str) -> str:
 def _read_metadata(spark: SparkSession, stage: type[Any], path: str) -> dict[str, Any]:
     try:
         metadata = read_metadata(spark, path)
+    except SparkwaterError:
+        raise
     except UNREADABLE as error:
         raise CheckpointError(f"{path!r} holds no saved {stage.__name__}: {first_line(error)}") from error
     return metadata

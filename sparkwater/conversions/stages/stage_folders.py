@@ -186,7 +186,7 @@ def read_metadata(spark: SparkSession, path: str) -> dict[str, Any]:
         return metadata
     parts = metadata_parts(files, path)
     if not parts:
-        raise CheckpointError(f"{path!r} holds no saved stage")
+        raise ValueError("no metadata is there")
     read: dict[str, Any] = json.loads(files.read(parts[0], CheckpointError))
     return read
 
