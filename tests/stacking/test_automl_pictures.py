@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from conftest import start_session
 from digits import shipped_digits
+from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -14,13 +15,14 @@ from pyspark.sql import types as T
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.stacking import AutoML, AutoMLModel
 from sparkwater.stacking.automl.pretrained import NETWORKS, find_pretrained, has_pixels, said_of
+from sparkwater.stacking.level_one.learners import Learner
 
 PACKAGE = "efficientnet_lite_pytorch"
 
 
 @pytest.fixture(scope="module")
 def digits() -> DataFrame:
-    frame = shipped_digits(start_session("local[2]"), "training", 20)
+    frame = shipped_digits(start_session("local[2]"), "training", 30).where("label < 3")
     return frame.withColumn("part", F.pmod(F.xxhash64("content"), F.lit(2)).cast("int")).coalesce(1).cache()
 
 
@@ -37,11 +39,10 @@ def test_pictures_are_learned_by_networks_and_deep_features(digits: DataFrame, f
     assert "pictures in column 'content'" in summary.found
     assert "family 'pretrained' has deep features of efficientnet-lite0" in summary.found
     values = {one.family: one.value for one in summary.trials}
-    assert values["pretrained"] < 1.2  # ten classes by chance: 2.3
+    assert values["pretrained"] < 0.5  # three classes by chance: 1.1
     assert {one.score.learner for one in summary.entries} >= {"lenet", "convnet", "pretrained"}
-    test = shipped_digits(digits.sparkSession, "testing", 10)
-    right = found.transform(test).where("prediction = label").count()
-    assert right > 70
+    test = shipped_digits(digits.sparkSession, "testing", 10).where("label < 3")
+    assert found.transform(test).where("prediction = label").count() > 24
 
 
 def test_the_model_with_a_pre_trained_network_is_saved_and_loaded(
@@ -50,6 +51,8 @@ def test_the_model_with_a_pre_trained_network_is_saved_and_loaded(
     assert "pretrained" in found.bestModel.baseModels
     pipeline = found.bestModel.baseModels["pretrained"][0]
     assert type(pipeline.stages[-1]).__name__ == "LogisticRegressionModel"
+    learner = Learner("deep", Pipeline(stages=pipeline.stages), "classification", "probability")
+    assert "efficientnet_lite_pytorch:EfficientNet.from_name" in learner.consent.allowed  # for its checkpoints
     found.save(str(tmp_path / "model"))
     loaded = AutoMLModel.read().allowing(PACKAGE).load(str(tmp_path / "model"))
     few = digits.limit(5)

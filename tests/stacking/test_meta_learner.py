@@ -17,10 +17,11 @@ from tables import MeanModel, MeanRegressor
 
 from sparkwater.errors import DataError
 from sparkwater.stacking import NonNegativeRegression, cross_fit
+from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import LevelOneInput, default_meta_learner, solve_bounded
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.stack import fit_meta_learner, ordered_level_one
+from sparkwater.stacking.stack import configured, fit_meta_learner, ordered_level_one
 
 
 def table(rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,13 +149,15 @@ def test_sums_over_many_rows_follow_from_the_rows_alone(spark: SparkSession, mon
     frame = spark.range(160).selectExpr("id", "0.1D * id as label", "sin(1.0D * id) as x", "id % 2 as part")
     rows, weights = [], []
     for moved in (frame.coalesce(1), frame.orderBy(F.desc("x")).repartition(5)):
-        found = cross_fit({"mean": MeanRegressor()}, moved, "part", idCol="id")
-        assert found.prepared.parts == 3
-        reads = LevelOneInput(("mean",), found.task, passthrough=("x",))
-        ordered = ordered_level_one(found.prepared, found.values, reads)
-        rows.append(ordered.select(F.spark_partition_id(), "x").collect())
-        weights.append(fit_meta_learner(found, reads, None, 2).model.coefficients.toArray().tobytes())
-        found.unpersist()
+        prepared = prepare(moved, "part", "regression", "label", idCol="id")
+        assert prepared.parts == 3
+        values = prepared.frame.select(ROW, F.array("x").alias("mean"))
+        reads = LevelOneInput(("mean",), prepared.task, passthrough=("id",))
+        ordered = ordered_level_one(prepared, values, reads)
+        rows.append(ordered.select(F.spark_partition_id(), "id").collect())
+        fitted = configured(NonNegativeRegression(), False).fit(ordered)
+        weights.append(fitted.coefficients.toArray().tobytes())
+        prepared.frame.unpersist()
     assert len({part for part, _ in rows[0]}) == 3
     assert rows[0] == rows[1]
     assert weights[0] == weights[1]

@@ -29,6 +29,7 @@ from sparkwater.stacking import (
     assign_folds,
     cross_fit,
 )
+from sparkwater.stacking.combiners.blocks import SMALLEST
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.search.exploring import Explored, Rows
 from sparkwater.stacking.search.finishing import finish
@@ -157,7 +158,7 @@ def test_probabilities_of_what_a_search_stacks_are_calibrated_where_that_is_aske
         for one in (plain, calibrated)
     )
     (weight,) = calibrated.fitted.calibration.weights
-    raised = np.maximum(first, 1e-30) ** weight  # a temperature divides the logarithms
+    raised = np.maximum(first, SMALLEST) ** weight  # a temperature divides the logarithms
     np.testing.assert_allclose(second, raised / raised.sum(axis=1, keepdims=True), rtol=1e-6, atol=1e-12)
     with pytest.raises(ConfigurationError, match="calibration='isotonic' is for probabilities; regression has none"):
         searched[1].ensemble(calibration="isotonic")
