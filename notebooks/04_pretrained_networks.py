@@ -87,7 +87,7 @@ plot_pictures(few.orderBy("path"), "features", ["label"], columns=10, maxPicture
 from sparkwater.ml import ImageClassifier, confusion_matrix
 
 knows = ImageClassifier(network="lenet", epochs=5, batchSize=50).fit(sharp.transform(old).cache())
-learner = ImageClassifier(network="lenet", epochs=15, batchSize=50, learningRate=0.02)
+learner = ImageClassifier(network="lenet", epochs=40, batchSize=50, learningRate=0.02)
 models = {
     "as it is": knows,
     "from scratch": learner.fit(few),
