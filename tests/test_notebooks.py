@@ -67,7 +67,7 @@ def test_a_notebook_runs_in_jupyter_and_its_page_has_its_pictures(folder: Path) 
     assert all(data[:4] == b"\x89PNG" and len(data) < 60_000 for data in pictures.values())
     for name in pictures:
         assert re.search(rf"!\[[^\]]{{20,}}\]\({name}\)", text)
-    assert "```text\nuint8[1 x 28 x 28]\n```" in text
+    assert "```text\nuint8[1, 28, 28]\n```" in text
 
 
 def test_progress_in_a_notebook_asks_for_no_widgets(tmp_path: Path) -> None:
