@@ -156,7 +156,8 @@ model.summary.plot("leaderboard")
 
 # MAGIC %md
 # MAGIC How much each learner counts, and whether the ensemble's probabilities can be believed: of the rows for which it
-# MAGIC says 80 %, about 80 % should be right, so points should lie on the diagonal.
+# MAGIC says 80 %, about 80 % should be right, so points should lie on the diagonal. Above it the ensemble is right more
+# MAGIC often than it says; bars show how little a few rows can tell.
 
 # COMMAND ----------
 

@@ -113,10 +113,11 @@ import io
 
 import numpy as np
 from PIL import Image
+from pyspark.sql import functions as F
 
 from sparkwater.plots import Picture, gallery
 
-pictures = [bytes(row["content"]) for row in others.sample(0.5, seed=2).limit(8).select("content").collect()]
+pictures = [bytes(row["content"]) for row in others.orderBy(F.rand(seed=2)).limit(8).select("content").collect()]
 found = bundle.predict(pictures)
 words = [f"{label}\n{sure.max():.0%}" for label, sure in zip(found["predictedLabel"], found["probability"])]
 gallery([Picture(np.array(Image.open(io.BytesIO(one))), said) for one, said in zip(pictures, words)], columns=8)

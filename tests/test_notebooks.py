@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 from conftest import ROOT, start_session
 from nbclient.exceptions import CellExecutionError
@@ -66,7 +67,7 @@ def test_a_notebook_runs_in_jupyter_and_its_page_has_its_pictures(folder: Path) 
     assert all(data[:4] == b"\x89PNG" and len(data) < 60_000 for data in pictures.values())
     for name in pictures:
         assert re.search(rf"!\[[^\]]{{20,}}\]\({name}\)", text)
-    assert "```text\nuint8[1 x 28 x 28]\n```" in text
+    assert "```text\nuint8[1, 28, 28]\n```" in text
 
 
 def test_progress_in_a_notebook_asks_for_no_widgets(tmp_path: Path) -> None:
@@ -103,6 +104,30 @@ def test_cells_of_text_and_of_code_are_told_apart() -> None:
         ("markdown", "# A\n\nb"),
         ("code", "c = 1"),
     ]
+
+
+def test_a_page_shows_what_cells_gave_but_for_the_error_stream_and_the_place() -> None:
+    notebook = read_notebook(
+        f"{FIRST_LINE}\n# MAGIC %md\n# MAGIC [a](../docs/a.md) [b](02_b.py)\n# COMMAND ----------\nc"
+    )
+    drawing = "<table><caption>net for 2</caption>\n</table><details><svg width='1'>\n</svg></details>"
+    streams = [("stdout", "one\n"), ("stderr", "noise\n"), ("stdout", f"two {ROOT}/data\n")]
+    notebook.cells[1].outputs = [
+        *(nbformat.v4.new_output("stream", name=name, text=text) for name, text in streams),
+        nbformat.v4.new_output("execute_result", {"text/html": drawing}),
+        nbformat.v4.new_output("execute_result", {"text/plain": "3"}),
+    ]
+    text, pictures = page(notebook, "x")
+    assert text.split("\n\n") == [
+        "[a](../a.md) [b](02_b.md)",
+        "```python\nc\n```",
+        "```text\none\ntwo /sparkwater/data\n```",
+        "<table><caption>net for 2</caption> </table>",
+        "![The graph of net for 2, layer by layer.](x_1_1.svg)",
+        "```text\n3\n```\n",
+    ]
+    assert pictures == {"x_1_1.svg": b"<svg width='1'>\n</svg>"}
+    assert list(without_outputs(text)) == ["[a](../a.md) [b](02_b.md)", "```python\nc\n```"]
 
 
 @pytest.mark.parametrize(
