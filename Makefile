@@ -44,7 +44,7 @@ test-quick: $(PINNED)
 	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts tests
 
 test: $(PINNED) $(NODE)
-	.venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
+	SPARKWATER_TEST_PLANS=interpreted .venv/bin/python $(PYTEST) --ignore tests/faults --ignore tests/hosts tests
 
 test-faults: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/faults
