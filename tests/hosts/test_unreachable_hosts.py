@@ -9,10 +9,7 @@ import psutil
 from hosts.cluster import python_processes
 from hosts.fits import STALL, begun_fit, learner
 from hosts.sockets import connects
-from processes import await_during, begun, eventually, files_left
-
-from sparkwater.conversions.sessions.session import session_of
-from sparkwater.ml.launch.preflight import wait_for_lost_executors
+from processes import await_during, eventually, files_left
 
 
 def test_a_host_that_stands_still_for_five_seconds_changes_nothing(hosts, undisturbed, caplog):
@@ -60,18 +57,3 @@ def test_training_goes_on_from_its_checkpoint_after_a_link_was_cut(hosts, undist
     assert model.summary.resumedAt > 0
     assert model.weights == undisturbed
     assert eventually(lambda: files_left() <= left)
-
-
-def test_a_restart_waits_while_an_executor_that_spark_counts_on_cannot_be_reached(hosts, caplog):
-    spark, beta = hosts.session(), hosts.workers["beta"]
-    assert eventually(lambda: len(session_of(spark).executor_places()) == 2, 60)
-    wait_for_lost_executors(spark, 0)  # both answer
-    beta.cut()
-    try:
-        waiting = begun(lambda: wait_for_lost_executors(spark, 5))
-        time.sleep(3)
-        assert not waiting.done()
-    finally:
-        beta.restore()
-    assert waiting.exception(timeout=10) is None
-    assert "can't be reached" not in caplog.text
