@@ -9,5 +9,6 @@ here=$(dirname "$0")
 echo "setting up $folder with $constraints; the first time takes some minutes"
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-"$folder/bin/python" -m pip install --quiet --constraint "$constraints" --editable ".[$extras]"
+# Python compiles the modules that it imports; to compile all of them here would take a minute.
+"$folder/bin/python" -m pip install --quiet --no-compile --constraint "$constraints" --editable ".[$extras]"
 "$folder/bin/python" -m sparkwater.gpu.build_horovod

@@ -18,6 +18,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 import pytest
 from hypothesis import is_hypothesis_test
+from one_set import needs_one_set
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,10 @@ REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
 if REMOTE:
     os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
+#: Settings for plans that are interpreted, in place of compiled: a fifth less work where each runs once, on few rows.
+#: They are those of `make test` on the pinned set; on the newest one plans are compiled, as users have them.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -49,6 +54,7 @@ def start_session(master: str, **settings: str) -> SparkSession:
         "spark.log.level": "ERROR",
         # Else each operation on a column asks Java a dozen things about the line that it stands on.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
+        **PLANS,
     }
     for name, value in {**defaults, **settings}.items():
         builder = builder.config(name.replace("__", "."), value)
@@ -98,6 +104,7 @@ def needs(item: pytest.Item) -> set[str]:
         "petastorm": "petastorm" in item.module.__dict__,
         # Ranks in processes of their own, each of which imports torch first.
         "slow": any(reaches(function, "launch") for function in functions),
+        "house": needs_one_set(item.path),
     }
     return {name for name, holds in found.items() if holds}
 

@@ -31,6 +31,7 @@ SAME_VERSIONS = frozenset(
         "gpu/test_networks.py",
         "gpu/test_networks_each.py",
         "gpu/test_networks_published.py",
+        "gpu/test_networks_training.py",
         "gpu/test_normalization.py",
         "gpu/test_optimizers.py",
         "gpu/test_rendezvous.py",

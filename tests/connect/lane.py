@@ -19,7 +19,6 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from tables import table
 
-from sparkwater.bundle import Bundle
 from sparkwater.conversions import ImageToTensor, TensorToVector, read_images
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.session import session_of
@@ -112,10 +111,6 @@ def test_a_regression_is_stacked_without_a_jvm(spark, tmp_path: Path) -> None:
     loaded = StackedEnsembleModel.load(str(tmp_path / "ensemble"))
     assert loaded.transform(rows).select("prediction").collect() == scored
     assert sum(model.summary.coefficients[0]) > 0
-    model.exportBundle(str(tmp_path / "bundle"), rows)  # a folder that client and server both see
-    vectors = np.array([row.features.toArray() for row in rows.collect()])
-    found = Bundle.load(tmp_path / "bundle", threads=1).predict({"features": vectors})["prediction"]
-    np.testing.assert_allclose(found, [row.prediction for row in scored], rtol=1e-9)
 
 
 def test_models_of_folds_leave_the_servers_cache(spark) -> None:

@@ -25,26 +25,21 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _NoFilesystemError(Exception):
-    """Hadoop has no filesystem for a URL."""
-
-
 def _or_python(method: _F) -> _F:
-    """Return a method that does its work by Python's filesystems where Hadoop has none for the URL."""
+    """Return a method that does its work by Python's filesystems where Hadoop has none for a store of objects."""
 
     @wraps(method)
     def run(files: Any, path: str, *more: Any) -> Any:
-        try:
-            return method(files, path, *more)
-        except _NoFilesystemError:
+        if is_store(path) and files.missing_for_spark(path):
             return getattr(PythonFiles(), method.__name__)(path, *more)
+        return method(files, path, *more)
 
     given: Any = run
     return given
 
 
 class ClassicFiles:
-    """Files by Hadoop's filesystems, in the driver's JVM; by Python's where Hadoop has none for a URL.
+    """Files by Hadoop's filesystems, in the driver's JVM; by Python's where Hadoop has none for a store of objects.
 
     Parameters
     ----------
@@ -84,7 +79,9 @@ class ClassicFiles:
         """Return what Spark's own readers and writers lack to reach a path, and where it is from; None for nothing."""
         try:
             self._resolve(path)
-        except _NoFilesystemError:
+        except Py4JJavaError as error:
+            if not lacks_filesystem(error):
+                raise
             return missing_connector(path, str(self._jvm.org.apache.hadoop.util.VersionInfo.getVersion()))
         return None
 
@@ -161,9 +158,4 @@ class ClassicFiles:
     def _resolve(self, path: str) -> tuple[Any, Any]:
         """Return the Hadoop filesystem of a path, and the path as Hadoop takes it."""
         target = self._jvm.org.apache.hadoop.fs.Path(path)
-        try:
-            return target.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()), target
-        except Py4JJavaError as error:
-            if lacks_filesystem(error):
-                raise _NoFilesystemError from error
-            raise
+        return target.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()), target
