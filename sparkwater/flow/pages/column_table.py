@@ -15,7 +15,7 @@ from sparkwater.flow.views.columns import ColumnView, FrameView
 #: Columns of a page.
 PAGE = 20
 
-_HEADS = ("Column", "Type", "Histogram", "Missing", "Zeros", "Minimum", "Maximum", "Mean", "Deviation", "Distinct")
+_HEADS = ("Column", "Type", "Histogram", "Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
 
 
 class ColumnTable:
@@ -60,12 +60,12 @@ class ColumnTable:
             button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
             button.classes("data-column")
         of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
-        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td")
+        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td").classes("data-type")
         ui.html(histogram(column), sanitize=False, tag="td")
         missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
         ui.html(missing, sanitize=False, tag="td").classes("data-number")
         zeros = "" if column.zeros is None else f"{column.zeros:,}"
-        for text in (zeros, column.minimum, column.maximum, column.mean, column.deviation, column.distinct_text):
+        for text in (column.distinct_text, zeros, column.minimum, column.maximum, column.mean, column.deviation):
             ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
 
     async def _turn(self, page: int) -> None:
