@@ -112,7 +112,7 @@ def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace
 
 
 def test_spark_s_own_estimators_are_made_with_what_was_typed(flow: Workspace) -> None:
-    made = flow.run(Define("glm", "LogisticRegression", {"maxIter": 3, "regParam": 0.5, "labelCol": "kind"}))
+    made = flow.run(Define("other", "LogisticRegression", {"maxIter": 3, "regParam": 0.5, "labelCol": "kind"}))
     assert {param.name: made.getOrDefault(param) for param in made.params if made.isSet(param)} == {
         "maxIter": 3, "regParam": 0.5, "labelCol": "kind",
     }  # fmt: skip

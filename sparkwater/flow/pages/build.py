@@ -120,12 +120,12 @@ class Builder:
                 "flow-grow"
             )
             ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator).classes(
-                "flow-grow"
+                "flow-estimator"
             )
             self.name = ui.input("Name of the model", on_change=lambda _: self.changed()).classes("flow-grow")
 
     def _side(self) -> None:
-        with ui.card().classes("w-full"):
+        with ui.card().classes("w-full").props("flat bordered"):
             ui.label("Python").classes("text-subtitle1").props("role=heading aria-level=2")
             self.code = code_block("")
             self.problem = ui.label().classes("flow-bad").props("role=alert")
@@ -134,7 +134,7 @@ class Builder:
                 ui.button("Keep as a learner", on_click=self._keep).props("outline").tooltip(
                     "Names the estimator without a training, for an ensemble to learn from"
                 )
-        with ui.card().classes("w-full"):
+        with ui.card().classes("w-full").props("flat bordered"):
             ui.label("Network").classes("text-subtitle1").props("role=heading aria-level=2")
             self.network = Spot()
 
@@ -173,7 +173,7 @@ class Builder:
             return
         title = f"{level} ({count})"
         if level == LEVELS[0]:
-            with ui.card().classes("w-full"):
+            with ui.card().classes("w-full").props("flat bordered"):
                 ui.label(title).classes("text-subtitle1").props("role=heading aria-level=2")
                 ui.label(_WORDS[level]).classes("flow-soft")
                 self.inputs.build(groups)

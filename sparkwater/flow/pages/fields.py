@@ -82,9 +82,10 @@ class FieldInputs:
         else:
             made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")
             default = f"{default}; {_EXAMPLES[field.kind]}" if field.kind in _EXAMPLES else default
-        made.props("stack-label outlined dense").props["placeholder"] = default
+        # The estimator validates; NiceGUI would take its messages away.
+        made.without_auto_validation().props("stack-label outlined dense").props["placeholder"] = default
         if choices is not None and not made.value:
-            made.props["display-value"] = default
+            _show_default(made, default)
         made.on_value_change(lambda event: self._take(field, event.value, default))
         return made.classes("flow-input")
 
@@ -95,10 +96,7 @@ class FieldInputs:
             self._typed[field.name] = value
         made = self._inputs.get(field.name)
         if isinstance(made, ui.select):
-            if value in (None, "", []):
-                made.props["display-value"] = default
-            else:
-                made.props.pop("display-value", None)
+            _show_default(made, default if value in (None, "", []) else None)
         self._changed()
 
     def show_errors(self, errors: Mapping[str, str]) -> None:
@@ -113,6 +111,16 @@ class FieldInputs:
             for field in form.fields
             if field.kind == forms.VARIABLE and (given := self._typed.get(field.name))
         }
+
+
+def _show_default(made: ui.select, default: str | None) -> None:
+    """Show the default in an empty select, in the colour of placeholders; None for one that has a value."""
+    if default is None:
+        made.props.pop("display-value", None)
+        made.classes(remove="flow-default")
+    else:
+        made.props["display-value"] = default
+        made.classes("flow-default")
 
 
 def _choices(field: Field, options: Options) -> Any:

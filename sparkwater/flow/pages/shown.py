@@ -66,7 +66,7 @@ def _is_number(table: Table, place: int) -> bool:
 
 def _value(value: Any) -> Any:
     """Return a value of a table as Quasar sorts it: numbers stay numbers."""
-    return cell(value) if isinstance(value, str) or value is None else float(f"{value:.6g}")
+    return float(f"{value:.4g}") if isinstance(value, float) and not value.is_integer() else value
 
 
 def show_curves(curves: Curves) -> Callable[[Curves], None]:

@@ -129,7 +129,8 @@ def refusal(estimator: Any, frame: DataFrame | None) -> tuple[str, str] | None:
     try:
         _check(estimator, frame)
     except REFUSALS as error:
-        return place(form_of(type(estimator).__name__), words(error)), words(error)
+        form, said = form_of(type(estimator).__name__), words(error)
+        return place(form, said) or _place_of_column(form, estimator, said), said
     return None
 
 
@@ -149,6 +150,16 @@ def place(form: Form, message: str) -> str:
     names = {field.name for field in form.fields}
     found: Iterable[str] = re.findall(r"\b[a-z]\w*(?==)", message) or re.findall(r"\b[a-z]\w*", message)[:2]
     return next((name for name in found if name in names), "")
+
+
+def _place_of_column(form: Form, estimator: Any, message: str) -> str:
+    """Return the Param whose column a message names; empty where it names none."""
+    for field in form.fields:
+        if field.kind == forms.COLUMN and estimator.hasParam(field.name):
+            param = estimator.getParam(field.name)
+            if estimator.isDefined(param) and repr(estimator.getOrDefault(param)) in message:
+                return field.name
+    return ""
 
 
 def words(error: BaseException) -> str:

@@ -144,7 +144,11 @@ def _training_tables(model: Any, summary: TrainingSummary) -> list[Table]:
     tables, record = [], _model_record(summary)
     if record is not None:
         held_out: dict[str, float | None] = dict(record.validation or {})
-        rows = [(metric, value, held_out.get(metric)) for metric, value in record.training.items()]
+        rows = [
+            (metric, value, held_out.get(metric))
+            for metric, value in record.training.items()
+            if value is not None or held_out.get(metric) is not None
+        ]
         tables.append(table_of("Metrics", ("metric", "training rows", "validation rows"), rows))
     tables += _class_tables(summary)
     for name, content in summary.tables.items():
@@ -210,7 +214,7 @@ def comparison(models: Sequence[tuple[str, Any]]) -> Table:
     """
     lines = [_line(name, model) for name, model in models]
     fixed = ("model", "class", "network", "rows", "epochs", "seconds", "judged on")
-    metrics = list(dict.fromkeys(metric for _, measured in lines for metric in measured))
+    metrics = list(dict.fromkeys(metric for _, line in lines for metric, value in line.items() if value is not None))
     rows = [(*start, *(measured.get(metric) for metric in metrics)) for start, measured in lines]
     return table_of("Comparison", (*fixed, *metrics), rows)
 

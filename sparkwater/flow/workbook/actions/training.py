@@ -14,7 +14,7 @@ from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, LEFT_OUT, NA
 from sparkwater.flow.workbook.code import Code, literal, variable
 
 #: Longer calls are broken, an argument a line.
-_WIDTH = 100
+_WIDTH = 72
 
 
 @dataclass(frozen=True)
