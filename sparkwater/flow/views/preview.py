@@ -129,10 +129,11 @@ def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValu
     parts = frame.select(*columns).mapInArrow(_count_lost, "place int, given bigint, bad bigint, example string")
     sums = (F.sum("given").alias("given"), F.sum("bad").alias("bad"), F.min("example").alias("example"))
     counts = parts.groupBy("place").agg(*sums).where("bad > 0").orderBy("place").collect()
-    return tuple(
-        BadValues(*changes[row["place"]][:2], given=row["given"], bad=row["bad"], example=row["example"])
-        for row in counts
-    )
+    found = []
+    for row in counts:
+        name, kind, _ = changes[row["place"]]
+        found.append(BadValues(name, kind, row["given"], row["bad"], row["example"]))
+    return tuple(found)
 
 
 def _count_lost(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
