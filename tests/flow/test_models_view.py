@@ -97,7 +97,7 @@ def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace
     frame = flow.value("bars")
     for params, where in (
         ({"labelCol": "nothing"}, "labelCol"),
-        ({"featuresCol": "label"}, "featuresCol"),
+        ({"featuresCol": "label"}, "imageShape"),
         ({"stoppingMetric": "kappa"}, "stoppingMetric"),
         ({"numWorkers": 9, "startTimeout": 1}, "numWorkers"),
     ):

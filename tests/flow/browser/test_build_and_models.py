@@ -121,5 +121,5 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.sees(re.compile("Written to .*/models/used"))
     person.fills("Name of the new folder", "../outside")
     person.presses("Save")
-    person.sees(re.compile("is outside of the folders"))
+    person.sees(re.compile("is no whole path of this machine"))
     assert [path.name for path in (digits / "models").iterdir()] == ["used"]
