@@ -41,9 +41,19 @@ class Person:
         field.press("Tab")
 
     def chooses(self, label: str, option: str) -> None:
-        """Choose one of the options of a field."""
-        self.page.get_by_role("combobox", name=label, exact=True).locator("visible=true").first.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        """Choose one of the options of a field; once more where the page changed meanwhile, as a person would."""
+        from playwright.sync_api import TimeoutError as Missing
+
+        for patience in (5_000, 10_000, PATIENCE):
+            self.page.get_by_role("combobox", name=label, exact=True).locator("visible=true").first.click()
+            try:
+                self.page.get_by_role("option", name=option, exact=True).click(timeout=patience)
+            except Missing:
+                if patience == PATIENCE:
+                    raise
+                self.page.keyboard.press("Escape")
+            else:
+                return
 
     def downloads(self, name: str, folder: Path) -> Path:
         """Press a button that gives a file, and return the file."""

@@ -6,7 +6,7 @@ import datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkwater.flow.views.bins import calendar_bins, number_bins, time_text, zeros_of
@@ -18,6 +18,7 @@ def seconds(*date: int) -> float:
     return datetime.datetime(*date, tzinfo=datetime.timezone.utc).timestamp()
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=2, max_size=60), st.booleans())
 def test_each_number_is_in_one_bin(values, whole):
     numbers = np.array([float(int(value)) if whole else value for value in values])

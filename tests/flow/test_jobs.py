@@ -134,14 +134,16 @@ def test_a_saved_flow_is_opened_unrun_and_runs_again(trained, flow):
     assert len(workbook.cells) == 1
 
 
-def test_after_a_failure_nothing_more_runs_and_the_flow_is_kept(flow, folder):
+@pytest.mark.parametrize("before", [[], [Statement("a", "a = 1")]])
+def test_after_a_failure_nothing_more_runs_and_the_flow_is_kept(flow, before):
     workspace, jobs, workbook = flow
-    actions = [Statement("a", "a = 1"), Statement("b", "b = 1 / 0"), Statement("c", "c = a")]
+    actions = [*before, Statement("b", "b = 1 / 0"), *(Statement("c", "c = a") for _ in before)]
     made = jobs.start_again([Cell(action) for action in actions])
-    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "failed", "cancelled"]
-    assert list(workspace.variables()) == ["a"]
+    states = [jobs.wait(job.id, SECONDS).state for job in made]
+    assert states == [*("done" for _ in before), "failed", *("cancelled" for _ in before)]
+    assert list(workspace.variables()) == ["a" for _ in before]
     deadline = time.monotonic() + SECONDS
-    while len(workbook.cells) < 5 and time.monotonic() < deadline:
+    while len(workbook.cells) < len(actions) + len(before) + 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert [cell.action for cell in workbook.cells if cell.repeats] == actions
 

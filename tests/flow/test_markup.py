@@ -42,3 +42,12 @@ def test_a_bin_with_few_rows_is_seen_and_an_empty_one_is_not():
 @pytest.mark.parametrize("kind", ["number", "category"])
 def test_a_column_without_rows_has_no_histogram(kind):
     assert "none" in histogram(replace(NUMBER, kind=kind, bars=()))
+
+
+def test_levels_show_the_first_four_and_count_the_others():
+    bars = tuple(Bar(f"level {place}", 9 - place) for place in range(6))
+    column = ColumnView("c", "text", "category", distinct=1000, bars=bars)
+    made = histogram(column)
+    assert made.count("<meter") == 4
+    assert "and 996 more" in made
+    assert "all different" in histogram(replace(column, bars=tuple(Bar(str(place), 1) for place in range(6))))

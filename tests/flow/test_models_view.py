@@ -97,7 +97,7 @@ def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace
     frame = flow.value("bars")
     for params, where in (
         ({"labelCol": "nothing"}, "labelCol"),
-        ({"featuresCol": "label"}, "featuresCol"),
+        ({"featuresCol": "label"}, "imageShape"),
         ({"stoppingMetric": "kappa"}, "stoppingMetric"),
         ({"numWorkers": 9, "startTimeout": 1}, "numWorkers"),
     ):
@@ -142,7 +142,10 @@ def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> Non
     flow.run(NearestRows("near", "rest_deep", "bars_deep", "deepFeatures", "id", first=3, k=2))
     found = nearest(flow.value("near"), flow.value("rest_deep"), flow.value("bars_deep"), "features", "id", "label")
     assert [len(others) for _, others in found] == [2, 2, 2]
-    assert [query.words for query, _ in found] == [("0",), ("1",), ("2",)]
+    asked = flow.value("rest_deep").orderBy(F.xxhash64("id")).limit(3).collect()
+    assert sorted(query.words for query, _ in found) == sorted((str(row["label"]),) for row in asked)
+    for _, others in found:
+        assert float(others[0].words[1]) >= float(others[1].words[1])
     glm = {"featuresCol": "deepFeatures", "maxIter": 5, "regParam": 0.1}
     flow.run(Define("glm", "LogisticRegression", glm))
     flow.run(Define("forest", "RandomForestClassifier", {"featuresCol": "deepFeatures", "numTrees": 3, "seed": 1}))

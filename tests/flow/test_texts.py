@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.flow.views.texts import TextGuess, guess_type, look_at_text
+from sparkwater.flow.views.texts import TextGuess, check_parquet, guess_type, look_at_text
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,18 @@ def test_a_file_that_vanished_is_named(tmp_path):
 def test_a_letter_that_the_look_cuts_in_two_is_text(tmp_path):
     (tmp_path / "t.csv").write_text("ab,c\n" + "aé,b\n" * 20_000)
     assert look_at_text(tmp_path / "t.csv").delimiter == ","
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and more")
+    check_parquet(tmp_path)
+    check_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"words")
+    for path in (tmp_path, tmp_path / "a.parquet"):
+        with pytest.raises(DataError, match=r"'a.parquet' is no Parquet"):
+            check_parquet(path)
+    with pytest.raises(ConfigurationError, match="any more"):
+        check_parquet(tmp_path / "gone.parquet")
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ class Builder:
                 self.inputs.build(groups)
             return
         panel = ui.expansion(title, caption=_WORDS[level]).classes("w-full flow-panel")
+        panel.props["toggle-aria-label"] = f"{title} {_WORDS[level]}"  # what is seen, as what is heard
         given = any(field.name in self.typed for fields in groups.values() for field in fields)
 
         def fill_panel() -> None:

@@ -15,7 +15,7 @@ from sparkwater.flow.views.columns import ColumnView, FrameView
 #: Columns of a page.
 PAGE = 20
 
-_HEADS = ("Column", "Type", "Histogram", "Missing", "Zeros", "Minimum", "Maximum", "Mean", "Deviation", "Distinct")
+_HEADS = ("Column", "Type", "Histogram", "Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
 
 
 class ColumnTable:
@@ -60,12 +60,12 @@ class ColumnTable:
             button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
             button.classes("data-column")
         of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
-        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td")
+        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td").classes("data-type")
         ui.html(histogram(column), sanitize=False, tag="td")
         missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
         ui.html(missing, sanitize=False, tag="td").classes("data-number")
         zeros = "" if column.zeros is None else f"{column.zeros:,}"
-        for text in (zeros, column.minimum, column.maximum, column.mean, column.deviation, column.distinct_text):
+        for text in (column.distinct_text, zeros, column.minimum, column.maximum, column.mean, column.deviation):
             ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
 
     async def _turn(self, page: int) -> None:
@@ -112,14 +112,29 @@ def _align(head: str) -> str:
 def _plot(column: ColumnView) -> dict[str, object]:
     """Return the options of a plot: lying bars for levels, standing ones for bins."""
     labels, rows = [bar.label for bar in column.bars], [bar.rows for bar in column.bars]
-    names: dict[str, object] = {"type": "category", "data": labels, "axisLabel": {"width": 150, "overflow": "truncate"}}
-    counts: dict[str, object] = {"type": "value", "name": "rows", "minInterval": 1}
     lying = column.kind == "category"
-    bars = {"type": "bar", "data": rows, "barCategoryGap": "25%" if lying else "4%", "itemStyle": {"color": "#0f6f88"}}
+    # A grey that is read on white and on black: the plot doesn't know which it is on.
+    words = {"color": "#76858d"}
+    names: dict[str, object] = {
+        "type": "category",
+        "data": labels,
+        "axisLabel": {**words, "width": 150, "overflow": "truncate"},
+    }
+    counts: dict[str, object] = {
+        "type": "value",
+        "name": "rows",
+        "nameLocation": "middle",
+        "nameGap": 26 if lying else 44,
+        "nameTextStyle": words,
+        "minInterval": 1,
+        "axisLabel": words,
+        "splitLine": {"lineStyle": {"color": "rgba(128, 128, 128, 0.3)"}},
+    }
+    bars = {"type": "bar", "data": rows, "barCategoryGap": "25%" if lying else "4%", "itemStyle": {"color": "#2587a0"}}
     return {
         "animation": False,
         "tooltip": {"trigger": "axis", "renderMode": "richText"},
-        "grid": {"left": 10, "right": 30, "top": 30, "bottom": 10, "containLabel": True},
+        "grid": {"left": 28, "right": 24, "top": 12, "bottom": 28, "containLabel": True},
         "xAxis": counts if lying else names,
         "yAxis": {**names, "inverse": True} if lying else counts,
         "series": [bars],

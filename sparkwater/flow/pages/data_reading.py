@@ -18,7 +18,7 @@ from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.preview import BadValues, Preview, bad_values, preview_csv, read_texts
 from sparkwater.flow.views.rows import RowsView, first_rows
-from sparkwater.flow.views.texts import DELIMITERS, TextGuess, look_at_text
+from sparkwater.flow.views.texts import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.reading import LABELS, ReadPictures
@@ -153,7 +153,10 @@ class _WholeForm(_Form):
 
     def action(self, name: str) -> Action:
         """Return the action that the inputs say."""
-        return ReadJson(name, self.path, self._whole.value) if self._way == "json" else ReadParquet(name, self.path)
+        if self._way == "json":
+            return ReadJson(name, self.path, self._whole.value)
+        check_parquet(self.desk.workspace.folders.within(self.path))
+        return ReadParquet(name, self.path)
 
     async def look(self) -> None:
         """Show the first rows."""
@@ -177,7 +180,7 @@ class _CsvForm(_Form):
     def build(self) -> None:
         """Add the inputs."""
         self._delimiter = ui.select(DELIMITERS, label="Between values", value=self._guess.delimiter)
-        self._delimiter.on_value_change(self.look).classes("min-w-32")
+        self._delimiter.on_value_change(self.look).classes("min-w-40")
         self._null = ui.input("Text for a missing value", value=self._guess.null_text)
         self._null.on("change", self.look)
         self._header = ui.switch("First line has the names", value=self._guess.header, on_change=self.look)

@@ -55,6 +55,8 @@ def _levels(column: ColumnView) -> str:
     """Return the most frequent levels as lying bars, the first four of them."""
     shown = column.bars[:4]
     most = max(bar.rows for bar in shown)
+    if most == 1 and len(column.bars) > 1:
+        return '<span class="flow-soft">all different</span>'
     rows = "".join(
         f'<span class="data-level"><meter min="0" max="{most}" value="{bar.rows}" title="{_says(bar)}">'
         f"{bar.rows}</meter><span>{escape(bar.label)}</span></span>"

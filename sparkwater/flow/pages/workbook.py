@@ -14,6 +14,7 @@ from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
 
 #: Cells in a page of the list.
 _LISTED = 20
+_TOO_LARGE = "The file is too large for a flow."
 _EMPTY = "There are no cells yet. What you do on the other pages is written down here, with the Python that repeats it."
 
 
@@ -87,9 +88,11 @@ def _opening(desk: Desk) -> ui.dialog:
     """Return the dialog that opens a saved flow; nothing runs by that."""
 
     async def opened(event: events.UploadEventArguments) -> None:
-        content = await event.file.read()
+        if event.file.size() > MOST_BYTES:  # from a page that doesn't count
+            tell(_TOO_LARGE)
+            return
         with telling():
-            cells = cells_of(content)
+            cells = cells_of(await event.file.read())
             desk.jobs.check_idle()
             desk.workspace.clear()
             desk.workbook.replace(cells)
@@ -105,7 +108,7 @@ def _opening(desk: Desk) -> ui.dialog:
             auto_upload=True,
             max_file_size=MOST_BYTES,
             on_upload=opened,
-            on_rejected=lambda: tell("The file is too large for a flow."),
+            on_rejected=lambda: tell(_TOO_LARGE),
         ).props('accept=".json"')
         ui.button("Close", on_click=dialog.close).props("flat")
     return dialog

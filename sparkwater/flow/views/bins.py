@@ -85,7 +85,7 @@ def number_bins(low: float, high: float, *, whole: bool = False, most: int = BIN
     most : int
         Bins at most.
     """
-    if whole and high - low < 2.0**53:
+    if whole and high < low + 2.0**53:  # their difference may be beyond the largest number
         width = max(1.0, np.ceil((high - low + 1) / most))
         starts = np.unique(np.arange(low, high + 1, width))
         ends = np.minimum(starts + width - 1, high)

@@ -1,7 +1,7 @@
 """Columns of a DataFrame at a glance: counts, bounds, moments, distinct values, a histogram.
 
 Driver side; two Spark jobs for all columns. Counts, samples of numbers and the most frequent levels come to the driver:
-about 100 MB at most, whatever there are of rows and columns.
+they are as many for any number of rows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SAMPLE, _ALL_SAMPLES = 1_024, 500_000
 _TEXT = 200
 
 #: The number that stands for a value of these kinds, and its name.
-_SIZES = {"bytes": "bytes", "vector": "length", "list": "length", "map": "entries"}
+_SIZES = {"bytes": "size in bytes", "vector": "length", "list": "length", "map": "entries"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ColumnView:
     exact : bool
         Whether ``distinct`` is exact; else it is estimated, with a standard error of 3 %, and 6 % from 500 columns up.
     measured : str
-        Name of the number that the facts are of, where a value is none: ``bytes``, ``length``, ``entries``.
+        Name of the number that the facts are of, where a value is none: ``size in bytes``, ``length``, ``entries``.
     bars : tuple of Bar
         Histogram; of categories the most frequent levels.
     others : int

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Rows that types are guessed from, and values; the longest text that is shown.
 _ROWS, _VALUES, _TEXT = 200, 50_000, 80
 
+#: Columns whose values are checked in one job: Spark's time to plan one grows faster than their number.
+_TOGETHER = 200
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -111,15 +114,18 @@ def preview_csv(spark: SparkSession, action: ReadCsv) -> Preview:
 
 
 def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValues, ...]:
-    """Return the columns with values that their new types have no place for; one Spark job over all rows.
+    """Return the columns with values that their new types have no place for; a Spark job for each 200 columns.
 
     Raises
     ------
     ConfigurationError
         If a type is unknown, or a format isn't one.
     """
-    if not changes:
-        return ()
+    parts = [changes[start : start + _TOGETHER] for start in range(0, len(changes), _TOGETHER)]
+    return tuple(one for part in parts for one in _bad_values(frame, part))
+
+
+def _bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> list[BadValues]:
     columns = []
     for place, change in enumerate(changes):
         column = F.col(f"`{change[0].replace('`', '``')}`")
@@ -129,10 +135,11 @@ def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValu
     parts = frame.select(*columns).mapInArrow(_count_lost, "place int, given bigint, bad bigint, example string")
     sums = (F.sum("given").alias("given"), F.sum("bad").alias("bad"), F.min("example").alias("example"))
     counts = parts.groupBy("place").agg(*sums).where("bad > 0").orderBy("place").collect()
-    return tuple(
-        BadValues(*changes[row["place"]][:2], given=row["given"], bad=row["bad"], example=row["example"])
-        for row in counts
-    )
+    found = []
+    for row in counts:
+        name, kind, _ = changes[row["place"]]
+        found.append(BadValues(name, kind, row["given"], row["bad"], row["example"]))
+    return found
 
 
 def _count_lost(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

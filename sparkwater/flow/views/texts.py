@@ -75,6 +75,28 @@ def look_at_text(path: Path) -> TextGuess:
     return _guess([line for line in lines if line.strip()][:100])
 
 
+def check_parquet(path: Path) -> None:
+    """Refuse a file that doesn't begin as Parquet does; of a folder the first file by name is looked at.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or it may not be read.
+    DataError
+        If it is no Parquet.
+    """
+    try:
+        file = _first_file(path, ".parquet") if path.is_dir() else path
+        with file.open("rb") as stream:
+            beginning = stream.read(4)
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no file {path.name!r} any more; look at its folder again") from None
+    except OSError as error:
+        raise ConfigurationError(f"the file {path.name!r} can't be read: {error}") from error
+    if beginning != b"PAR1":
+        raise DataError(f"the file {file.name!r} is no Parquet: it doesn't begin with PAR1")
+
+
 def guess_type(values: Sequence[str | None]) -> str:
     """Return the narrowest type, of `sparkwater.flow.workbook.column_types.TYPES`, that all texts of a column have."""
     given = [value.strip() for value in values if value is not None and value.strip()]
@@ -88,8 +110,9 @@ def guess_type(values: Sequence[str | None]) -> str:
     return "text"
 
 
-def _first_file(folder: Path) -> Path:
-    found = min((one for one in folder.iterdir() if one.is_file() and one.name[0] not in "._"), default=None)
+def _first_file(folder: Path, end: str = "") -> Path:
+    files = (one for one in folder.iterdir() if one.is_file() and one.name[0] not in "._")
+    found = min((one for one in files if one.name.endswith(end)), default=None)
     if found is None:
         raise DataError(f"there are no files in {folder.name!r}")
     return found

@@ -133,7 +133,7 @@ class Jobs:
             _ = self._workspace.spark  # refuses before anything is cleared
             self._workspace.clear()
             self._workbook.replace(())
-            return self._submit([cell.action for cell in cells if cell.repeats])
+            return self._submit([cell.action for cell in cells if cell.repeats], keeps=True)
 
     def check_idle(self) -> None:
         """Refuse what would change the variables under a job that runs."""
@@ -141,18 +141,18 @@ class Jobs:
         if active:
             raise ConfigurationError(f"wait for job {active[0].id}, or cancel it: {active[0].action.title}")
 
-    def _submit(self, actions: Sequence[Action]) -> list[Job]:
+    def _submit(self, actions: Sequence[Action], *, keeps: bool = False) -> list[Job]:
         run = session_of(self._workspace.spark).in_thread(self._run_all)
         with self._lock:
             first = len(self._jobs) + 1
             made = [Job(first + place, action, time.time()) for place, action in enumerate(actions)]
             self._jobs.update({job.id: job for job in made})
         ids = [job.id for job in made]
-        threading.Thread(target=run, args=(ids,), name=f"flow job {ids}", daemon=True).start()
+        threading.Thread(target=run, args=(ids, keeps), name=f"flow jobs from {first}", daemon=True).start()
         return made
 
-    def _run_all(self, ids: Sequence[int]) -> None:
-        """Run jobs in order; after one that failed, none."""
+    def _run_all(self, ids: Sequence[int], keeps: bool) -> None:
+        """Run jobs in order; after one that failed, none. A flow that runs again keeps the actions that didn't."""
         going = True
         for job_id in ids:
             if going:
@@ -160,8 +160,8 @@ class Jobs:
                 going = self.get(job_id).state == "done"
             else:
                 self._end(job_id, "cancelled", "an action before it failed")
-            if not going and len(ids) > 1:
-                self._workbook.add(Cell(self.get(job_id).action, "new"))  # the flow keeps what it was
+            if not going and keeps:
+                self._workbook.add(Cell(self.get(job_id).action, "new"))
 
     def all(self) -> tuple[Job, ...]:
         """Return all jobs as they are now."""

@@ -12,7 +12,7 @@ def in_words(error: BaseException) -> str:
     """Return the first paragraph of an error's message; with the class, where it is neither ours nor Spark's own."""
     from pyspark.errors import PySparkException
 
-    text = str(error).strip()
+    text = str(error).split("\n\tat ")[0].strip()  # what follows are lines of Java
     if isinstance(error, SparkwaterError):
         return _short(text)
     if isinstance(error, PySparkException):

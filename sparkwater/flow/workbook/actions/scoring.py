@@ -127,7 +127,7 @@ class ExtractFeatures(Action):
 
 @dataclass(frozen=True)
 class NearestRows(Action):
-    """Rows nearest to the first ones of a frame, by their vectors.
+    """Rows nearest to some of a frame, by their vectors.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class NearestRows(Action):
     features, identifier : str
         These columns.
     first : int
-        Number of rows that are asked for: those with the smallest ids.
+        Number of rows that are asked for: those whose ids have the smallest hashes, which are a mix of all.
     k : int
         Neighbours of each.
     measure : str
@@ -159,14 +159,14 @@ class NearestRows(Action):
     @property
     def title(self) -> str:
         """A few plain words."""
-        return f"Nearest of {self.references} to the first {self.first} of {self.queries}"
+        return f"Nearest of {self.references} to {self.first} of {self.queries}"
 
     def code(self) -> Code:
         """Return its Python."""
         if not 1 <= self.first <= MOST_QUERIES:
             raise ConfigurationError(f"first={self.first}; accepted: whole numbers from 1 to {MOST_QUERIES}")
         identifier = literal(self.identifier)
-        asked = f"{variable(self.queries)}.orderBy({identifier}).limit({literal(self.first)})"
+        asked = f"{variable(self.queries)}.orderBy(F.xxhash64({identifier})).limit({literal(self.first)})"
         lines = (
             f"{variable(self.result)} = k_nearest(",
             f"    {asked},",
@@ -177,4 +177,4 @@ class NearestRows(Action):
             f"    idCol={identifier},",
             ")",
         )
-        return Code(("from sparkwater.ml import k_nearest",), lines)
+        return Code(("from pyspark.sql import functions as F", "from sparkwater.ml import k_nearest"), lines)
