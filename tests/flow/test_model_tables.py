@@ -38,7 +38,8 @@ def test_confusion_is_a_table_that_says_shares_and_escapes_names() -> None:
     assert matrix_chart(matrix)["series"][0]["data"] == [[0, 0, 0.75, 3], [1, 0, 0.25, 1], [1, 1, 1.0, 4]]
     page = matrix_html(matrix)
     assert "<b>" not in page
-    assert '<td class="flow-right flow-dark" style="--share:0.750">3</td>' in page
+    assert '<td class="flow-right" style="--share:0.750">3</td>' in page
+    assert '<td class="flow-right flow-dark" style="--share:1.000">4</td>' in page
     assert '<td class="flow-wrong" style="--share:0.250">1</td>' in page
     assert '<td class="flow-wrong" style="--share:0.000">·</td>' in page
     assert "25.0%" in page

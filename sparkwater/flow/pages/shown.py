@@ -119,7 +119,9 @@ def matrix_html(matrix: Matrix) -> str:
 
 def _matrix_cell(count: float, total: float, right: bool) -> str:
     part = count / total if total else 0.0
-    dark = " flow-dark" if part > 0.5 else ""
+    dark = (
+        " flow-dark" if part > (0.9 if right else 0.97) else ""
+    )  # where white words can be read, and black ones can't
     kind = "flow-right" if right else "flow-wrong"
     words = cell(count) if count else "·"
     return f'<td class="{kind}{dark}" style="--share:{part:.3f}">{words}</td>'
