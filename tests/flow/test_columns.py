@@ -90,7 +90,7 @@ def test_columns_of_all_kinds(found):
 
     assert (columns["content"].kind, columns["content"].measured, columns["content"].maximum) == (
         "bytes",
-        "bytes",
+        "size in bytes",
         "99",
     )
     assert (columns["list"].type, columns["list"].maximum) == ("list of text", "2")
