@@ -127,19 +127,21 @@ class AutoEncoder(ReconstructionColumns, AutoEncoderParams, RowLearner[AutoEncod
                     "clear one of them (an autoencoder of columns goes on from another one by warmStart)"
                 )
 
-    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+    def check_fit(self, dataset: DataFrame) -> NetworkChoice:
+        """Refuse what every network refuses, and columns and penalties that don't go together."""
         self.check_settings()
         self.check_shape_params()
         if self.getInputCols():
             self._check_table_params()
-        choice = super()._refuse(dataset)
+        choice = super().check_fit(dataset)
         if self.getSparsityBeta():
             task, features = self._task(choice.features), choice.features
             shape = (task.size,) if features.kind == "table" else features.spec.shape
             bounded_layers(build_to_try(choice.network, shape, task.outputs), self.getAverageActivation())
         return choice
 
-    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+    def choose_network(self, dataset: DataFrame) -> NetworkChoice:
+        """Return the network and the features, or refuse them; no job runs."""
         spark, schema = dataset.sparkSession, dataset.schema
         if self.getWarmStart() is not None:
             start = warm_start_of(spark, self)

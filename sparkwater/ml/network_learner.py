@@ -120,7 +120,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
 
     def _fit(self, dataset: DataFrame) -> M:
         started = time.monotonic()
-        choice = self._refuse(dataset)
+        choice = self.check_fit(dataset)
         training = RowSource(dataset, choice.features, self.row_columns())
         sources = row_sources(
             training, self.getValidationDataFrame(), self.getFeaturesCols(), self.label_column(), self.check_labels
@@ -136,7 +136,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         return self._train(rows, choice, labels, started)
 
     @abstractmethod
-    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+    def choose_network(self, dataset: DataFrame) -> NetworkChoice:
         """Return the network and the features, or refuse them; no job runs."""
 
     def _encoded(self, choice: NetworkChoice, sources: list[RowSource]) -> tuple[NetworkChoice, list[RowSource]]:
@@ -147,12 +147,12 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         """Return what the summary says of the Params' choice, beside `sparkwater.ml.reports.choices.resolve`."""
         return {}
 
-    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
+    def check_fit(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
         self.check_network_params()
         self.getHandleInvalid()
-        choice = self._choose(dataset)
+        choice = self.choose_network(dataset)
         self.check_moves(choice.features.spec, choice.network.arguments)
         self.check_labels(dataset.schema)
         self._check_task_type(dataset.schema, choice)
@@ -290,7 +290,7 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
         label = self.label_column()
         columns = [*self.getFeaturesCols(), *([] if label is None else [label])]
         frame = read_petastorm(spark, url, columns)
-        choice = self._refuse(frame)
+        choice = self.check_fit(frame)
         if choice.features.kind != "tensor":
             raise SchemaError(f"featuresCol={columns[0]!r} of {url!r} holds no tensors")
         labels = self.find_labels([(frame, self.row_columns())])

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class PictureLearner(PictureTrainingParams, PictureParams, NetworkLearner[M]):
     """Base of the estimators that train on features columns: pictures, tensors, vectors."""
 
-    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+    def choose_network(self, dataset: DataFrame) -> NetworkChoice:
+        """Return the network and the features, or refuse them; no job runs."""
         choice = choose_network(dataset, self.getFeaturesCols(), self.getImageShape(), self, self.known_outputs)
         spec = choice.features.spec
         if self.getAugmentation() and len(spec.shape) != 3:

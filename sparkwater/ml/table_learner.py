@@ -77,8 +77,9 @@ class TableLearner(TableParams, NetworkLearner[M]):
             self._setDefault(recipe=recipe)
             self._take_defaults()
 
-    def _refuse(self, dataset: DataFrame) -> NetworkChoice:
-        choice = super()._refuse(dataset)
+    def check_fit(self, dataset: DataFrame) -> NetworkChoice:
+        """Refuse what every network refuses, and a label among the columns to learn from."""
+        choice = super().check_fit(dataset)
         if self.getLabelCol() in [field.name for field in choice.features.inputs]:
             raise ConfigurationError(
                 f"labelCol={self.getLabelCol()!r} is among the columns to learn from, "
@@ -96,7 +97,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
             return columns_of(pretrained.encoder)
         return input_columns(dataset.schema, None, self._other_columns())
 
-    def _choose(self, dataset: DataFrame) -> NetworkChoice:
+    def choose_network(self, dataset: DataFrame) -> NetworkChoice:
         """Return the network for rows of numbers; for raw columns one for any row, until an encoder is fitted."""
         spark = dataset.sparkSession
         if self.getWarmStart() is not None:

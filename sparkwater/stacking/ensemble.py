@@ -168,7 +168,7 @@ class StackedEnsemble(
 
     def _fit(self, dataset: DataFrame) -> StackedEnsembleModel:
         started = time.monotonic()
-        learners = self._refuse(dataset)
+        learners = self.check_fit(dataset)
         level_one = repeat_folds(
             partial(self._cross_fit, dataset, learners),
             self._folds(dataset),
@@ -207,7 +207,7 @@ class StackedEnsemble(
             If it lacks a learner, or the fold models for ``finalModels="average"``.
         """
         started = time.monotonic()
-        learners = self._refuse(dataset)
+        learners = self.check_fit(dataset)
         roles = role_columns(self._folds(dataset), dataset.columns, self.getIdCol(), self.getWeightCol())
         chosen = levelOne.select([learner.name for learner in learners])
         for learner, measured in zip(learners, chosen.learners, strict=True):
@@ -247,7 +247,7 @@ class StackedEnsemble(
             If a learner isn't fitted and there are no rows to train it on.
         """
         started = time.monotonic()
-        learners = self._refuse(holdout, blending=True)
+        learners = self.check_fit(holdout, blending=True)
         level_one, bases = blend(
             learners, holdout, training, self._folds(holdout), self.getLabelCol(), self.getWeightCol(),
             self.getIdCol(), self.getParallelism(),
@@ -257,7 +257,7 @@ class StackedEnsemble(
     def _folds(self, dataset: DataFrame) -> Folds | str:
         return self.folds(dataset.schema, self.getLabelCol())
 
-    def _refuse(self, dataset: DataFrame, blending: bool = False) -> list[Learner]:
+    def check_fit(self, dataset: DataFrame, blending: bool = False) -> list[Learner]:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_settings()
         find_field(dataset.schema, self.getLabelCol())

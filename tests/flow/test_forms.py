@@ -68,7 +68,7 @@ def own_message(name: str, param: str, value: Any) -> str:
 def test_every_param_has_a_field_or_a_reason(name: str) -> None:
     kind, form = estimator_class(name), form_of(name)
     spark = {one for one, value in inspect.getmembers(kind) if isinstance(value, Param)}
-    params = set(kind._settings) if name in OWN else spark
+    params = set(kind.declarations()) if name in OWN else spark
     fields = [field.name for field in form.fields]
     assert len(set(fields)) == len(fields)
     assert {*fields, *form.left_out} == params
@@ -272,5 +272,5 @@ def test_what_would_be_code_or_a_path_is_refused(changed: dict[str, Any]) -> Non
 
 
 def test_params_left_out_and_variables_are_params() -> None:
-    declared = {param for name in OWN for param in estimator_class(name)._settings}
+    declared = {param for name in OWN for param in estimator_class(name).declarations()}
     assert {*LEFT_OUT, *VARIABLES} <= declared

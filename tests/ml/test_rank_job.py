@@ -150,7 +150,7 @@ def job_of(kind: type[Any], frame, **params: Any) -> RankJob:
     estimator = kind(**params)
     labels = estimator.find_labels([(frame, estimator.row_columns())])
     collective = estimator.choose_collective(frame.sparkSession, estimator.getNumWorkers())
-    choice = estimator._refuse(frame)
+    choice = estimator.check_fit(frame)
     return estimator._rank_job(choice, estimator.task_for(choice, labels), labels.rows, None, collective)
 
 

@@ -293,5 +293,5 @@ def test_a_distribution_needs_a_search_that_ends() -> None:
 def test_columns_that_say_where_a_row_goes_are_no_features(rows: DataFrame) -> None:
     network = DeepLearningRegressor(labelCol="label")
     search = GridSearch(estimator=network, space={"epochs": [1]}, foldCol="fold", idCol="id", weightCol="weight")
-    learner, _ = search._refuse(rows)  # nothing runs
+    learner, _ = search.check_fit(rows)  # nothing runs
     assert set(learner.stage.getIgnoredCols()) == {"fold", "id", "weight"}

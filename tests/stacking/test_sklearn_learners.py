@@ -135,7 +135,7 @@ def test_weights_go_to_those_that_take_them_in_searches_too(wine: DataFrame) -> 
     search = GridSearch(
         estimator=SklearnClassifier(estimator=KNeighborsClassifier()), space={"maxRows": [1000]}, weightCol="id"
     )
-    learner, _ = search._refuse(wine)  # nothing runs; it would refuse weights
+    learner, _ = search.check_fit(wine)  # nothing runs; it would refuse weights
     assert learner.stage.getWeightCol() is None
 
 

@@ -156,6 +156,16 @@ class Settings(Params):
         """Return the declaration of a setting of this class or a base."""
         return cls._settings[name]
 
+    @classmethod
+    def declarations(cls) -> Mapping[str, Declaration]:
+        """Return the declarations of all settings by name, those of the bases first."""
+        return cls._settings
+
+    @classmethod
+    def declaring_class(cls, name: str) -> type[Any]:
+        """Return the class that declares a setting: this one or a base."""
+        return next(base for base in cls.__mro__ if name in vars(base).get("_own_settings", {}))
+
     def check_settings(self) -> None:
         """Refuse values that the declarations don't accept.
 

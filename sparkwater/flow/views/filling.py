@@ -139,7 +139,7 @@ def _check(estimator: Any, frame: DataFrame | None) -> None:
         if getattr(estimator, "_java_obj", None) is not None:
             estimator._transfer_params_to_java()  # Spark's own Params are checked there, and no job runs
     elif frame is not None:
-        estimator._refuse(frame)
+        estimator.check_fit(frame)
     else:
         for check in ("check_training_params", "check_network_params"):
             getattr(estimator, check, estimator.check_settings)()

@@ -149,11 +149,10 @@ def _place(field: Field) -> tuple[int, int, int]:
 
 
 def _declared_fields(kind: type[Settings]) -> Iterator[Field]:
-    for name, one in kind._settings.items():
-        home = next(base for base in kind.__mro__ if name in vars(base).get("_own_settings", {}))
+    for name, one in kind.declarations().items():
         input_kind, choices = _input_of(kind, one)
         depth = LEVELS[0] if name in _ALSO_ESSENTIAL.get(kind.__name__, ()) else level(name)
-        title = depth if depth == LEVELS[0] else subject(home.__name__)
+        title = depth if depth == LEVELS[0] else subject(kind.declaring_class(name).__name__)
         yield Field(name, input_kind, one.default, one.explanation, depth, title, choices)
 
 
@@ -188,7 +187,7 @@ def network_names(kind: type[Any]) -> tuple[str, ...]:
     coders = [name for name in names if name.endswith("autoencoder")]
     if kind is estimator_class("AutoEncoder"):
         return tuple(coders)
-    tables = "recipe" in getattr(kind, "_settings", {})
+    tables = hasattr(kind, "recipe")
     fitting = [name for name in names if (find_registered(name).image_shape is None) == tables]
     return tuple(sorted({*fitting, *coders}))  # a classifier may go on from an autoencoder
 

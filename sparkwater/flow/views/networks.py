@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.views.tables import Table, number_of, table_of
 from sparkwater.gpu.inspection.describe import describe_entry
+from sparkwater.ml.network_learner import RowLearner
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,9 +70,9 @@ def planned_network(estimator: Any, frame: DataFrame) -> NetworkDescription:
     ConfigurationError, SchemaError
         If the frame or the Params don't go with it, or it follows from the rows.
     """
-    if not hasattr(estimator, "_choose"):
+    if not isinstance(estimator, RowLearner):
         raise ConfigurationError(f"{type(estimator).__name__} is no network, so there is nothing to draw")
-    choice = estimator._choose(frame)
+    choice = estimator.choose_network(frame)
     if choice.features.kind == "table" and choice.features.encoder is None:
         raise ConfigurationError("the network follows from the columns of the table; the trained model shows it")
     if choice.warm_start is not None:

@@ -71,7 +71,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
 
     def _fit(self, dataset: DataFrame) -> AutoMLModel:
         started = time.monotonic()
-        self._refuse(dataset)
+        self.check_fit(dataset)
         found = self._look(dataset)
         logger.info("%s, %d rows\n%s", found.label.kind, found.label.rows, found.said)
         explored = Explored()
@@ -131,7 +131,7 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
             return ()
         return (f"maxRuntimeSecs={seconds:g} was enough for one learner only; give it more for others and ensembles",)
 
-    def _refuse(self, dataset: DataFrame) -> None:
+    def check_fit(self, dataset: DataFrame) -> None:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_settings()
         if not self.getMaxRuntimeSecs() and not self.getMaxModels():

@@ -86,7 +86,7 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
 
     def _fit(self, dataset: DataFrame) -> SearchModel:
         started = time.monotonic()
-        learner, space = self._refuse(dataset)
+        learner, space = self.check_fit(dataset)
         label = str(last_stage(learner.stage).getOrDefault("labelCol"))
         folds, explored = self.folds(dataset.schema, label), Explored()
         propose = self._propose(space, self._maker(learner, space))
@@ -135,7 +135,7 @@ class Search(Estimator[SearchModel], SearchParams, SavedStage):
             )
         return estimator
 
-    def _refuse(self, dataset: DataFrame) -> tuple[Learner, Space]:
+    def check_fit(self, dataset: DataFrame) -> tuple[Learner, Space]:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_settings()
         estimator = self._given()
