@@ -11,9 +11,9 @@ from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow.views import forms
-from sparkwater.flow.views.filling import fill, place, refusal, typed_value
 from sparkwater.flow.views.forms import Field, estimator_class, form_of
 from sparkwater.flow.views.suggestions import still_fitting
+from sparkwater.flow.views.validation import fill, place, refusal, typed_value
 from sparkwater.flow.workbook.actions import from_json, to_json
 from sparkwater.flow.workbook.actions.estimators import LEFT_OUT, PACKAGES, VARIABLES
 from sparkwater.flow.workbook.actions.training import Define, Fit

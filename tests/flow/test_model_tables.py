@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sparkwater.flow.pages.shown import matrix_html
+from sparkwater.flow.pages.elements import matrix_html
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
 from sparkwater.flow.views.models import as_text

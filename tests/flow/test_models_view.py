@@ -12,13 +12,13 @@ from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.filling import refusal
 from sparkwater.flow.views.forms import estimator_class, form_of
 from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
 from sparkwater.flow.views.suggestions import suggested
 from sparkwater.flow.views.tables import Matrix
+from sparkwater.flow.views.validation import refusal
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score

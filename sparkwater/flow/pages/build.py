@@ -10,14 +10,14 @@ from pyspark.ml import Estimator
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.elements import add_style, code_block, show_drawing
 from sparkwater.flow.pages.fields import FieldInputs, Options
-from sparkwater.flow.pages.shown import add_style, code_block, show_drawing
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.filling import REFUSALS, fill, refusal, words
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
 from sparkwater.flow.views.suggestions import still_fitting, suggested
+from sparkwater.flow.views.validation import REFUSALS, fill, refusal, refusal_text
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
@@ -256,7 +256,7 @@ class Builder:
                 return
             self.desk.jobs.start(action)
         except REFUSALS as error:
-            self.problem.set_text(words(error))
+            self.problem.set_text(refusal_text(error))
             return
         finally:
             self.train.enable()
@@ -267,14 +267,14 @@ class Builder:
         try:
             return refusal(self.made(), frame)
         except REFUSALS as error:
-            return "", words(error)
+            return "", refusal_text(error)
 
     async def _keep(self) -> None:
         try:
             job = self.desk.jobs.start(self.action(Define))
             ended = await run.io_bound(self.desk.jobs.wait, job.id, 30)
         except REFUSALS as error:
-            self.problem.set_text(words(error))
+            self.problem.set_text(refusal_text(error))
             return
         if ended is None:  # the server ends
             return
@@ -288,7 +288,7 @@ class Builder:
         try:
             return drawing_of(planned_network(self.made(), self.desk.workspace.value(self.frame)))
         except REFUSALS as error:
-            return words(error)
+            return refusal_text(error)
 
 
 def _show_network(drawn: Drawing | str) -> None:

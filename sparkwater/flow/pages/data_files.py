@@ -16,7 +16,7 @@ from sparkwater.flow.work.folders import Entry
 #: Words for the ways to read a whole folder.
 _FOLDER_WORDS = {
     "pictures": "Read pictures here",
-    "csv": "Read all texts as one table",
+    "csv": "Read all text files (CSV) as one table",
     "parquet": "Read all Parquet files as one table",
     "json": "Read all JSON files as one table",
 }

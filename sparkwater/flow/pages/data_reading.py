@@ -18,7 +18,7 @@ from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.preview import BadValues, Preview, bad_values, preview_csv, read_texts
 from sparkwater.flow.views.rows import RowsView, first_rows
-from sparkwater.flow.views.texts import DELIMITERS, TextGuess, check_parquet, look_at_text
+from sparkwater.flow.views.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.reading import LABELS, ReadPictures

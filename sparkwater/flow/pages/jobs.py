@@ -8,8 +8,8 @@ from dataclasses import asdict
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.elements import add_style, show_curves
 from sparkwater.flow.pages.messages import telling
-from sparkwater.flow.pages.shown import add_style, show_curves
 from sparkwater.flow.views.jobs import job_row, panels, phase
 from sparkwater.flow.views.tables import Curves
 from sparkwater.flow.work.jobs import Job

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from nicegui import ui
 
-from sparkwater.flow.work.words import expected_errors, in_words
+from sparkwater.flow.work.error_text import expected_errors, in_words
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages import uses
+from sparkwater.flow.pages import model_panels
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.shown import (
+from sparkwater.flow.pages.elements import (
     add_style,
     heading,
     show_curves,
@@ -68,12 +68,12 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
     """Build the tabs of a model; each is built when it is opened first."""
     built: dict[str, Callable[[], None]] = {"Overview": lambda: _overview(view)}
     if getattr(model, "classes", None) and model.hasParam("probabilityCol"):
-        built["Mistakes"] = lambda: uses.mistakes(desk, model)
+        built["Mistakes"] = lambda: model_panels.mistakes(desk, model)
     if view.network is not None:
         built["Network"] = lambda: show_drawing(drawing_of(view.network))
-        built["Nearest"] = lambda: uses.neighbours(desk, view)
-    built["Score"] = lambda: uses.score(desk, view.name, model)
-    built["Save and export"] = lambda: uses.keep(desk, view.name)
+        built["Nearest"] = lambda: model_panels.neighbours(desk, view)
+    built["Score"] = lambda: model_panels.score(desk, view.name, model)
+    built["Save and export"] = lambda: model_panels.keep(desk, view.name)
     with ui.tabs().props("align=left no-caps outside-arrows mobile-arrows").classes("w-full") as tabs:
         for name in built:
             ui.tab(name)

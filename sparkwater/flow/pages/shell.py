@@ -9,7 +9,7 @@ from pathlib import Path
 from nicegui import run, ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.work.words import expected_errors, in_words
+from sparkwater.flow.work.error_text import expected_errors, in_words
 from sparkwater.flow.work.workspace import LOST
 
 #: Path, words and module of each page, in the order of the navigation.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Picture with words.
+class PictureView:
+    """A picture with words.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def vector_columns(schema: StructType) -> list[str]:
     return [field.name for field in schema.fields if isinstance(field.dataType, VectorUDT)]
 
 
-def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[Shown]:
+def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[PictureView]:
     """Return the pictures that a classifier took for another class, the most mistaken first; one Spark job.
 
     Their words say the class, what they were taken for, and how sure the model was.
@@ -90,12 +90,12 @@ def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most
         classes=classes,
         maxPictures=most,
     )
-    return list(map(shown, found))
+    return list(map(picture_view, found))
 
 
 def nearest(
     pairs: DataFrame, queries: DataFrame, references: DataFrame, picture: str, identifier: str, words: str | None
-) -> list[tuple[Shown, list[Shown]]]:
+) -> list[tuple[PictureView, list[PictureView]]]:
     """Return pictures with their nearest; three Spark jobs.
 
     Parameters
@@ -112,9 +112,9 @@ def nearest(
     found = nearest_pictures(
         pairs, queries, references, picture, idCol=identifier, wordsCol=words, maxQueries=8, maxNeighbors=8
     )
-    return [(shown(query), list(map(shown, others))) for query, others in found]
+    return [(picture_view(query), list(map(picture_view, others))) for query, others in found]
 
 
-def shown(picture: Picture) -> Shown:
+def picture_view(picture: Picture) -> PictureView:
     """Return a picture as a page shows it."""
-    return Shown(picture_url(picture.pixels), tuple(picture.words.split("\n")))
+    return PictureView(picture_url(picture.pixels), tuple(picture.words.split("\n")))

@@ -13,8 +13,8 @@ from functools import partial
 
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
+from sparkwater.flow.work.error_text import in_words
 from sparkwater.flow.work.progress import Training
-from sparkwater.flow.work.words import in_words
 from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.workbook import Cell, Workbook

@@ -1,4 +1,4 @@
-"""Guesses from the beginning of a text file: its delimiter, its header, the types of its columns. Free of Spark."""
+"""Guesses from the first bytes of a file: its delimiter, its header, the types of its columns. Free of Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filled forms: typed values of what was typed, and refusals in the estimators' own words."""
+"""Validation of forms: typed values of what was typed, and refusals in the estimators' own words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import SparkwaterError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, estimator_class, form_of
-from sparkwater.flow.work.words import in_words
+from sparkwater.flow.work.error_text import in_words
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -99,7 +99,7 @@ def fill(name: str, typed: Mapping[str, Any]) -> Filled:
         try:
             values[field.name] = _accepted(kind, field, value)
         except REFUSALS as error:
-            errors[field.name] = words(error)
+            errors[field.name] = refusal_text(error)
     return Filled(values, errors)
 
 
@@ -129,7 +129,7 @@ def refusal(estimator: Any, frame: DataFrame | None) -> tuple[str, str] | None:
     try:
         _check(estimator, frame)
     except REFUSALS as error:
-        form, said = form_of(type(estimator).__name__), words(error)
+        form, said = form_of(type(estimator).__name__), refusal_text(error)
         return place(form, said) or _place_of_column(form, estimator, said), said
     return None
 
@@ -162,7 +162,7 @@ def _place_of_column(form: Form, estimator: Any, message: str) -> str:
     return ""
 
 
-def words(error: BaseException) -> str:
+def refusal_text(error: BaseException) -> str:
     """Return an error in its own words; those of values and types need no class before them."""
     said = str(error) if isinstance(error, (TypeError, ValueError)) else in_words(error)
     return said.removeprefix("requirement failed: ")

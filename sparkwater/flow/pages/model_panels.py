@@ -10,9 +10,9 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.shown import code_block, heading, show_matrix, show_pictures
+from sparkwater.flow.pages.elements import code_block, heading, show_matrix, show_pictures
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.galleries import Shown, nearest, picture_columns, vector_columns, wrong_pictures
+from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
@@ -99,7 +99,7 @@ def _label_first(names: list[str], model: Any) -> list[str]:
     return sorted(names, key=lambda name: name != own)
 
 
-def _show_wrong(found: list[Shown]) -> None:
+def _show_wrong(found: list[PictureView]) -> None:
     if not found:
         ui.label("It got none of these rows wrong.")
         return
@@ -181,7 +181,7 @@ def _identifiers(schema: Any) -> list[str]:
     return _plain_columns(schema, ("id", "path", "uri", "name"))
 
 
-def _show_nearest(found: list[tuple[Shown, list[Shown]]]) -> None:
+def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
     ui.label("Framed: the picture asked for. Beside it the nearest, with their similarity.").classes("flow-soft")
     for query, others in found:
         show_pictures([query, *others], first_framed=True)

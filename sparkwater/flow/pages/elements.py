@@ -10,11 +10,11 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
-from sparkwater.flow.views.galleries import Shown
+from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.networks import Drawing
 from sparkwater.flow.views.tables import Curves, Matrix, Table, cell, share
 
-_STYLE = (Path(__file__).parent / "shown.css").read_text(encoding="utf-8")
+_STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
 
 #: More classes than this are drawn as a picture, not as a table.
 _CELLS = 30
@@ -133,7 +133,7 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     ui.html(f'<dl class="flow-facts">{lines}</dl>', sanitize=False).classes("w-full")
 
 
-def show_pictures(pictures: Sequence[Shown], first_framed: bool = False) -> None:
+def show_pictures(pictures: Sequence[PictureView], first_framed: bool = False) -> None:
     """Show pictures with their words, in lines."""
     with ui.element("div").classes("flow-pictures").props("role=list"):
         for place, picture in enumerate(pictures):
