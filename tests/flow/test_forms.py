@@ -12,7 +12,7 @@ from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, estimator_class, form_of
-from sparkwater.flow.views.suggestions import still_fitting
+from sparkwater.flow.views.suggestions import still_fitting, suggested_name
 from sparkwater.flow.views.validation import fill, place, refusal, typed_value
 from sparkwater.flow.workbook.actions import from_json, to_json
 from sparkwater.flow.workbook.actions.estimators import LEFT_OUT, PACKAGES, VARIABLES
@@ -216,6 +216,12 @@ def test_what_was_typed_stays_where_it_fits_the_next_estimator_and_frame() -> No
     assert still_fitting(form_of("ImageClassifier"), typed, ["kind"]).keys() == {
         "epochs", "network", "labelCol", "imageShape",
     }  # fmt: skip
+
+
+def test_files_suggest_names_that_variables_may_have() -> None:
+    files = ("Penguins 2.csv", "class.parquet", "2024-01", "a.b.c", "---", "spark")
+    suggested = [suggested_name(file) for file in files]
+    assert suggested == ["penguins_2", "class_data", "data_2024_01", "a", "data", "spark_data"]
 
 
 def test_code_is_an_argument_a_line_where_it_is_long() -> None:

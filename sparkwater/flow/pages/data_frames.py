@@ -10,7 +10,7 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.column_table import show_columns
-from sparkwater.flow.pages.data_reading import Done, checked_types, free_name, heading, run_action
+from sparkwater.flow.pages.data_reading import Done, checked_types, heading
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.markup import gallery, rows_table
 from sparkwater.flow.pages.type_list import Column, TypeList
@@ -179,7 +179,7 @@ class _SplitForm:
         self._parts = []
         for words, share in (("train", 80), ("test", 20), ("", 0)):
             with ui.row().classes("data-form"):
-                part = free_name(f"{name}_{words}", desk.workspace) if words else ""
+                part = desk.workspace.fresh(f"{name}_{words}") if words else ""
                 label = "Name of a part" if words else "Name of a third part, if any"
                 named = ui.input(label, value=part).classes("min-w-56")
                 percent = ui.number("Percent", value=share, min=0, max=100, precision=0).classes("w-24")
@@ -203,9 +203,14 @@ class _SplitForm:
             raise ConfigurationError("give a seed: a whole number, such as 42")
         return SplitFrame(first[0], self._name, first[1], tuple(others), int(seed), self._together.value or "")
 
+    def _work(self) -> str:
+        action = self._action()
+        self._desk.jobs.complete(action)
+        return action.result
+
     async def _run(self) -> None:
         made: list[str] = []
-        await self._state.fill("Splitting", lambda: run_action(self._desk, self._action()), made.append)
+        await self._state.fill("Splitting", self._work, made.append)
         for name in made:
             await self._on_made(name, [])
 
@@ -217,7 +222,7 @@ class _TypesForm:
         self._desk, self._name, self._frame, self._on_made = desk, name, frame, on_made
         told("Values that the new type has no place for are counted, and become missing.")
         with ui.row().classes("data-form"):
-            self._result = ui.input("Name of the data", value=free_name(f"{name}_typed", desk.workspace))
+            self._result = ui.input("Name of the data", value=desk.workspace.fresh(f"{name}_typed"))
             ui.button("Change types", on_click=self._run).props("no-caps")
         self._state = Spot()
         single = [field for field in frame.schema.fields if kind_of(field) in ("number", "category", "time")]
@@ -226,7 +231,8 @@ class _TypesForm:
     def _work(self) -> tuple[str, list[str]]:
         action = ChangeTypes(variable(self._result.value), self._name, self._list.changes)
         remarks = checked_types(bad_values(self._frame, action.types))
-        return run_action(self._desk, action), remarks
+        self._desk.jobs.complete(action)
+        return action.result, remarks
 
     async def _run(self) -> None:
         made: list[tuple[str, list[str]]] = []

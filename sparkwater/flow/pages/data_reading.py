@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from nicegui import ui
@@ -19,6 +18,7 @@ from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.preview import BadValues, Preview, bad_values, preview_csv, read_texts
 from sparkwater.flow.views.rows import RowsView, first_rows
 from sparkwater.flow.views.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
+from sparkwater.flow.views.suggestions import suggested_name
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.reading import LABELS, ReadPictures
@@ -76,7 +76,7 @@ class _Form:
         heading(f"{words} {PurePath(path).name}")
         with ui.row().classes("data-form"):
             self.build()
-            self._name = ui.input("Name of the data", value=free_name(PurePath(path).name, desk.workspace))
+            self._name = ui.input("Name of the data", value=desk.workspace.fresh(suggested_name(PurePath(path).name)))
             ui.button("Read", on_click=self._read).props("no-caps")
         self._state, self._view = Spot(), Spot()
         ui.timer(0, self.look, once=True)
@@ -99,9 +99,13 @@ class _Form:
 
     async def _read(self) -> None:
         def work() -> tuple[str, list[str]]:
-            action = self.action(variable(self._name.value))
+            name = variable(self._name.value)
+            action = self.action(name)
             remarks = self.checked(action)
-            return run_action(self.desk, action), remarks
+            if not self.desk.workspace.folders.within(self.path).exists():
+                raise ConfigurationError(f"{PurePath(self.path).name!r} is gone; look at its folder again")
+            self.desk.jobs.complete(action)
+            return name, remarks
 
         found: list[tuple[str, list[str]]] = []
         await self._state.fill("Reading", work, found.append)
@@ -222,22 +226,6 @@ def heading(words: str) -> None:
     ui.label(words).classes("text-subtitle1 font-semibold").props("role=heading aria-level=2")
 
 
-def free_name(name: str, workspace: Workspace) -> str:
-    """Return a variable's name like a file's, which isn't taken yet."""
-    stem = name.split(".")[0].lower()
-    plain = re.sub(r"[^a-z0-9]+", "_", stem).strip("_") or "data"
-    plain = plain if plain[0].isalpha() else f"data_{plain}"
-    taken = workspace.variables()
-    for number in range(1, len(taken) + 3):
-        try:
-            found = variable(plain if number == 1 else f"{plain}_{number}")
-        except ConfigurationError:  # Python's own word
-            continue
-        if found not in taken:
-            return found
-    return f"{plain}_data"
-
-
 def checked_types(found: tuple[BadValues, ...]) -> list[str]:
     """Return values that don't fit as remarks.
 
@@ -255,21 +243,3 @@ def checked_types(found: tuple[BadValues, ...]) -> list[str]:
 def scratch(desk: Desk, action: Action) -> Any:
     """Return the value of an action that leaves no trace in the flow."""
     return Workspace(desk.workspace.spark, desk.workspace.folders).run(action)
-
-
-def run_action(desk: Desk, action: Action) -> str:
-    """Run an action as a job to its end, and return the name of its result.
-
-    Raises
-    ------
-    DataError
-        If it fails, with its message.
-    """
-    action.code()  # refused before it becomes a job
-    for path in action.paths:
-        if not Path(path).exists():
-            raise ConfigurationError(f"{PurePath(path).name!r} is gone; look at its folder again")
-    ended = desk.jobs.wait(desk.jobs.start(action).id)
-    if ended.state != "done" or action.result is None:
-        raise DataError(ended.error or "it was cancelled")
-    return action.result

@@ -14,7 +14,6 @@ from sparkwater.flow.pages.elements import code_block, heading, show_matrix, sho
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
-from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
 
@@ -39,20 +38,6 @@ class Work:
         self._button.disable()
         await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
         self._button.enable()
-
-
-def run_action(desk: Desk, action: Action) -> None:
-    """Run an action as a job, and wait for its end; it becomes a cell of the flow.
-
-    Raises
-    ------
-    ConfigurationError
-        If it failed or was cancelled: with its own message.
-    """
-    action.code()
-    ended = desk.jobs.wait(desk.jobs.start(action).id)
-    if ended.state != "done":
-        raise ConfigurationError(ended.error or f"{action.title}: {ended.state}")
 
 
 def _select(label: str, names: list[str], value: str | None = None) -> ui.select:
@@ -124,7 +109,7 @@ def neighbours(desk: Desk, view: ModelView) -> None:
 
     def work() -> Callable[[], None]:
         made = result.value.strip()
-        run_action(desk, ExtractFeatures(made, view.name, frame.value, layer.value))
+        desk.jobs.complete(ExtractFeatures(made, view.name, frame.value, layer.value))
         return lambda: told(made)
 
     def told(made: str) -> None:
@@ -163,7 +148,7 @@ def _nearest(desk: Desk) -> None:
         asked = NearestRows(
             result, queries.value, references.value, features.value, identifier.value, k=int(k.value or 0)
         )
-        run_action(desk, asked)
+        desk.jobs.complete(asked)
         pairs, asked_for, found_in = (desk.workspace.value(name) for name in (result, queries.value, references.value))
         found = nearest(pairs, asked_for, found_in, picture.value, identifier.value, said.value)
         return lambda: _show_nearest(found)
@@ -199,7 +184,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
     def work() -> Callable[[], None]:
         made = result.value.strip()
         action = Score(made, name, frame.value)
-        run_action(desk, action)
+        desk.jobs.complete(action)
         return lambda: told(made, action)
 
     def told(made: str, action: Score) -> None:
@@ -236,7 +221,7 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
 
     def work() -> Callable[[], None]:
         result = desk.workspace.fresh("measured")
-        run_action(desk, Evaluate(result, frame.value, label.value, prediction.value, measure.value))
+        desk.jobs.complete(Evaluate(result, frame.value, label.value, prediction.value, measure.value))
         value = desk.workspace.value(result)
         matrix = matrix_of(value, f"rows of {frame.value}")
         return lambda: _show_number(measure.value, value) if matrix is None else show_matrix(matrix)
@@ -278,7 +263,7 @@ def keep(desk: Desk, name: str) -> None:
 
 
 def _kept(desk: Desk, action: SaveModel | ExportBundle) -> Callable[[], None]:
-    run_action(desk, action)
+    desk.jobs.complete(action)
 
     def tell() -> None:
         ui.label(f"Written to {action.folder}.")

@@ -1,12 +1,15 @@
-"""Values that a form begins with: columns of the frame, and what was typed for another estimator or frame."""
+"""Values that a form begins with: columns of the frame, names, and what was typed for another estimator or frame."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.errors import ConfigurationError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.galleries import picture_columns, vector_columns
+from sparkwater.flow.workbook.code import variable
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -44,3 +47,13 @@ def _fits(field: Field, given: Any, columns: Collection[str]) -> bool:
     else:
         return True
     return set(given if isinstance(given, list) else [given]) <= set(choices)
+
+
+def suggested_name(file: str) -> str:
+    """Return a variable's name like a file's."""
+    plain = re.sub(r"[^a-z0-9]+", "_", file.split(".")[0].lower()).strip("_") or "data"
+    plain = plain if plain[0].isalpha() else f"data_{plain}"
+    try:
+        return variable(plain)
+    except ConfigurationError:  # one of Python's own words
+        return f"{plain}_data"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sparkwater.conversions.sessions.session import session_of
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow.work.error_text import in_words
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.work.workspace import LOST, Workspace
@@ -180,6 +180,18 @@ class Jobs:
         with self._changed:
             self._changed.wait_for(lambda: not self._jobs[job_id].active, seconds)
             return self._jobs[job_id]
+
+    def complete(self, action: Action) -> None:
+        """Start an action, and return at its end.
+
+        Raises
+        ------
+        SparkwaterError
+            If it is refused, fails or is cancelled: with its own message.
+        """
+        ended = self.wait(self.start(action).id)
+        if ended.state != "done":
+            raise SparkwaterError(ended.error or f"{action.title}: {ended.state}")
 
     def cancel(self, job_id: int) -> None:
         """Cancel a job: what Spark does for it ends, and it comes to "cancelled"; nothing happens where it ended."""
