@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.listing import file_reads, list_folder, size_text
+from sparkwater.flow.views.listing import file_reads, list_folder
 from sparkwater.flow.work.folders import Folders
 
 
@@ -58,9 +58,3 @@ def test_a_folder_that_is_gone_or_outside_is_refused(tmp_path):
 )  # fmt: skip
 def test_ways_to_read_by_name(name, way):
     assert file_reads(name) == way
-
-
-def test_sizes_have_units():
-    assert [size_text(size) for size in (0, 999, 1_500, 234_567, 5e9)] == [
-        "0 bytes", "999 bytes", "1.5 kB", "235 kB", "5 GB"
-    ]  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sparkwater.flow.views.charts import curves_chart
-from sparkwater.flow.views.jobs import duration, job_row, panels, phase
+from sparkwater.flow.views.jobs import job_row, panels, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.workbook.actions.training import Fit
@@ -47,14 +47,6 @@ def test_records_that_overtake_each_other_or_come_twice_are_in_order():
     training = Training(3.0).with_epoch(record(1)).with_epoch(record(0)).with_epoch(replace(record(1), loss=0.125))
     assert [(each.epoch, each.loss) for each in training.epochs] == [(0, 0.5), (1, 0.125)]
     assert training.with_step(step(0, 10)).share == pytest.approx(2 / 3)  # a step of an epoch that is done
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
-)
-def test_times_are_words(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_a_job_says_what_it_does():

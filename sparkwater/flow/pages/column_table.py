@@ -11,6 +11,7 @@ from sparkwater.flow.pages.data_files import turned
 from sparkwater.flow.pages.markup import histogram
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.columns import ColumnView, FrameView
+from sparkwater.flow.views.numbers import counted
 
 #: Columns of a page.
 PAGE = 20
@@ -29,9 +30,7 @@ class ColumnTable:
 
     def __init__(self, view: FrameView) -> None:
         self._view, self._page, self._text = view, 0, ""
-        rows = f"{view.rows:,} row{'' if view.rows == 1 else 's'}"
-        columns = f"{len(view.columns):,} column{'' if len(view.columns) == 1 else 's'}"
-        ui.label(f"{rows}, {columns}")
+        ui.label(f"{counted(view.rows, 'row')}, {counted(len(view.columns), 'column')}")
         if len(view.columns) > PAGE:
             search = ui.input("Columns with", on_change=lambda change: self._search(change.value))
             search.props("dense clearable")

@@ -10,7 +10,8 @@ from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.listing import Listing, file_reads, list_folder, size_text
+from sparkwater.flow.views.listing import Listing, file_reads, list_folder
+from sparkwater.flow.views.numbers import counted, size_text
 from sparkwater.flow.work.folders import Entry
 
 #: Words for the ways to read a whole folder.
@@ -128,15 +129,11 @@ def turned(page: int, pages: int, words: str, turn: Callable[[int], Awaitable[No
 
 
 def _turner(listing: Listing, turn: Callable[[int], Awaitable[None]]) -> None:
-    parts = [_counted(listing.folders, "folder"), _counted(listing.files, "file")]
-    words = ", ".join(part for part in parts if part)
+    parts = ((listing.folders, "folder"), (listing.files, "file"))
+    words = ", ".join(counted(number, name) for number, name in parts if number)
     if listing.pages > 1:
         words += f"; page {listing.page + 1} of {listing.pages:,}"
     turned(listing.page, listing.pages, words, turn)
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}" if number else ""
 
 
 def _steps(inner: Path) -> list[Path]:

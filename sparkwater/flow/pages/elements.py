@@ -12,7 +12,8 @@ from nicegui import ui
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.networks import Drawing
-from sparkwater.flow.views.tables import Curves, Matrix, Table, cell, share
+from sparkwater.flow.views.numbers import cell_text, share
+from sparkwater.flow.views.tables import Curves, Matrix, Table
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
 
@@ -107,7 +108,7 @@ def matrix_html(matrix: Matrix) -> str:
         total = sum(row)
         cells = "".join(_matrix_cell(count, total, place == column) for column, count in enumerate(row))
         lines.append(
-            f'<tr><th scope="row">{html.escape(label)}</th>{cells}<td class="flow-sum">{cell(total)}</td>'
+            f'<tr><th scope="row">{html.escape(label)}</th>{cells}<td class="flow-sum">{cell_text(total)}</td>'
             f'<td class="flow-sum">{share(total - row[place], total)}</td></tr>'
         )
     return (
@@ -123,7 +124,7 @@ def _matrix_cell(count: float, total: float, right: bool) -> str:
         " flow-dark" if part > (0.9 if right else 0.97) else ""
     )  # where white words can be read, and black ones can't
     kind = "flow-right" if right else "flow-wrong"
-    words = cell(count) if count else "·"
+    words = cell_text(count) if count else "·"
     return f'<td class="{kind}{dark}" style="--share:{part:.3f}">{words}</td>'
 
 

@@ -6,6 +6,7 @@ from html import escape
 
 from sparkwater.flow.views.bins import Bar
 from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.views.rows import Cell, RowsView
 
 #: Width and height of a small histogram.
@@ -74,7 +75,7 @@ def _height(bar: Bar, most: int) -> float:
 
 
 def _says(bar: Bar) -> str:
-    return f"{escape(bar.label)}: {bar.rows:,} {'row' if bar.rows == 1 else 'rows'}"
+    return f"{escape(bar.label)}: {counted(bar.rows, 'row')}"
 
 
 def _cell(cell: Cell) -> str:

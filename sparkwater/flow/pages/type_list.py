@@ -10,6 +10,7 @@ from nicegui import ui
 
 from sparkwater.flow.pages.data_files import turned
 from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.workbook.column_types import TYPES, TypeChange
 
 #: Columns of a page.
@@ -85,7 +86,7 @@ class TypeList:
                 with ui.element("tbody"):
                     for column in shown:
                         self._show_column(column)
-            words = f"{len(found):,} column{'' if len(found) == 1 else 's'}"
+            words = counted(len(found), "column")
             words += f"; page {self._page + 1} of {pages:,}" if pages > 1 else ""
             turned(self._page, pages, words, self._turn)
 

@@ -8,7 +8,7 @@ from nicegui import events, ui
 
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.messages import tell, telling
-from sparkwater.flow.views.jobs import duration
+from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.workbook.files import notebook, script
 from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
 

@@ -6,7 +6,6 @@ they are as many for any number of rows.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from sparkwater.conversions.tables.statistics.parts import ROWS
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch, hashes
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
 from sparkwater.flow.views.bins import Bar, Bins, calendar_bins, number_bins, time_text, zeros_of
+from sparkwater.flow.views.numbers import number_text
 from sparkwater.flow.views.types import kind_of, type_words
 
 if TYPE_CHECKING:
@@ -244,13 +244,6 @@ def _number_view(
 def _zeros(kind: str, sketch: NumberSketch) -> int | None:
     """Return the zeros of a number that never varies."""
     return (sketch.finite if sketch.low == 0.0 else 0) if kind == "number" else None
-
-
-def number_text(value: float) -> str:
-    """Return a number as text: whole ones whole, others to six digits."""
-    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.6g}" if 1e-4 <= abs(value) < 1e9 else f"{value:.6g}"
 
 
 def distinct_values(sketch: NumberSketch) -> tuple[int, bool]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.views.tables import Curves
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
@@ -53,16 +54,6 @@ def job_row(job: Job) -> JobRow:
         seconds=duration(job.seconds),
         progress=epochs_done(job.trainings[-1]) if job.trainings else "",
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time in words: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def epochs_done(training: Training) -> str:

@@ -97,16 +97,6 @@ def file_reads(name: str) -> str:
     return _READS.get(plain.rpartition(".")[2], "") if "." in plain else ""
 
 
-def size_text(size: float) -> str:
-    """Return a number of bytes with its unit."""
-    unit = "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.3g} {unit}"
-
-
 def _ways(folders: Folders, entries: Sequence[Entry]) -> tuple[str, ...]:
     """Return the ways to read a folder as a whole, by its files and, for pictures, by the first folders within."""
     # A folder that Spark wrote is named as a file may be.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import ensembles
-from sparkwater.flow.views.tables import Curves, Matrix, Table, Value, cell, number_of, table_of
+from sparkwater.flow.views.numbers import count_text
+from sparkwater.flow.views.tables import Curves, Matrix, Table, Value, table_of
 from sparkwater.ml.reports.confusion import ConfusionMatrix
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.reports.tables import COLUMNS
@@ -189,7 +190,9 @@ def _short(value: Any) -> str:
 def _spark_view(name: str, kind: str, model: Any, summary: Any) -> ModelView:
     """Return what Spark's own models say of themselves."""
     names = {"numClasses": "Classes", "numFeatures": "Features", "getNumTrees": "Trees", "totalNumNodes": "Nodes"}
-    facts = [(title, number_of(value)) for each, title in names.items() if isinstance(value := _told(model, each), int)]
+    facts = [
+        (title, count_text(value)) for each, title in names.items() if isinstance(value := _told(model, each), int)
+    ]
     history = getattr(summary, "objectiveHistory", None) or ()
     curves = (Curves("objective", {"training rows": tuple(map(float, history))}),) if len(history) else ()
     importances, tables = _told(model, "featureImportances"), []
@@ -231,8 +234,3 @@ def _line(name: str, model: Any) -> tuple[tuple[Value, ...], dict[str, float | N
         seconds = round(summary.totalSeconds, 1)
         return (name, kind, network, summary.rows, None, seconds, "rows out of fold"), values
     return (name, kind, None, None, None, None, None), {}
-
-
-def as_text(table: Table) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of a table as texts."""
-    return tuple(tuple(map(cell, row)) for row in table.rows)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.tables import Table, number_of, table_of
+from sparkwater.flow.views.numbers import count_text
+from sparkwater.flow.views.tables import Table, table_of
 from sparkwater.gpu.inspection.describe import describe_entry
 from sparkwater.ml.network_learner import RowLearner
 
@@ -53,8 +54,8 @@ def drawing_of(network: NetworkDescription) -> Drawing:
     size = " x ".join(map(str, network.input_shape))
     return Drawing(
         title=f"{network.name}, rows of {size}",
-        words=f"{len(rows)} layers, {number_of(network.parameters)} parameters, "
-        f"{number_of(network.multiply_adds)} multiply-adds a row",
+        words=f"{len(rows)} layers, {count_text(network.parameters)} parameters, "
+        f"{count_text(network.multiply_adds)} multiply-adds a row",
         url=f"data:image/svg+xml;base64,{encoded}",
         layers=table_of("Layers", ("layer", "type", "output", "parameters", "multiply-adds"), rows),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sparkwater.flow.views.numbers import count_text, share
 from sparkwater.plots.drawing.palette import listed, number
 
 #: A value of a table.
@@ -119,26 +120,7 @@ class Matrix:
     @property
     def words(self) -> str:
         """Right rows of all rows."""
-        return f"{number_of(self.right)} of {number_of(self.total)} right ({share(self.right, self.total)})"
-
-
-def number_of(count: float) -> str:
-    """Return a number of rows."""
-    return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.2f}"
-
-
-def share(part: float, whole: float) -> str:
-    """Return a part as a percentage."""
-    return f"{part / whole:.1%}" if whole else "none"
-
-
-def cell(value: Value) -> str:
-    """Return a value of a table as text."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return number_of(value) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return f"{count_text(self.right)} of {count_text(self.total)} right ({share(self.right, self.total)})"
 
 
 def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Table:

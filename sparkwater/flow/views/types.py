@@ -9,6 +9,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import tensor_spec
 from sparkwater.conversions.tables.inputs import form_of
+from sparkwater.flow.views.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,5 +77,5 @@ def _type_words(data_type: T.DataType) -> str:
     if isinstance(data_type, T.MapType):
         return f"map from {_type_words(data_type.keyType)} to {_type_words(data_type.valueType)}"
     if isinstance(data_type, T.StructType):
-        return f"group of {len(data_type)} {'field' if len(data_type) == 1 else 'fields'}"
+        return f"group of {counted(len(data_type), 'field')}"
     return next((words for types, words in _WORDS if isinstance(data_type, types)), data_type.simpleString())
