@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.flow.pages.markup import gallery, histogram, rows_table
 from sparkwater.flow.views.bins import Bar
+from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.markup import gallery, histogram, rows_table
 from sparkwater.flow.views.rows import Cell, RowsView
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
@@ -51,3 +52,11 @@ def test_levels_show_the_first_four_and_count_the_others():
     assert made.count("<meter") == 4
     assert "and 996 more" in made
     assert "all different" in histogram(replace(column, bars=tuple(Bar(str(place), 1) for place in range(6))))
+
+
+def test_a_larger_histogram_has_the_rows_and_lies_for_levels():
+    assert histogram_chart(NUMBER)["series"][0]["data"] == [3, 0, 1000]
+    assert histogram_chart(NUMBER)["xAxis"]["data"] == ["0 to 1", "1 to 2", "2 to 3"]
+    lying = histogram_chart(replace(NUMBER, kind="category"))
+    assert lying["yAxis"]["data"] == ["0 to 1", "1 to 2", "2 to 3"]
+    assert lying["yAxis"]["inverse"]  # the most frequent one is on top

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from sparkwater.flow.pages.elements import matrix_html
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
+from sparkwater.flow.views.markup import matrix_table
 from sparkwater.flow.views.tables import Curves, Matrix
 from sparkwater.stacking.automl.summary import AutoMLSummary, Entry
 from sparkwater.stacking.scores import Score
@@ -35,7 +35,7 @@ def test_confusion_is_a_table_that_says_shares_and_escapes_names() -> None:
         "Confusion matrix of 2 classes, rows: 7 of 8 right (87.5%). Mistaken most: a taken for <b>, 1 times."
     )
     assert matrix_chart(matrix)["series"][0]["data"] == [[0, 0, 0.75, 3], [1, 0, 0.25, 1], [1, 1, 1.0, 4]]
-    page = matrix_html(matrix)
+    page = matrix_table(matrix)
     assert "<b>" not in page
     assert '<td class="flow-right" style="--share:0.750">3</td>' in page
     assert '<td class="flow-right flow-dark" style="--share:1.000">4</td>' in page

@@ -8,9 +8,10 @@ from html import escape
 from nicegui import ui
 
 from sparkwater.flow.pages.data_files import turned
-from sparkwater.flow.pages.markup import histogram
 from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.columns import ColumnView, FrameView
+from sparkwater.flow.views.markup import histogram
 from sparkwater.flow.views.numbers import counted
 
 #: Columns of a page.
@@ -87,7 +88,9 @@ def look_closer(column: ColumnView) -> None:
         ui.label(column.name).classes("text-lg font-semibold data-name")
         ui.label(column.type).classes("flow-soft")
         if column.bars:
-            ui.echart(_plot(column)).classes("w-full h-72").props.update({"role": "img", "aria-label": column.alt})
+            ui.echart(histogram_chart(column)).classes("w-full h-72").props.update(
+                {"role": "img", "aria-label": column.alt}
+            )
             if column.others:
                 ui.label(f"{column.others:,} rows have other levels.").classes("flow-soft")
             with ui.expansion("As a table").classes("w-full"):
@@ -106,35 +109,3 @@ def look_closer(column: ColumnView) -> None:
 
 def _align(head: str) -> str:
     return "" if head in _HEADS[:3] else ' class="data-number"'
-
-
-def _plot(column: ColumnView) -> dict[str, object]:
-    """Return the options of a plot: lying bars for levels, standing ones for bins."""
-    labels, rows = [bar.label for bar in column.bars], [bar.rows for bar in column.bars]
-    lying = column.kind == "category"
-    # A grey that is read on white and on black: the plot doesn't know which it is on.
-    words = {"color": "#76858d"}
-    names: dict[str, object] = {
-        "type": "category",
-        "data": labels,
-        "axisLabel": {**words, "width": 150, "overflow": "truncate"},
-    }
-    counts: dict[str, object] = {
-        "type": "value",
-        "name": "rows",
-        "nameLocation": "middle",
-        "nameGap": 26 if lying else 44,
-        "nameTextStyle": words,
-        "minInterval": 1,
-        "axisLabel": words,
-        "splitLine": {"lineStyle": {"color": "rgba(128, 128, 128, 0.3)"}},
-    }
-    bars = {"type": "bar", "data": rows, "barCategoryGap": "25%" if lying else "4%", "itemStyle": {"color": "#2587a0"}}
-    return {
-        "animation": False,
-        "tooltip": {"trigger": "axis", "renderMode": "richText"},
-        "grid": {"left": 28, "right": 24, "top": 12, "bottom": 28, "containLabel": True},
-        "xAxis": counts if lying else names,
-        "yAxis": {**names, "inverse": True} if lying else counts,
-        "series": [bars],
-    }

@@ -12,9 +12,9 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.markup import gallery, rows_table
 from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.markup import gallery, rows_table
 from sparkwater.flow.views.preview import BadValues, Preview, bad_values, preview_csv, read_texts
 from sparkwater.flow.views.rows import RowsView, first_rows
 from sparkwater.flow.views.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from nicegui import ui
 
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.galleries import PictureView
+from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
-from sparkwater.flow.views.numbers import cell_text, share
 from sparkwater.flow.views.tables import Curves, Matrix, Table
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
@@ -93,45 +92,16 @@ def show_matrix(matrix: Matrix) -> None:
     heading("Confusion matrix")
     ui.label(matrix.alt).classes("flow-soft")
     if len(matrix.labels) <= _CELLS:
-        ui.html(matrix_html(matrix), sanitize=False).classes("flow-matrix-scroll").props("tabindex=0")
+        ui.html(matrix_table(matrix), sanitize=False).classes("flow-matrix-scroll").props("tabindex=0")
         return
     with ui.element("div").classes("w-full") as frame:
         frame.props["role"], frame.props["aria-label"] = "img", matrix.alt
         ui.echart(matrix_chart(matrix)).classes("flow-matrix-chart")
 
 
-def matrix_html(matrix: Matrix) -> str:
-    """Return the matrix as a table whose cells are the darker the larger their share of the class is."""
-    head = "".join(f'<th scope="col">{html.escape(label)}</th>' for label in matrix.labels)
-    lines = []
-    for place, (label, row) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
-        total = sum(row)
-        cells = "".join(_matrix_cell(count, total, place == column) for column, count in enumerate(row))
-        lines.append(
-            f'<tr><th scope="row">{html.escape(label)}</th>{cells}<td class="flow-sum">{cell_text(total)}</td>'
-            f'<td class="flow-sum">{share(total - row[place], total)}</td></tr>'
-        )
-    return (
-        '<table class="flow-matrix"><caption>Rows: actual class. Columns: predicted class.</caption>'
-        f'<thead><tr><td></td>{head}<th scope="col">rows</th><th scope="col">wrong</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
-
-
-def _matrix_cell(count: float, total: float, right: bool) -> str:
-    part = count / total if total else 0.0
-    dark = (
-        " flow-dark" if part > (0.9 if right else 0.97) else ""
-    )  # where white words can be read, and black ones can't
-    kind = "flow-right" if right else "flow-wrong"
-    words = cell_text(count) if count else "·"
-    return f'<td class="{kind}{dark}" style="--share:{part:.3f}">{words}</td>'
-
-
 def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Show facts with their names."""
-    lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(said)}</dd>" for name, said in facts)
-    ui.html(f'<dl class="flow-facts">{lines}</dl>', sanitize=False).classes("w-full")
+    ui.html(facts_list(facts), sanitize=False).classes("w-full")
 
 
 def show_pictures(pictures: Sequence[PictureView], first_framed: bool = False) -> None:

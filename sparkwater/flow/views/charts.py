@@ -1,14 +1,17 @@
-"""Options of ECharts for curves and large confusion matrices, as plain values; readable on light and dark pages."""
+"""Options of ECharts for curves, histograms and large confusion matrices, as plain values; for light and dark pages."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sparkwater.flow.views.columns import ColumnView
 from sparkwater.flow.views.tables import Curves, Matrix
 from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, PURPLE, SKY, VERMILION
 
-#: Words and axes, on white and on dark grey.
+#: Words and axes: a plot doesn't know whether it is on white or on dark grey.
 _GREY, _FAINT = "#6f7c84", "rgba(128, 140, 148, 0.3)"
+#: Bars, and the largest share of a matrix: the pages' accent, lighter, which is seen on both.
+_WATER, _PALE_WATER = "#1a86a3", "rgba(26, 134, 163, 0.15)"
 #: Lines differ in their dashes too, for readers who don't tell colours apart.
 _LINES = ((BLUE, "solid"), (VERMILION, "dashed"), (GREEN, "dotted"), (PURPLE, "solid"), (AMBER, "dashed"))
 _MORE = (SKY, "dotted")
@@ -83,7 +86,42 @@ def matrix_chart(matrix: Matrix) -> dict[str, Any]:
             "min": 0,
             "max": 1,
             "dimension": 2,
-            "inRange": {"color": ["rgba(26, 134, 163, 0.15)", "#1a86a3"]},
+            "inRange": {"color": [_PALE_WATER, _WATER]},
         },
         "series": [{"type": "heatmap", "data": cells, "encode": {"x": 0, "y": 1, "value": 2}}],
+    }
+
+
+def histogram_chart(column: ColumnView) -> dict[str, Any]:
+    """Return the histogram of a column: lying bars for levels, standing ones for bins."""
+    lying = column.kind == "category"
+    names: dict[str, Any] = {
+        "type": "category",
+        "data": [bar.label for bar in column.bars],
+        "axisLabel": {"color": _GREY, "width": 150, "overflow": "truncate"},
+    }
+    counts: dict[str, Any] = {
+        "type": "value",
+        "name": "rows",
+        "nameLocation": "middle",
+        "nameGap": 26 if lying else 44,
+        "nameTextStyle": _WORDS,
+        "minInterval": 1,
+        "axisLabel": {"color": _GREY},
+        "splitLine": {"lineStyle": {"color": _FAINT}},
+    }
+    bars = {
+        "type": "bar",
+        "data": [bar.rows for bar in column.bars],
+        "barCategoryGap": "25%" if lying else "4%",
+        "itemStyle": {"color": _WATER},
+    }
+    return {
+        "animation": False,
+        "textStyle": _WORDS,
+        "tooltip": {"trigger": "axis", "renderMode": "richText"},
+        "grid": {"left": 28, "right": 24, "top": 12, "bottom": 28, "containLabel": True},
+        "xAxis": counts if lying else names,
+        "yAxis": {**names, "inverse": True} if lying else counts,
+        "series": [bars],
     }

@@ -1,13 +1,15 @@
-"""HTML from values: all text in it is escaped."""
+"""HTML of values: histograms, tables, pictures; all text in it is escaped."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from sparkwater.flow.views.bins import Bar
 from sparkwater.flow.views.columns import ColumnView
-from sparkwater.flow.views.numbers import counted
+from sparkwater.flow.views.numbers import cell_text, counted, share
 from sparkwater.flow.views.rows import Cell, RowsView
+from sparkwater.flow.views.tables import Matrix
 
 #: Width and height of a small histogram.
 _WIDTH, _HEIGHT = 132, 34
@@ -52,6 +54,30 @@ def gallery(view: RowsView, place: int) -> str:
     return f'<div class="data-gallery">{"".join(figures)}</div>'
 
 
+def matrix_table(matrix: Matrix) -> str:
+    """Return the matrix as a table whose cells are the darker the larger their share of the class is."""
+    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in matrix.labels)
+    lines = []
+    for place, (label, row) in enumerate(zip(matrix.labels, matrix.counts, strict=True)):
+        total = sum(row)
+        cells = "".join(_matrix_cell(count, total, place == column) for column, count in enumerate(row))
+        lines.append(
+            f'<tr><th scope="row">{escape(label)}</th>{cells}<td class="flow-sum">{cell_text(total)}</td>'
+            f'<td class="flow-sum">{share(total - row[place], total)}</td></tr>'
+        )
+    return (
+        '<table class="flow-matrix"><caption>Rows: actual class. Columns: predicted class.</caption>'
+        f'<thead><tr><td></td>{head}<th scope="col">rows</th><th scope="col">wrong</th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def facts_list(facts: Sequence[tuple[str, str]]) -> str:
+    """Return facts with their names, as a list of definitions."""
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in facts)
+    return f'<dl class="flow-facts">{lines}</dl>'
+
+
 def _levels(column: ColumnView) -> str:
     """Return the most frequent levels as lying bars, the first four of them."""
     shown = column.bars[:4]
@@ -90,3 +116,12 @@ def _picture(cell: Cell, alt: str) -> str:
     if cell.picture:
         return f'<img src="{escape(cell.picture)}" alt="{escape(alt)}" title="{escape(cell.text)}">'
     return f'<span class="data-broken">{escape(cell.problem or "no picture")}</span>'
+
+
+def _matrix_cell(count: float, total: float, right: bool) -> str:
+    part = count / total if total else 0.0
+    # White words are read on darker cells, black ones on lighter; the bounds follow from the two colours.
+    dark = " flow-dark" if part > (0.9 if right else 0.97) else ""
+    kind = "flow-right" if right else "flow-wrong"
+    words = cell_text(count) if count else "·"
+    return f'<td class="{kind}{dark}" style="--share:{part:.3f}">{words}</td>'
