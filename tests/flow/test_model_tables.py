@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
+from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
 from sparkwater.flow.views.markup import matrix_table
-from sparkwater.flow.views.tables import Curves, Matrix
+from sparkwater.flow.views.tables import Matrix
 from sparkwater.stacking.automl.summary import AutoMLSummary, Entry
 from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import SearchSummary, Trial

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sparkwater.flow.views.charts import curves_chart
-from sparkwater.flow.views.jobs import job_row, panels, phase
+from sparkwater.flow.views.curves import training_curves
+from sparkwater.flow.views.jobs import job_row, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.workbook.actions.training import Fit
@@ -63,8 +64,8 @@ def test_a_job_says_what_it_does():
 
 
 def test_curves_have_the_metrics_that_are_defined():
-    assert panels(()) == []
-    found = panels(
+    assert training_curves(()) == ()
+    found = training_curves(
         [record(0, Metrics(logloss=0.25, error=0.5, auc=None)), record(1, Metrics(logloss=0.125, error=0.5, auc=None))]
     )
     assert {panel.title: list(panel.lines) for panel in found} == {
@@ -81,9 +82,15 @@ def test_curves_have_the_metrics_that_are_defined():
 
 @pytest.mark.parametrize("epochs", [1, 299, 300, 301, 5000])
 def test_long_curves_are_thinned_to_their_last_point(epochs):
-    (loss, *_) = panels([record(epoch) for epoch in range(epochs)])
+    (loss, *_) = training_curves([record(epoch) for epoch in range(epochs)])
     assert len(loss.epochs) == len(loss.lines["training rows"]) <= 301
     assert (loss.epochs[0], loss.epochs[-1]) == (1, epochs)
     assert len(set(loss.epochs)) == len(loss.epochs)
     assert curves_chart(loss)["xAxis"]["data"] == list(loss.epochs)
     assert f"in epoch {epochs}" in loss.alt
+
+
+def test_the_best_epoch_is_marked_also_where_epochs_are_left_out():
+    (loss, *_) = training_curves([record(epoch) for epoch in range(1000)], best=501)
+    (mark,) = curves_chart(loss)["series"][0]["markLine"]["data"]
+    assert loss.numbers[mark["xAxis"]] == 502

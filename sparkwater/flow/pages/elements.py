@@ -9,10 +9,11 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
+from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
-from sparkwater.flow.views.tables import Curves, Matrix, Table
+from sparkwater.flow.views.tables import Matrix, Table
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
 

@@ -10,12 +10,12 @@ from nicegui import ui
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.elements import add_style, show_curves
 from sparkwater.flow.pages.messages import telling
-from sparkwater.flow.views.jobs import job_row, panels, phase
-from sparkwater.flow.views.tables import Curves
+from sparkwater.flow.views.curves import Curves, training_curves
+from sparkwater.flow.views.jobs import job_row, phase
 from sparkwater.flow.work.jobs import Job
 
-#: Jobs in a page of the list.
-_LISTED = 10
+#: Jobs in a page of the list, and plots that follow a training: each costs the browser time.
+_LISTED, _PLOTS = 10, 4
 _COLUMNS = [
     {"name": name, "label": label, "field": name, "align": "left"}
     for name, label in (
@@ -132,7 +132,7 @@ class _Details:
 
     def _draw(self, job: Job) -> None:
         """Draw the curves; plots that are there get new values, so that they don't flicker."""
-        found = panels(job.epochs)
+        found = training_curves(job.epochs)[:_PLOTS]
         if [curves.title for curves in found] != [title for title, _ in self._plots]:
             self._place.clear()
             with self._place:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sparkwater.flow.views.columns import ColumnView
-from sparkwater.flow.views.tables import Curves, Matrix
+from sparkwater.flow.views.curves import Curves
+from sparkwater.flow.views.tables import Matrix
 from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, PURPLE, SKY, VERMILION
 
 #: Words and axes: a plot doesn't know whether it is on white or on dark grey.
@@ -20,8 +21,10 @@ _WORDS = {"color": _GREY, "fontFamily": "system-ui, sans-serif"}
 
 def curves_chart(curves: Curves) -> dict[str, Any]:
     """Return a line an entry, by epoch counted from 1."""
+    numbers = curves.numbers
+    best = numbers.index(curves.best + 1) if curves.best is not None and curves.best + 1 in numbers else None
     series = [
-        _line(name, values, place, curves.best if place == 0 else None)
+        _line(name, values, place, best if place == 0 else None)
         for place, (name, values) in enumerate(curves.lines.items())
     ]
     axis = {"axisLabel": {"color": _GREY}, "axisLine": {"lineStyle": {"color": _GREY}}}
@@ -36,7 +39,7 @@ def curves_chart(curves: Curves) -> dict[str, Any]:
             "name": "epoch",
             "nameLocation": "middle",
             "nameGap": 26,
-            "data": list(curves.numbers),
+            "data": list(numbers),
             **axis,
         },
         "yAxis": {"type": "value", "scale": True, "splitLine": {"lineStyle": {"color": _FAINT}}, **axis},

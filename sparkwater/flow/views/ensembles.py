@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkwater.flow.views.tables import Curves, Matrix, Table, table_of
+from sparkwater.flow.views.curves import Curves
+from sparkwater.flow.views.tables import Matrix, Table, table_of
 from sparkwater.stacking.automl.summary import AutoMLSummary
 from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import SearchSummary, ranked

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkwater.flow.views.numbers import duration
-from sparkwater.flow.views.tables import Curves
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
-from sparkwater.gpu.records import EpochRecord
-
-#: The most points of a line, and the most plots: a task's first metrics are those to watch.
-_POINTS, _PANELS = 300, 4
 
 
 @dataclass(frozen=True)
@@ -84,26 +78,3 @@ def _speed(training: Training) -> list[str]:
     speed = f"{training.rows_a_second:,.0f} rows a second" if training.rows_a_second else ""
     left = training.seconds_left
     return [words for words in (speed, f"{duration(left)} left" if left else "") if words]
-
-
-def panels(epochs: Sequence[EpochRecord]) -> list[Curves]:
-    """Return the loss and the first metrics of a training, by epoch; none before its first epoch has ended."""
-    if not epochs:
-        return []
-    epochs = _thinned(epochs)
-    numbers = tuple(record.epoch + 1 for record in epochs)
-    found = [Curves("loss", {"training rows": tuple(record.loss for record in epochs)}, epochs=numbers)]
-    for name in epochs[-1].judged:
-        lines = {"training rows": tuple(record.training.get(name) for record in epochs)}
-        if epochs[-1].validation:
-            held_out = (record.validation.get(name) if record.validation else None for record in epochs)
-            lines["validation rows"] = tuple(held_out)
-        if any(isinstance(value, float) for values in lines.values() for value in values):
-            found.append(Curves(name, lines, epochs=numbers))
-    return found[:_PANELS]
-
-
-def _thinned(epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:
-    """Return some of many records, evenly: a plot has no room for more."""
-    step = -(-len(epochs) // _POINTS)
-    return [*epochs[:-1:step], epochs[-1]]

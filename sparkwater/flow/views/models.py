@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import ensembles
+from sparkwater.flow.views.curves import Curves, training_curves
 from sparkwater.flow.views.numbers import count_text
-from sparkwater.flow.views.tables import Curves, Matrix, Table, Value, table_of
+from sparkwater.flow.views.tables import Matrix, Table, Value, table_of
 from sparkwater.ml.reports.confusion import ConfusionMatrix
 from sparkwater.ml.reports.summary import TrainingSummary
 from sparkwater.ml.reports.tables import COLUMNS
@@ -19,8 +20,8 @@ from sparkwater.stacking.summary import EnsembleSummary
 if TYPE_CHECKING:
     from sparkwater.gpu.records import EpochRecord
 
-#: Metrics that get a plot of their own, rows of a table, and columns with the largest importance, at most.
-_PLOTS, _ROWS, _IMPORTANT = 6, 200, 30
+#: Rows of a table, and columns with the largest importance, at most.
+_ROWS, _IMPORTANT = 200, 30
 _TITLES = {"thresholds": "By threshold", "gainsLift": "Gains and lift", "quantiles": "By quantile"}
 #: Parts of the views of summaries that aren't those of one network.
 _PARTS: Mapping[type[Any], Callable[[Any], ensembles.Parts]] = {
@@ -109,20 +110,6 @@ def _training_facts(summary: TrainingSummary) -> list[tuple[str, str]]:
     if summary.restarts:
         facts.append(("Restarts", f"{summary.restarts}, went on from step {summary.resumedAt}"))
     return facts
-
-
-def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> tuple[Curves, ...]:
-    """Return the loss and the first metrics by epoch, of training and validation rows; none without epochs."""
-    if not records:
-        return ()
-    found = [Curves("loss", {"training rows": tuple(record.loss for record in records)}, best)]
-    for metric in [*records[0].training][:_PLOTS]:
-        lines = {"training rows": tuple(record.training.get(metric) for record in records)}
-        if any(record.validation for record in records):
-            lines["validation rows"] = tuple((record.validation or {}).get(metric) for record in records)
-        if any(value is not None for line in lines.values() for value in line):
-            found.append(Curves(metric, lines, best))
-    return tuple(found)
 
 
 def _judged(summary: TrainingSummary) -> str:

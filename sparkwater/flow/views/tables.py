@@ -1,8 +1,8 @@
-"""Plain values that pages show: tables, curves and confusion matrices, each with a text alternative."""
+"""Tables and confusion matrices as plain values, with text alternatives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkwater.flow.views.numbers import count_text, share
@@ -29,48 +29,6 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Lines of one measure by epoch.
-
-    Attributes
-    ----------
-    title : str
-        The measure.
-    lines : mapping of str to tuple of float or None
-        A value an epoch, by the name of the rows or the learner.
-    best : int or None
-        The epoch, from 0, whose weights the model has.
-    epochs : tuple of int
-        The epochs of the values, counted from 1, where they aren't all.
-    """
-
-    title: str
-    lines: Mapping[str, tuple[float | None, ...]]
-    best: int | None = None
-    epochs: tuple[int, ...] = ()
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The epochs of the values, counted from 1."""
-        most = max((len(values) for values in self.lines.values()), default=0)
-        return self.epochs or tuple(range(1, most + 1))
-
-    @property
-    def alt(self) -> str:
-        """First, last and lowest value of each line in words."""
-        parts = []
-        for name, values in self.lines.items():
-            known = [(value, place) for place, value in zip(self.numbers, values, strict=False) if value is not None]
-            if known:
-                low, place = min(known)
-                parts.append(
-                    f"{name}: {number(known[0][0])} in epoch {known[0][1]}, {number(known[-1][0])} in epoch "
-                    f"{known[-1][1]}, lowest {number(low)} in epoch {place}"
-                )
-        return f"{self.title} by epoch. {listed(parts)}"
 
 
 @dataclass(frozen=True)

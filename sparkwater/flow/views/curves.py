@@ -1,0 +1,87 @@
+"""Curves by epoch as plain values, with text alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparkwater.plots.drawing.palette import listed, number
+
+if TYPE_CHECKING:
+    from sparkwater.gpu.records import EpochRecord
+
+#: The most points of a line, for which a plot has room, and the most metrics: a task's first ones are those to watch.
+_POINTS, _METRICS = 300, 6
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines of one measure by epoch.
+
+    Attributes
+    ----------
+    title : str
+        The measure.
+    lines : mapping of str to tuple of float or None
+        A value an epoch, by the name of the rows or the learner.
+    best : int or None
+        The epoch, from 0, whose weights the model has.
+    epochs : tuple of int
+        The epochs of the values, counted from 1, where they aren't all.
+    """
+
+    title: str
+    lines: Mapping[str, tuple[float | None, ...]]
+    best: int | None = None
+    epochs: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The epochs of the values, counted from 1."""
+        most = max((len(values) for values in self.lines.values()), default=0)
+        return self.epochs or tuple(range(1, most + 1))
+
+    @property
+    def alt(self) -> str:
+        """First, last and lowest value of each line in words."""
+        parts = []
+        for name, values in self.lines.items():
+            known = [(value, place) for place, value in zip(self.numbers, values, strict=False) if value is not None]
+            if known:
+                low, place = min(known)
+                parts.append(
+                    f"{name}: {number(known[0][0])} in epoch {known[0][1]}, {number(known[-1][0])} in epoch "
+                    f"{known[-1][1]}, lowest {number(low)} in epoch {place}"
+                )
+        return f"{self.title} by epoch. {listed(parts)}"
+
+
+def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> tuple[Curves, ...]:
+    """Return the loss and the first metrics by epoch, of training and validation rows; none without epochs.
+
+    Parameters
+    ----------
+    records : sequence of EpochRecord
+        The epochs so far. Of many, some are shown: evenly, with the last and the best.
+    best : int, optional
+        The epoch, from 0, whose weights the model has.
+    """
+    if not records:
+        return ()
+    shown = _thinned(records, best)
+    numbers = tuple(record.epoch + 1 for record in shown)
+    found = [Curves("loss", {"training rows": tuple(record.loss for record in shown)}, best, numbers)]
+    for metric in [*records[-1].judged][:_METRICS]:
+        lines = {"training rows": tuple(record.training.get(metric) for record in shown)}
+        if records[-1].validation:
+            lines["validation rows"] = tuple((record.validation or {}).get(metric) for record in shown)
+        if any(value is not None for line in lines.values() for value in line):
+            found.append(Curves(metric, lines, best, numbers))
+    return tuple(found)
+
+
+def _thinned(records: Sequence[EpochRecord], best: int | None) -> list[EpochRecord]:
+    step = -(-len(records) // _POINTS)
+    kept = {record.epoch for record in (*records[::step], records[-1])} | {best}
+    return [record for record in records if record.epoch in kept]
