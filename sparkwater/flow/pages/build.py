@@ -10,8 +10,9 @@ from pyspark.ml import Estimator
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import add_style, code_block, show_drawing
+from sparkwater.flow.pages.elements import add_style, show_drawing
 from sparkwater.flow.pages.fields import FieldInputs, Options
+from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
@@ -51,7 +52,7 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
     frames = desk.workspace.frames()
-    ui.label("Build").classes("text-h5").props("role=heading aria-level=1")
+    page_title("Build")
     if not frames:
         with ui.row().classes("items-center"):
             ui.label("There is no data yet.")
@@ -107,7 +108,7 @@ class Builder:
         with ui.element("div").classes("flow-build"):
             with ui.column().classes("flow-build-form"):
                 self._choices()
-                self.lead = ui.label().classes("flow-soft")
+                self.lead = remark("")
                 self.panels = ui.column().classes("w-full gap-2")
             with ui.column().classes("flow-build-side"):
                 self._side()
@@ -116,7 +117,7 @@ class Builder:
     def _choices(self) -> None:
         kinds = {name: f"{name}: {kind.lower()}" for kind, names in KINDS.items() for name in names}
         with ui.row().classes("w-full flow-wrap"):
-            ui.select(self.frames, value=self.frame, label="Frame to learn from", on_change=self._take_frame).classes(
+            ui.select(self.frames, value=self.frame, label="Data to learn from", on_change=self._take_frame).classes(
                 "flow-grow"
             )
             ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator).classes(
@@ -126,16 +127,16 @@ class Builder:
 
     def _side(self) -> None:
         with ui.card().classes("w-full").props("flat bordered"):
-            ui.label("Python").classes("text-subtitle1").props("role=heading aria-level=2")
+            heading("Python")
             self.code = code_block("")
-            self.problem = ui.label().classes("flow-bad").props("role=alert")
+            self.problem = alert()
             with ui.row().classes("flow-wrap"):
                 self.train = ui.button("Train", on_click=self._train)
                 ui.button("Keep as a learner", on_click=self._keep).props("outline").tooltip(
                     "Names the estimator without a training, for an ensemble to learn from"
                 )
         with ui.card().classes("w-full").props("flat bordered"):
-            ui.label("Network").classes("text-subtitle1").props("role=heading aria-level=2")
+            heading("Network")
             self.network = Spot()
 
     def _take_frame(self, event: Any) -> None:
@@ -174,8 +175,8 @@ class Builder:
         title = f"{level} ({count})"
         if level == LEVELS[0]:
             with ui.card().classes("w-full").props("flat bordered"):
-                ui.label(title).classes("text-subtitle1").props("role=heading aria-level=2")
-                ui.label(_WORDS[level]).classes("flow-soft")
+                heading(title)
+                remark(_WORDS[level])
                 self.inputs.build(groups)
             return
         panel = ui.expansion(title, caption=_WORDS[level]).classes("w-full flow-panel")
@@ -195,7 +196,7 @@ class Builder:
     def _left_out(self) -> None:
         if self.form.left_out:
             said = ", ".join(f"{name} ({reason})" for name, reason in self.form.left_out.items())
-            ui.label(f"Left to Python: {said}.").classes("flow-soft")
+            remark(f"Left to Python: {said}.")
 
     def action(self, kind: Callable[..., Action] = Fit) -> Action:
         """Return the action of what was typed; errors are shown at their fields.
@@ -294,6 +295,6 @@ class Builder:
 def _show_network(drawn: Drawing | str) -> None:
     """Show a drawing, or the reason why there is none yet."""
     if isinstance(drawn, str):
-        ui.label(drawn).classes("flow-soft")
+        remark(drawn)
     else:
         show_drawing(drawn)

@@ -8,6 +8,7 @@ from html import escape
 from nicegui import ui
 
 from sparkwater.flow.pages.data_files import turned
+from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.columns import ColumnView, FrameView
@@ -85,14 +86,15 @@ def show_columns(view: FrameView) -> None:
 def look_closer(column: ColumnView) -> None:
     """Open a dialog with a column's histogram in full, as a plot and as a table."""
     with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
+        dialog.props["aria-label"] = f"Column {column.name}"
         ui.label(column.name).classes("text-lg font-semibold data-name")
-        ui.label(column.type).classes("flow-soft")
+        remark(column.type)
         if column.bars:
             ui.echart(histogram_chart(column)).classes("w-full h-72").props.update(
                 {"role": "img", "aria-label": column.alt}
             )
             if column.others:
-                ui.label(f"{column.others:,} rows have other levels.").classes("flow-soft")
+                remark(f"{column.others:,} rows have other levels.")
             with ui.expansion("As a table").classes("w-full"):
                 rows = "".join(
                     f'<tr><td>{escape(bar.label)}</td><td class="data-number">{bar.rows:,}</td></tr>'
@@ -101,7 +103,7 @@ def look_closer(column: ColumnView) -> None:
                 heads = '<thead><tr><th scope="col">Value</th><th scope="col">Rows</th></tr></thead>'
                 ui.html(f"{heads}<tbody>{rows}</tbody>", sanitize=False, tag="table").classes("data-table")
         else:
-            ui.label("Nothing to plot.").classes("flow-soft")
+            remark("Nothing to plot.")
         ui.button("Close", on_click=dialog.close).props("flat no-caps")
     dialog.on("hide", dialog.delete)
     dialog.open()

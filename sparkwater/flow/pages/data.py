@@ -8,8 +8,9 @@ from nicegui import ui
 
 from sparkwater.flow.pages.data_files import FileList
 from sparkwater.flow.pages.data_frames import FramePanel
-from sparkwater.flow.pages.data_reading import Reader, heading
+from sparkwater.flow.pages.data_reading import Reader
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.texts import heading, page_title
 
 _STYLE = (Path(__file__).parent / "data.css").read_text(encoding="utf-8")
 
@@ -17,7 +18,7 @@ _STYLE = (Path(__file__).parent / "data.css").read_text(encoding="utf-8")
 def show(desk: Desk) -> None:
     """Build the page's content: files on the one side; on the other the chosen one, and what was read already."""
     ui.add_css(_STYLE)
-    ui.label("Data").classes("text-h5").props("role=heading aria-level=1")
+    page_title("Data")
     with ui.element("div").classes("data-two"):
         files = ui.column().classes("data-part")
         with ui.column().classes("gap-6"):

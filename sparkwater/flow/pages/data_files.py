@@ -9,6 +9,7 @@ from pathlib import Path
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.listing import Listing, file_reads, list_folder
 from sparkwater.flow.views.numbers import counted, size_text
@@ -93,7 +94,7 @@ class FileList:
                 "outline no-caps dense"
             ).classes("px-2")
         if not listing.entries:
-            ui.label("No names with this text." if self._text else "The folder is empty.").classes("flow-soft")
+            remark("No names with this text." if self._text else "The folder is empty.")
             return
         with file_list():
             for entry in listing.entries:
@@ -120,7 +121,7 @@ def file_list() -> ui.list:
 def turned(page: int, pages: int, words: str, turn: Callable[[int], Awaitable[None]]) -> None:
     """Add words for what a page shows, and buttons to the others where there are any."""
     with ui.row().classes("items-center gap-1 w-full"):
-        ui.label(words).classes("flow-soft text-sm")
+        remark(words).classes("text-sm")
         if pages > 1:
             before = ui.button(icon="chevron_left", on_click=partial(turn, page - 1)).props("flat dense round")
             after = ui.button(icon="chevron_right", on_click=partial(turn, page + 1)).props("flat dense round")
@@ -145,7 +146,7 @@ def _crumb(name: str, opens: Callable[[], Awaitable[None]], is_last: bool = Fals
     if is_last:
         button.props("aria-current=location")
     else:
-        ui.label("/").classes("flow-soft").props("aria-hidden=true")
+        remark("/").props("aria-hidden=true")
 
 
 def _item(icon: str, name: str, size: str, opens: Callable[[], Awaitable[None]] | None) -> None:

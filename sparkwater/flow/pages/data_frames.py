@@ -10,10 +10,11 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.column_table import show_columns
-from sparkwater.flow.pages.data_reading import Done, checked_types, heading
+from sparkwater.flow.pages.data_reading import Done, checked_types
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.texts import alert, heading, remark
 from sparkwater.flow.pages.type_list import Column, TypeList
-from sparkwater.flow.pages.waiting import Spot, told
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.columns import FrameView, describe_columns
 from sparkwater.flow.views.markup import gallery, rows_table
 from sparkwater.flow.views.preview import bad_values
@@ -60,8 +61,8 @@ class FramePanel:
         self._show_list()
         self._remarks.clear()
         with self._remarks.column:
-            for remark in remarks or ():
-                told(remark, bad=True)
+            for words in remarks or ():
+                alert(words)
         self._spot.clear()
         with self._spot.column:
             FrameTabs(self._desk, name, self.choose)
@@ -83,7 +84,7 @@ class FramePanel:
         self._list.clear()
         with self._list:
             if not self._names:
-                ui.label("None yet: choose a file or a folder.").classes("flow-soft")
+                remark("None yet: choose a file or a folder.")
             for name in self._names:
                 button = ui.button(name, on_click=partial(self.choose, name)).props("no-caps dense").classes("px-3")
                 here = name == self._chosen
@@ -150,18 +151,18 @@ class FrameTabs:
 
     def _show_rows(self, view: RowsView) -> None:
         if not view.rows:
-            told("There are no rows.")
+            remark("There are no rows.")
             return
         for place, name in enumerate(view.names):
             if view.pictures[place] and any(row[place].picture for row in view.rows):
-                ui.label(f"Pictures in {name}").classes("font-semibold")
+                heading(f"Pictures in {name}", 3)
                 ui.html(gallery(view, place), sanitize=False).classes("w-full")
-        ui.label("As a table").classes("font-semibold")
+        heading("As a table", 3)
         with ui.element("div").classes("data-scroll").props('tabindex=0 role=region aria-label="First rows"'):
             few = RowsView(view.names, view.pictures, view.rows[:_ROWS])
             ui.html(rows_table(few, f"First rows of {self._name}"), sanitize=False)
         if view.left_out:
-            told(f"{view.left_out:,} more columns aren't shown.")
+            remark(f"{view.left_out:,} more columns aren't shown.")
 
     def _split(self) -> None:
         _SplitForm(self._desk, self._name, self._frame.columns, self._on_made)
@@ -175,7 +176,7 @@ class _SplitForm:
 
     def __init__(self, desk: Desk, name: str, columns: list[str], on_made: Done) -> None:
         self._desk, self._name, self._on_made = desk, name, on_made
-        told("A row's part follows from its content and the seed: it is the same in any order, on any cluster.")
+        remark("A row's part follows from its content and the seed: it is the same in any order, on any cluster.")
         self._parts = []
         for words, share in (("train", 80), ("test", 20), ("", 0)):
             with ui.row().classes("data-form"):
@@ -220,7 +221,7 @@ class _TypesForm:
 
     def __init__(self, desk: Desk, name: str, frame: DataFrame, on_made: Done) -> None:
         self._desk, self._name, self._frame, self._on_made = desk, name, frame, on_made
-        told("Values that the new type has no place for are counted, and become missing.")
+        remark("Values that the new type has no place for are counted, and become missing.")
         with ui.row().classes("data-form"):
             self._result = ui.input("Name of the data", value=desk.workspace.fresh(f"{name}_typed"))
             ui.button("Change types", on_click=self._run).props("no-caps")

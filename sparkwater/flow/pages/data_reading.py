@@ -12,6 +12,7 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.texts import heading
 from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.markup import gallery, rows_table
@@ -219,11 +220,6 @@ class _CsvForm(_Form):
             for place, name in enumerate(preview.names)
         ]
         self._types = TypeList(columns)
-
-
-def heading(words: str) -> None:
-    """Add a heading."""
-    ui.label(words).classes("text-subtitle1 font-semibold").props("role=heading aria-level=2")
 
 
 def checked_types(found: tuple[BadValues, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from sparkwater.flow.pages.texts import heading, remark
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.galleries import PictureView
@@ -25,16 +26,6 @@ _PAGE = 15
 def add_style() -> None:
     """Give a page the style of these elements."""
     ui.add_css(_STYLE)
-
-
-def code_block(text: str) -> ui.label:
-    """Show Python; its text can be set."""
-    return ui.label(text).classes("flow-code").props('tabindex=0 role=region aria-label="Python"')
-
-
-def heading(text: str, level: int = 2) -> None:
-    """Show a heading."""
-    ui.label(text).classes("text-subtitle1").props(f"role=heading aria-level={level}")
 
 
 def show_table(table: Table) -> None:
@@ -91,9 +82,10 @@ def show_curves(curves: Curves) -> Callable[[Curves], None]:
 def show_matrix(matrix: Matrix) -> None:
     """Show a confusion matrix as a heat map, with what is mistaken most in words."""
     heading("Confusion matrix")
-    ui.label(matrix.alt).classes("flow-soft")
+    remark(matrix.alt)
     if len(matrix.labels) <= _CELLS:
-        ui.html(matrix_table(matrix), sanitize=False).classes("flow-matrix-scroll").props("tabindex=0")
+        table = ui.html(matrix_table(matrix), sanitize=False).classes("flow-matrix-scroll")
+        table.props('tabindex=0 role=region aria-label="Confusion matrix"')
         return
     with ui.element("div").classes("w-full") as frame:
         frame.props["role"], frame.props["aria-label"] = "img", matrix.alt
@@ -120,8 +112,8 @@ def show_pictures(pictures: Sequence[PictureView], first_framed: bool = False) -
 def show_drawing(drawing: Drawing) -> None:
     """Show a network: its drawing, and its layers as a table."""
     ui.label(drawing.title).classes("text-weight-medium")
-    ui.label(drawing.words).classes("flow-soft")
-    with ui.element("div").classes("flow-drawing").props("tabindex=0"):
+    remark(drawing.words)
+    with ui.element("div").classes("flow-drawing").props('tabindex=0 role=region aria-label="Drawing"'):
         image = ui.element("img")
         image.props["src"], image.props["alt"] = drawing.url, f"Drawing of {drawing.title}: {drawing.words}"
     with ui.expansion("Layers").classes("w-full flow-panel"):

@@ -10,6 +10,7 @@ from nicegui import ui
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.elements import add_style, show_curves
 from sparkwater.flow.pages.messages import telling
+from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
 from sparkwater.flow.views.jobs import job_row, phase
 from sparkwater.flow.work.jobs import Job
@@ -39,9 +40,9 @@ _TITLE = """
 def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
-    ui.label("Jobs").classes("text-h5").props("role=heading aria-level=1")
+    page_title("Jobs")
     if not desk.jobs.all():
-        ui.label("Nothing has run yet. Read some data, or build a model; what runs is shown here.").classes("flow-soft")
+        remark("Nothing has run yet. Read some data, or build a model; what runs is shown here.")
     _JobsPage(desk)
 
 
@@ -97,19 +98,17 @@ class _Details:
         self._card = ui.card().classes("w-full").props('flat bordered role=region aria-label="The chosen job"')
         with self._card:
             with ui.row().classes("w-full items-center"):
-                self._title = ui.label().classes("text-h6").props("role=heading aria-level=2")
+                self._title = heading("")
                 ui.space()
                 self._cancel = ui.button("Cancel", on_click=self._cancel_it).props("outline color=accent")
             self._phase = ui.label().props("role=status")
             self._bar = ui.linear_progress(0.0, show_value=False).props(
                 'aria-label="Part of the training that is done"'
             )
-            self._error = ui.label().classes("flow-bad").props("role=alert")
+            self._error = alert()
             self._place = ui.element("div").classes("flow-curves")
             with ui.expansion("Python").classes("w-full"):
-                self._code = ui.element("pre").classes("flow-code")
-                with self._code:
-                    self._code_text = ui.label().classes("flow-code-text")
+                self._code = code_block("")
         self._card.set_visibility(False)
 
     def show(self, job: Job) -> None:
@@ -126,7 +125,7 @@ class _Details:
         self._bar.set_value(job.trainings[-1].share if job.trainings else 0.0)
         self._error.set_text(job.error)
         self._error.set_visibility(bool(job.error))
-        self._code_text.set_text(job.action.code().text)
+        self._code.set_text(job.action.code().text)
         if before is None or before.id != job.id or before.epochs != job.epochs:
             self._draw(job)
 

@@ -1,4 +1,4 @@
-"""Panels that use a model: its mistakes, nearest pictures, scores of a frame, saving and export."""
+"""Panels that use a model: its mistakes, nearest pictures, scores, saving and export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import code_block, heading, show_matrix, show_pictures
+from sparkwater.flow.pages.elements import show_matrix, show_pictures
+from sparkwater.flow.pages.texts import code_block, heading, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
@@ -61,10 +62,10 @@ def mistakes(desk: Desk, model: Any) -> None:
     frames = [name for name in desk.workspace.frames() if picture_columns(desk.workspace.value(name).schema)]
     heading("Pictures it got wrong")
     if not frames:
-        ui.label("No frame here has a column of pictures.")
+        ui.label("No data here has a column of pictures.")
         return
     with ui.row().classes("w-full flow-wrap"):
-        frame = _select("Frame", frames, frames[-1])
+        frame = _select("Data", frames, frames[-1])
         picture = _select("Pictures", [])
         label = _select("Labels", [])
     _columns_follow(desk, frame, picture, picture_columns)
@@ -88,22 +89,22 @@ def _show_wrong(found: list[PictureView]) -> None:
     if not found:
         ui.label("It got none of these rows wrong.")
         return
-    ui.label(f"{len(found)} pictures, those first whose own class it held least probable.").classes("flow-soft")
+    remark(f"{len(found)} pictures, those first whose own class it held least probable.")
     show_pictures(found)
 
 
 def neighbours(desk: Desk, view: ModelView) -> None:
     """Build the panel of deep features and nearest pictures."""
     heading("Deep features")
-    ui.label(
+    remark(
         "What a layer inside the network gives for each row, as a column of vectors. Other estimators learn from it, "
         "and rows whose vectors are near are alike to the network."
-    ).classes("flow-soft")
+    )
     layers = ["penultimate", *(layer.name for layer in view.network.layers)]
     with ui.row().classes("w-full flow-wrap"):
-        frame = _select("Frame", desk.workspace.frames())
+        frame = _select("Data", desk.workspace.frames())
         layer = _select("Layer", layers)
-        result = ui.input("Name of the new frame").classes("flow-grow")
+        result = ui.input("Name of the new data").classes("flow-grow")
     result.value = desk.workspace.fresh("features")
     place = ui.column().classes("w-full gap-4")
 
@@ -113,7 +114,7 @@ def neighbours(desk: Desk, view: ModelView) -> None:
         return lambda: told(made)
 
     def told(made: str) -> None:
-        ui.label(f"{made} is a frame now, with the column deepFeatures.")
+        ui.label(f"{made} is made: the same rows, with the column deepFeatures.")
         refresh()
 
     def refresh() -> None:
@@ -131,7 +132,7 @@ def _nearest(desk: Desk) -> None:
     frames = [name for name in desk.workspace.frames() if vector_columns(desk.workspace.value(name).schema)]
     heading("Nearest pictures")
     if not frames:
-        ui.label("No frame has vectors yet: add deep features first.").classes("flow-soft")
+        remark("No data has vectors yet: add deep features first.")
         return
     with ui.row().classes("w-full flow-wrap"):
         queries, references = _select("Pictures to ask for", frames), _select("Pictures to find", frames, frames[-1])
@@ -167,17 +168,17 @@ def _identifiers(schema: Any) -> list[str]:
 
 
 def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
-    ui.label("Framed: the picture asked for. Beside it the nearest, with their similarity.").classes("flow-soft")
+    remark("Framed: the picture asked for. Beside it the nearest, with their similarity.")
     for query, others in found:
         show_pictures([query, *others], first_framed=True)
 
 
 def score(desk: Desk, name: str, model: Any) -> None:
     """Build the panel of scores of a frame, and of their comparison with labels."""
-    heading("Score a frame")
+    heading("Score data")
     with ui.row().classes("w-full flow-wrap"):
-        frame = _select("Frame to score", desk.workspace.frames())
-        result = ui.input("Name of the scored frame").classes("flow-grow")
+        frame = _select("Data to score", desk.workspace.frames())
+        result = ui.input("Name of the scored data").classes("flow-grow")
     result.value = desk.workspace.fresh("scored")
     place = ui.column().classes("w-full gap-4")
 
@@ -189,8 +190,8 @@ def score(desk: Desk, name: str, model: Any) -> None:
 
     def told(made: str, action: Score) -> None:
         result.value = desk.workspace.fresh("scored")
-        code_block(action.code().text.strip())
-        ui.label(f"{made} is a frame now; the Data page shows its rows.")
+        code_block(action.code().text.strip(), f"Python: {action.title}")
+        ui.label(f"{made} is made; the page Data shows its rows.")
         place.clear()
         with place:
             _evaluate(desk, model, made)
@@ -213,7 +214,7 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
         return
     heading("Compare scores with labels")
     with ui.row().classes("w-full flow-wrap"):
-        frame = _select("Scored frame", scored, made)
+        frame = _select("Scored data", scored, made)
         label, prediction = _select("Labels", []), _select("Predictions", [])
         measure = _select("Measure", list(MEASURES), MEASURES[0] if getattr(model, "classes", None) else MEASURES[1])
     _columns_follow(desk, frame, label, lambda schema: _label_first(_plain_columns(schema, ()), model))
@@ -242,7 +243,7 @@ def keep(desk: Desk, name: str) -> None:
         folder = ui.input("Name of the new folder", value=f"models/{name}").classes("flow-grow")
         over = ui.checkbox("Replace what is there")
     heading("Save the model")
-    ui.label("As every stage of Spark ML is saved; its class's load reads it again.").classes("flow-soft")
+    remark("As every stage of Spark ML is saved; its class's load reads it again.")
 
     def place(suffix: str) -> str:
         if not folder.value.strip():
@@ -254,10 +255,10 @@ def keep(desk: Desk, name: str) -> None:
 
     Work("Save", save)
     heading("Export a bundle")
-    ui.label(
+    remark(
         "A folder that is scored without Spark and torch. Up to 100 rows of the sample go along, readable, with the "
         "outputs that are expected."
-    ).classes("flow-soft")
+    )
     sample = _select("Sample of real input", desk.workspace.frames())
     Work("Export", lambda: _kept(desk, ExportBundle(name, sample.value, place("_bundle"), bool(over.value))))
 
@@ -267,6 +268,6 @@ def _kept(desk: Desk, action: SaveModel | ExportBundle) -> Callable[[], None]:
 
     def tell() -> None:
         ui.label(f"Written to {action.folder}.")
-        code_block(action.code().text.strip())
+        code_block(action.code().text.strip(), f"Python: {action.title}")
 
     return tell

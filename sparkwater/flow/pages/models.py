@@ -11,13 +11,13 @@ from sparkwater.flow.pages import model_panels
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.elements import (
     add_style,
-    heading,
     show_curves,
     show_drawing,
     show_facts,
     show_matrix,
     show_table,
 )
+from sparkwater.flow.pages.texts import heading, page_title, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.models import ModelView, comparison, model_view
 from sparkwater.flow.views.networks import drawing_of
@@ -30,7 +30,7 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
     names = desk.workspace.models()
-    ui.label("Models").classes("text-h5").props("role=heading aria-level=1")
+    page_title("Models")
     if not names:
         with ui.row().classes("items-center"):
             ui.label("No model is fitted yet.")
@@ -93,7 +93,7 @@ def _overview(view: ModelView) -> None:
     heading(f"{view.name}, {view.kind}")
     show_facts(view.facts)
     for note in view.notes:
-        ui.label(note).classes("flow-soft")
+        remark(note)
     if view.curves:
         heading("Learning curves")
         with ui.element("div").classes("flow-curves"):

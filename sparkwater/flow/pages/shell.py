@@ -9,6 +9,7 @@ from pathlib import Path
 from nicegui import run, ui
 
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.texts import alert
 from sparkwater.flow.work.error_text import expected_errors, in_words
 from sparkwater.flow.work.workspace import LOST
 
@@ -81,7 +82,7 @@ def _header(desk: Desk, current: str) -> None:
 
 def _watch_session(desk: Desk) -> None:
     """Say so when the Spark session has ended."""
-    words = ui.label(LOST).classes("flow-bad").props("role=alert")
+    words = alert(LOST)
     words.set_visibility(False)
 
     async def look() -> None:
@@ -100,7 +101,7 @@ def _when_ready(desk: Desk, show: Callable[[], None]) -> None:
             try:
                 show()
             except expected_errors() as error:
-                ui.label(in_words(error)).classes("flow-bad").props("role=alert")
+                alert(in_words(error))
 
     if desk.workspace.ready:
         build_it()

@@ -9,6 +9,7 @@ from functools import partial
 from nicegui import ui
 
 from sparkwater.flow.pages.data_files import turned
+from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.workbook.column_types import TYPES, TypeChange
@@ -103,7 +104,7 @@ class TypeList:
                 date_format.bind_visibility_from(chosen, "value", backward=lambda kind: kind in _FORMATS)
             with ui.element("td"):
                 given = ["missing" if value is None else value for value in column.examples]
-                ui.label(" · ".join(given)).classes("flow-soft")
+                remark(" · ".join(given))
 
     def _choose(self, name: str, change: object) -> None:
         self._types[name] = str(change.value)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from nicegui import run, ui
 
+from sparkwater.flow.pages.texts import alert
 from sparkwater.flow.work.error_text import in_words
 
 logger = logging.getLogger(__name__)
@@ -26,12 +27,6 @@ class Spot:
         """Show nothing."""
         self._asked += 1
         self.column.clear()
-
-    def say(self, words: str, *, bad: bool = False) -> None:
-        """Show words."""
-        self.clear()
-        with self.column:
-            told(words, bad=bad)
 
     async def fill(self, words: str, work: Callable[[], _T], show: Callable[[_T], None]) -> None:
         """Show the result of work in a thread.
@@ -55,7 +50,9 @@ class Spot:
         except Exception as error:
             logger.info("%s: %s", words, error, exc_info=True)
             if self._is_current(asked):
-                self.say(in_words(error), bad=True)
+                self.clear()
+                with self.column:
+                    alert(in_words(error))
             return
         if self._is_current(asked):
             self.column.clear()
@@ -64,12 +61,3 @@ class Spot:
 
     def _is_current(self, asked: int) -> bool:
         return asked == self._asked and not self.column.is_deleted
-
-
-def told(words: str, *, bad: bool = False) -> None:
-    """Add words to the page: an alert where they are bad."""
-    label = ui.label(words)
-    if bad:
-        label.classes("flow-bad").props("role=alert")
-    else:
-        label.classes("flow-soft")

@@ -8,6 +8,7 @@ from nicegui import events, ui
 
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.messages import tell, telling
+from sparkwater.flow.pages.texts import code_block, heading, page_title, remark
 from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.workbook.files import notebook, script
 from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
@@ -20,7 +21,7 @@ _EMPTY = "There are no cells yet. What you do on the other pages is written down
 
 def show(desk: Desk) -> None:
     """Build the page's content."""
-    ui.label("Flow").classes("text-h5").props("role=heading aria-level=1")
+    page_title("Flow")
     _files(desk)
     pages = ui.pagination(1, 1, direction_links=True).props('aria-label="Pages of cells" max-pages=5')
     place = ui.column().classes("w-full gap-4")
@@ -37,7 +38,7 @@ def show(desk: Desk) -> None:
         place.clear()
         with place:
             if not cells:
-                ui.label(_EMPTY).classes("flow-soft")
+                remark(_EMPTY)
             for number, cell in enumerate(cells[first : first + _LISTED], first + 1):
                 _cell(number, cell)
 
@@ -50,10 +51,9 @@ def _cell(number: int, cell: Cell) -> None:
     with ui.column().classes(f"flow-cell flow-cell-{cell.state}").props(f'role=group aria-label="Cell {number}"'):
         took = f", {duration(cell.seconds)}" if cell.seconds is not None else ""
         words = {"new": "has not run", "done": "done"}.get(cell.state, f"{cell.state}; not in scripts")
-        ui.label(f"{number}. {cell.action.title}").classes("text-subtitle1").props("role=heading aria-level=2")
-        ui.label(f"{words}{took}").classes("flow-soft")
-        with ui.element("pre").classes("flow-code").props("tabindex=0"):
-            ui.label(cell.action.code().text.rstrip()).classes("flow-code-text")
+        heading(f"{number}. {cell.action.title}")
+        remark(f"{words}{took}")
+        code_block(cell.action.code().text.rstrip(), f"Python of cell {number}")
         if cell.error:
             ui.label(cell.error).classes("flow-bad")
 
@@ -100,7 +100,7 @@ def _opening(desk: Desk) -> ui.dialog:
             ui.notify(f"Opened {event.file.name}: {len(cells)} cells. Run them with 'Run again'.", type="positive")
         uploaded.reset()
 
-    with ui.dialog() as dialog, ui.card():
+    with ui.dialog().props('aria-label="Open a flow"') as dialog, ui.card():
         ui.label("Open a flow").classes("text-h6")
         ui.label("A file that was saved here. It takes the place of the cells and variables; nothing runs yet.")
         uploaded = ui.upload(

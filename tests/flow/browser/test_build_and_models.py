@@ -37,7 +37,7 @@ def opens(person: Any, level: str) -> None:
 def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, read: str) -> None:
     person = window()
     person.goes_to("Build")
-    person.chooses("Frame to learn from", read)
+    person.chooses("Data to learn from", read)
     train = person.page.get_by_role("button", name="Train", exact=True)
     opens(person, "Advanced")
     opens(person, "Expert")
@@ -64,7 +64,7 @@ def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, rea
 def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -> None:
     person = window()
     person.goes_to("Build")
-    person.chooses("Frame to learn from", read)
+    person.chooses("Data to learn from", read)
     person.fills("numWorkers", "64")
     person.presses("Train")
     person.sees(re.compile("numWorkers=64, but the cluster runs 2 tasks"))
@@ -74,7 +74,7 @@ def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -
 def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window: Any, read: str) -> None:
     person = window()
     person.goes_to("Build")
-    person.chooses("Frame to learn from", read)
+    person.chooses("Data to learn from", read)
     person.fills("imageShape", "20, 20, 1")
     person.page.get_by_role("img", name=re.compile("lenet, rows of 1 x 20 x 20")).wait_for()
     person.chooses("network", "mlp")
@@ -89,7 +89,7 @@ def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window
 def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path) -> None:
     person = window()
     person.goes_to("Build")
-    person.chooses("Frame to learn from", read)
+    person.chooses("Data to learn from", read)
     person.chooses("network", "mlp")
     person.fills("imageShape", "14, 14, 1")
     person.fills("epochs", "2")
@@ -101,7 +101,7 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.page.get_by_role("img", name=re.compile("^loss by epoch")).wait_for()
     person.keeps_a_picture(PICTURES / "model.png")
     person.page.get_by_role("tab", name="Mistakes").click()
-    person.chooses("Frame", read)
+    person.chooses("Data", read)
     person.presses("Show the worst")
     person.page.get_by_role("img", name=re.compile("taken for")).first.wait_for()
     person.keeps_a_picture(PICTURES / "mistakes.png")
@@ -112,7 +112,7 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     assert person.page.get_by_role("listitem").locator("visible=true").count() >= 12
     person.keeps_a_picture(PICTURES / "nearest.png")
     person.page.get_by_role("tab", name="Score").click()
-    person.chooses("Frame to score", read)
+    person.chooses("Data to score", read)
     person.presses("Score")
     person.presses("Compare")
     person.sees(re.compile("Confusion matrix of 10 classes, rows of scored"))

@@ -27,7 +27,7 @@ def reads_digits(person: Any, digits: Path, name: str) -> None:
 def trains(person: Any, frame: str, name: str, epochs: int, network: str = "lenet") -> None:
     """Fill the form of the first estimator, and press the button."""
     person.goes_to("Build")
-    person.chooses("Frame to learn from", frame)
+    person.chooses("Data to learn from", frame)
     person.chooses("network", network)
     person.fills("epochs", str(epochs))
     person.fills("Name of the model", name)
