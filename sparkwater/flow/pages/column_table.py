@@ -2,85 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 
 from nicegui import ui
 
-from sparkwater.flow.pages.data_files import turned
+from sparkwater.flow.pages.paging import ColumnPages
 from sparkwater.flow.pages.texts import remark
-from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.columns import ColumnView, FrameView
 from sparkwater.flow.views.markup import histogram
 from sparkwater.flow.views.numbers import counted
 
-#: Columns of a page.
-PAGE = 20
-
 _HEADS = ("Column", "Type", "Histogram", "Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
-
-
-class ColumnTable:
-    """A page of columns at a time.
-
-    Parameters
-    ----------
-    view : FrameView
-        The columns.
-    """
-
-    def __init__(self, view: FrameView) -> None:
-        self._view, self._page, self._text = view, 0, ""
-        ui.label(f"{counted(view.rows, 'row')}, {counted(len(view.columns), 'column')}")
-        if len(view.columns) > PAGE:
-            search = ui.input("Columns with", on_change=lambda change: self._search(change.value))
-            search.props("dense clearable")
-        self._spot = Spot()
-        self._show()
-
-    def _show(self) -> None:
-        self._spot.clear()
-        found = [column for column in self._view.columns if self._text.lower() in column.name.lower()]
-        pages = max(1, -(-len(found) // PAGE))
-        self._page = min(max(self._page, 0), pages - 1)
-        with self._spot.column:
-            with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
-                with ui.element("thead"):
-                    heads = "".join(f'<th scope="col"{_align(head)}>{head}</th>' for head in _HEADS)
-                    ui.html(heads, sanitize=False, tag="tr")
-                with ui.element("tbody"):
-                    for column in found[self._page * PAGE : (self._page + 1) * PAGE]:
-                        with ui.element("tr"):
-                            self._show_column(column)
-            if pages > 1:
-                turned(self._page, pages, f"page {self._page + 1} of {pages:,}", self._turn)
-
-    def _show_column(self, column: ColumnView) -> None:
-        with ui.element("th").props("scope=row"):
-            button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
-            button.classes("data-column")
-        of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
-        ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td").classes("data-type")
-        ui.html(histogram(column), sanitize=False, tag="td")
-        missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
-        ui.html(missing, sanitize=False, tag="td").classes("data-number")
-        zeros = "" if column.zeros is None else f"{column.zeros:,}"
-        for text in (column.distinct_text, zeros, column.minimum, column.maximum, column.mean, column.deviation):
-            ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
-
-    async def _turn(self, page: int) -> None:
-        self._page = page
-        self._show()
-
-    def _search(self, text: str | None) -> None:
-        self._text, self._page = text or "", 0
-        self._show()
 
 
 def show_columns(view: FrameView) -> None:
     """Add the table of all columns."""
-    ColumnTable(view)
+    ui.label(f"{counted(view.rows, 'row')}, {counted(len(view.columns), 'column')}")
+    ColumnPages(view.columns, _table)
+
+
+def _table(columns: Sequence[ColumnView]) -> None:
+    with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
+        with ui.element("thead"):
+            heads = "".join(f'<th scope="col"{_align(head)}>{head}</th>' for head in _HEADS)
+            ui.html(heads, sanitize=False, tag="tr")
+        with ui.element("tbody"):
+            for column in columns:
+                with ui.element("tr"):
+                    _cells(column)
+
+
+def _cells(column: ColumnView) -> None:
+    with ui.element("th").props("scope=row"):
+        button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
+        button.classes("data-column")
+    of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
+    ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td").classes("data-type")
+    ui.html(histogram(column), sanitize=False, tag="td")
+    missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
+    ui.html(missing, sanitize=False, tag="td").classes("data-number")
+    zeros = "" if column.zeros is None else f"{column.zeros:,}"
+    for text in (column.distinct_text, zeros, column.minimum, column.maximum, column.mean, column.deviation):
+        ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
 
 
 def look_closer(column: ColumnView) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.paging import turner
 from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.listing import Listing, file_reads, list_folder
@@ -99,7 +100,9 @@ class FileList:
         with file_list():
             for entry in listing.entries:
                 self._show_entry(entry)
-        _turner(listing, self._turn)
+        parts = ((listing.folders, "folder"), (listing.files, "file"))
+        words = ", ".join(counted(number, name) for number, name in parts if number)
+        turner(listing.page, listing.pages, words, self._turn)
 
     def _show_entry(self, entry: Entry) -> None:
         way = file_reads(entry.name)
@@ -116,25 +119,6 @@ class FileList:
 def file_list() -> ui.list:
     """Add a list whose lines are buttons."""
     return ui.list().classes("data-files").props('role=group aria-label="Folders and files"')
-
-
-def turned(page: int, pages: int, words: str, turn: Callable[[int], Awaitable[None]]) -> None:
-    """Add words for what a page shows, and buttons to the others where there are any."""
-    with ui.row().classes("items-center gap-1 w-full"):
-        remark(words).classes("text-sm")
-        if pages > 1:
-            before = ui.button(icon="chevron_left", on_click=partial(turn, page - 1)).props("flat dense round")
-            after = ui.button(icon="chevron_right", on_click=partial(turn, page + 1)).props("flat dense round")
-            before.props('aria-label="page before"').set_enabled(page > 0)
-            after.props('aria-label="next page"').set_enabled(page < pages - 1)
-
-
-def _turner(listing: Listing, turn: Callable[[int], Awaitable[None]]) -> None:
-    parts = ((listing.folders, "folder"), (listing.files, "file"))
-    words = ", ".join(counted(number, name) for number, name in parts if number)
-    if listing.pages > 1:
-        words += f"; page {listing.page + 1} of {listing.pages:,}"
-    turned(listing.page, listing.pages, words, turn)
 
 
 def _steps(inner: Path) -> list[Path]:

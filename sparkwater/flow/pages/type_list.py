@@ -8,14 +8,9 @@ from functools import partial
 
 from nicegui import ui
 
-from sparkwater.flow.pages.data_files import turned
+from sparkwater.flow.pages.paging import ColumnPages
 from sparkwater.flow.pages.texts import remark
-from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.workbook.column_types import TYPES, TypeChange
-
-#: Columns of a page.
-PAGE = 20
 
 _FORMATS = ("date", "timestamp")
 
@@ -51,17 +46,12 @@ class TypeList:
     """
 
     def __init__(self, columns: Sequence[Column], keep: bool = False) -> None:
-        self._columns, self._plain = columns, "" if keep else "text"
+        self._plain = "" if keep else "text"
         self._heads = ("Column", "New type", "Type now") if keep else ("Column", "Type", "First values")
         self._options = {"": "as it is", **TYPES} if keep else dict(TYPES)
         self._types = {column.name: column.type for column in columns}
         self._formats: dict[str, str] = {}
-        self._page, self._text = 0, ""
-        if len(columns) > PAGE:
-            search = ui.input("Columns with", on_change=lambda change: self._search(change.value))
-            search.props("dense clearable")
-        self._spot = Spot()
-        self._show()
+        ColumnPages(columns, self._table)
 
     @property
     def changes(self) -> tuple[TypeChange, ...]:
@@ -72,24 +62,15 @@ class TypeList:
             if kind != self._plain
         )
 
-    def _show(self) -> None:
-        self._spot.clear()
-        found = [column for column in self._columns if self._text.lower() in column.name.lower()]
-        pages = max(1, -(-len(found) // PAGE))
-        self._page = min(max(self._page, 0), pages - 1)
-        shown = found[self._page * PAGE : (self._page + 1) * PAGE]
-        with self._spot.column:
-            with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
-                with ui.element("thead"), ui.element("tr"):
-                    for words in self._heads:
-                        with ui.element("th").props("scope=col"):
-                            ui.label(words)
-                with ui.element("tbody"):
-                    for column in shown:
-                        self._show_column(column)
-            words = counted(len(found), "column")
-            words += f"; page {self._page + 1} of {pages:,}" if pages > 1 else ""
-            turned(self._page, pages, words, self._turn)
+    def _table(self, columns: Sequence[Column]) -> None:
+        with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
+            with ui.element("thead"), ui.element("tr"):
+                for words in self._heads:
+                    with ui.element("th").props("scope=col"):
+                        ui.label(words)
+            with ui.element("tbody"):
+                for column in columns:
+                    self._show_column(column)
 
     def _show_column(self, column: Column) -> None:
         with ui.element("tr"):
@@ -111,11 +92,3 @@ class TypeList:
 
     def _format(self, name: str, change: object) -> None:
         self._formats[name] = str(change.value or "")  # type: ignore[attr-defined]
-
-    async def _turn(self, page: int) -> None:
-        self._page = page
-        self._show()
-
-    def _search(self, text: str | None) -> None:
-        self._text, self._page = text or "", 0
-        self._show()
