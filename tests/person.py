@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+#: Screenshots.
+PICTURES = Path(__file__).parents[1] / "build" / "flow"
 #: Milliseconds until something must be seen; Spark's start is the longest wait.
 PATIENCE = 60_000
 
@@ -63,7 +65,17 @@ class Person:
         waiting.value.save_as(target)
         return target
 
-    def keeps_a_picture(self, file: Path) -> None:
-        """Save a screenshot."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=str(file), full_page=True)
+    def reads_digits(self, folder: Path, name: str) -> None:
+        """Read the digits of training, and give them a name."""
+        self.picks(str(folder))
+        self.picks("training")
+        self.presses("Read pictures here")
+        self.fills("Name of the data", name)
+        self.presses("Read")
+        self.page.get_by_role("button", name=name, exact=True).wait_for()
+        self.sees("400 rows")
+
+    def keeps_a_picture(self, name: str) -> None:
+        """Save a screenshot, to be looked at."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=str(PICTURES / f"{name}.png"), full_page=True)

@@ -19,7 +19,7 @@ from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
 
 
-class Work:
+class SlowButton:
     """A button that does slow work, with a spinner, words, and a place for what comes of it.
 
     Parameters
@@ -77,7 +77,7 @@ def mistakes(desk: Desk, model: Any) -> None:
         found = wrong_pictures(scored, model, picture.value, label.value)
         return lambda: _show_wrong(found)
 
-    Work("Show the worst", work)
+    SlowButton("Show the worst", work)
 
 
 def _label_first(names: list[str], model: Any) -> list[str]:
@@ -123,7 +123,7 @@ def neighbours(desk: Desk, view: ModelView) -> None:
         with place:
             _nearest(desk)
 
-    Work("Add deep features", work)
+    SlowButton("Add deep features", work)
     place.move()
     refresh()
 
@@ -154,7 +154,7 @@ def _nearest(desk: Desk) -> None:
         found = nearest(pairs, asked_for, found_in, picture.value, identifier.value, said.value)
         return lambda: _show_nearest(found)
 
-    Work("Find the nearest", work)
+    SlowButton("Find the nearest", work)
 
 
 def _plain_columns(schema: Any, first: tuple[str, ...]) -> list[str]:
@@ -196,7 +196,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
         with place:
             _evaluate(desk, model, made)
 
-    Work("Score", work)
+    SlowButton("Score", work)
     place.move()
     scored = [one for one in desk.workspace.frames() if _own_column(model) in desk.workspace.value(one).columns]
     with place:
@@ -227,7 +227,7 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
         matrix = matrix_of(value, f"rows of {frame.value}")
         return lambda: _show_number(measure.value, value) if matrix is None else show_matrix(matrix)
 
-    Work("Compare", work)
+    SlowButton("Compare", work)
 
 
 def _show_number(name: str, value: float) -> None:
@@ -253,14 +253,14 @@ def keep(desk: Desk, name: str) -> None:
     def save() -> Callable[[], None]:
         return _kept(desk, SaveModel(name, place(""), bool(over.value)))
 
-    Work("Save", save)
+    SlowButton("Save", save)
     heading("Export a bundle")
     remark(
         "A folder that is scored without Spark and torch. Up to 100 rows of the sample go along, readable, with the "
         "outputs that are expected."
     )
     sample = _select("Sample of real input", desk.workspace.frames())
-    Work("Export", lambda: _kept(desk, ExportBundle(name, sample.value, place("_bundle"), bool(over.value))))
+    SlowButton("Export", lambda: _kept(desk, ExportBundle(name, sample.value, place("_bundle"), bool(over.value))))
 
 
 def _kept(desk: Desk, action: SaveModel | ExportBundle) -> Callable[[], None]:

@@ -93,6 +93,17 @@ def cookies(chromium: Any, address: str) -> Any:
     return state
 
 
+@pytest.fixture(scope="session")
+def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
+    """The name of the digits of training, which a person has read."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)
+    person = Person(context.new_page())
+    person.page.goto(address.split("?")[0])
+    person.reads_digits(digits, "shown")
+    context.close()
+    return "shown"
+
+
 @pytest.fixture
 def window(chromium: Any, address: str, cookies: Any) -> Iterator[Any]:
     """Return a function that opens a window of a new person; at the end nothing has gone wrong in any of them.

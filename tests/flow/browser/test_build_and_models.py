@@ -6,28 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-from person import Person
-
-#: Screenshots, to be looked at.
-PICTURES = Path(__file__).parents[3] / "build" / "flow"
-
-
-@pytest.fixture(scope="module")
-def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
-    """The name of the digits of training, which a person has read."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)
-    person = Person(context.new_page())
-    person.page.goto(address.split("?")[0])
-    person.picks(str(digits))
-    person.picks("training")
-    person.presses("Read pictures here")
-    person.fills("Name of the data", "shown")
-    person.presses("Read")
-    person.sees("400 rows")
-    context.close()
-    return "shown"
-
 
 def opens(person: Any, level: str) -> None:
     """Open the fields of a level."""
@@ -83,7 +61,7 @@ def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window
     python.get_by_text("imageShape=[20, 20, 1]").wait_for()
     assert "network='mlp'" in python.text_content()
     assert f".fit({read})" in python.text_content()
-    person.keeps_a_picture(PICTURES / "build.png")
+    person.keeps_a_picture("build")
 
 
 def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path) -> None:
@@ -99,18 +77,18 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.goes_to("Models")
     person.chooses("Model", "used")
     person.page.get_by_role("img", name=re.compile("^loss by epoch")).wait_for()
-    person.keeps_a_picture(PICTURES / "model.png")
+    person.keeps_a_picture("model")
     person.page.get_by_role("tab", name="Mistakes").click()
     person.chooses("Data", read)
     person.presses("Show the worst")
     person.page.get_by_role("img", name=re.compile("taken for")).first.wait_for()
-    person.keeps_a_picture(PICTURES / "mistakes.png")
+    person.keeps_a_picture("mistakes")
     person.page.get_by_role("tab", name="Nearest").click()
     person.presses("Add deep features")
     person.presses("Find the nearest")
     person.sees(re.compile("^Framed"))
     assert person.page.get_by_role("listitem").locator("visible=true").count() >= 12
-    person.keeps_a_picture(PICTURES / "nearest.png")
+    person.keeps_a_picture("nearest")
     person.page.get_by_role("tab", name="Score").click()
     person.chooses("Data to score", read)
     person.presses("Score")

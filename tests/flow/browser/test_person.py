@@ -8,21 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-#: Screenshots, to be looked at.
-PICTURES = Path(__file__).parents[3] / "build" / "flow"
-
-
-def reads_digits(person: Any, digits: Path, name: str) -> None:
-    """Read the digits of training, and give them a name."""
-    person.goes_to("Data")
-    person.picks(str(digits))
-    person.picks("training")
-    person.presses("Read pictures here")
-    person.fills("Name of the data", name)
-    person.presses("Read")
-    person.page.get_by_role("button", name=name, exact=True).wait_for()
-    person.sees("400 rows")
-
 
 def trains(person: Any, frame: str, name: str, epochs: int, network: str = "lenet") -> None:
     """Fill the form of the first estimator, and press the button."""
@@ -37,17 +22,17 @@ def trains(person: Any, frame: str, name: str, epochs: int, network: str = "lene
 
 def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits: Path, tmp_path: Path) -> None:
     person = window()
-    reads_digits(person, digits, "mine")
-    person.keeps_a_picture(PICTURES / "data.png")
+    person.reads_digits(digits, "mine")
+    person.keeps_a_picture("data")
     trains(person, "mine", "net", 1)
     person.sees(re.compile("Done after"))
-    person.keeps_a_picture(PICTURES / "jobs.png")
+    person.keeps_a_picture("jobs")
     person.goes_to("Models")
     person.sees("Confusion matrix")
-    person.keeps_a_picture(PICTURES / "models.png")
+    person.keeps_a_picture("models")
     person.goes_to("Flow")
     person.sees(re.compile("Train net"))
-    person.keeps_a_picture(PICTURES / "flow.png")
+    person.keeps_a_picture("flow")
     program = person.downloads("Download script", tmp_path)
     made = [node.targets[0].id for node in ast.parse(program.read_text()).body if isinstance(node, ast.Assign)]
     assert [name for name in made if name in ("spark", "mine", "net")] == ["spark", "mine", "net"]
@@ -57,16 +42,15 @@ def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits
     assert {"kind": "fit", "result": "net", "frame": "mine"}.items() <= saved["actions"][-1].items()
 
 
-def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(window: Any, digits: Path) -> None:
+def test_a_training_is_seen_in_two_windows_outlives_a_reload_and_is_cancelled(window: Any, read: str) -> None:
     person, other = window(), window()
-    reads_digits(person, digits, "more")
-    trains(person, "more", "long", 5000)
+    trains(person, read, "long", 5000)
     person.sees(re.compile("rows a second"))
     other.goes_to("Jobs")
     other.sees(re.compile("rows a second"))
     person.page.reload()
     person.sees(re.compile("rows a second"))
-    person.keeps_a_picture(PICTURES / "running.png")
+    person.keeps_a_picture("running")
     other.presses("Cancel")
     other.sees(re.compile("Cancelled after"))
     person.sees(re.compile("Cancelled after"))
