@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import threading
 import time
@@ -23,11 +22,11 @@ from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
 from sparkwater.flow.workbook.actions.training import Define, Fit
 from sparkwater.flow.workbook.code import Code
-from sparkwater.flow.workbook.files import notebook, script
+from sparkwater.flow.workbook.files import script
 from sparkwater.flow.workbook.workbook import Cell, Workbook, cells_of
 
 SECONDS = 120
-SMALL = {"network": "mlp", "imageShape": [16, 16, 1], "featuresCol": "content", "numWorkers": 2, "batchSize": 8}
+SMALL = {"network": "mlp", "imageShape": [16, 16, 1], "featuresCol": "content", "numWorkers": 1, "batchSize": 8}
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def flow(folder):
+def flow(spark, folder):
     """Workspace, jobs and workbook on the tests' session."""
-    workspace, workbook = Workspace(start_session("local[2]"), Folders([folder])), Workbook()
+    workspace, workbook = Workspace(spark, Folders([folder])), Workbook()
     return workspace, Jobs(workspace, workbook), workbook
 
 
@@ -110,15 +109,6 @@ def test_the_script_gives_the_same_bits(trained, tmp_path):
     program.write_text(script(workbook.cells))
     names = runpy.run_path(str(program), run_name="__main__")
     assert predictions(names["scored"]) == predictions(workspace.value("scored"))
-
-
-def test_the_notebook_is_the_same_program(trained):
-    _, _, workbook = trained
-    cells = ["".join(cell["source"]) for cell in json.loads(notebook(workbook.cells))["cells"]]
-    names = {}
-    for cell in cells[:2]:
-        exec(cell, names)
-    assert names["digits"].count() == 48
 
 
 def test_a_saved_flow_is_opened_unrun_and_runs_again(trained, flow):
@@ -215,7 +205,7 @@ def test_trainings_wait_for_one_another_and_the_rest_does_not(flow):
 def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     workspace, jobs, workbook = flow
     jobs.wait(jobs.start(ReadPictures("digits", str(folder))).id, SECONDS)
-    started = jobs.start(Fit("net", "digits", "ImageClassifier", {**SMALL, "epochs": 100_000}))
+    started = jobs.start(Fit("net", "digits", "ImageClassifier", {**SMALL, "numWorkers": 2, "epochs": 100_000}))
     deadline = time.monotonic() + SECONDS
     while not jobs.get(started.id).epochs and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -231,10 +221,9 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
 
 def test_trainings_of_folds_in_threads_are_followed(flow, folder):
     _, jobs, _ = flow
-    params = {name: value for name, value in SMALL.items() if name != "numWorkers"}
     steps = [
         ReadPictures("digits", str(folder)),
-        Define("one", "ImageClassifier", {**params, "numWorkers": 1, "epochs": 1}),
+        Define("one", "ImageClassifier", {**SMALL, "epochs": 1}),
         Fit("stack", "digits", "StackedEnsemble", {"numFolds": 2, "parallelism": 2}, {"learners": ("one",)}),
     ]
     for action in steps:
