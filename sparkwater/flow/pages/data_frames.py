@@ -12,6 +12,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.column_table import show_columns
 from sparkwater.flow.pages.data_reading import Done, checked_types
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.tabs import add_tabs
 from sparkwater.flow.pages.texts import alert, heading, remark
 from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
@@ -105,30 +106,16 @@ class FrameTabs:
     """
 
     def __init__(self, desk: Desk, name: str, on_made: Done) -> None:
-        self._desk, self._name, self._on_made = desk, name, on_made
+        self._name = name
         self._frame: DataFrame = desk.workspace.value(name)
-        self._rows: RowsView | None = None
-        with ui.tabs().props("dense no-caps align=left inline-label").classes("w-full") as tabs:
-            for tab in ("Columns", "First rows", "Split", "Change types"):
-                ui.tab(tab)
-        with ui.tab_panels(tabs, value="Columns", animated=False).classes("w-full"):
-            for tab, show in (
-                ("Columns", self._columns),
-                ("First rows", self._first_rows),
-                ("Split", self._split),
-                ("Change types", self._types),
-            ):
-                with ui.tab_panel(tab).classes("px-0"):
-                    show()
-        tabs.on_value_change(lambda change: self._opened(change.value))
-        self._seen = {"Columns"}
-
-    async def _opened(self, tab: str) -> None:
-        if tab in self._seen:
-            return
-        self._seen.add(tab)
-        if tab == "First rows":
-            await self._rows_spot.fill("Reading the first rows", self._read_rows, self._show_rows)
+        add_tabs(
+            {
+                "Columns": self._columns,
+                "First rows": self._first_rows,
+                "Split": lambda: _SplitForm(desk, name, self._frame.columns, on_made).build(),
+                "Change types": lambda: _TypesForm(desk, name, self._frame, on_made).build(),
+            }
+        )
 
     def _columns(self) -> None:
         spot = Spot()
@@ -144,7 +131,12 @@ class FrameTabs:
         return _described[self._frame]
 
     def _first_rows(self) -> None:
-        self._rows_spot = Spot()
+        spot = Spot()
+
+        async def read() -> None:
+            await spot.fill("Reading the first rows", self._read_rows, self._show_rows)
+
+        ui.timer(0, read, once=True)
 
     def _read_rows(self) -> RowsView:
         return first_rows(self._frame, _PICTURES)
@@ -164,30 +156,27 @@ class FrameTabs:
         if view.left_out:
             remark(f"{view.left_out:,} more columns aren't shown.")
 
-    def _split(self) -> None:
-        _SplitForm(self._desk, self._name, self._frame.columns, self._on_made)
-
-    def _types(self) -> None:
-        _TypesForm(self._desk, self._name, self._frame, self._on_made)
-
 
 class _SplitForm:
     """Names and shares of parts."""
 
     def __init__(self, desk: Desk, name: str, columns: list[str], on_made: Done) -> None:
-        self._desk, self._name, self._on_made = desk, name, on_made
+        self._desk, self._name, self._columns, self._on_made = desk, name, columns, on_made
+
+    def build(self) -> None:
+        """Add the inputs."""
         remark("A row's part follows from its content and the seed: it is the same in any order, on any cluster.")
         self._parts = []
         for words, share in (("train", 80), ("test", 20), ("", 0)):
             with ui.row().classes("data-form"):
-                part = desk.workspace.fresh(f"{name}_{words}") if words else ""
+                part = self._desk.workspace.fresh(f"{self._name}_{words}") if words else ""
                 label = "Name of a part" if words else "Name of a third part, if any"
                 named = ui.input(label, value=part).classes("min-w-56")
                 percent = ui.number("Percent", value=share, min=0, max=100, precision=0).classes("w-24")
                 self._parts.append((named, percent))
         with ui.row().classes("data-form"):
             self._seed = ui.number("Seed", value=42, precision=0).classes("w-24")
-            options = {"": "nothing: each row by itself", **{one: one for one in columns}}
+            options = {"": "nothing: each row by itself", **{one: one for one in self._columns}}
             self._together = ui.select(options, label="Rows stay together that share", value="", with_input=True)
             self._together.classes("min-w-64")
             ui.button("Split", on_click=self._run).props("no-caps")
@@ -221,12 +210,15 @@ class _TypesForm:
 
     def __init__(self, desk: Desk, name: str, frame: DataFrame, on_made: Done) -> None:
         self._desk, self._name, self._frame, self._on_made = desk, name, frame, on_made
+
+    def build(self) -> None:
+        """Add the inputs."""
         remark("Values that the new type has no place for are counted, and become missing.")
         with ui.row().classes("data-form"):
-            self._result = ui.input("Name of the data", value=desk.workspace.fresh(f"{name}_typed"))
+            self._result = ui.input("Name of the data", value=self._desk.workspace.fresh(f"{self._name}_typed"))
             ui.button("Change types", on_click=self._run).props("no-caps")
         self._state = Spot()
-        single = [field for field in frame.schema.fields if kind_of(field) in ("number", "category", "time")]
+        single = [field for field in self._frame.schema.fields if kind_of(field) in ("number", "category", "time")]
         self._list = TypeList([Column(field.name, "", [type_words(field)]) for field in single], keep=True)
 
     def _work(self) -> tuple[str, list[str]]:

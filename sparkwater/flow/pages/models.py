@@ -17,6 +17,7 @@ from sparkwater.flow.pages.elements import (
     show_matrix,
     show_table,
 )
+from sparkwater.flow.pages.tabs import add_tabs
 from sparkwater.flow.pages.texts import heading, page_title, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.models import ModelView, comparison, model_view
@@ -65,7 +66,7 @@ def _compare(desk: Desk, names: list[str]) -> None:
 
 
 def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
-    """Build the tabs of a model; each is built when it is opened first."""
+    """Build the tabs of a model."""
     built: dict[str, Callable[[], None]] = {"Overview": lambda: _overview(view)}
     if getattr(model, "classes", None) and model.hasParam("probabilityCol"):
         built["Mistakes"] = lambda: model_panels.mistakes(desk, model)
@@ -74,19 +75,7 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
         built["Nearest"] = lambda: model_panels.neighbours(desk, view)
     built["Score"] = lambda: model_panels.score(desk, view.name, model)
     built["Save and export"] = lambda: model_panels.keep(desk, view.name)
-    with ui.tabs().props("align=left no-caps outside-arrows mobile-arrows").classes("w-full") as tabs:
-        for name in built:
-            ui.tab(name)
-    with ui.tab_panels(tabs, value="Overview", animated=False).classes("w-full flow-tabs"):
-        panels = {name: ui.tab_panel(name) for name in built}
-
-    def fill(name: str) -> None:
-        if not panels[name].default_slot.children:
-            with panels[name], ui.column().classes("w-full gap-4"):
-                built[name]()
-
-    tabs.on_value_change(lambda event: fill(event.value))
-    fill("Overview")
+    add_tabs(built)
 
 
 def _overview(view: ModelView) -> None:

@@ -18,7 +18,7 @@ from sparkwater.flow.work.progress import Training
 from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.workbook import Cell, Workbook
-from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
+from sparkwater.gpu.records import EpochRecord, Observer
 from sparkwater.ml.launch.following import follow_fits
 
 logger = logging.getLogger(__name__)
@@ -79,11 +79,6 @@ class Job:
     def epochs(self) -> tuple[EpochRecord, ...]:
         """Epoch records of its latest training."""
         return self.trainings[-1].epochs if self.trainings else ()
-
-    @property
-    def step(self) -> StepRecord | None:
-        """The last step of its latest training."""
-        return self.trainings[-1].step if self.trainings else None
 
 
 class Jobs:
