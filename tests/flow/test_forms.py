@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 from pyspark.ml.param import Param
+from pyspark.sql.types import BinaryType, DoubleType, LongType, StringType, StructField, StructType
 
 from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, estimator_class, form_of
-from sparkwater.flow.views.suggestions import still_fitting, suggested_name
+from sparkwater.flow.views.suggestions import (
+    identifier_columns,
+    plain_columns,
+    still_fitting,
+    suggested_model,
+    suggested_name,
+)
 from sparkwater.flow.views.validation import fill, place, refusal, typed_value
 from sparkwater.flow.workbook.actions import from_json, to_json
 from sparkwater.flow.workbook.actions.estimators import LEFT_OUT, PACKAGES, VARIABLES
@@ -216,6 +223,18 @@ def test_what_was_typed_stays_where_it_fits_the_next_estimator_and_frame() -> No
     assert still_fitting(form_of("ImageClassifier"), typed, ["kind"]).keys() == {
         "epochs", "network", "labelCol", "imageShape",
     }  # fmt: skip
+
+
+def test_ids_and_words_are_looked_for_among_plain_columns() -> None:
+    types = {"content": BinaryType(), "label": LongType(), "path": StringType(), "mean": DoubleType()}
+    schema = StructType([StructField(name, kind) for name, kind in types.items()])
+    assert plain_columns(schema, ("label",)) == ["label", "path", "mean"]
+    assert identifier_columns(schema) == ["path", "label", "mean"]
+
+
+def test_estimators_suggest_names_for_their_models() -> None:
+    names = {name: suggested_model(name) for name in ("GBTRegressor", "RandomForestClassifier", "ImageClassifier")}
+    assert names == {"GBTRegressor": "trees", "RandomForestClassifier": "forest", "ImageClassifier": "network"}
 
 
 def test_files_suggest_names_that_variables_may_have() -> None:

@@ -17,24 +17,12 @@ from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import still_fitting, suggested
+from sparkwater.flow.views.suggestions import still_fitting, suggested, suggested_model
 from sparkwater.flow.views.validation import REFUSALS, fill, refusal, refusal_text
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
 
-#: Names of models and learners, by the end or the beginning of their estimators' names.
-_NAMES = {
-    "LogisticRegression": "logistic",
-    "LinearRegression": "linear",
-    "RandomForest": "forest",
-    "GBT": "trees",
-    "AutoEncoder": "coder",
-    "StackedEnsemble": "ensemble",
-    "AutoML": "automl",
-    "GridSearch": "search",
-    "RandomSearch": "search",
-}
 #: Params that the drawing of a network depends on.
 _DRAWN = frozenset(
     ["network", "networkArguments", "imageShape", "featuresCol", "featuresCols", "inputCols", "warmStart"]
@@ -164,8 +152,7 @@ class Builder:
         self.changed()
 
     def _name_model(self) -> None:
-        wanted = next((name for start, name in _NAMES.items() if self.estimator.startswith(start)), "network")
-        self.name.value = self.desk.workspace.fresh(wanted)
+        self.name.value = self.desk.workspace.fresh(suggested_model(self.estimator))
 
     def _level(self, level: str) -> None:
         groups = self.form.groups(level)

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.column_table import show_columns
-from sparkwater.flow.pages.data_reading import Done, checked_types
+from sparkwater.flow.pages.data_reading import Done
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.tabs import add_tabs
 from sparkwater.flow.pages.texts import alert, heading, remark
@@ -18,7 +18,7 @@ from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.columns import FrameView, describe_columns
 from sparkwater.flow.views.markup import gallery, rows_table
-from sparkwater.flow.views.preview import bad_values
+from sparkwater.flow.views.preview import bad_values, checked_types
 from sparkwater.flow.views.rows import RowsView, first_rows
 from sparkwater.flow.views.types import kind_of, type_words
 from sparkwater.flow.workbook.actions.splitting import SplitFrame

@@ -10,13 +10,13 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.texts import heading
 from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.markup import gallery, rows_table
-from sparkwater.flow.views.preview import BadValues, Preview, bad_values, preview_csv, read_texts
+from sparkwater.flow.views.preview import Preview, bad_values, checked_types, preview_csv, read_texts
 from sparkwater.flow.views.rows import RowsView, first_rows
 from sparkwater.flow.views.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.views.suggestions import suggested_name
@@ -220,20 +220,6 @@ class _CsvForm(_Form):
             for place, name in enumerate(preview.names)
         ]
         self._types = TypeList(columns)
-
-
-def checked_types(found: tuple[BadValues, ...]) -> list[str]:
-    """Return values that don't fit as remarks.
-
-    Raises
-    ------
-    DataError
-        If no value of a column fits its type.
-    """
-    useless = [str(one) for one in found if one.bad == one.given]
-    if useless:
-        raise DataError(f"{'; '.join(useless[:5])}. Choose another type.")
-    return [str(one) for one in found]
 
 
 def scratch(desk: Desk, action: Action) -> Any:

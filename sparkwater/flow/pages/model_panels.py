@@ -15,6 +15,7 @@ from sparkwater.flow.pages.texts import code_block, heading, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
+from sparkwater.flow.views.suggestions import identifier_columns, plain_columns
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.scoring import MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
 
@@ -140,9 +141,9 @@ def _nearest(desk: Desk) -> None:
         picture, said = _select("Pictures", []), _select("Words below", [])
         k = ui.number("Nearest of each", value=6, min=1, max=8, step=1, precision=0).classes("flow-grow")
     _columns_follow(desk, references, features, vector_columns)
-    _columns_follow(desk, references, identifier, _identifiers)
+    _columns_follow(desk, references, identifier, identifier_columns)
     _columns_follow(desk, references, picture, picture_columns)
-    _columns_follow(desk, references, said, lambda schema: _plain_columns(schema, ("label",)))
+    _columns_follow(desk, references, said, lambda schema: plain_columns(schema, ("label",)))
 
     def work() -> Callable[[], None]:
         result = desk.workspace.fresh("nearest")
@@ -155,16 +156,6 @@ def _nearest(desk: Desk) -> None:
         return lambda: _show_nearest(found)
 
     SlowButton("Find the nearest", work)
-
-
-def _plain_columns(schema: Any, first: tuple[str, ...]) -> list[str]:
-    """Return the columns of words and numbers, those with some names first."""
-    plain = [f.name for f in schema.fields if f.dataType.simpleString() in ("string", "int", "bigint", "double")]
-    return sorted(plain, key=lambda name: first.index(name) if name in first else len(first))
-
-
-def _identifiers(schema: Any) -> list[str]:
-    return _plain_columns(schema, ("id", "path", "uri", "name"))
 
 
 def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
@@ -217,8 +208,8 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
         frame = _select("Scored data", scored, made)
         label, prediction = _select("Labels", []), _select("Predictions", [])
         measure = _select("Measure", list(MEASURES), MEASURES[0] if getattr(model, "classes", None) else MEASURES[1])
-    _columns_follow(desk, frame, label, lambda schema: _label_first(_plain_columns(schema, ()), model))
-    _columns_follow(desk, frame, prediction, lambda schema: _plain_columns(schema, ("predictedLabel", own)))
+    _columns_follow(desk, frame, label, lambda schema: _label_first(plain_columns(schema), model))
+    _columns_follow(desk, frame, prediction, lambda schema: plain_columns(schema, ("predictedLabel", own)))
 
     def work() -> Callable[[], None]:
         result = desk.workspace.fresh("measured")

@@ -125,6 +125,21 @@ def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValu
     return tuple(one for part in parts for one in _bad_values(frame, part))
 
 
+def checked_types(found: Iterable[BadValues]) -> list[str]:
+    """Return values that don't fit as remarks.
+
+    Raises
+    ------
+    DataError
+        If no value of a column fits its type.
+    """
+    found = tuple(found)
+    useless = [str(one) for one in found if one.bad == one.given]
+    if useless:
+        raise DataError(f"{'; '.join(useless[:5])}. Choose another type.")
+    return [str(one) for one in found]
+
+
 def _bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> list[BadValues]:
     columns = []
     for place, change in enumerate(changes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.errors import ConfigurationError
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
     from sparkwater.flow.views.forms import Field, Form
 
+#: Names of models and learners, by the beginnings of their estimators' names.
+_MODELS = {
+    "LogisticRegression": "logistic",
+    "LinearRegression": "linear",
+    "RandomForest": "forest",
+    "GBT": "trees",
+    "AutoEncoder": "coder",
+    "StackedEnsemble": "ensemble",
+    "AutoML": "automl",
+    "GridSearch": "search",
+    "RandomSearch": "search",
+}
+#: Types of words and numbers in short, and names that ids often have, the likeliest first.
+_PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "name")
 #: Names that labels often have.
 _LABELS = ("label", "class", "target", "species", "y")
 
@@ -47,6 +61,22 @@ def _fits(field: Field, given: Any, columns: Collection[str]) -> bool:
     else:
         return True
     return set(given if isinstance(given, list) else [given]) <= set(choices)
+
+
+def plain_columns(schema: StructType, first: Sequence[str] = ()) -> list[str]:
+    """Return the columns of words and numbers, those with some names first."""
+    plain = [field.name for field in schema.fields if field.dataType.simpleString() in _PLAIN]
+    return sorted(plain, key=lambda name: first.index(name) if name in first else len(first))
+
+
+def identifier_columns(schema: StructType) -> list[str]:
+    """Return the columns that may tell rows apart, the likeliest first."""
+    return plain_columns(schema, _IDS)
+
+
+def suggested_model(estimator: str) -> str:
+    """Return a variable's name for a model of an estimator."""
+    return next((name for start, name in _MODELS.items() if estimator.startswith(start)), "network")
 
 
 def suggested_name(file: str) -> str:
