@@ -33,7 +33,7 @@ def test_curves_hold_the_numbers_and_say_them() -> None:
 def test_confusion_is_a_table_that_says_shares_and_escapes_names() -> None:
     matrix = Matrix(("a", "<b>"), ((3, 1), (0, 4)), "rows")
     assert matrix.alt == (
-        "Confusion matrix of 2 classes, rows: 7 of 8 right (87.5%). Mistaken most: a taken for <b>, 1 times."
+        "Confusion matrix of 2 classes, rows: 7 of 8 right (87.5%). Mistaken most: a taken for <b>, 1 time."
     )
     assert matrix_chart(matrix)["series"][0]["data"] == [[0, 0, 0.75, 3], [1, 0, 0.25, 1], [1, 1, 1.0, 4]]
     page = matrix_table(matrix)

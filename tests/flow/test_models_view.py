@@ -16,7 +16,7 @@ from sparkwater.flow.views.forms import estimator_class, form_of
 from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
-from sparkwater.flow.views.suggestions import suggested
+from sparkwater.flow.views.suggestions import suggested_columns
 from sparkwater.flow.views.tables import Matrix
 from sparkwater.flow.views.validation import refusal
 from sparkwater.flow.work.workspace import Workspace
@@ -114,10 +114,10 @@ def test_spark_s_own_estimators_are_made_with_what_was_typed(flow: Workspace) ->
 
 def test_columns_are_suggested_where_the_defaults_are_missing(flow: Workspace) -> None:
     coded, bars = flow.value("coded"), flow.value("bars")
-    assert suggested(form_of("ImageClassifier"), coded.schema) == {"featuresCol": "content"}
-    assert suggested(form_of("ImageClassifier"), bars.schema) == {}
+    assert suggested_columns(form_of("ImageClassifier"), coded.schema) == {"featuresCol": "content"}
+    assert suggested_columns(form_of("ImageClassifier"), bars.schema) == {}
     named = coded.withColumnRenamed("label", "Species")
-    assert suggested(form_of("DeepLearningClassifier"), named.schema) == {"labelCol": "Species"}
+    assert suggested_columns(form_of("DeepLearningClassifier"), named.schema) == {"labelCol": "Species"}
     assert (picture_columns(bars.schema), picture_columns(coded.schema)) == (["features"], ["content"])
 
 

@@ -53,7 +53,7 @@ def test_records_that_overtake_each_other_or_come_twice_are_in_order():
 def test_a_job_says_what_it_does():
     assert phase(job(state="waiting", started=None)) == "It waits for the trainings before it."
     assert phase(job()) == "Spark works: rows are read and counted."
-    assert phase(job(Training(2.0))).startswith("Ranks start")
+    assert phase(job(Training(2.0))).startswith("Workers start")
     assert phase(job(Training(2.0, (record(0),)))) == "1 of 2 epochs, 50 rows a second, 2.0 s left."
     assert phase(job(Training(2.0), Training(2.0, (record(0),)))).startswith("Training 2: 1 of 2")
     assert phase(job(cancelling=True)) == "It is being cancelled: Spark ends its tasks."

@@ -17,7 +17,7 @@ from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import still_fitting, suggested, suggested_model
+from sparkwater.flow.views.suggestions import still_fitting, suggested_columns, suggested_model
 from sparkwater.flow.views.validation import REFUSALS, fill, refusal, refusal_text
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
@@ -138,7 +138,7 @@ class Builder:
     def rebuild(self) -> None:
         """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
         form, schema = self.form, self.desk.workspace.value(self.frame).schema
-        given = {**suggested(form, schema), **still_fitting(form, self.typed, schema.names)}
+        given = {**suggested_columns(form, schema), **still_fitting(form, self.typed, schema.names)}
         self.inputs.clear()
         self.typed.clear()
         self.typed.update(given)
@@ -270,7 +270,7 @@ class Builder:
         self._name_model()
 
     async def _draw(self) -> None:
-        await self.network.fill("Draws the network.", self._drawing, _show_network)
+        await self.network.fill("Drawing the network", self._drawing, _show_network)
 
     def _drawing(self) -> Drawing | str:
         try:

@@ -45,9 +45,9 @@ class FileList:
         self._folder: Path | None = roots[0] if len(roots) == 1 else None
         self._page, self._text = 0, ""
         self._crumbs = ui.row().classes("data-crumbs").props('role=navigation aria-label="Folders"')
-        ui.input("Names with", on_change=lambda change: self._search(change.value)).props("dense clearable").classes(
-            "w-full"
-        )
+        ui.input("Search files and folders", on_change=lambda change: self._search(change.value)).props(
+            "dense clearable"
+        ).classes("w-full")
         self._spot = Spot()
         ui.timer(0, self.show, once=True)
 

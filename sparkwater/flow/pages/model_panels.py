@@ -15,9 +15,10 @@ from sparkwater.flow.pages.texts import code_block, heading, remark
 from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
+from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.views.suggestions import identifier_columns, plain_columns
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
-from sparkwater.flow.workbook.actions.scoring import MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
+from sparkwater.flow.workbook.actions.scoring import CONFUSION, MEASURES, Evaluate, ExtractFeatures, NearestRows, Score
 
 
 class SlowButton:
@@ -38,7 +39,7 @@ class SlowButton:
 
     async def _click(self) -> None:
         self._button.disable()
-        await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
+        await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
         self._button.enable()
 
 
@@ -90,7 +91,7 @@ def _show_wrong(found: list[PictureView]) -> None:
     if not found:
         ui.label("It got none of these rows wrong.")
         return
-    remark(f"{len(found)} pictures, those first whose own class it held least probable.")
+    remark(f"{counted(len(found), 'picture')}, the most mistaken first: by the probability of their own class.")
     show_pictures(found)
 
 
@@ -136,9 +137,12 @@ def _nearest(desk: Desk) -> None:
         remark("No data has vectors yet: add deep features first.")
         return
     with ui.row().classes("w-full flow-wrap"):
-        queries, references = _select("Pictures to ask for", frames), _select("Pictures to find", frames, frames[-1])
+        queries, references = (
+            _select("Pictures to start from", frames),
+            _select("Pictures to search in", frames, frames[-1]),
+        )
         features, identifier = _select("Vectors", []), _select("Ids", [])
-        picture, said = _select("Pictures", []), _select("Words below", [])
+        picture, said = _select("Pictures", []), _select("Words below each", [])
         k = ui.number("Nearest of each", value=6, min=1, max=8, step=1, precision=0).classes("flow-grow")
     _columns_follow(desk, references, features, vector_columns)
     _columns_follow(desk, references, identifier, identifier_columns)
@@ -159,7 +163,7 @@ def _nearest(desk: Desk) -> None:
 
 
 def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
-    remark("Framed: the picture asked for. Beside it the nearest, with their similarity.")
+    remark("Framed: a picture to start from. Beside it the nearest, with their similarity.")
     for query, others in found:
         show_pictures([query, *others], first_framed=True)
 
@@ -207,7 +211,8 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
     with ui.row().classes("w-full flow-wrap"):
         frame = _select("Scored data", scored, made)
         label, prediction = _select("Labels", []), _select("Predictions", [])
-        measure = _select("Measure", list(MEASURES), MEASURES[0] if getattr(model, "classes", None) else MEASURES[1])
+        usual = CONFUSION if getattr(model, "classes", None) else "rmse"
+        measure = ui.select(MEASURES, label="Measure", value=usual).classes("flow-grow")
     _columns_follow(desk, frame, label, lambda schema: _label_first(plain_columns(schema), model))
     _columns_follow(desk, frame, prediction, lambda schema: plain_columns(schema, ("predictedLabel", own)))
 
@@ -216,7 +221,7 @@ def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
         desk.jobs.complete(Evaluate(result, frame.value, label.value, prediction.value, measure.value))
         value = desk.workspace.value(result)
         matrix = matrix_of(value, f"rows of {frame.value}")
-        return lambda: _show_number(measure.value, value) if matrix is None else show_matrix(matrix)
+        return lambda: _show_number(MEASURES[measure.value], value) if matrix is None else show_matrix(matrix)
 
     SlowButton("Compare", work)
 

@@ -45,7 +45,7 @@ def show(desk: Desk) -> None:
     async def tell() -> None:
         name: str = chosen.value
         model = desk.workspace.value(name)
-        await spot.fill(f"Reads {name}.", lambda: model_view(name, model), lambda view: _tabs(desk, view, model))
+        await spot.fill(f"Reading {name}", lambda: model_view(name, model), lambda view: _tabs(desk, view, model))
 
     chosen.on_value_change(tell)
     ui.timer(0, tell, once=True)

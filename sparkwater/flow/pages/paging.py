@@ -41,7 +41,7 @@ class ColumnPages(Generic[_N]):
         self._columns, self._show = columns, show
         self._page, self._text = 0, ""
         if len(columns) > COLUMNS:
-            search = ui.input("Columns with", on_change=lambda change: self._search(change.value))
+            search = ui.input("Search columns", on_change=lambda change: self._search(change.value))
             search.props("dense clearable")
         self._place = ui.column().classes("flow-content")
         self._fill()

@@ -70,7 +70,7 @@ def phase(job: Job) -> str:
     training = job.trainings[-1]
     number = f"Training {len(job.trainings)}: " if len(job.trainings) > 1 else ""
     if not training.epochs and training.step is None:
-        return f"{number}Ranks start, and read and decode their rows; the first epoch follows."
+        return f"{number}Workers start, and read and decode their rows; the first epoch follows."
     return f"{number}{', '.join([epochs_done(training), *_speed(training)])}."
 
 

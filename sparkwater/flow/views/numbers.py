@@ -26,9 +26,9 @@ def cell_text(value: str | float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def counted(number: int, name: str) -> str:
+def counted(number: float, name: str) -> str:
     """Return a number of things with their name, which gets an s where they aren't one: ``1 row``, ``2,000 rows``."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+    return f"{count_text(number)} {name}{'' if number == 1 else 's'}"
 
 
 def share(part: float, whole: float) -> str:

@@ -34,7 +34,7 @@ _PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "nam
 _LABELS = ("label", "class", "target", "species", "y")
 
 
-def suggested(form: Form, schema: StructType) -> dict[str, str]:
+def suggested_columns(form: Form, schema: StructType) -> dict[str, str]:
     """Return columns for the form's ``featuresCol`` and ``labelCol``; only those that seem sure."""
     fields = {field.name: field for field in form.fields if field.kind == forms.COLUMN}
     features, label = fields.get("featuresCol"), fields.get("labelCol")

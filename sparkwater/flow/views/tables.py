@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparkwater.flow.views.numbers import count_text, share
-from sparkwater.plots.drawing.palette import listed, number
+from sparkwater.flow.views.numbers import count_text, counted, share
+from sparkwater.plots.drawing.palette import listed
 
 #: A value of a table.
 Value = str | float | int | None
@@ -71,7 +71,7 @@ class Matrix:
             ),
             key=lambda one: (-one[0], one[1:]),
         )
-        parts = [f"{actual} taken for {predicted}, {number(count)} times" for count, actual, predicted in mistaken]
+        parts = [f"{actual} taken for {predicted}, {counted(count, 'time')}" for count, actual, predicted in mistaken]
         said = f"Mistaken most: {listed(parts, 3)}." if parts else "None is mistaken."
         return f"Confusion matrix of {len(self.labels)} classes, {self.rows}: {self.words}. {said}"
 

@@ -9,8 +9,16 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.code import Code, literal, variable
 
-#: Measures of predictions: a table of classes, or a number of Spark's evaluator.
-CONFUSION, MEASURES = "confusion", ("confusion", "rmse", "mae", "r2")
+#: The measure that is a table of classes; the others are numbers of Spark's evaluator.
+CONFUSION = "confusion"
+
+#: Measures of predictions, with what they are in a few words.
+MEASURES = {
+    CONFUSION: "confusion matrix",
+    "rmse": "root of the mean squared error",
+    "mae": "mean absolute error",
+    "r2": "R squared: the explained share of the variance",
+}
 
 #: Largest number of pictures that are asked for their nearest.
 MOST_QUERIES = 50
