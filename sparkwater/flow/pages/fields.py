@@ -26,7 +26,15 @@ _EXAMPLES = {
 
 @dataclass(frozen=True)
 class Options:
-    """Columns of the frame with their words, and variables by kind."""
+    """Choices that follow from the flow.
+
+    Attributes
+    ----------
+    columns : mapping of str to str
+        Columns of the frame, with the words for each.
+    variables : mapping of str to sequence of str
+        Variables by their kind, one of `sparkwater.flow.workbook.actions.estimators.VARIABLES`.
+    """
 
     columns: Mapping[str, str]
     variables: Mapping[str, Sequence[str]]

@@ -10,6 +10,7 @@ from nicegui import ui
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.elements import add_style, show_curves
 from sparkwater.flow.pages.messages import telling
+from sparkwater.flow.pages.paging import page_numbers, shown_part
 from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
 from sparkwater.flow.views.jobs import job_row, phase
@@ -58,8 +59,7 @@ class _JobsPage:
             )
             self._table.add_slot("body-cell-title", _TITLE)
             self._table.on("show", lambda event: self._choose(int(event.args)))
-            self._pages = ui.pagination(1, 1, direction_links=True, on_change=self._refresh)
-            self._pages.props('aria-label="Pages of jobs" max-pages=5')
+            self._pages = page_numbers("Pages of jobs", self._refresh)
         self._details = _Details(desk)
         ui.timer(1.0, self._refresh)
         self._refresh()
@@ -71,10 +71,7 @@ class _JobsPage:
     def _refresh(self) -> None:
         jobs = self._desk.jobs.all()[::-1]
         self._table.set_visibility(bool(jobs))
-        self._pages.max = max(1, -(-len(jobs) // _LISTED))
-        self._pages.set_visibility(len(jobs) > _LISTED)
-        first = (min(self._pages.value or 1, self._pages.max) - 1) * _LISTED
-        rows = [asdict(job_row(job)) for job in jobs[first : first + _LISTED]]
+        rows = [asdict(job_row(job)) for job in jobs[shown_part(self._pages, len(jobs), _LISTED)]]
         if rows != self._table.rows:
             self._table.rows = rows
         chosen = next((job for job in jobs if job.id == self._chosen), None) or _latest(jobs)

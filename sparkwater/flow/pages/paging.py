@@ -84,3 +84,26 @@ def turner(page: int, pages: int, words: str, turn: Callable[[int], Awaitable[No
             after = ui.button(icon="chevron_right", on_click=partial(turn, page + 1)).props("flat dense round")
             before.props('aria-label="page before"').set_enabled(page > 0)
             after.props('aria-label="next page"').set_enabled(page < pages - 1)
+
+
+def page_numbers(name: str, turn: Callable[[], None]) -> ui.pagination:
+    """Add the numbers of a list's pages; `shown_part` says how many there are.
+
+    Parameters
+    ----------
+    name : str
+        Name for screen readers.
+    turn : callable
+        Called when another page is chosen.
+    """
+    numbers = ui.pagination(1, 1, direction_links=True, on_change=turn).props("max-pages=5")
+    numbers.props["aria-label"] = name
+    return numbers
+
+
+def shown_part(numbers: ui.pagination, count: int, size: int) -> slice:
+    """Let the numbers be those of the pages of so many things, and return the part on the chosen page."""
+    numbers.max = max(1, -(-count // size))
+    numbers.set_visibility(count > size)
+    first = (min(numbers.value or 1, numbers.max) - 1) * size
+    return slice(first, first + size)

@@ -8,6 +8,7 @@ from nicegui import events, ui
 
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.messages import tell, telling
+from sparkwater.flow.pages.paging import page_numbers, shown_part
 from sparkwater.flow.pages.texts import code_block, heading, page_title, remark
 from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.workbook.files import notebook, script
@@ -23,7 +24,7 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     page_title("Flow")
     _files(desk)
-    pages = ui.pagination(1, 1, direction_links=True).props('aria-label="Pages of cells" max-pages=5')
+    pages = page_numbers("Pages of cells", lambda: refresh(always=True))
     place = ui.column().classes("w-full gap-4")
     shown: list[tuple[Cell, ...]] = []
 
@@ -32,17 +33,14 @@ def show(desk: Desk) -> None:
         if shown and shown[0] == cells and not always:
             return
         shown[:] = [cells]
-        pages.max = max(1, -(-len(cells) // _LISTED))
-        pages.set_visibility(len(cells) > _LISTED)
-        first = (min(pages.value or 1, pages.max) - 1) * _LISTED
+        part = shown_part(pages, len(cells), _LISTED)
         place.clear()
         with place:
             if not cells:
                 remark(_EMPTY)
-            for number, cell in enumerate(cells[first : first + _LISTED], first + 1):
+            for number, cell in enumerate(cells[part], part.start + 1):
                 _cell(number, cell)
 
-    pages.on_value_change(lambda: refresh(always=True))
     ui.timer(1.0, refresh)
     refresh()
 

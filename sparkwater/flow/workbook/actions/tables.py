@@ -15,8 +15,8 @@ _FUNCTIONS = ("from pyspark.sql import functions as F",)
 
 
 @dataclass(frozen=True)
-class ReadCsv(Action):
-    """Texts with a delimiter: CSV, TSV and their kin.
+class _ReadTable(Action):
+    """A table in files.
 
     Attributes
     ----------
@@ -24,6 +24,28 @@ class ReadCsv(Action):
         The DataFrame.
     path : str
         A file, or a folder of files with the same columns.
+    """
+
+    result: str
+    path: str
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Read the table {PurePath(self.path).name}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The file or folder."""
+        return (self.path,)
+
+
+@dataclass(frozen=True)
+class ReadCsv(_ReadTable):
+    """Texts with a delimiter: CSV, TSV and their kin.
+
+    Attributes
+    ----------
     delimiter : str
         Text between two values.
     header : bool
@@ -36,22 +58,10 @@ class ReadCsv(Action):
 
     kind: ClassVar[str] = "read_csv"
 
-    result: str
-    path: str
     delimiter: str = ","
     header: bool = True
     null_text: str = ""
     types: tuple[TypeChange, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """A few plain words."""
-        return f"Read the table {PurePath(self.path).name}"
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The file or folder."""
-        return (self.path,)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -75,33 +85,7 @@ class ReadCsv(Action):
 
 
 @dataclass(frozen=True)
-class _ReadWhole(Action):
-    """Files that hold their types.
-
-    Attributes
-    ----------
-    result : str
-        The DataFrame.
-    path : str
-        A file, or a folder of files with the same columns.
-    """
-
-    result: str
-    path: str
-
-    @property
-    def title(self) -> str:
-        """A few plain words."""
-        return f"Read the table {PurePath(self.path).name}"
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The file or folder."""
-        return (self.path,)
-
-
-@dataclass(frozen=True)
-class ReadParquet(_ReadWhole):
+class ReadParquet(_ReadTable):
     """Parquet."""
 
     kind: ClassVar[str] = "read_parquet"
@@ -112,7 +96,7 @@ class ReadParquet(_ReadWhole):
 
 
 @dataclass(frozen=True)
-class ReadJson(_ReadWhole):
+class ReadJson(_ReadTable):
     """JSON.
 
     Attributes
