@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkwater.flow.views.bins import calendar_bins, number_bins, time_text, zeros_of
+from sparkwater.flow.views.data.bins import calendar_bins, number_bins, time_text, zeros_of
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 

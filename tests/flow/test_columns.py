@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
-from sparkwater.flow.views.bins import Bar
-from sparkwater.flow.views.columns import ColumnView, describe_columns, distinct_values
+from sparkwater.flow.views.data.bins import Bar
+from sparkwater.flow.views.data.columns import ColumnView, describe_columns, distinct_values
 
 SCHEMA = (
     "`a.b` double, whole int, big decimal(20, 2), flag boolean, colour string, day date, at timestamp, content binary, "

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.listing import file_reads, list_folder
+from sparkwater.flow.views.data.listing import file_reads, list_folder
 from sparkwater.flow.work.folders import Folders
 
 

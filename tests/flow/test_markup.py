@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sparkwater.flow.views.bins import Bar
 from sparkwater.flow.views.charts import histogram_chart
-from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.data.bins import Bar
+from sparkwater.flow.views.data.columns import ColumnView
+from sparkwater.flow.views.data.rows import Cell, RowsView
 from sparkwater.flow.views.markup import gallery, histogram, rows_table
-from sparkwater.flow.views.rows import Cell, RowsView
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 NUMBER = ColumnView("n", "number", "number", bars=(Bar("0 to 1", 3), Bar("1 to 2", 0), Bar("2 to 3", 1000)))

@@ -11,7 +11,7 @@ from conftest import ROOT
 from digits import png
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.preview import bad_values, preview_csv, read_texts
+from sparkwater.flow.views.data.preview import bad_values, preview_csv, read_texts
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import from_json, to_json

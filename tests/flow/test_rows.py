@@ -12,7 +12,7 @@ from PIL import Image
 from pyspark.ml.linalg import Vectors
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
-from sparkwater.flow.views.rows import SIDE, first_rows, picture_url
+from sparkwater.flow.views.data.rows import SIDE, first_rows, picture_url
 
 
 def pixels(url: str) -> np.ndarray:

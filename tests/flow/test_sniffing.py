@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.flow.views.sniffing import TextGuess, check_parquet, guess_type, look_at_text
+from sparkwater.flow.views.data.sniffing import TextGuess, check_parquet, guess_type, look_at_text
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sparkwater.flow.work.workspace import LOST
 
 #: Path, words and module of each page, in the order of the navigation.
 PAGES = (
-    ("/", "Data", "data"),
+    ("/", "Data", "data.page"),
     ("/build", "Build", "build"),
     ("/jobs", "Jobs", "jobs"),
     ("/models", "Models", "models"),

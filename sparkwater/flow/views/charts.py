@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparkwater.flow.views.columns import ColumnView
 from sparkwater.flow.views.curves import Curves
+from sparkwater.flow.views.data.columns import ColumnView
 from sparkwater.flow.views.tables import Matrix
 from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, PURPLE, SKY, VERMILION
 

@@ -14,7 +14,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
-from sparkwater.flow.views.rows import picture_url
+from sparkwater.flow.views.data.rows import picture_url
 from sparkwater.plots.drawing.pictures import Picture, is_picture
 from sparkwater.plots.frames.galleries import largest_losses, nearest_pictures
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from sparkwater.flow.views.bins import Bar
-from sparkwater.flow.views.columns import ColumnView
+from sparkwater.flow.views.data.bins import Bar
+from sparkwater.flow.views.data.columns import ColumnView
+from sparkwater.flow.views.data.rows import Cell, RowsView
 from sparkwater.flow.views.numbers import cell_text, counted, share
-from sparkwater.flow.views.rows import Cell, RowsView
 from sparkwater.flow.views.tables import Matrix
 
 #: Width and height of a small histogram.

@@ -9,18 +9,18 @@ from weakref import WeakKeyDictionary
 from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.pages.column_table import show_columns
-from sparkwater.flow.pages.data_reading import Done
+from sparkwater.flow.pages.data.column_table import show_columns
+from sparkwater.flow.pages.data.reading import Done
+from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.tabs import add_tabs
 from sparkwater.flow.pages.texts import alert, heading, remark
-from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.columns import FrameView, describe_columns
+from sparkwater.flow.views.data.columns import FrameView, describe_columns
+from sparkwater.flow.views.data.preview import bad_values, checked_types
+from sparkwater.flow.views.data.rows import RowsView, first_rows
+from sparkwater.flow.views.data.types import kind_of, type_words
 from sparkwater.flow.views.markup import gallery, rows_table
-from sparkwater.flow.views.preview import bad_values, checked_types
-from sparkwater.flow.views.rows import RowsView, first_rows
-from sparkwater.flow.views.types import kind_of, type_words
 from sparkwater.flow.workbook.actions.splitting import SplitFrame
 from sparkwater.flow.workbook.actions.tables import ChangeTypes
 from sparkwater.flow.workbook.code import variable

@@ -11,7 +11,7 @@ from nicegui import ui
 from sparkwater.flow.pages.paging import ColumnPages
 from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.views.charts import histogram_chart
-from sparkwater.flow.views.columns import ColumnView, FrameView
+from sparkwater.flow.views.data.columns import ColumnView, FrameView
 from sparkwater.flow.views.markup import histogram
 from sparkwater.flow.views.numbers import counted
 

@@ -12,7 +12,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.flow.views.sniffing import guess_type
+from sparkwater.flow.views.data.sniffing import guess_type
 from sparkwater.flow.workbook.actions.tables import ReadCsv
 from sparkwater.flow.workbook.column_types import TYPES, TypeChange, type_expression
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nicegui import ui
 
-from sparkwater.flow.pages.data_files import FileList
-from sparkwater.flow.pages.data_frames import FramePanel
-from sparkwater.flow.pages.data_reading import Reader
+from sparkwater.flow.pages.data.files import FileList
+from sparkwater.flow.pages.data.frames import FramePanel
+from sparkwater.flow.pages.data.reading import Reader
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.texts import heading, page_title
 

@@ -12,7 +12,7 @@ from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.paging import turner
 from sparkwater.flow.pages.texts import remark
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.listing import Listing, file_reads, list_folder
+from sparkwater.flow.views.data.listing import Listing, file_reads, list_folder
 from sparkwater.flow.views.numbers import counted, size_text
 from sparkwater.flow.work.folders import Entry
 
@@ -36,7 +36,7 @@ class FileList:
     desk : Desk
         The flow.
     on_read : callable
-        Called with a path and one of `sparkwater.flow.views.listing.WAYS`.
+        Called with a path and one of `sparkwater.flow.views.data.listing.WAYS`.
     """
 
     def __init__(self, desk: Desk, on_read: Opener) -> None:

@@ -20,7 +20,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.images.columns import checked_images, image_spec
 from sparkwater.conversions.stages.columns import tensor_spec, vector_numbers
 from sparkwater.errors import DataError
-from sparkwater.flow.views.types import kind_of
+from sparkwater.flow.views.data.types import kind_of
 from sparkwater.plots.drawing.pictures import channels_last, is_picture
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from sparkwater.conversions.tables.statistics.levels import FrequentLevels
 from sparkwater.conversions.tables.statistics.parts import ROWS
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch, hashes
 from sparkwater.conversions.tables.statistics.spread import NumberSpread
-from sparkwater.flow.views.bins import Bar, Bins, calendar_bins, number_bins, time_text, zeros_of
+from sparkwater.flow.views.data.bins import Bar, Bins, calendar_bins, number_bins, time_text, zeros_of
+from sparkwater.flow.views.data.types import kind_of, type_words
 from sparkwater.flow.views.numbers import number_text
-from sparkwater.flow.views.types import kind_of, type_words
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -46,7 +46,7 @@ class ColumnView:
     Attributes
     ----------
     name, type, kind : str
-        Name, type in plain words, and kind as `sparkwater.flow.views.types.kind_of` names it.
+        Name, type in plain words, and kind as `sparkwater.flow.views.data.types.kind_of` names it.
     missing : int
         Rows without a value: null, or NaN.
     infinite : int

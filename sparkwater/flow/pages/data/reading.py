@@ -11,14 +11,14 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.texts import heading
-from sparkwater.flow.pages.type_list import Column, TypeList
 from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.views.data.preview import Preview, bad_values, checked_types, preview_csv, read_texts
+from sparkwater.flow.views.data.rows import RowsView, first_rows
+from sparkwater.flow.views.data.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.views.markup import gallery, rows_table
-from sparkwater.flow.views.preview import Preview, bad_values, checked_types, preview_csv, read_texts
-from sparkwater.flow.views.rows import RowsView, first_rows
-from sparkwater.flow.views.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.views.suggestions import suggested_name
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import Action

@@ -1,0 +1,1 @@
+"""Files, columns and rows as plain values. Free of NiceGUI."""
