@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from sparkwater.errors import ConfigurationError
@@ -69,6 +72,34 @@ def test_a_list_has_folders_first_and_nothing_that_leads_outside(places):
         ("a.csv", False, 1),
         ("B.csv", False, 4),
     ]
+
+
+def test_a_link_to_itself_is_left_out_and_leads_nowhere(tmp_path):
+    (tmp_path / "a.csv").write_text("1")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    folders = Folders([tmp_path])
+    assert "a.csv" in [entry.name for entry in folders.entries(str(tmp_path))]
+    with pytest.raises(ConfigurationError, match=r"no folder|leads nowhere"):
+        folders.entries(str(tmp_path / "loop"))
+
+
+def test_a_name_that_is_not_utf_8_can_be_shown_and_is_refused(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.csv")).write_text("1")
+    folders = Folders([tmp_path])
+    (entry,) = folders.entries(str(tmp_path))
+    assert entry.name == "b?.csv"
+    with pytest.raises(ConfigurationError, match="UTF-8") as refused:
+        folders.within(entry.path)
+    str(refused.value).encode()
+
+
+def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read all
+    with pytest.raises(ConfigurationError, match="can't be read: Permission denied"):
+        Folders([tmp_path]).entries(str(tmp_path))
 
 
 def test_a_file_is_no_folder(places):
