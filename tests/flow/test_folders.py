@@ -9,6 +9,8 @@ import pytest
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 
 
 @pytest.fixture
@@ -100,6 +102,33 @@ def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)  # root may read all
     with pytest.raises(ConfigurationError, match="can't be read: Permission denied"):
         Folders([tmp_path]).entries(str(tmp_path))
+
+
+def test_nothing_but_models_is_replaced(tmp_path):
+    inside = tmp_path / "data" / "inside"
+    for name in ("digits/0", "empty", "model/metadata", "bundle"):
+        (inside / name).mkdir(parents=True)
+    for name in ("digits/0/a.png", "model/metadata/part-00000", "bundle/manifest.json", "bundle/model.onnx", "a.csv"):
+        (inside / name).write_text("1")
+    folders = Folders([inside, tmp_path / "data"])
+    for name in ("new", "empty", "model", "bundle", "new/model"):
+        folders.check_replaceable(str(inside / name))
+    for name in ("digits", "a.csv"):
+        with pytest.raises(ConfigurationError, match="no saved model"):
+            folders.check_replaceable(str(inside / name))
+    for path in (inside, inside.parent, inside / "."):
+        with pytest.raises(ConfigurationError, match="given at start"):
+            folders.check_replaceable(str(path))
+
+
+def test_saving_with_replacing_deletes_no_data(tmp_path):
+    (tmp_path / "a.csv").write_text("1")
+    workspace = Workspace(None, Folders([tmp_path]))
+    workspace.check(SaveModel("m", f"{tmp_path}/new", overwrite=True))
+    workspace.check(SaveModel("m", str(tmp_path)))  # Spark refuses it: it is there
+    for action in (SaveModel("m", str(tmp_path), True), ExportBundle("m", "rows", str(tmp_path), True)):
+        with pytest.raises(ConfigurationError, match="given at start"):
+            workspace.check(action)
 
 
 def test_a_file_is_no_folder(places):

@@ -83,6 +83,22 @@ class Folders:
             raise ConfigurationError(f"{path[:200]!r} is outside of the folders given at start: {named}")
         return resolved
 
+    def check_replaceable(self, path: str) -> None:
+        """Refuse a folder that would be deleted to be written anew, and is no model.
+
+        Raises
+        ------
+        ConfigurationError
+            If the path is one of the folders given at start, or holds something else than a model or a bundle.
+        """
+        place = self.within(path)
+        if any(place == root or place in root.parents for root in self.roots):
+            raise ConfigurationError(f"{path[:200]!r} is given at start and isn't replaced; name a folder in it")
+        if (place.is_dir() and any(place.iterdir()) and not _is_model(place)) or place.is_file():
+            raise ConfigurationError(
+                f"what is at {path[:200]!r} is no saved model and no bundle, so it isn't replaced; name another folder"
+            )
+
     def entries(self, path: str) -> list[Entry]:
         """Return what is in a folder: folders first, by name; hidden files are left out.
 
@@ -118,6 +134,13 @@ class Folders:
 
     def _is_inside(self, resolved: Path) -> bool:
         return any(resolved == root or root in resolved.parents for root in self.roots)
+
+
+def _is_model(folder: Path) -> bool:
+    """Return whether a folder is a stage as Spark ML saves it, or a bundle."""
+    return any((folder / "metadata").glob("part-*")) or all(
+        (folder / name).is_file() for name in ("manifest.json", "model.onnx")
+    )
 
 
 def readable(name: str) -> str:

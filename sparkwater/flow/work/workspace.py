@@ -93,10 +93,13 @@ class Workspace:
         Raises
         ------
         ConfigurationError
-            If a path lies outside of the folders, or a variable's name is taken.
+            If a path lies outside of the folders, something else than a model would be replaced, or a variable's
+            name is taken.
         """
         for path in action.paths:
             self.folders.within(path)
+        for path in action.replaced:
+            self.folders.check_replaceable(path)
         code = action.code()
         if action.result is not None:
             variable(action.result)
