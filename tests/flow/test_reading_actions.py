@@ -47,6 +47,8 @@ def test_actions_are_json_and_python_that_compiles(action):
         (ReadPictures("p", "/d", "size"), "accepted: folder, pattern, none"),
         (ReadPictures("p", "/d", "pattern", "/[a-z]+/"), "has no group"),
         (ReadPictures("p", "/d", "pattern", "(("), "no regular expression"),
+        (ReadPictures("p", "/d", "pattern", "(a{99999999999999999999})"), "no regular expression"),
+        (ReadPictures("p", "/d", "pattern", "(" * 5_000), "longer than 200"),
         (ReadPictures("p q", "/d"), "can't name a variable"),
         (ReadCsv("t", "/d", ""), "delimiter '' is not accepted"),
         (ReadCsv("t", "/d", types=(("a", "int", ""),)), "accepted: text, number"),
