@@ -138,3 +138,6 @@ def test_a_file_is_no_folder(places):
         Folders([places[0]]).entries(str(places[0] / "a.csv"))
     with pytest.raises(ConfigurationError, match="at least one"):
         Folders([])
+    for path in (places[0], str(places[0])):
+        with pytest.raises(ConfigurationError, match="give a list of folders"):
+            Folders(path)

@@ -46,10 +46,12 @@ class Folders:
     Raises
     ------
     ConfigurationError
-        If there is none, or one isn't a folder.
+        If there is none, one isn't a folder, or a path is given in place of a list.
     """
 
     def __init__(self, roots: Iterable[str | Path]) -> None:
+        if isinstance(roots, (str, Path)):
+            raise ConfigurationError(f"folders={str(roots)!r} is one path; give a list of folders, such as ['data']")
         self.roots = tuple(Path(root).expanduser().resolve() for root in roots)
         if not self.roots:
             raise ConfigurationError("give at least one folder whose files the flow may read")
