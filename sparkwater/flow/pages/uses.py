@@ -37,8 +37,10 @@ class Work:
 
     async def _click(self) -> None:
         self._button.disable()
-        await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
-        self._button.enable()
+        try:
+            await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
+        finally:
+            self._button.enable()
 
 
 def run_action(desk: Desk, action: Action) -> None:
