@@ -6,7 +6,7 @@ So many rows as are shown come to the driver, and no more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
@@ -59,6 +59,13 @@ def picture_columns(schema: StructType) -> list[str]:
 def vector_columns(schema: StructType) -> list[str]:
     """Return the columns of ML vectors."""
     return [field.name for field in schema.fields if isinstance(field.dataType, VectorUDT)]
+
+
+def scored_by(model: Any, rows: DataFrame) -> DataFrame:
+    """Return rows with a classifier's scores; those of another model, in columns of the same names, give way."""
+    outputs = ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol")
+    columns = [model.getOrDefault(name) for name in outputs if model.hasParam(name) and model.isDefined(name)]
+    return cast("DataFrame", model.transform(rows.drop(*columns)))
 
 
 def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[Shown]:
