@@ -229,6 +229,22 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     assert workspace.value("digits").count() == 48
 
 
+def test_a_cancelled_search_tries_no_other_learners(flow, folder):
+    _, jobs, _ = flow
+    learner = {**SMALL, "numWorkers": 1, "epochs": 100_000}
+    search = {"space": {"seed": [1, 2, 3, 4, 5, 6]}, "numFolds": 2, "parallelism": 1}
+    for action in (ReadPictures("digits", str(folder)), Define("one", "ImageClassifier", learner)):
+        assert jobs.wait(jobs.start(action).id, SECONDS).state == "done"
+    started = jobs.start(Fit("found", "digits", "GridSearch", search, {"estimator": "one"}))
+    deadline = time.monotonic() + SECONDS
+    while not jobs.get(started.id).epochs and jobs.get(started.id).active and time.monotonic() < deadline:
+        time.sleep(0.05)
+    jobs.cancel(started.id)
+    job = jobs.wait(started.id, SECONDS)
+    assert job.state == "cancelled", job.error
+    assert len(job.trainings) == 1
+
+
 def test_trainings_of_folds_in_threads_are_followed(flow, folder):
     _, jobs, _ = flow
     params = {name: value for name, value in SMALL.items() if name != "numWorkers"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.conversions.sessions.session import was_cancelled
 from sparkwater.conversions.stages.stage_folders import first_line
 from sparkwater.ml.launch.display import counted
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
@@ -251,6 +252,8 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
             else:
                 found = _fit(rows, planned[candidate.learner.name], fold)
         except Exception as error:  # whatever a learner raises: the others go on
+            if was_cancelled(error):
+                raise
             found = error
         own.append(found)
         return found
