@@ -263,7 +263,12 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
         for number, candidate in enumerate(wave)
         for fold in ([None] if holds_its_rows(candidate.learner) else range(plan.fitsEach))
     ]
-    results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    try:
+        results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    except BaseException:
+        for one in (scored for own in done for part in own if isinstance(part, list) for scored in part):
+            one.unpersist()
+        raise
     if rows.pruner is not None:
         rows.pruner.curves += [curves[number] for number in sorted(curves) if curves[number]]
     pairs = list(zip(work, results, strict=True))
