@@ -120,6 +120,14 @@ def test_preview_of_the_penguins_is_what_reading_gives(spark):
     assert penguins.count() == len((ROOT / "data" / "penguins.csv").read_text().splitlines()) - 1
 
 
+def test_long_texts_of_a_preview_are_cut_and_odd_names_are_read(spark, tmp_path):
+    (tmp_path / "t.csv").write_text(f"a`b;c.d\n{'x' * 1_000};1\n{'y' * 80};2\n")
+    preview = preview_csv(spark, ReadCsv("t", str(tmp_path / "t.csv"), ";"))
+    assert preview.names == ("a`b", "c.d")
+    assert preview.rows == ((f"{'x' * 80}…", "1"), ("y" * 80, "2"))
+    assert preview.types == ("text", "whole")
+
+
 def test_types_of_a_frame_are_changed(workspace, tmp_path):
     spark = workspace.spark
     spark.createDataFrame([(1.0, 3, "4", True)], "`a.b` double, b int, c string, d boolean").write.parquet(
