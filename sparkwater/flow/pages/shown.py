@@ -66,7 +66,9 @@ def _is_number(table: Table, place: int) -> bool:
 
 def _value(value: Any) -> Any:
     """Return a value of a table as Quasar sorts it: numbers stay numbers."""
-    return float(f"{value:.4g}") if isinstance(value, float) and not value.is_integer() else value
+    if not isinstance(value, float) or value.is_integer():
+        return value
+    return round(value, 1) if abs(value) >= 1_000 else float(f"{value:.4g}")
 
 
 def show_curves(curves: Curves) -> Callable[[Curves], None]:
