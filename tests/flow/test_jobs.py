@@ -134,6 +134,25 @@ def test_a_saved_flow_is_opened_unrun_and_runs_again(trained, flow):
     assert len(workbook.cells) == 1
 
 
+def test_a_flow_is_opened_where_no_job_runs(flow):
+    workspace, jobs, workbook = flow
+    slow = jobs.start(Statement("a", "a = time.sleep(0.5)"))
+    with pytest.raises(ConfigurationError, match="wait for job 1"):
+        jobs.open([Cell(Statement("b", "b = 1"), "new")])
+    assert jobs.wait(slow.id, SECONDS).state == "done"
+    jobs.open([Cell(Statement("b", "b = 1"), "new")])
+    assert workspace.variables() == {}
+    assert [cell.action.title for cell in workbook.cells] == ["b = 1"]
+
+
+def test_an_error_that_can_t_be_read_is_an_error(flow):
+    _, jobs, _ = flow
+    line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"
+    job = jobs.wait(jobs.start(Statement("x", line)).id, SECONDS)
+    assert job.state == "failed"
+    assert job.error.startswith("Mute: its words can't be had")
+
+
 @pytest.mark.parametrize("before", [[], [Statement("a", "a = 1")]])
 def test_after_a_failure_nothing_more_runs_and_the_flow_is_kept(flow, before):
     workspace, jobs, workbook = flow
