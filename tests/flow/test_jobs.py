@@ -21,6 +21,7 @@ from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
+from sparkwater.flow.workbook.actions.tables import ReadCsv
 from sparkwater.flow.workbook.actions.training import Define, Fit
 from sparkwater.flow.workbook.code import Code
 from sparkwater.flow.workbook.files import notebook, script
@@ -246,6 +247,17 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     assert workbook.cells[-1].state == "cancelled"
     assert "net" not in workspace.variables()
     assert workspace.value("digits").count() == 48
+
+
+def test_pictures_are_not_read_by_uri(flow, folder):
+    _, jobs, _ = flow
+    lines = [f"{path.as_uri()},{path.parent.name}" for path in sorted(folder.rglob("*.png"))]
+    (folder / "uris.csv").write_text("\n".join(["uri,label", *lines]))
+    assert jobs.wait(jobs.start(ReadCsv("uris", str(folder / "uris.csv"))).id, SECONDS).state == "done"
+    fit = Fit("net", "uris", "ImageClassifier", {**SMALL, "featuresCol": "uri", "epochs": 1})
+    job = jobs.wait(jobs.start(fit).id, SECONDS)
+    assert job.state == "failed"
+    assert "column 'uri' holds URIs of pictures: a flow reads none" in job.error
 
 
 def test_a_cancelled_search_tries_no_other_learners(flow, folder):
