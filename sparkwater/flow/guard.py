@@ -6,7 +6,6 @@ import hmac
 import html
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -84,7 +83,7 @@ class Guard:
         why = self._stranger(headers)
         if why:
             await refuse(scope, receive, send, why)
-        elif _asks(scope) and (self._known(headers) or self._uses_token(scope)):
+        elif _asks(scope) and (self._uses_token(scope) or self._known(headers)):  # who is known uses a token up too
             await self._let_in(scope, send)
         elif self._known(headers):
             await _hand_on(self._app, scope, receive, _with_headers(send))
@@ -106,14 +105,9 @@ class Guard:
         return ""
 
     def _known(self, headers: dict[str, list[str]]) -> bool:
-        for line in headers.get("cookie", []):
-            try:
-                found = SimpleCookie(line).get(self.cookie)
-            except CookieError:
-                continue
-            if found is not None and _same(found.value, self._session):
-                return True
-        return False
+        # Browsers send the cookies of all ports along, in any form: those of others must not hide ours.
+        pairs = (part.partition("=") for line in headers.get("cookie", []) for part in line.split(";"))
+        return any(name.strip() == self.cookie and _same(value.strip(), self._session) for name, _, value in pairs)
 
     def _uses_token(self, scope: Scope) -> bool:
         """Return whether the address has a token that is good, which it isn't any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkwater.flow.views.numbers import cell_text, counted, duration, number_text, share, size_text
+from sparkwater.flow.views.numbers import cell_text, counted, duration, number_text, share, short_value, size_text
 
 
 def test_values_have_few_digits():
@@ -12,6 +12,13 @@ def test_values_have_few_digits():
         "3", "1,234,567", "0.5", "-1e-07", "1e+300"
     ]  # fmt: skip
     assert [cell_text(value) for value in (None, 1234, 0.123456, "x", 2.0)] == ["", "1,234", "0.1235", "x", "2"]
+
+
+def test_large_numbers_lose_no_digits_before_the_point():
+    assert [cell_text(value) for value in (123_456.78, -1_234.5, 999.96)] == ["123,456.8", "-1,234.5", "1000"]
+    assert [short_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
+        123_456.8, 0.1235, 2.0, 7, "x", None
+    ]  # fmt: skip
 
 
 def test_things_are_counted():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from nicegui import ui
 
@@ -14,6 +13,7 @@ from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
+from sparkwater.flow.views.numbers import short_value
 from sparkwater.flow.views.tables import Matrix, Table
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def show_table(table: Table) -> None:
         for place, name in enumerate(table.columns)
     ]
     rows = [
-        {"id": number, **{str(place): _value(value) for place, value in enumerate(row)}}
+        {"id": number, **{str(place): short_value(value) for place, value in enumerate(row)}}
         for number, row in enumerate(table.rows)
     ]
     pages = {"rowsPerPage": _PAGE if len(rows) > _PAGE else 0}
@@ -54,11 +54,6 @@ def show_table(table: Table) -> None:
 def _is_number(table: Table, place: int) -> bool:
     values = [row[place] for row in table.rows if row[place] is not None]
     return bool(values) and all(isinstance(value, (int, float)) for value in values)
-
-
-def _value(value: Any) -> Any:
-    """Return a value of a table as Quasar sorts it: numbers stay numbers."""
-    return float(f"{value:.4g}") if isinstance(value, float) and not value.is_integer() else value
 
 
 def show_curves(curves: Curves) -> Callable[[Curves], None]:

@@ -13,7 +13,14 @@ from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.elements import show_matrix, show_pictures
 from sparkwater.flow.pages.texts import code_block, heading, remark
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.galleries import PictureView, nearest, picture_columns, vector_columns, wrong_pictures
+from sparkwater.flow.views.galleries import (
+    PictureView,
+    nearest,
+    picture_columns,
+    scored_by,
+    vector_columns,
+    wrong_pictures,
+)
 from sparkwater.flow.views.models import ModelView, matrix_of
 from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.views.suggestions import identifier_columns, plain_columns
@@ -39,8 +46,10 @@ class SlowButton:
 
     async def _click(self) -> None:
         self._button.disable()
-        await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
-        self._button.enable()
+        try:
+            await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
+        finally:
+            self._button.enable()
 
 
 def _select(label: str, names: list[str], value: str | None = None) -> ui.select:
@@ -74,8 +83,7 @@ def mistakes(desk: Desk, model: Any) -> None:
     _columns_follow(desk, frame, label, lambda schema: _label_first(schema.names, model))
 
     def work() -> Callable[[], None]:
-        rows = desk.workspace.value(frame.value)
-        scored = rows if model.getOrDefault("probabilityCol") in rows.columns else model.transform(rows)
+        scored = scored_by(model, desk.workspace.value(frame.value))
         found = wrong_pictures(scored, model, picture.value, label.value)
         return lambda: _show_wrong(found)
 

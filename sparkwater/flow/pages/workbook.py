@@ -91,9 +91,7 @@ def _opening(desk: Desk) -> ui.dialog:
             return
         with telling():
             cells = cells_of(await event.file.read())
-            desk.jobs.check_idle()
-            desk.workspace.clear()
-            desk.workbook.replace(cells)
+            desk.jobs.open(cells)
             dialog.close()
             ui.notify(f"Opened {event.file.name}: {len(cells)} cells. Run them with 'Run again'.", type="positive")
         uploaded.reset()

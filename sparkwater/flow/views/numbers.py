@@ -18,12 +18,21 @@ def count_text(count: float) -> str:
 
 
 def cell_text(value: str | float | int | None) -> str:
-    """Return a value of a table as text: fractions to four digits, an empty text for None."""
+    """Return a value of a table as text: fractions to four digits, large ones to one place; an empty text for None."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return count_text(value) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+        if value.is_integer() and abs(value) < 1e15:
+            return count_text(value)
+        return f"{value:,.1f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def short_value(value: str | float | int | None) -> str | float | int | None:
+    """Return a value of a table with as few digits as `cell_text` shows; numbers stay numbers, for a table to sort."""
+    if not isinstance(value, float) or value.is_integer():
+        return value
+    return round(value, 1) if abs(value) >= 1_000 else float(f"{value:.4g}")
 
 
 def counted(number: float, name: str) -> str:

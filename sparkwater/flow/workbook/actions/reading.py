@@ -72,13 +72,15 @@ class ReadPictures(Action):
         return Code(tuple(imports), tuple(lines))
 
     def _checked_pattern(self) -> str:
+        shown = repr(self.pattern[:_LONGEST_PATTERN])
+        if len(self.pattern) > _LONGEST_PATTERN:
+            raise ConfigurationError(f"the pattern {shown}... is longer than {_LONGEST_PATTERN} characters")
         try:
             groups = re.compile(self.pattern).groups
-        except re.error as error:
-            raise ConfigurationError(f"the pattern {self.pattern!r} is no regular expression: {error}") from error
-        if not groups or len(self.pattern) > _LONGEST_PATTERN:
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ConfigurationError(f"the pattern {shown} is no regular expression: {error}") from error
+        if not groups:
             raise ConfigurationError(
-                f"the pattern {self.pattern[:_LONGEST_PATTERN]!r} has no group; put the label in brackets, as in "
-                "/(cat|dog)_[0-9]+"
+                f"the pattern {shown} has no group; put the label in brackets, as in /(cat|dog)_[0-9]+"
             )
         return self.pattern
