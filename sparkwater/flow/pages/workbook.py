@@ -63,10 +63,8 @@ def _files(desk: Desk) -> None:
 
     def run_again() -> None:
         with telling():
-            if desk.jobs.start_again(desk.workbook.cells):
-                ui.navigate.to("/jobs")
-            else:
-                tell("There is nothing to run: no action has succeeded or was opened.")
+            desk.jobs.start_again(desk.workbook.cells)
+            ui.navigate.to("/jobs")
 
     with ui.row().classes("items-center"):
         ui.button("Run again", icon="replay", on_click=run_again)
