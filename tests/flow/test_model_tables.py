@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sparkwater.flow.pages.shown import _value, matrix_html
+from sparkwater.flow.pages.shown import matrix_html, shown_value
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
 from sparkwater.flow.views.models import as_text
@@ -81,6 +81,6 @@ def test_numbers_are_short_in_tables() -> None:
 
 def test_large_numbers_lose_no_digits_before_the_point() -> None:
     assert [cell(value) for value in (123_456.78, -1_234.5, 999.96)] == ["123,456.8", "-1,234.5", "1000"]
-    assert [_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
+    assert [shown_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
         123_456.8, 0.1235, 2.0, 7, "x", None
     ]  # fmt: skip
