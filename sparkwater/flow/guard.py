@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import html
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode
@@ -61,13 +62,16 @@ class Guard:
     def __init__(self, app: App, hosts: set[str], port: int, *, secure: bool = False) -> None:
         self._app, self._hosts, self._secure = app, {host.lower() for host in hosts}, secure
         self._tokens: list[str] = []
+        self._lock = threading.Lock()  # tokens are made in other threads than the server's
         self._session = secrets.token_urlsafe(32)
         self.cookie = f"sparkwater-flow-{port}"
 
     def invite(self) -> str:
         """Return a new token; the latest ten are good."""
-        self._tokens = [*self._tokens[-9:], secrets.token_urlsafe(32)]
-        return self._tokens[-1]
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._tokens = [*self._tokens[-9:], token]
+        return token
 
     @property
     def invites(self) -> bool:
@@ -112,8 +116,9 @@ class Guard:
     def _uses_token(self, scope: Scope) -> bool:
         """Return whether the address has a token that is good, which it isn't any more."""
         given = _query(scope)["token"]
-        good = [token for token in self._tokens if len(given) == 1 and _same(given[0], token)]
-        self._tokens = [token for token in self._tokens if token not in good]
+        with self._lock:
+            good = [token for token in self._tokens if len(given) == 1 and _same(given[0], token)]
+            self._tokens = [token for token in self._tokens if token not in good]
         return bool(good)
 
     async def _let_in(self, scope: Scope, send: Send) -> None:

@@ -145,7 +145,7 @@ def serve(
     run.thread_pool = ThreadPoolExecutor(_THREADS, "work of pages")
     shell.register(desk)
     app = _application()
-    guard = Guard(app, _names(host, port, certificate is not None), port, secure=certificate is not None)
+    guard = Guard(app, server_names(host, port, certificate is not None), port, secure=certificate is not None)
     tls: dict[str, Any] = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
     config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, proxy_headers=False, **tls)
     # No browser may open the address that stands for all of them.
@@ -180,7 +180,7 @@ def _check_address(host: str, certificate: str | Path | None, key: str | Path | 
         )
 
 
-def _names(host: str, port: int, secure: bool) -> set[str]:
+def server_names(host: str, port: int, secure: bool) -> set[str]:
     """Return the hosts that requests may name."""
     if host in _LOOPBACK:
         names = {"127.0.0.1", "localhost", "[::1]"}

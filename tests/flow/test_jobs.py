@@ -136,6 +136,20 @@ def test_a_flow_is_opened_where_no_job_runs(flow):
     assert [cell.action.title for cell in workbook.cells] == ["b = 1"]
 
 
+def test_what_can_t_run_again_clears_nothing(flow):
+    workspace, jobs, workbook = flow
+    jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS)
+    for cells, reason in (
+        ([], "nothing to run"),
+        ([Cell(Statement("b", "b = 1"), "failed")], "nothing to run"),
+        ([Cell(Statement("b", "b = 1")), Cell(ReadPictures("x", "/etc"))], "outside of the folders"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            jobs.start_again(cells)
+    assert list(workspace.variables()) == ["a"]
+    assert len(workbook.cells) == len(jobs.all()) == 1
+
+
 def test_an_error_that_can_t_be_read_is_an_error(flow):
     _, jobs, _ = flow
     line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkwater.flow.views.numbers import cell_text, counted, duration, number_text, share, short_value, size_text
+from sparkwater.flow.views.numbers import cell_text, counted, duration, number_text, share, shown_value, size_text
 
 
 def test_values_have_few_digits():
@@ -16,7 +16,7 @@ def test_values_have_few_digits():
 
 def test_large_numbers_lose_no_digits_before_the_point():
     assert [cell_text(value) for value in (123_456.78, -1_234.5, 999.96)] == ["123,456.8", "-1,234.5", "1000"]
-    assert [short_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
+    assert [shown_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
         123_456.8, 0.1235, 2.0, 7, "x", None
     ]  # fmt: skip
 

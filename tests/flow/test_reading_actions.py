@@ -120,6 +120,12 @@ def test_preview_of_the_penguins_is_what_reading_gives(spark):
     assert penguins.count() == len((ROOT / "data" / "penguins.csv").read_text().splitlines()) - 1
 
 
+def test_quotes_and_delimiters_within_quotes_are_text(workspace, tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n"x, ""y"", z",1\nplain,2\n')
+    rows = workspace.run(ReadCsv("t", str(tmp_path / "t.csv"))).collect()
+    assert [tuple(row) for row in rows] == [('x, "y", z', "1"), ("plain", "2")]
+
+
 def test_long_texts_of_a_preview_are_cut_and_odd_names_are_read(spark, tmp_path):
     (tmp_path / "t.csv").write_text(f"a`b;c.d\n{'x' * 1_000};1\n{'y' * 80};2\n")
     preview = preview_csv(spark, ReadCsv("t", str(tmp_path / "t.csv"), ";"))

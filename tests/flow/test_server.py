@@ -18,7 +18,7 @@ from conftest import ROOT
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow import serve
 from sparkwater.flow.__main__ import main
-from sparkwater.flow.server import _names
+from sparkwater.flow.server import server_names
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_other_addresses_are_served_on_request(tmp_path):
     ],
 )
 def test_names_of_the_server_are_as_browsers_send_them(host, port, secure, names):
-    assert _names(host, port, secure) == names
+    assert server_names(host, port, secure) == names
 
 
 def test_tls(tmp_path):

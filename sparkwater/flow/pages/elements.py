@@ -13,7 +13,7 @@ from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
-from sparkwater.flow.views.numbers import short_value
+from sparkwater.flow.views.numbers import shown_value
 from sparkwater.flow.views.tables import Matrix, Table
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def show_table(table: Table) -> None:
         for place, name in enumerate(table.columns)
     ]
     rows = [
-        {"id": number, **{str(place): short_value(value) for place, value in enumerate(row)}}
+        {"id": number, **{str(place): shown_value(value) for place, value in enumerate(row)}}
         for number, row in enumerate(table.rows)
     ]
     pages = {"rowsPerPage": _PAGE if len(rows) > _PAGE else 0}

@@ -19,6 +19,8 @@ def tell_errors() -> None:
     told: dict[str, float] = {}
 
     def show(error: Exception) -> None:
+        if isinstance(error, RuntimeError) and "has been deleted" in str(error):
+            return  # NiceGUI's, where a part of the page went away before its content came
         words, now = in_words(error), time.monotonic()
         if now - told.get(words, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             told[words] = now

@@ -28,7 +28,7 @@ def cell_text(value: str | float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def short_value(value: str | float | int | None) -> str | float | int | None:
+def shown_value(value: str | float | int | None) -> str | float | int | None:
     """Return a value of a table with as few digits as `cell_text` shows; numbers stay numbers, for a table to sort."""
     if not isinstance(value, float) or value.is_integer():
         return value

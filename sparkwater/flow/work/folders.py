@@ -1,4 +1,4 @@
-"""The folders that a flow may read and write: nothing outside of them, by no name and no link."""
+"""The folders that a flow may read and write: no path leads outside of them, by its name or by a link in it."""
 
 from __future__ import annotations
 

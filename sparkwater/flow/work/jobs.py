@@ -121,14 +121,19 @@ class Jobs:
         Raises
         ------
         ConfigurationError
-            If Spark isn't there, or a job runs.
+            If Spark isn't there, a job runs, no cell can run again, or one has a path outside of the folders.
         """
+        actions = [cell.action for cell in cells if cell.repeats]
+        if not actions:
+            raise ConfigurationError("there is nothing to run: no action has succeeded or was opened")
+        for action in actions:
+            self._workspace.check_paths(action)
         with self._starting:
             self.check_idle()
             _ = self._workspace.spark  # refuses before anything is cleared
             self._workspace.clear()
             self._workbook.replace(())
-            return self._submit([cell.action for cell in cells if cell.repeats], keeps=True)
+            return self._submit(actions, keeps=True)
 
     def open(self, cells: Sequence[Cell]) -> None:
         """Put other cells in place of the workbook's, and forget all variables; nothing runs.

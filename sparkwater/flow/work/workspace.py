@@ -101,10 +101,7 @@ class Workspace:
             If a path lies outside of the folders, something else than a model would be replaced, or a variable's
             name is taken.
         """
-        for path in action.paths:
-            self.folders.within(path)
-        for path in action.replaced:
-            self.folders.check_replaceable(path)
+        self.check_paths(action)
         code = action.code()
         if action.result is not None:
             variable(action.result)
@@ -116,6 +113,13 @@ class Workspace:
         if imports:
             raise ConfigurationError(f"{min(imports)!r} is the name of an import; take another one")
         return code
+
+    def check_paths(self, action: Action) -> None:
+        """Refuse an action with a path outside of the folders, or that would replace something else than a model."""
+        for path in action.paths:
+            self.folders.within(path)
+        for path in action.replaced:
+            self.folders.check_replaceable(path)
 
     def run(self, action: Action) -> Any:
         """Run an action's Python, and return the value of its result; None where it makes none.
