@@ -65,8 +65,8 @@ def _files(desk: Desk) -> None:
             desk.jobs.start_again(desk.workbook.cells)
             ui.navigate.to("/jobs")
 
-    with ui.dialog() as confirmed, ui.card():
-        ui.label("Run all cells again?").classes("text-h6")
+    with ui.dialog().props('aria-label="Run again"') as confirmed, ui.card():
+        heading("Run all cells again?")
         ui.label(
             "All data and models of this flow are forgotten first, and made anew. Trainings take their time again."
         )
@@ -111,7 +111,7 @@ def _opening(desk: Desk) -> ui.dialog:
         uploaded.reset()
 
     with ui.dialog().props('aria-label="Open a flow"') as dialog, ui.card():
-        ui.label("Open a flow").classes("text-h6")
+        heading("Open a flow")
         ui.label("A file that was saved here. It takes the place of the cells and variables; nothing runs yet.")
         uploaded = ui.upload(
             label="Choose a saved flow",

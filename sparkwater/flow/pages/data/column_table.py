@@ -9,7 +9,7 @@ from html import escape
 from nicegui import ui
 
 from sparkwater.flow.pages.paging import ColumnPages
-from sparkwater.flow.pages.texts import remark
+from sparkwater.flow.pages.texts import heading, remark
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.data.columns import ColumnView, FrameView
 from sparkwater.flow.views.markup import histogram
@@ -53,7 +53,7 @@ def look_closer(column: ColumnView) -> None:
     """Open a dialog with a column's histogram in full, as a plot and as a table."""
     with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
         dialog.props["aria-label"] = f"Column {column.name}"
-        ui.label(column.name).classes("text-lg font-semibold data-name")
+        heading(column.name).classes("data-name")
         remark(column.type)
         if column.bars:
             ui.echart(histogram_chart(column)).classes("w-full h-72").props.update(
