@@ -131,6 +131,24 @@ def test_saving_with_replacing_deletes_no_data(tmp_path):
             workspace.check(action)
 
 
+def test_a_folder_with_a_link_that_leads_outside_is_not_read_as_a_whole(tmp_path):
+    inside, outside, beside = tmp_path / "inside", tmp_path / "outside", tmp_path / "beside"
+    for folder in (inside / "a" / "b", inside / "_hidden", outside, beside):
+        folder.mkdir(parents=True)
+    folders = Folders([inside, beside])
+    (inside / "_hidden" / "out").symlink_to(outside)
+    (inside / "a" / "round").symlink_to(inside)
+    (inside / "a" / "beside").symlink_to(beside)
+    (beside / "x.csv").write_text("1")
+    for path in (inside, inside / "a", beside / "x.csv", inside / "new"):
+        assert folders.check_links(str(path)) == path
+    (beside / "out").symlink_to(outside)
+    (inside / "a" / "b" / "file").symlink_to("/etc/passwd")
+    for path in (inside, inside / "a", inside / "a" / "b", beside):
+        with pytest.raises(ConfigurationError, match="leads outside of the folders"):
+            folders.check_links(str(path))
+
+
 def test_a_file_is_no_folder(places):
     with pytest.raises(ConfigurationError, match="no folder"):
         Folders([places[0] / "a.csv"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,45 @@ class Folders:
             named = ", ".join(map(str, self.roots))
             raise ConfigurationError(f"{path[:200]!r} is outside of the folders given at start: {named}")
         return resolved
+
+    def check_links(self, path: str) -> Path:
+        """Return what `within` gives, and refuse a folder in which a link leads outside: Spark would follow it.
+
+        Names that begin with a point or an underline are left out, as Spark does.
+
+        Raises
+        ------
+        ConfigurationError
+            With the link.
+        """
+        place = self.within(path)
+        seen, found = {place}, [place]
+        while found:
+            inner = self._inner_folders(found.pop())
+            found += inner - seen
+            seen |= inner
+        return place
+
+    def _inner_folders(self, folder: Path) -> set[Path]:
+        inner = set()
+        with suppress(OSError), os.scandir(folder) as listed:  # Spark says why it can't read one
+            for each in listed:
+                if each.name[0] not in "._" and (each.is_symlink() or each.is_dir()):
+                    target = Path(each.path)
+                    if each.is_symlink():
+                        target = self._target(each.path)
+                    if target.is_dir():
+                        inner.add(target)
+        return inner
+
+    def _target(self, link: str) -> Path:
+        with suppress(OSError, RuntimeError):
+            target = Path(link).resolve()
+            if self._is_inside(target):
+                return target
+        raise ConfigurationError(
+            f"the link {link[:200]!r} leads outside of the folders given at start; give the folder it leads to as well"
+        )
 
     def check_replaceable(self, path: str) -> None:
         """Refuse a folder that would be deleted to be written anew, and is no model.

@@ -130,6 +130,8 @@ class Workspace:
             As `check` does; and all that the Python raises. Nothing is kept of an action that fails.
         """
         code = self.check(action)
+        for path in action.paths:
+            self.folders.check_links(path)
         with self._lock:
             self._imported |= code.imported
             names = {**self._names, "spark": self.spark, "__builtins__": builtins, "__name__": "flow"}

@@ -53,7 +53,7 @@ class Reader:
         if way == "csv":
             folders = self._desk.workspace.folders
             await self._form.fill(
-                "Looking at the file", lambda: look_at_text(folders.within(path)), partial(self._show_csv, path)
+                "Looking at the file", lambda: look_at_text(folders.check_links(path)), partial(self._show_csv, path)
             )
             return
         self._form.clear()
