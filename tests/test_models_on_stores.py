@@ -168,6 +168,7 @@ def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(sessio
         lambda: read_images(session, url),
         lambda: cross_fit({"mean": MeanRegressor()}, rows, Folds(2), checkpointDir=url),
         lambda: save_over(PipelineModel([Pipeline(stages=[StandardScaler()])]), url),
+        lambda: save_over(PipelineModel([TensorToVector(inputCol="features", outputCol="pixels")]), url),
     ):
         with pytest.raises(ConfigurationError, match=jars):
             use_it()
