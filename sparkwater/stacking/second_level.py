@@ -98,22 +98,17 @@ def cross_fit_second(
     reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
     with ExitStack() as undo:
         scored: list[Scored] = []
-        undo.callback(_free, scored)
         for place in range(len(prepared.folds)):
-            scored += _leave_out(level_one, place, learners, reads, parallelism)
+            scored += _leave_out(level_one, place, learners, reads, parallelism, undo)
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
 
 
-def _free(scored: Sequence[Scored]) -> None:
-    for one in scored:
-        one.unpersist()
-
-
 def _leave_out(
-    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None
-) -> list[Scored]:
+    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None,
+    undo: ExitStack,
+) -> list[Scored]:  # fmt: skip
     """Fit the second level without a fold, on predictions by models that saw it neither, and score the fold."""
     prepared, fold = level_one.prepared, level_one.prepared.folds[place]
     inside = prepared.without(fold)
@@ -126,13 +121,14 @@ def _leave_out(
         training = ordered_level_one(inside, inner.values, reads).persist()
         done.callback(training.unpersist)
         scorable = ordered_level_one(prepared, level_one.values, reads).where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
-        work = [partial(_fit, learner, fold, training, scorable, level_one) for learner in learners]
+        work = [partial(_fit, learner, fold, training, scorable, level_one, undo) for learner in learners]
         return run_side_by_side(work, parallelism or len(work))
 
 
 def _fit(
-    learner: Learner, fold: FoldRows, training: DataFrame, scorable: DataFrame, level_one: LevelOneFrame
-) -> Scored:
+    learner: Learner, fold: FoldRows, training: DataFrame, scorable: DataFrame, level_one: LevelOneFrame,
+    undo: ExitStack,
+) -> Scored:  # fmt: skip
     where = f"learner {learner.name!r} of the second level, fold {fold.value!r}"
     started = time.monotonic()
     stage = configured(learner.stage, bool(level_one.prepared.weightCol))
@@ -143,11 +139,8 @@ def _fit(
     )
     session = session_of(scorable.sparkSession)
     values = session.keep(values)
-    try:
-        check_rows(values, fold.rows, where)
-    except BaseException:
-        values.unpersist()
-        raise
+    undo.callback(values.unpersist)  # where this fit, or another one, fails
+    check_rows(values, fold.rows, where)
     session.release([model], stage)
     seconds = time.monotonic() - fitted
     record = FitRecord(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import start_session
+from pyspark.errors import IllegalArgumentException
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
@@ -57,6 +58,18 @@ def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups:
     two = replace(level_one, prepared=replace(level_one.prepared, folds=level_one.prepared.folds[:2]))
     with pytest.raises(DataError, match="holds 2 folds; a second level needs 3 or more"):
         cross_fit_second(two, second, (), 2)
+
+
+def test_predictions_are_freed_where_another_learner_fails(groups: DataFrame) -> None:
+    level_one = cross_fit({"mean": MeanRegressor()}, groups, "part")
+    broken = LinearRegression(loss="huber", elasticNetParam=0.5)  # which Spark refuses when it is fitted
+    second = find_second({"line": LinearRegression(), "broken": broken}, "regression", ("mean",))
+    persistent = groups.sparkSession.sparkContext._jsc.getPersistentRDDs
+    before = persistent().size()
+    with pytest.raises(IllegalArgumentException, match="huber"):
+        cross_fit_second(level_one, second, (), 1)
+    assert persistent().size() == before
+    level_one.unpersist()
 
 
 @pytest.fixture(scope="module")
