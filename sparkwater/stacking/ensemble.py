@@ -316,13 +316,15 @@ class StackedEnsemble(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
             meta = fit_given(level_one, reads, self.getMetaLearner(), slots, self.getCalibration())
-            bases = refit(level_one, self.getFinalModels(), self.getParallelism()) if bases is None else bases
             measured, levels = level_one, None
+            over_them: tuple[BaseModel, ...] = ()
             if self.getSecondLevelLearners():
                 second = SecondLevel.of(level_one, self.getSecondLevelLearners(), self.getSecondLevelCols(), slots)
                 measured, levels, meta = second.compare(meta, self.getMetaLearner(), slots, self.getCalibration())
                 if levels.taken:
-                    reads, bases = LevelOneInput(measured.names, level_one.task), (*bases, *second.fit())
+                    reads, over_them = LevelOneInput(measured.names, level_one.task), second.fit()
+            bases = refit(level_one, self.getFinalModels(), self.getParallelism()) if bases is None else bases
+            bases = (*bases, *over_them)
             summary = summarize(measured, reads, meta, strategy, time.monotonic() - started, curves_of(bases), levels)
             model = StackedEnsembleModel()
             model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)

@@ -87,14 +87,10 @@ def cross_fit_second(
     Raises
     ------
     DataError
-        If there are fewer than three folds.
+        If there are fewer than three folds, or rows of a class in fewer.
     """
     prepared = level_one.prepared
-    if len(prepared.folds) < FEWEST_FOLDS:
-        raise DataError(
-            f"foldCol={prepared.foldCol!r} holds {len(prepared.folds)} folds; a second level needs {FEWEST_FOLDS} or "
-            "more"
-        )
+    _check_folds(prepared)
     reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
     with ExitStack() as undo:
         scored: list[Scored] = []
@@ -103,6 +99,25 @@ def cross_fit_second(
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
+
+
+def _check_folds(prepared: Prepared) -> None:
+    """Refuse folds of which two can't be left out at a time; takes a Spark job for classes."""
+    if len(prepared.folds) < FEWEST_FOLDS:
+        raise DataError(
+            f"foldCol={prepared.foldCol!r} holds {len(prepared.folds)} folds; a second level needs {FEWEST_FOLDS} or "
+            "more"
+        )
+    if prepared.task.kind == CLASSIFICATION:
+        folds = F.count_distinct(F.col(f"`{prepared.foldCol}`")).alias("folds")
+        rows = prepared.frame.groupBy(F.col(f"`{prepared.labelCol}`").alias("label")).agg(folds)
+        rare = rows.where(F.col("folds") < FEWEST_FOLDS).orderBy("label").first()
+        if rare is not None:
+            raise DataError(
+                f"labelCol={prepared.labelCol!r}: the rows of {rare['label']!r} are in {rare['folds']} folds only; a "
+                "second level leaves out two at a time, so its learners would never see it: use "
+                "foldAssignment='stratified', or leave such rows out"
+            )
 
 
 def _leave_out(
@@ -198,16 +213,16 @@ class SecondLevel:
         over_one = replace(meta, metrics=meta.metrics.join(self.second.metrics))
         return both, levels, over_both if levels.taken else over_one
 
-    def fit(self) -> list[BaseModel]:
+    def fit(self) -> tuple[BaseModel, ...]:
         """Fit the second level on all rows of the first level's predictions, and return its models."""
         first = self.first
         reads = LevelOneInput(first.names, first.task, passthrough=self.passthrough)
         rows = ordered_level_one(first.prepared, first.values, reads).persist()
         try:
-            return [
+            return tuple(
                 BaseModel(learner.name, learner.output, (_fit_on(learner, rows, first.prepared),), reads)
                 for learner in self.second.learners
-            ]
+            )
         finally:
             rows.unpersist()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import start_session
 from pyspark.errors import IllegalArgumentException
+from pyspark.ml.classification import DecisionTreeClassifier, NaiveBayes
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
@@ -58,6 +59,15 @@ def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups:
     two = replace(level_one, prepared=replace(level_one.prepared, folds=level_one.prepared.folds[:2]))
     with pytest.raises(DataError, match="holds 2 folds; a second level needs 3 or more"):
         cross_fit_second(two, second, (), 2)
+
+
+def test_a_class_that_is_in_two_folds_only_is_refused(groups: DataFrame) -> None:
+    rows = groups.selectExpr("id", "part", "if(id < 2, 'rare', if(id % 2 = 0, 'a', 'b')) as label", "id % 5 as x")
+    rows = rows.withColumn("features", array_to_vector(F.array(F.col("x").cast("double"))))
+    second = {"tree": DecisionTreeClassifier()}
+    asked = StackedEnsemble(learners={"bayes": NaiveBayes()}, foldCol="part", idCol="id", secondLevelLearners=second)
+    with pytest.raises(DataError, match="the rows of 'rare' are in 2 folds only; a second level leaves out two"):
+        asked.fit(rows)
 
 
 def test_predictions_are_freed_where_another_learner_fails(groups: DataFrame) -> None:
