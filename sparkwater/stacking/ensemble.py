@@ -275,8 +275,7 @@ class StackedEnsemble(
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
         check_calibration(self.getCalibration(), kind)
-        for name in self.getPassthroughCols():
-            passthrough_values(dataset.schema, name)
+        self._refuse_columns(dataset, "passthroughCols")
         check_repeats(self.getRepeats(), self._folds(dataset))
         self._refuse_second(dataset, kind, blending)
         return learners
@@ -302,8 +301,14 @@ class StackedEnsemble(
                 "and embargo, a combiner as the meta-learner, and other columns by secondLevelCols"
             )
         find_second(stages, kind, [*dataset.columns, *self.getLearners(), ENSEMBLE])
-        for name in self.getSecondLevelCols():
-            passthrough_values(dataset.schema, name)
+        self._refuse_columns(dataset, "secondLevelCols")
+
+    def _refuse_columns(self, dataset: DataFrame, param: str) -> None:
+        """Refuse columns beside the predictions that can't be read, and the label."""
+        for name in self.getOrDefault(param):
+            if name == self.getLabelCol():
+                raise ConfigurationError(f"{param}: {name!r} is the label, which is to be predicted; leave it out")
+            passthrough_values(dataset.schema, name, param)
 
     def _finish(
         self, level_one: LevelOneFrame, strategy: str, bases: tuple[BaseModel, ...] | None, started: float,

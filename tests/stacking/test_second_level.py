@@ -155,10 +155,12 @@ def test_a_gain_counts_beyond_its_interval_alone(high: float, taken: bool) -> No
             r"secondLevelLearners\['mean'\] is MeanRegressor; accepted",
         ),
         ({"secondLevelCols": ["part", "y"]}, "no column 'y'"),
+        ({"secondLevelCols": ["x", "label"]}, "secondLevelCols: 'label' is the label"),
+        ({"secondLevelCols": ["text"]}, "secondLevelCols: 'text' is string; accepted: numbers"),
     ],
 )
 def test_second_levels_that_can_t_be_are_refused_before_any_job(waves: DataFrame, settings, message: str) -> None:
-    trap = waves.withColumn("label", F.raise_error(F.lit("a job ran")).cast("double"))
+    trap = waves.withColumns({"label": F.raise_error(F.lit("a job ran")).cast("double"), "text": F.lit("a")})
     params = {"secondLevelLearners": {"tree": DecisionTreeRegressor()}, "secondLevelCols": ["x"], "foldCol": "part"}
     settings = {name: value() if callable(value) else value for name, value in settings.items()}
     with pytest.raises((ConfigurationError, SchemaError), match=message):
