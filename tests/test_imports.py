@@ -144,7 +144,7 @@ mlflow.autologging             ml stacking stacking.automl stacking.search mlflo
 mlflow                         _lazy mlflow.*
 
 flow.workbook
-flow.work                      conversions.sessions gpu.records ml.launch flow.workbook
+flow.work                      conversions.images conversions.sessions gpu.records ml.launch flow.workbook
 flow.views                     conversions.* conversions gpu.* gpu ml.* ml stacking.* stacking plots.* bundle.format
                                flow.workbook flow.work
 flow.guard

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 import html
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -62,13 +62,16 @@ class Guard:
     def __init__(self, app: App, hosts: set[str], port: int, *, secure: bool = False) -> None:
         self._app, self._hosts, self._secure = app, {host.lower() for host in hosts}, secure
         self._tokens: list[str] = []
+        self._lock = threading.Lock()  # tokens are made in other threads than the server's
         self._session = secrets.token_urlsafe(32)
         self.cookie = f"sparkwater-flow-{port}"
 
     def invite(self) -> str:
         """Return a new token; the latest ten are good."""
-        self._tokens = [*self._tokens[-9:], secrets.token_urlsafe(32)]
-        return self._tokens[-1]
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._tokens = [*self._tokens[-9:], token]
+        return token
 
     @property
     def invites(self) -> bool:
@@ -84,7 +87,7 @@ class Guard:
         why = self._stranger(headers)
         if why:
             await refuse(scope, receive, send, why)
-        elif _asks(scope) and (self._known(headers) or self._uses_token(scope)):
+        elif _asks(scope) and (self._uses_token(scope) or self._known(headers)):  # who is known uses a token up too
             await self._let_in(scope, send)
         elif self._known(headers):
             await _hand_on(self._app, scope, receive, _with_headers(send))
@@ -106,20 +109,16 @@ class Guard:
         return ""
 
     def _known(self, headers: dict[str, list[str]]) -> bool:
-        for line in headers.get("cookie", []):
-            try:
-                found = SimpleCookie(line).get(self.cookie)
-            except CookieError:
-                continue
-            if found is not None and _same(found.value, self._session):
-                return True
-        return False
+        # Browsers send the cookies of all ports along, in any form: those of others must not hide ours.
+        pairs = (part.partition("=") for line in headers.get("cookie", []) for part in line.split(";"))
+        return any(name.strip() == self.cookie and _same(value.strip(), self._session) for name, _, value in pairs)
 
     def _uses_token(self, scope: Scope) -> bool:
         """Return whether the address has a token that is good, which it isn't any more."""
         given = _query(scope)["token"]
-        good = [token for token in self._tokens if len(given) == 1 and _same(given[0], token)]
-        self._tokens = [token for token in self._tokens if token not in good]
+        with self._lock:
+            good = [token for token in self._tokens if len(given) == 1 and _same(given[0], token)]
+            self._tokens = [token for token in self._tokens if token not in good]
         return bool(good)
 
     async def _let_in(self, scope: Scope, send: Send) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PORT = 54321
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ALL = ("0.0.0.0", "::")  # noqa: S104 - asked for by the caller
 _START_SECONDS = 30.0
 _THREADS = 64
 
@@ -144,10 +145,11 @@ def serve(
     run.thread_pool = ThreadPoolExecutor(_THREADS, "work of pages")
     shell.register(desk)
     app = _application()
-    guard = Guard(app, _names(host, port), port, secure=certificate is not None)
+    guard = Guard(app, server_names(host, port, certificate is not None), port, secure=certificate is not None)
     tls: dict[str, Any] = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
     config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, proxy_headers=False, **tls)
-    shown = f"[{host}]" if ":" in host else host
+    # No browser may open the address that stands for all of them.
+    shown = socket.gethostname() if host in _ALL else f"[{host}]" if ":" in host else host
     address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
     served = Served(address, desk, guard, uvicorn.Server(config))
     served.start(listening)
@@ -178,15 +180,16 @@ def _check_address(host: str, certificate: str | Path | None, key: str | Path | 
         )
 
 
-def _names(host: str, port: int) -> set[str]:
+def server_names(host: str, port: int, secure: bool) -> set[str]:
     """Return the hosts that requests may name."""
     if host in _LOOPBACK:
         names = {"127.0.0.1", "localhost", "[::1]"}
-    elif host in ("0.0.0.0", "::"):  # noqa: S104 - asked for by the caller
+    elif host in _ALL:
         names = {"127.0.0.1", "localhost", "[::1]", socket.gethostname(), socket.getfqdn(), *_addresses()}
     else:
         names = {f"[{host}]" if ":" in host else host}
-    return {f"{name}:{port}" for name in names}
+    plain = names if port == (443 if secure else 80) else set()  # browsers leave out the usual port
+    return {f"{name}:{port}" for name in names} | plain
 
 
 def _addresses() -> set[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from sparkwater.conversions.files.filesystems import opened
 from sparkwater.conversions.images import uris
-from sparkwater.conversions.images.uris import read_ahead, read_uri, reader_of
+from sparkwater.conversions.images.uris import check_uris, no_uris, read_ahead, read_uri, reader_of
+from sparkwater.conversions.sessions.contexts import in_context
 from sparkwater.errors import ConfigurationError, DataError
 
 
@@ -215,3 +216,25 @@ def test_files_are_read_only_as_far_ahead_as_allowed(server: ThreadingHTTPServer
     assert next(reads)() == b"over http"
     reads.close()
     assert Files.served <= 4
+
+
+def test_uris_are_refused_in_a_block_and_in_threads_that_it_makes() -> None:
+    check_uris("uri")
+    refused: list[str] = []
+
+    def ask() -> None:
+        try:
+            check_uris("uri")
+        except ConfigurationError as error:
+            refused.append(str(error))
+
+    with no_uris("they lead anywhere"):
+        ask()
+        thread = threading.Thread(target=in_context(ask))
+        thread.start()
+        thread.join()
+        other = threading.Thread(target=ask)
+        other.start()
+        other.join()
+    assert refused == ["column 'uri' holds URIs of pictures: they lead anywhere"] * 2
+    check_uris("uri")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 
 
 @pytest.fixture
@@ -71,6 +76,79 @@ def test_a_list_has_folders_first_and_nothing_that_leads_outside(places):
     ]
 
 
+def test_a_link_to_itself_is_left_out_and_leads_nowhere(tmp_path):
+    (tmp_path / "a.csv").write_text("1")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    folders = Folders([tmp_path])
+    assert "a.csv" in [entry.name for entry in folders.entries(str(tmp_path))]
+    with pytest.raises(ConfigurationError, match=r"no folder|leads nowhere"):
+        folders.entries(str(tmp_path / "loop"))
+
+
+def test_a_name_that_is_not_utf_8_can_be_shown_and_is_refused(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.csv")).write_text("1")
+    folders = Folders([tmp_path])
+    (entry,) = folders.entries(str(tmp_path))
+    assert entry.name == "b?.csv"
+    with pytest.raises(ConfigurationError, match="UTF-8") as refused:
+        folders.within(entry.path)
+    str(refused.value).encode()
+
+
+def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read all
+    with pytest.raises(ConfigurationError, match="can't be read: Permission denied"):
+        Folders([tmp_path]).entries(str(tmp_path))
+
+
+def test_nothing_but_models_is_replaced(tmp_path):
+    inside = tmp_path / "data" / "inside"
+    for name in ("digits/0", "empty", "model/metadata", "bundle"):
+        (inside / name).mkdir(parents=True)
+    for name in ("digits/0/a.png", "model/metadata/part-00000", "bundle/manifest.json", "bundle/model.onnx", "a.csv"):
+        (inside / name).write_text("1")
+    folders = Folders([inside, tmp_path / "data"])
+    for name in ("new", "empty", "model", "bundle", "new/model"):
+        folders.check_replaceable(str(inside / name))
+    for name in ("digits", "a.csv"):
+        with pytest.raises(ConfigurationError, match="no saved model"):
+            folders.check_replaceable(str(inside / name))
+    for path in (inside, inside.parent, inside / "."):
+        with pytest.raises(ConfigurationError, match="given at start"):
+            folders.check_replaceable(str(path))
+
+
+def test_saving_with_replacing_deletes_no_data(tmp_path):
+    (tmp_path / "a.csv").write_text("1")
+    workspace = Workspace(None, Folders([tmp_path]))
+    workspace.check(SaveModel("m", f"{tmp_path}/new", overwrite=True))
+    workspace.check(SaveModel("m", str(tmp_path)))  # Spark refuses it: it is there
+    for action in (SaveModel("m", str(tmp_path), True), ExportBundle("m", "rows", str(tmp_path), True)):
+        with pytest.raises(ConfigurationError, match="given at start"):
+            workspace.check(action)
+
+
+def test_a_folder_with_a_link_that_leads_outside_is_not_read_as_a_whole(tmp_path):
+    inside, outside, beside = tmp_path / "inside", tmp_path / "outside", tmp_path / "beside"
+    for folder in (inside / "a" / "b", inside / "_hidden", outside, beside):
+        folder.mkdir(parents=True)
+    folders = Folders([inside, beside])
+    (inside / "_hidden" / "out").symlink_to(outside)
+    (inside / "a" / "round").symlink_to(inside)
+    (inside / "a" / "beside").symlink_to(beside)
+    (beside / "x.csv").write_text("1")
+    for path in (inside, inside / "a", beside / "x.csv", inside / "new"):
+        assert folders.check_links(str(path)) == path
+    (beside / "out").symlink_to(outside)
+    (inside / "a" / "b" / "file").symlink_to("/etc/passwd")
+    for path in (inside, inside / "a", inside / "a" / "b", beside):
+        with pytest.raises(ConfigurationError, match="leads outside of the folders"):
+            folders.check_links(str(path))
+
+
 def test_a_file_is_no_folder(places):
     with pytest.raises(ConfigurationError, match="no folder"):
         Folders([places[0] / "a.csv"])
@@ -78,3 +156,6 @@ def test_a_file_is_no_folder(places):
         Folders([places[0]]).entries(str(places[0] / "a.csv"))
     with pytest.raises(ConfigurationError, match="at least one"):
         Folders([])
+    for path in (places[0], str(places[0])):
+        with pytest.raises(ConfigurationError, match="give a list of folders"):
+            Folders(path)

@@ -138,6 +138,8 @@ def test_networks_are_chosen_from_those_that_fit_the_rows() -> None:
         ("ordinal", '["one"]', ["one"]),
         ("networkArguments", "[1]", [1]),
         ("seed", "1e30", 1e30),
+        ("epochs", f"1{'0' * 400}", float("inf")),
+        ("networkArguments", "[" * 5_000, "[" * 5_000),
         ("labelCol", 3, 3),
         ("featuresCols", "a", "a"),
     ],
@@ -165,6 +167,14 @@ def test_spark_s_own_params_are_refused_with_their_documentation() -> None:
     assert filled.values == {"regParam": 0.5, "fitIntercept": False, "thresholds": [1.0, 2.0]}
     assert filled.errors["maxIter"].startswith("maxIter='x'")
     assert "max number of iterations" in filled.errors["maxIter"]
+
+
+def test_numbers_that_the_jvm_has_no_place_for_are_refused() -> None:
+    typed = {"maxDepth": "2147483648", "numTrees": "2147483647", "seed": "9223372036854775807"}
+    filled = fill("RandomForestClassifier", typed)
+    assert filled.values == {"numTrees": 2**31 - 1, "seed": 2**63 - 1}
+    assert filled.errors["maxDepth"].startswith("maxDepth=2147483648: whole numbers have 32 bits here")
+    assert "seed" in fill("RandomForestClassifier", {"seed": str(2**63)}).errors
 
 
 def test_empty_inputs_are_not_set() -> None:
@@ -254,6 +264,7 @@ def test_code_is_an_argument_a_line_where_it_is_long() -> None:
         {"variables": {"warmStart": "__import__('os')"}},
         {"variables": {"validationDataFrame": ["a", "b"]}},
         {"variables": {"learners": "one"}},
+        {"params": {"secondLevelLearners": {"one": 1}}},
         {"variables": {"learners": ["one", "two); evil("]}},
         {"params": {"space": {"network": ["lenet", "os:system"]}}},
         {"params": {"space": {"weights": ["/etc/passwd"]}}},

@@ -95,6 +95,21 @@ def test_a_token_is_for_one_browser(guard):
     assert b"url=/" in again[1]["body"]
 
 
+def test_a_token_that_a_known_browser_opens_is_used_up(guard):
+    cookie, token = cookie_of(guard), guard.invite()
+    assert status(ask(guard, query=f"token={token}", cookie=cookie)) == 200
+    assert not guard.invites
+    assert status(ask(guard, query=f"token={token}")) == 403
+
+
+@pytest.mark.parametrize("other", ['a={"b": "c"}', "a b", '"', 'a="; b=\\', "=", "sparkwater-flow-54321=old"])
+def test_cookies_of_other_ports_do_not_hide_ours(guard, other):
+    own = cookie_of(guard)
+    for cookie in (f"{other}; {own}", f"{own}; {other}", [other, own]):
+        assert status(ask(guard, cookie=cookie)) == 200
+    assert status(ask(guard, cookie=other)) == 403
+
+
 def test_a_cookie_over_tls_is_for_tls_alone(behind):
     guard = Guard(behind, {HOST}, PORT, secure=True)
     assert "; Secure" in header(ask(guard, query=f"token={guard.invite()}"), "set-cookie")[0]

@@ -21,6 +21,7 @@ from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
+from sparkwater.flow.workbook.actions.tables import ReadCsv
 from sparkwater.flow.workbook.actions.training import Define, Fit
 from sparkwater.flow.workbook.code import Code
 from sparkwater.flow.workbook.files import notebook, script
@@ -134,6 +135,39 @@ def test_a_saved_flow_is_opened_unrun_and_runs_again(trained, flow):
     assert len(workbook.cells) == 1
 
 
+def test_a_flow_is_opened_where_no_job_runs(flow):
+    workspace, jobs, workbook = flow
+    slow = jobs.start(Statement("a", "a = time.sleep(0.5)"))
+    with pytest.raises(ConfigurationError, match="wait for job 1"):
+        jobs.open([Cell(Statement("b", "b = 1"), "new")])
+    assert jobs.wait(slow.id, SECONDS).state == "done"
+    jobs.open([Cell(Statement("b", "b = 1"), "new")])
+    assert workspace.variables() == {}
+    assert [cell.action.title for cell in workbook.cells] == ["b = 1"]
+
+
+def test_what_can_t_run_again_clears_nothing(flow):
+    workspace, jobs, workbook = flow
+    jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS)
+    for cells, reason in (
+        ([], "nothing to run"),
+        ([Cell(Statement("b", "b = 1"), "failed")], "nothing to run"),
+        ([Cell(Statement("b", "b = 1")), Cell(ReadPictures("x", "/etc"))], "outside of the folders"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            jobs.start_again(cells)
+    assert list(workspace.variables()) == ["a"]
+    assert len(workbook.cells) == len(jobs.all()) == 1
+
+
+def test_an_error_that_can_t_be_read_is_an_error(flow):
+    _, jobs, _ = flow
+    line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"
+    job = jobs.wait(jobs.start(Statement("x", line)).id, SECONDS)
+    assert job.state == "failed"
+    assert job.error.startswith("Mute: its words can't be had")
+
+
 @pytest.mark.parametrize("before", [[], [Statement("a", "a = 1")]])
 def test_after_a_failure_nothing_more_runs_and_the_flow_is_kept(flow, before):
     workspace, jobs, workbook = flow
@@ -227,6 +261,33 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     assert workbook.cells[-1].state == "cancelled"
     assert "net" not in workspace.variables()
     assert workspace.value("digits").count() == 48
+
+
+def test_pictures_are_not_read_by_uri(flow, folder):
+    _, jobs, _ = flow
+    lines = [f"{path.as_uri()},{path.parent.name}" for path in sorted(folder.rglob("*.png"))]
+    (folder / "uris.csv").write_text("\n".join(["uri,label", *lines]))
+    assert jobs.wait(jobs.start(ReadCsv("uris", str(folder / "uris.csv"))).id, SECONDS).state == "done"
+    fit = Fit("net", "uris", "ImageClassifier", {**SMALL, "featuresCol": "uri", "epochs": 1})
+    job = jobs.wait(jobs.start(fit).id, SECONDS)
+    assert job.state == "failed"
+    assert "column 'uri' holds URIs of pictures: a flow reads none" in job.error
+
+
+def test_a_cancelled_search_tries_no_other_learners(flow, folder):
+    _, jobs, _ = flow
+    learner = {**SMALL, "numWorkers": 1, "epochs": 100_000}
+    search = {"space": {"seed": [1, 2, 3, 4, 5, 6]}, "numFolds": 2, "parallelism": 1}
+    for action in (ReadPictures("digits", str(folder)), Define("one", "ImageClassifier", learner)):
+        assert jobs.wait(jobs.start(action).id, SECONDS).state == "done"
+    started = jobs.start(Fit("found", "digits", "GridSearch", search, {"estimator": "one"}))
+    deadline = time.monotonic() + SECONDS
+    while not jobs.get(started.id).epochs and jobs.get(started.id).active and time.monotonic() < deadline:
+        time.sleep(0.05)
+    jobs.cancel(started.id)
+    job = jobs.wait(started.id, SECONDS)
+    assert job.state == "cancelled", job.error
+    assert len(job.trainings) == 1
 
 
 def test_trainings_of_folds_in_threads_are_followed(flow, folder):

@@ -30,6 +30,15 @@ def test_pictures_in_folders_within_are_seen(tmp_path):
     assert list_folder(folders, str(tmp_path / "training")).reads == ("pictures",)
 
 
+def test_a_folder_whose_name_is_a_pattern_does_not_hide_those_beside_it(tmp_path):
+    (tmp_path / "a[1]").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.png").write_text("x")
+    listing = list_folder(Folders([tmp_path]), str(tmp_path))
+    assert [entry.name for entry in listing.entries] == ["a[1]", "b"]
+    assert listing.reads == ("pictures",)
+
+
 def test_ten_thousand_files_are_listed_by_the_page(tmp_path):
     for number in range(10_000):
         (tmp_path / f"{number}.png").touch()

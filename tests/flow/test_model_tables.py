@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sparkwater.flow.pages.shown import matrix_html
+from sparkwater.flow.pages.shown import matrix_html, shown_value
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
 from sparkwater.flow.views.models import as_text
@@ -77,3 +77,10 @@ def test_automl_shows_its_leaderboard_and_all_that_was_tried() -> None:
 
 def test_numbers_are_short_in_tables() -> None:
     assert [cell(value) for value in (None, 1234, 0.123456, "x", 2.0)] == ["", "1,234", "0.1235", "x", "2"]
+
+
+def test_large_numbers_lose_no_digits_before_the_point() -> None:
+    assert [cell(value) for value in (123_456.78, -1_234.5, 999.96)] == ["123,456.8", "-1,234.5", "1000"]
+    assert [shown_value(value) for value in (123_456.78, 0.123456, 2.0, 7, "x", None)] == [
+        123_456.8, 0.1235, 2.0, 7, "x", None
+    ]  # fmt: skip

@@ -14,7 +14,7 @@ from sparkwater.bundle import Bundle
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.views.filling import refusal
 from sparkwater.flow.views.forms import estimator_class, form_of
-from sparkwater.flow.views.galleries import nearest, picture_columns, vector_columns, wrong_pictures
+from sparkwater.flow.views.galleries import nearest, picture_columns, scored_by, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
 from sparkwater.flow.views.suggestions import suggested
@@ -91,6 +91,15 @@ def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Worksp
     assert "taken for" in found[0].words[0]
     assert len(wrong_pictures(swapped, model, "features", "label", most=2)) == 2
     assert wrong_pictures(swapped.where("id < 0"), model, "features", "label") == []
+
+
+def test_scores_of_another_model_give_way(flow: Workspace) -> None:
+    model, rest = flow.value("network"), flow.value("rest")
+    others = rest.withColumn("prediction", F.lit("another")).withColumn("probability", F.lit(0.5))
+    rows = [model_rows.select("id", "prediction").orderBy("id").collect() for model_rows in (
+        scored_by(model, others), model.transform(rest)
+    )]  # fmt: skip
+    assert rows[0] == rows[1]
 
 
 def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace) -> None:

@@ -26,6 +26,7 @@ ACTIONS = [
     ReadPictures("p", "/d"),
     ReadPictures("p", "/d", "none"),
     ReadPictures("p", "/d", "pattern", r"/(cat|dog)_\d+'\"\n"),
+    ReadPictures("p", "/d", "pattern", r"/([^/(*)]+)(?:ab)*[]+|]+\(\)+/(\d{4})?[^/]+$"),
     CSV,
     ReadParquet("q", "/d/q'); import os; ('"),
     ReadJson("j", "/d/j.json", True),
@@ -47,6 +48,11 @@ def test_actions_are_json_and_python_that_compiles(action):
         (ReadPictures("p", "/d", "size"), "accepted: folder, pattern, none"),
         (ReadPictures("p", "/d", "pattern", "/[a-z]+/"), "has no group"),
         (ReadPictures("p", "/d", "pattern", "(("), "no regular expression"),
+        (ReadPictures("p", "/d", "pattern", "(a{99999999999999999999})"), "no regular expression"),
+        (ReadPictures("p", "/d", "pattern", "(" * 5_000), "longer than 200"),
+        (ReadPictures("p", "/d", "pattern", "((a+)+)x"), "repeats a group"),
+        (ReadPictures("p", "/d", "pattern", "/((?:a|a)*)x"), "repeats a group"),
+        (ReadPictures("p", "/d", "pattern", r"([^/]{2,}-){3,}"), "repeats a group"),
         (ReadPictures("p q", "/d"), "can't name a variable"),
         (ReadCsv("t", "/d", ""), "delimiter '' is not accepted"),
         (ReadCsv("t", "/d", types=(("a", "int", ""),)), "accepted: text, number"),
@@ -116,6 +122,20 @@ def test_preview_of_the_penguins_is_what_reading_gives(spark):
     assert bad_values(read_texts(spark, action), types) == ()
     penguins = Workspace(spark, Folders([ROOT])).run(ReadCsv("penguins", path, null_text="NA", types=types))
     assert penguins.count() == len((ROOT / "data" / "penguins.csv").read_text().splitlines()) - 1
+
+
+def test_quotes_and_delimiters_within_quotes_are_text(workspace, tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n"x, ""y"", z",1\nplain,2\n')
+    rows = workspace.run(ReadCsv("t", str(tmp_path / "t.csv"))).collect()
+    assert [tuple(row) for row in rows] == [('x, "y", z', "1"), ("plain", "2")]
+
+
+def test_long_texts_of_a_preview_are_cut_and_odd_names_are_read(spark, tmp_path):
+    (tmp_path / "t.csv").write_text(f"a`b;c.d\n{'x' * 1_000};1\n{'y' * 80};2\n")
+    preview = preview_csv(spark, ReadCsv("t", str(tmp_path / "t.csv"), ";"))
+    assert preview.names == ("a`b", "c.d")
+    assert preview.rows == ((f"{'x' * 80}…", "1"), ("y" * 80, "2"))
+    assert preview.types == ("text", "whole")
 
 
 def test_types_of_a_frame_are_changed(workspace, tmp_path):

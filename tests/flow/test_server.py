@@ -18,6 +18,7 @@ from conftest import ROOT
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow import serve
 from sparkwater.flow.__main__ import main
+from sparkwater.flow.server import server_names
 
 
 @pytest.fixture
@@ -134,8 +135,23 @@ def test_other_addresses_are_served_on_request(tmp_path):
     try:
         port = served.url.split(":")[2].split("/")[0]
         assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}")[0] == 200
+        printed = served.url.removeprefix("http://").split("/")[0]
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}", Host=printed)[0] == 200
     finally:
         served.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "secure", "names"),
+    [
+        ("192.0.2.1", 8080, False, {"192.0.2.1:8080"}),
+        ("flow.example", 443, True, {"flow.example:443", "flow.example"}),
+        ("flow.example", 443, False, {"flow.example:443"}),
+        ("2001:db8::1", 80, False, {"[2001:db8::1]:80", "[2001:db8::1]"}),
+    ],
+)
+def test_names_of_the_server_are_as_browsers_send_them(host, port, secure, names):
+    assert server_names(host, port, secure) == names
 
 
 def test_tls(tmp_path):

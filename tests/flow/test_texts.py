@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 
 import pytest
@@ -33,6 +34,8 @@ def test_form_of_a_text(tmp_path, content, expected):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as stream:
         stream.write(content)
     assert look_at_text(tmp_path / "t.csv.gz") == expected
+    (tmp_path / "t.csv.bz2").write_bytes(bz2.compress(content.encode()))
+    assert look_at_text(tmp_path / "t.csv.bz2") == expected
 
 
 def test_form_of_the_shipped_penguins():
@@ -44,6 +47,9 @@ def test_form_of_the_shipped_penguins():
     [
         ("empty.csv", b"", DataError, "'empty.csv' is empty"),
         ("blank.csv", b" \n\n", DataError, "is empty"),
+        ("mark.csv", b"\xef\xbb\xbf", DataError, "is empty"),
+        ("wide.csv", "\u00a0\n\u2003\n".encode(), DataError, "is empty"),
+        ("late.csv", b"\n" * 70_000 + b"a,b\n", DataError, "has no text at first"),
         ("picture.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", DataError, "no text: there are zero bytes"),
         ("latin.csv", "größe,b\n1,2\n".encode("latin-1"), DataError, "no text in UTF-8"),
         ("cut.gz", gzip.compress(b"a,b\n" * 9000, mtime=0)[:30], ConfigurationError, "can't be read"),

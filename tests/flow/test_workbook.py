@@ -48,6 +48,7 @@ def test_a_workbook_comes_back_with_what_succeeded():
     [
         ("", "isn't JSON"),
         ("[" * 100_000, "isn't JSON"),
+        (saved({**to_json(READ), "folder": "/data/\ud800"}), "isn't JSON"),
         ("[]", "says"),
         (saved(format="other"), "says"),
         (saved(version=2), "version 2"),

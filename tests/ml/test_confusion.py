@@ -48,3 +48,9 @@ def test_classes_have_precision_recall_and_f1_where_they_are_defined():
     assert (c.precision, c.recall, c.f1, c.error) == (None, 0, None, 1)
     assert (d.rows, d.precision, d.recall, d.f1, d.error) == (0, None, None, None, None)
     assert "0.50 / 1.50" in str(matrix)
+
+
+def test_columns_that_are_no_classes_are_refused(spark):
+    frame = spark.range(5_001).selectExpr("id as label", "id as prediction")
+    with pytest.raises(DataError, match="5,001 different values"):
+        confusion_matrix(frame, "label", "prediction")

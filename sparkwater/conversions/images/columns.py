@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.images.decoding import MAX_PIXELS, decode_image, pixels_to_tensor
-from sparkwater.conversions.images.uris import read_ahead, reader_of
+from sparkwater.conversions.images.uris import check_uris, read_ahead, reader_of
 from sparkwater.conversions.stages.columns import CHECKED_TENSOR, checked_frame, tensor_spec
 from sparkwater.conversions.stages.executor_functions import executor_function
 from sparkwater.conversions.tensors.arrow import TensorRows
@@ -66,6 +66,8 @@ def checked_images(
     ------
     SchemaError
         If the column is none of the three kinds.
+    ConfigurationError
+        If it holds URIs in a block of `sparkwater.conversions.images.uris.no_uris`.
     """
     if not is_image_field(field):
         raise SchemaError(
@@ -78,6 +80,8 @@ def checked_images(
     if isinstance(field.dataType, T.StructType):
         from_pixels = partial(pixels_to_tensor, **size)
         return executor_function(_decode_structs(from_pixels, spec), CHECKED_TENSOR, pd.DataFrame, spec.nbytes)(column)
+    if isinstance(field.dataType, T.StringType):
+        check_uris(field.name)
     decode = partial(decode_image, **size, max_pixels=max_pixels)
     kind = _decode_uris if isinstance(field.dataType, T.StringType) else _decode_bytes
     return executor_function(kind(decode, spec), CHECKED_TENSOR, row_bytes=spec.nbytes)(column)
@@ -93,6 +97,7 @@ def check_schemes(frame: DataFrame, name: str) -> None:
     ConfigurationError
         With the scheme, and what to install.
     """
+    check_uris(name)
     if frame.isStreaming:
         return
     for (uri,) in frame.select(F.col(f"`{name}`")).take(100):

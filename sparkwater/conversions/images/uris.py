@@ -7,7 +7,8 @@ import string
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from http.client import HTTPException
 from threading import Lock
@@ -34,6 +35,31 @@ READS_IN_FLIGHT = 32
 HTTP_TIMEOUT = 60
 
 _lock = Lock()
+_refused: ContextVar[str] = ContextVar("reason to refuse URIs", default="")
+
+
+@contextmanager
+def no_uris(reason: str) -> Iterator[None]:
+    """Refuse columns of URIs while the ``with`` block runs, on the driver: also in threads of cross-fitting.
+
+    A URI names any file and any host, also those that a caller may not read.
+
+    Parameters
+    ----------
+    reason : str
+        The reason, for the message.
+    """
+    token = _refused.set(reason)
+    try:
+        yield
+    finally:
+        _refused.reset(token)
+
+
+def check_uris(name: str) -> None:
+    """Refuse a column of URIs where `no_uris` says so."""
+    if reason := _refused.get():
+        raise ConfigurationError(f"column {name!r} holds URIs of pictures: {reason}")
 
 
 def read_uri(uri: str) -> bytes:

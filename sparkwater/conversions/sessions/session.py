@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,9 @@ from sparkwater.errors import SparkwaterError
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import Column, DataFrame, SparkSession
+
+#: What Spark says of cancelled jobs, and Spark Connect of interrupted requests.
+_CANCELLED = re.compile(r"\bJob \d+ cancelled\b|\bOPERATION_CANCELED\b")
 
 
 class Files(Protocol):
@@ -188,6 +192,15 @@ def jvm_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return ()
     return (Py4JJavaError,)
+
+
+def was_cancelled(error: BaseException | None) -> bool:
+    """Return whether an error came of Spark jobs that somebody cancelled, who wants no other ones in their place."""
+    while error is not None:
+        if _CANCELLED.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def master(spark: Any) -> str:

@@ -50,8 +50,10 @@ class Reader:
     async def open(self, path: str, way: str) -> None:
         """Show the form for a file or folder, and a way to read it."""
         if way == "csv":
-            look = partial(look_at_text, self._desk.workspace.folders.within(path))
-            await self._form.fill("Looking at the file", look, partial(self._show_csv, path))
+            folders = self._desk.workspace.folders
+            await self._form.fill(
+                "Looking at the file", lambda: look_at_text(folders.check_links(path)), partial(self._show_csv, path)
+            )
             return
         self._form.clear()
         with self._form.column:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nicegui import ui
 
 from sparkwater.flow.work.words import expected_errors, in_words
+
+#: A timer's error comes each second; the same words aren't shown again within so many seconds.
+_QUIET_SECONDS = 30.0
+
+
+def tell_errors() -> None:
+    """Let this page show errors of its buttons and timers that nothing else shows."""
+    told: dict[str, float] = {}
+
+    def show(error: Exception) -> None:
+        if isinstance(error, RuntimeError) and "has been deleted" in str(error):
+            return  # NiceGUI's, where a part of the page went away before its content came
+        words, now = in_words(error), time.monotonic()
+        if now - told.get(words, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            told[words] = now
+            tell(words)
+
+    ui.on_exception(show)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from nicegui import run, ui
 
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.messages import tell_errors
 from sparkwater.flow.work.words import expected_errors, in_words
 from sparkwater.flow.work.workspace import LOST
 
@@ -54,6 +55,7 @@ def _page(desk: Desk, name: str, module: str) -> Callable[[], None]:
         ui.colors(primary="#0f6f88", accent="#b4540a")
         ui.dark_mode(None)
         ui.add_css(_STYLE)
+        tell_errors()
         _header(desk, name)
         with ui.column().classes("flow-page"):
             _watch_session(desk)

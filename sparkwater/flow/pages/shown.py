@@ -49,7 +49,7 @@ def show_table(table: Table) -> None:
         for place, name in enumerate(table.columns)
     ]
     rows = [
-        {"id": number, **{str(place): _value(value) for place, value in enumerate(row)}}
+        {"id": number, **{str(place): shown_value(value) for place, value in enumerate(row)}}
         for number, row in enumerate(table.rows)
     ]
     pages = {"rowsPerPage": _PAGE if len(rows) > _PAGE else 0}
@@ -64,9 +64,11 @@ def _is_number(table: Table, place: int) -> bool:
     return bool(values) and all(isinstance(value, (int, float)) for value in values)
 
 
-def _value(value: Any) -> Any:
+def shown_value(value: Any) -> Any:
     """Return a value of a table as Quasar sorts it: numbers stay numbers."""
-    return float(f"{value:.4g}") if isinstance(value, float) and not value.is_integer() else value
+    if not isinstance(value, float) or value.is_integer():
+        return value
+    return round(value, 1) if abs(value) >= 1_000 else float(f"{value:.4g}")
 
 
 def show_curves(curves: Curves) -> Callable[[Curves], None]:

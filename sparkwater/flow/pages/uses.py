@@ -12,7 +12,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.shown import code_block, heading, show_matrix, show_pictures
 from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.galleries import Shown, nearest, picture_columns, vector_columns, wrong_pictures
+from sparkwater.flow.views.galleries import Shown, nearest, picture_columns, scored_by, vector_columns, wrong_pictures
 from sparkwater.flow.views.models import ModelView, matrix_of
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
@@ -37,8 +37,10 @@ class Work:
 
     async def _click(self) -> None:
         self._button.disable()
-        await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
-        self._button.enable()
+        try:
+            await self._spot.fill("Spark is at work.", self._work, lambda shown: shown())
+        finally:
+            self._button.enable()
 
 
 def run_action(desk: Desk, action: Action) -> None:
@@ -86,8 +88,7 @@ def mistakes(desk: Desk, model: Any) -> None:
     _columns_follow(desk, frame, label, lambda schema: _label_first(schema.names, model))
 
     def work() -> Callable[[], None]:
-        rows = desk.workspace.value(frame.value)
-        scored = rows if model.getOrDefault("probabilityCol") in rows.columns else model.transform(rows)
+        scored = scored_by(model, desk.workspace.value(frame.value))
         found = wrong_pictures(scored, model, picture.value, label.value)
         return lambda: _show_wrong(found)
 

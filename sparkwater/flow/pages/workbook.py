@@ -62,14 +62,28 @@ def _files(desk: Desk) -> None:
     """Buttons for the whole flow."""
 
     def run_again() -> None:
+        confirmed.close()
         with telling():
-            if desk.jobs.start_again(desk.workbook.cells):
-                ui.navigate.to("/jobs")
-            else:
-                tell("There is nothing to run: no action has succeeded or was opened.")
+            desk.jobs.start_again(desk.workbook.cells)
+            ui.navigate.to("/jobs")
+
+    with ui.dialog() as confirmed, ui.card():
+        ui.label("Run all cells again?").classes("text-h6")
+        ui.label(
+            "All data and models of this flow are forgotten first, and made anew. Trainings take their time again."
+        )
+        with ui.row():
+            ui.button("Run all cells", on_click=run_again)
+            ui.button("Keep them", on_click=confirmed.close).props("flat")
+
+    def ask() -> None:
+        if desk.workspace.variables():
+            confirmed.open()
+        else:
+            run_again()
 
     with ui.row().classes("items-center"):
-        ui.button("Run again", icon="replay", on_click=run_again)
+        ui.button("Run again", icon="replay", on_click=ask)
         _download("Save", "save", "flow.json", lambda: desk.workbook.to_json())
         ui.button("Open", icon="folder_open", on_click=_opening(desk).open).props("outline")
         _download("Download script", "code", "flow.py", lambda: script(desk.workbook.cells))
@@ -93,9 +107,7 @@ def _opening(desk: Desk) -> ui.dialog:
             return
         with telling():
             cells = cells_of(await event.file.read())
-            desk.jobs.check_idle()
-            desk.workspace.clear()
-            desk.workbook.replace(cells)
+            desk.jobs.open(cells)
             dialog.close()
             ui.notify(f"Opened {event.file.name}: {len(cells)} cells. Run them with 'Run again'.", type="positive")
         uploaded.reset()

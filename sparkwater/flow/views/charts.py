@@ -74,7 +74,7 @@ def matrix_chart(matrix: Matrix) -> dict[str, Any]:
     return {
         "animation": False,
         "textStyle": _WORDS,
-        "tooltip": {},
+        "tooltip": {"renderMode": "richText"},
         "grid": {"top": 16, "left": 8, "right": 16, "bottom": 28, "containLabel": True},
         "xAxis": {**axis, "name": "predicted", "nameLocation": "middle", "nameGap": 26},
         "yAxis": {**axis, "name": "actual", "inverse": True},

@@ -51,8 +51,10 @@ def typed_value(field: Field, given: Any) -> Any:
 
 
 def _number(text: str) -> Any:
-    with suppress(ValueError):
-        return int(text)
+    with suppress(ValueError, OverflowError):
+        whole = int(text)
+        float(whole)  # estimators compare it with numbers
+        return whole
     with suppress(ValueError):
         return float(text)
     return text
@@ -65,7 +67,7 @@ def _list(text: str, read: Callable[[str], Any]) -> list[Any]:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -111,7 +113,11 @@ def _accepted(kind: type[Any], field: Field, value: Any) -> Any:
         estimator = kind(**{field.name: value})
         return estimator.accepted_value(field.name)
     try:
-        return getattr(kind, field.name).typeConverter(value)
+        converted = getattr(kind, field.name).typeConverter(value)
+        bits = 63 if field.name == "seed" else 31
+        if field.kind == forms.INTEGER and not -(2**bits) <= converted < 2**bits:
+            raise ValueError(f"whole numbers have {bits + 1} bits here")
+        return converted
     except (TypeError, ValueError) as error:
         raise TypeError(f"{field.name}={value!r}: {error}; {field.doc}") from error
 

@@ -6,15 +6,17 @@ So many rows as are shown come to the driver, and no more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import is_image_field
+from sparkwater.conversions.images.uris import no_uris
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.flow.views.rows import picture_url
+from sparkwater.flow.work.workspace import NO_URIS
 from sparkwater.plots.drawing.pictures import Picture, is_picture
 from sparkwater.plots.frames.galleries import largest_losses, nearest_pictures
 
@@ -59,6 +61,14 @@ def picture_columns(schema: StructType) -> list[str]:
 def vector_columns(schema: StructType) -> list[str]:
     """Return the columns of ML vectors."""
     return [field.name for field in schema.fields if isinstance(field.dataType, VectorUDT)]
+
+
+def scored_by(model: Any, rows: DataFrame) -> DataFrame:
+    """Return rows with a classifier's scores; those of another model, in columns of the same names, give way."""
+    outputs = ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol")
+    columns = [model.getOrDefault(name) for name in outputs if model.hasParam(name) and model.isDefined(name)]
+    with no_uris(NO_URIS):
+        return cast("DataFrame", model.transform(rows.drop(*columns)))
 
 
 def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[Shown]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkwater.conversions.images.folders import SUFFIXES
+from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Entry, Folders
 
 #: Entries of a page, and of a folder within one that are looked at to know what it holds.
@@ -118,7 +119,10 @@ def _ways(folders: Folders, entries: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def _has_pictures(folders: Folders, path: str, deeper: int = 1) -> bool:
-    entries = folders.entries(path)
+    try:
+        entries = folders.entries(path)
+    except ConfigurationError:  # one that may not be read doesn't hide those beside it
+        return False
     if any(file_reads(entry.name) == "pictures" for entry in entries[:_LOOK] if not entry.is_folder):
         return True
     return deeper > 0 and any(

@@ -107,8 +107,11 @@ def preview_csv(spark: SparkSession, action: ReadCsv) -> Preview:
     """
     frame = read_texts(spark, replace(action, types=()))
     rows = max(20, min(_ROWS, _VALUES // len(frame.columns)))
-    found = [tuple(row) for row in frame.limit(rows).collect()]
     names = tuple(frame.columns)
+    # Long texts are cut before they come to the driver.
+    quoted = (name.replace("`", "``") for name in names)
+    beginnings = [f"substring(`{name}`, 1, {_TEXT + 1}) as c{place}" for place, name in enumerate(quoted)]
+    found = [tuple(row) for row in frame.limit(rows).selectExpr(*beginnings).collect()]
     types = tuple(guess_type([row[place] for row in found]) for place in range(len(names)))
     return Preview(names, tuple(tuple(map(_cut, row)) for row in found), types)
 

@@ -137,7 +137,9 @@ def cell(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return number_of(value) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+        if value.is_integer() and abs(value) < 1e15:
+            return number_of(value)
+        return f"{value:,.1f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from sparkwater.errors import ConfigurationError, DataError
 
@@ -22,6 +24,9 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "bla
 
 #: Texts that often stand for missing values.
 _NULLS = ("NA", "N/A", "NULL", "null", "NaN", "nan", "None", "?", "-", ".")
+
+#: Functions that open compressed files, by the end of their names.
+_OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
 
 _TRUTHS = {"true", "false", "yes", "no", "t", "f", "y", "n"}
 
@@ -51,7 +56,7 @@ def look_at_text(path: Path) -> TextGuess:
     Parameters
     ----------
     path : pathlib.Path
-        A file, plain or gzipped; of a folder the first file by name.
+        A file, plain or compressed by gzip or bzip2; of a folder the first file by name.
 
     Raises
     ------
@@ -62,17 +67,20 @@ def look_at_text(path: Path) -> TextGuess:
     """
     try:
         file = _first_file(path) if path.is_dir() else path
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        with _OPENERS.get(file.suffix.lower(), Path.open)(file, "rb") as stream:
             beginning = stream.read(_BEGINNING)
     except FileNotFoundError:
         raise ConfigurationError(f"there is no file {path.name!r} any more; look at its folder again") from None
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"the file {path.name!r} can't be read: {error}") from error
-    if not beginning.strip():
-        raise DataError(f"the file {file.name!r} is empty")
     lines = _text(beginning, file.name).splitlines()
     lines = lines[:-1] if len(beginning) == _BEGINNING and len(lines) > 1 else lines
-    return _guess([line for line in lines if line.strip()][:100])
+    found = [line for line in lines if line.strip()][:100]
+    if not found:
+        raise DataError(
+            f"the file {file.name!r} {'is empty' if len(beginning) < _BEGINNING else 'has no text at first'}"
+        )
+    return _guess(found)
 
 
 def check_parquet(path: Path) -> None:

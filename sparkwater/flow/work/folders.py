@@ -1,9 +1,10 @@
-"""The folders that a flow may read and write: nothing outside of them, by no name and no link."""
+"""The folders that a flow may read and write: no path leads outside of them, by its name or by a link in it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Entry:
     Attributes
     ----------
     name : str
-        Its name.
+        Its name, as `readable` gives it.
     path : str
         Its full path.
     is_folder : bool
@@ -46,10 +47,12 @@ class Folders:
     Raises
     ------
     ConfigurationError
-        If there is none, or one isn't a folder.
+        If there is none, one isn't a folder, or a path is given in place of a list.
     """
 
     def __init__(self, roots: Iterable[str | Path]) -> None:
+        if isinstance(roots, (str, Path)):
+            raise ConfigurationError(f"folders={str(roots)!r} is one path; give a list of folders, such as ['data']")
         self.roots = tuple(Path(root).expanduser().resolve() for root in roots)
         if not self.roots:
             raise ConfigurationError("give at least one folder whose files the flow may read")
@@ -63,43 +66,128 @@ class Folders:
         Raises
         ------
         ConfigurationError
-            If it lies outside of the folders, isn't a whole path, or Spark would read it as a pattern, which may
-            stand for other paths. A path that isn't there yet is fine.
+            If it lies outside of the folders, isn't a whole path, has letters that aren't UTF-8, or Spark would read
+            it as a pattern, which may stand for other paths. A path that isn't there yet is fine.
         """
+        if readable(path) != path:
+            raise ConfigurationError(f"{path[:200]!r} isn't in UTF-8, which Spark asks for; rename the file or folder")
         if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
             raise ConfigurationError(f"{path[:200]!r} is no whole path of this machine, such as /data/pictures")
         if found := sorted(_PATTERN & set(path)):
             raise ConfigurationError(
                 f"{path[:200]!r} has {' '.join(found)} in it, which Spark reads as a pattern; rename the file or folder"
             )
-        resolved = Path(path).resolve()
-        if not any(resolved == root or root in resolved.parents for root in self.roots):
+        try:
+            resolved = Path(path).resolve()
+        except (OSError, RuntimeError) as error:  # a link to itself
+            raise ConfigurationError(f"{path[:200]!r} leads nowhere: {error}") from error
+        if not self._is_inside(resolved):
             named = ", ".join(map(str, self.roots))
             raise ConfigurationError(f"{path[:200]!r} is outside of the folders given at start: {named}")
         return resolved
+
+    def check_links(self, path: str) -> Path:
+        """Return what `within` gives, and refuse a folder in which a link leads outside: Spark would follow it.
+
+        Names that begin with a point or an underline are left out, as Spark does.
+
+        Raises
+        ------
+        ConfigurationError
+            With the link.
+        """
+        place = self.within(path)
+        seen, found = {place}, [place]
+        while found:
+            inner = self._inner_folders(found.pop())
+            found += inner - seen
+            seen |= inner
+        return place
+
+    def _inner_folders(self, folder: Path) -> set[Path]:
+        inner = set()
+        with suppress(OSError), os.scandir(folder) as listed:  # Spark says why it can't read one
+            for each in listed:
+                if each.name[0] not in "._" and (each.is_symlink() or each.is_dir()):
+                    target = Path(each.path)
+                    if each.is_symlink():
+                        target = self._target(each.path)
+                    if target.is_dir():
+                        inner.add(target)
+        return inner
+
+    def _target(self, link: str) -> Path:
+        with suppress(OSError, RuntimeError):
+            target = Path(link).resolve()
+            if self._is_inside(target):
+                return target
+        raise ConfigurationError(
+            f"the link {link[:200]!r} leads outside of the folders given at start; give the folder it leads to as well"
+        )
+
+    def check_replaceable(self, path: str) -> None:
+        """Refuse a folder that would be deleted to be written anew, and is no model.
+
+        Raises
+        ------
+        ConfigurationError
+            If the path is one of the folders given at start, or holds something else than a model or a bundle.
+        """
+        place = self.within(path)
+        if any(place == root or place in root.parents for root in self.roots):
+            raise ConfigurationError(f"{path[:200]!r} is given at start and isn't replaced; name a folder in it")
+        if (place.is_dir() and any(place.iterdir()) and not _is_model(place)) or place.is_file():
+            raise ConfigurationError(
+                f"what is at {path[:200]!r} is no saved model and no bundle, so it isn't replaced; name another folder"
+            )
 
     def entries(self, path: str) -> list[Entry]:
         """Return what is in a folder: folders first, by name; hidden files are left out.
 
         Links that lead outside are left out as well.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is no folder, lies outside, or may not be read.
         """
         folder = self.within(path)
         if not folder.is_dir():
             raise ConfigurationError(f"there is no folder {path[:200]!r}")
-        found = []
-        with os.scandir(folder) as listed:
-            for each in listed:
-                if not each.name.startswith(".") and (not each.is_symlink() or self._holds(each.path)):
-                    is_folder = each.is_dir()
-                    found.append(Entry(each.name, each.path, is_folder, 0 if is_folder else _size(each)))
+        try:
+            with os.scandir(folder) as listed:
+                found = [self._entry(each) for each in listed if self._is_listed(each)]
+        except OSError as error:
+            raise ConfigurationError(f"the folder {path[:200]!r} can't be read: {error.strerror}") from error
         return sorted(found, key=lambda entry: (not entry.is_folder, entry.name.lower(), entry.name))
 
-    def _holds(self, path: str) -> bool:
-        try:
-            self.within(path)
-        except (ConfigurationError, OSError):
+    def _entry(self, found: os.DirEntry[str]) -> Entry:
+        is_folder = found.is_dir()
+        return Entry(readable(found.name), found.path, is_folder, 0 if is_folder else _size(found))
+
+    def _is_listed(self, found: os.DirEntry[str]) -> bool:
+        if found.name.startswith("."):
             return False
-        return True
+        try:
+            found.is_dir()
+            return not found.is_symlink() or self._is_inside(Path(found.path).resolve())
+        except (OSError, RuntimeError):  # a link to itself
+            return False
+
+    def _is_inside(self, resolved: Path) -> bool:
+        return any(resolved == root or root in resolved.parents for root in self.roots)
+
+
+def _is_model(folder: Path) -> bool:
+    """Return whether a folder is a stage as Spark ML saves it, or a bundle."""
+    return any((folder / "metadata").glob("part-*")) or all(
+        (folder / name).is_file() for name in ("manifest.json", "model.onnx")
+    )
+
+
+def readable(name: str) -> str:
+    """Return a name of a file with a mark in place of what isn't UTF-8; pages can't be sent such letters."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -126,14 +126,32 @@ class Jobs:
         Raises
         ------
         ConfigurationError
-            If Spark isn't there, or a job runs.
+            If Spark isn't there, a job runs, no cell can run again, or one has a path outside of the folders.
         """
+        actions = [cell.action for cell in cells if cell.repeats]
+        if not actions:
+            raise ConfigurationError("there is nothing to run: no action has succeeded or was opened")
+        for action in actions:
+            self._workspace.check_paths(action)
         with self._starting:
             self.check_idle()
             _ = self._workspace.spark  # refuses before anything is cleared
             self._workspace.clear()
             self._workbook.replace(())
-            return self._submit([cell.action for cell in cells if cell.repeats], keeps=True)
+            return self._submit(actions, keeps=True)
+
+    def open(self, cells: Sequence[Cell]) -> None:
+        """Put other cells in place of the workbook's, and forget all variables; nothing runs.
+
+        Raises
+        ------
+        ConfigurationError
+            If a job runs.
+        """
+        with self._starting:
+            self.check_idle()
+            self._workspace.clear()
+            self._workbook.replace(cells)
 
     def check_idle(self) -> None:
         """Refuse what would change the variables under a job that runs."""
@@ -190,7 +208,10 @@ class Jobs:
 
     def _cancel(self, job_id: int) -> None:
         while self.get(job_id).active and not self._workspace.lost:
-            session_of(self._workspace.spark).cancel(self._tag_of(job_id))
+            try:
+                session_of(self._workspace.spark).cancel(self._tag_of(job_id))
+            except Exception as error:  # a server that doesn't answer now may do so the next time
+                logger.warning("job %d isn't cancelled yet: %s", job_id, error)
             self.wait(job_id, _SECONDS_BETWEEN_CANCELS)
 
     def _run(self, job_id: int) -> None:

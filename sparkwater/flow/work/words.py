@@ -12,7 +12,10 @@ def in_words(error: BaseException) -> str:
     """Return the first paragraph of an error's message; with the class, where it is neither ours nor Spark's own."""
     from pyspark.errors import PySparkException
 
-    text = str(error).split("\n\tat ")[0].strip()  # what follows are lines of Java
+    try:
+        text = str(error).split("\n\tat ")[0].strip()  # what follows are lines of Java
+    except Exception:  # some ask a JVM for their words, which may be gone
+        text = "its words can't be had any more"
     if isinstance(error, SparkwaterError):
         return _short(text)
     if isinstance(error, PySparkException):

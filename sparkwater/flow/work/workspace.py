@@ -16,6 +16,11 @@ from sparkwater.flow.workbook.code import Code, variable
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+#: The reason why URIs of pictures aren't read: they lead out of the folders, and to other hosts.
+NO_URIS = (
+    "a flow reads none, as they may lead anywhere; read the folder of the pictures on the page Data, or use Python"
+)
+
 #: What pages say when the session has ended.
 LOST = "The Spark session has ended, and all variables with it. Save the flow, start anew, open it there and run it."
 
@@ -93,10 +98,10 @@ class Workspace:
         Raises
         ------
         ConfigurationError
-            If a path lies outside of the folders, or a variable's name is taken.
+            If a path lies outside of the folders, something else than a model would be replaced, or a variable's
+            name is taken.
         """
-        for path in action.paths:
-            self.folders.within(path)
+        self.check_paths(action)
         code = action.code()
         if action.result is not None:
             variable(action.result)
@@ -109,6 +114,13 @@ class Workspace:
             raise ConfigurationError(f"{min(imports)!r} is the name of an import; take another one")
         return code
 
+    def check_paths(self, action: Action) -> None:
+        """Refuse an action with a path outside of the folders, or that would replace something else than a model."""
+        for path in action.paths:
+            self.folders.within(path)
+        for path in action.replaced:
+            self.folders.check_replaceable(path)
+
     def run(self, action: Action) -> Any:
         """Run an action's Python, and return the value of its result; None where it makes none.
 
@@ -118,10 +130,15 @@ class Workspace:
             As `check` does; and all that the Python raises. Nothing is kept of an action that fails.
         """
         code = self.check(action)
+        for path in action.paths:
+            self.folders.check_links(path)
         with self._lock:
             self._imported |= code.imported
             names = {**self._names, "spark": self.spark, "__builtins__": builtins, "__name__": "flow"}
-        exec(compile(code.text, f"<{action.kind}>", "exec"), names)  # noqa: S102 - identifiers and literals alone
+        from sparkwater.conversions.images.uris import no_uris
+
+        with no_uris(NO_URIS):
+            exec(compile(code.text, f"<{action.kind}>", "exec"), names)  # noqa: S102 - identifiers and literals alone
         with self._lock:
             self._names.update({name: names[name] for name in sorted(code.assigned)})
         return None if action.result is None else names[action.result]

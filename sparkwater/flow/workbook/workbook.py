@@ -93,6 +93,7 @@ def cells_of(text: str | bytes) -> tuple[Cell, ...]:
         raise ConfigurationError(f"the file has {len(text)} bytes; a flow has at most {MOST_BYTES}")
     try:
         content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()  # half a letter, such as \ud800, couldn't be shown or written
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"the file is no flow, it isn't JSON: {error}") from error
     return tuple(_cell(place, action) for place, action in enumerate(_actions(content), 1))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from sparkwater.plots import Plot
 
+#: The matrix has a cell for each pair of classes, on the driver.
+_MOST_CLASSES = 5_000
+
 
 @dataclass(frozen=True)
 class ClassScores:
@@ -176,7 +179,7 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
     Raises
     ------
     DataError
-        If no row has both.
+        If no row has both, or there are more than 5,000 different labels and predictions.
     SchemaError
         If one of them is numbers, and the other one strings.
     """
@@ -196,6 +199,11 @@ def confusion_matrix(predictions: DataFrame, label_col: str, prediction_col: str
     if not counted:
         raise DataError(f"no row has both {label_col!r} and {prediction_col!r}")
     labels = sorted({label for pair in counted for label in pair})
+    if len(labels) > _MOST_CLASSES:
+        raise DataError(
+            f"{label_col!r} and {prediction_col!r} have {len(labels):,} different values; a confusion matrix has at "
+            f"most {_MOST_CLASSES:,} classes. Choose the columns of the label and of the predicted label"
+        )
     return ConfusionMatrix(
         tuple(label_name(label) for label in labels),
         tuple(tuple(counted.get((actual, predicted), 0) for predicted in labels) for actual in labels),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.sessions.session import session_of
+from sparkwater.conversions.sessions.session import session_of, was_cancelled
 from sparkwater.conversions.stages.stage_folders import first_line
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.stacking.level_one.checks import check_rows
@@ -89,7 +89,7 @@ def epochs(model: Any) -> float | None:
 
 
 def retry(work: Callable[[], T], what: str) -> tuple[T, int]:
-    """Return the result and the number of attempts; a mistake of the user's is raised at once.
+    """Return the result and the number of attempts; a mistake of the user's, or a cancellation, is raised at once.
 
     Raises
     ------
@@ -101,6 +101,8 @@ def retry(work: Callable[[], T], what: str) -> tuple[T, int]:
     except _FINAL:
         raise
     except Exception as error:
+        if was_cancelled(error):
+            raise
         logger.warning("%s failed and is tried again: %s", what, first_line(error))
     return work(), 2
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sparkwater.conversions.sessions.session import was_cancelled
 from sparkwater.conversions.stages.stage_folders import first_line
 from sparkwater.ml.launch.display import counted
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
@@ -251,6 +252,8 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
             else:
                 found = _fit(rows, planned[candidate.learner.name], fold)
         except Exception as error:  # whatever a learner raises: the others go on
+            if was_cancelled(error):
+                raise
             found = error
         own.append(found)
         return found
@@ -260,7 +263,12 @@ def _fit_wave(rows: Rows, wave: Sequence[Candidate], plan: FitPlan, budget: Budg
         for number, candidate in enumerate(wave)
         for fold in ([None] if holds_its_rows(candidate.learner) else range(plan.fitsEach))
     ]
-    results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    try:
+        results = run_side_by_side([partial(fit, *one) for one in work], plan.parallelism)
+    except BaseException:
+        for one in (scored for own in done for part in own if isinstance(part, list) for scored in part):
+            one.unpersist()
+        raise
     if rows.pruner is not None:
         rows.pruner.curves += [curves[number] for number in sorted(curves) if curves[number]]
     pairs = list(zip(work, results, strict=True))

@@ -14,6 +14,7 @@ def odd(digits):
     folder = digits / "odd"
     folder.mkdir()
     (folder / "empty.csv").touch()
+    (folder / "a[1].csv").write_text("n;x\n1;a\n")
     (folder / "picture.csv").write_bytes(b"\x89PNG\0\0")
     (folder / "broken.parquet").write_text("no parquet")
     (folder / "broken.png").write_text("no picture")
@@ -76,6 +77,7 @@ def test_files_that_are_not_what_their_names_say(window, odd):
         ("empty.csv", "the file 'empty.csv' is empty"),
         ("picture.csv", "the file 'picture.csv' is no text: there are zero bytes in it"),
         ("broken.parquet", "the file 'broken.parquet' is no Parquet"),
+        ("a[1].csv", "which Spark reads as a pattern; rename the file or folder"),
     ):
         person.presses(name)
         person.page.get_by_role("alert").get_by_text(said).wait_for()

@@ -47,6 +47,11 @@ class Action(ABC):
         """Files and folders that it reads or writes; they must lie within the folders given at start."""
         return ()
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Those of its paths at which it deletes what is there, to write it anew."""
+        return ()
+
     @abstractmethod
     def code(self) -> Code:
         """Return its Python: identifiers and literals only."""

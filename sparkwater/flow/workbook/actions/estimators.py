@@ -49,6 +49,7 @@ VARIABLES: Mapping[str, str] = {
     "warmStart": MODEL,
     "pretrainedAutoencoder": MODEL,
     "learners": ESTIMATORS,
+    "secondLevelLearners": ESTIMATORS,
     "estimator": ESTIMATOR,
 }
 

@@ -46,6 +46,11 @@ class SaveModel(Action):
         """The folder."""
         return (self.folder,)
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The folder, where it may be there already."""
+        return (self.folder,) if self.overwrite else ()
+
     def code(self) -> Code:
         """Return its Python."""
         writer = ".write().overwrite()" if self.overwrite else ""
@@ -87,6 +92,11 @@ class ExportBundle(Action):
     def paths(self) -> tuple[str, ...]:
         """The folder."""
         return (self.folder,)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The folder, where it may be there already."""
+        return (self.folder,) if self.overwrite else ()
 
     def code(self) -> Code:
         """Return its Python."""

@@ -21,6 +21,10 @@ LABELS = {
 #: Characters of a pattern at most.
 _LONGEST_PATTERN = 200
 
+#: Parts of a regular expression: what is escaped, a set of letters, the ends of groups with their repeat, a letter.
+_TOKENS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\)[*+{]?|.", re.DOTALL)
+_REPEATS = ("*", "+", "{", "|")
+
 
 @dataclass(frozen=True)
 class ReadPictures(Action):
@@ -72,13 +76,39 @@ class ReadPictures(Action):
         return Code(tuple(imports), tuple(lines))
 
     def _checked_pattern(self) -> str:
+        shown = repr(self.pattern[:_LONGEST_PATTERN])
+        if len(self.pattern) > _LONGEST_PATTERN:
+            raise ConfigurationError(f"the pattern {shown}... is longer than {_LONGEST_PATTERN} characters")
         try:
             groups = re.compile(self.pattern).groups
-        except re.error as error:
-            raise ConfigurationError(f"the pattern {self.pattern!r} is no regular expression: {error}") from error
-        if not groups or len(self.pattern) > _LONGEST_PATTERN:
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ConfigurationError(f"the pattern {shown} is no regular expression: {error}") from error
+        if not groups:
             raise ConfigurationError(
-                f"the pattern {self.pattern[:_LONGEST_PATTERN]!r} has no group; put the label in brackets, as in "
-                "/(cat|dog)_[0-9]+"
+                f"the pattern {shown} has no group; put the label in brackets, as in /(cat|dog)_[0-9]+"
+            )
+        if _may_explode(self.pattern):
+            raise ConfigurationError(
+                f"the pattern {shown} repeats a group that has repeats or alternatives in it, such as (a+)+, which may "
+                "take hours for one path; write it without"
             )
         return self.pattern
+
+
+def _may_explode(pattern: str) -> bool:
+    """Return whether a group repeats in which there are repeats or alternatives.
+
+    Java tries all ways to match such a group, twice as many for each letter, and no task that does so can be cancelled.
+    """
+    within = [False]
+    for part in _TOKENS.findall(pattern):
+        if part == "(":
+            within.append(False)
+        elif part[0] == ")" and len(within) > 1:
+            inner = within.pop()
+            if inner and len(part) > 1:
+                return True
+            within[-1] = within[-1] or inner
+        elif part in _REPEATS:
+            within[-1] = True
+    return False

@@ -65,7 +65,8 @@ class ReadCsv(Action):
         if not self.delimiter or "\n" in self.delimiter:
             raise ConfigurationError(f"the delimiter {self.delimiter!r} is not accepted; give the text between values")
         null = {"nullValue": self.null_text} if self.null_text else {}
-        return {"sep": self.delimiter, "header": self.header, **null}
+        # A quote within quotes is written twice (RFC 4180, section 2), as Excel and pandas do; Spark's default is \".
+        return {"sep": self.delimiter, "header": self.header, "escape": '"', **null}
 
     def code(self) -> Code:
         """Return its Python."""
