@@ -60,7 +60,8 @@ print(f"{files.count():,} pictures")
 from sparkwater.plots import share_bars
 
 counts = files.groupBy("label").count().orderBy("label").collect()
-share_bars([(row["label"], row["count"] / files.count()) for row in counts], "share of the pictures")
+total = sum(row["count"] for row in counts)
+share_bars([(row["label"], row["count"] / total) for row in counts], "share of the pictures")
 
 # COMMAND ----------
 

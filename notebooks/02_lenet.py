@@ -65,9 +65,10 @@ print(model.summary)
 # MAGIC %md
 # MAGIC ## How it learned
 # MAGIC
-# MAGIC Learning curves show the loss and other metrics after each pass over the rows. While both lines fall, it still
-# MAGIC learns; when only the line of the training rows does, it has begun to learn them by heart. The dotted line marks
-# MAGIC the epoch that was best on the rows kept back; the model has its weights.
+# MAGIC Learning curves show the loss, which is what training makes small, and other metrics after each pass over the
+# MAGIC rows (an *epoch*). While both lines fall, it still learns; when only the line of the training rows does, it has
+# MAGIC begun to learn them by heart. The dotted line marks the epoch that was best on the rows kept back; the model has
+# MAGIC its weights.
 
 # COMMAND ----------
 
@@ -94,7 +95,7 @@ matrix.plot()
 
 # MAGIC %md
 # MAGIC By digit: precision is the share that is right among those taken for this digit, recall the share of this
-# MAGIC digit's pictures that were found.
+# MAGIC digit's pictures that were found, and F1 is near the lower one of both (their harmonic mean).
 
 # COMMAND ----------
 

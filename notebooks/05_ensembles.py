@@ -66,8 +66,9 @@ learners = {
 # MAGIC %md
 # MAGIC ## Folds
 # MAGIC
-# MAGIC Each row gets a fold, from a hash of its name: the same row has the same fold on any cluster. `stratified` deals
-# MAGIC out each digit by itself, so all folds have about as many of it. Below, the rows of each digit by fold.
+# MAGIC Each row gets a fold, from a hash of its path: the same files have the same folds on any number of machines.
+# MAGIC `stratified` deals out each digit by itself, so all folds have about as many of it. Below, the rows of each
+# MAGIC digit by fold.
 
 # COMMAND ----------
 
@@ -157,7 +158,7 @@ model.summary.plot("leaderboard")
 # MAGIC %md
 # MAGIC How much each learner counts, and whether the ensemble's probabilities can be believed: of the rows for which it
 # MAGIC says 80 %, about 80 % should be right, so points should lie on the diagonal. Above it the ensemble is right more
-# MAGIC often than it says; bars show how little a few rows can tell.
+# MAGIC often than it says. Bars are 95 % intervals: they are long where there are few rows.
 
 # COMMAND ----------
 
@@ -190,7 +191,7 @@ for name in (*learners, "probability"):
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC `model.summary.report(folder)` writes all this as one page of HTML. `StackedEnsemble(learners,
+# MAGIC `model.summary.report(folder)` writes all this as one page of HTML. `StackedEnsemble(learners=learners,
 # MAGIC numFolds=5).fit(rows)` does folds, level one and combination in one call.
 # MAGIC
 # MAGIC **Next**: [deep features and similar pictures](06_deep_features.py). More: [stacking](../docs/stacking.md), and

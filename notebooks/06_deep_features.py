@@ -61,8 +61,8 @@ deep.select("label", "deepFeatures").show(3, truncate=70)
 # MAGIC %md
 # MAGIC ## A map of the digits
 # MAGIC
-# MAGIC Nobody can look at 500 dimensions. Spark ML's `PCA` finds the two directions in which the digits, none of which
-# MAGIC the network has learned from, differ most. Each point is a digit.
+# MAGIC Nobody can look at 500 dimensions. Spark ML's `PCA` finds the two directions in which the features of the
+# MAGIC training digits differ most. Each point is one of the other digits, which the network hasn't learned from.
 
 # COMMAND ----------
 

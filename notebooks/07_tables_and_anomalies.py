@@ -121,7 +121,7 @@ plot
 # MAGIC ## Which columns matter
 # MAGIC
 # MAGIC `permutation_importance` deals out the values of one column anew among the rows, and measures how much worse the
-# MAGIC predictions get. What it measures are grams here: the mean error.
+# MAGIC predictions get. Here that is the mean absolute error, in grams.
 
 # COMMAND ----------
 

@@ -68,7 +68,7 @@ model = pipeline.fit(training)
 # MAGIC ## Save and load
 # MAGIC
 # MAGIC It is saved as all of Spark ML is, to any filesystem that Spark writes. Weights are safetensors and all else is
-# MAGIC JSON, so loading executes nothing. The loaded model gives the same probabilities to the last digit.
+# MAGIC JSON: no file holds code. The loaded model gives the same probabilities to the last digit.
 
 # COMMAND ----------
 
@@ -105,7 +105,8 @@ print(bundle.describe())
 # MAGIC %md
 # MAGIC ## Score without Spark
 # MAGIC
-# MAGIC Give it pictures: paths, bytes, or what Pillow has opened. No Spark job runs here.
+# MAGIC Give it pictures: paths, bytes, or what Pillow has opened. Spark only fetches eight of them here; `predict` runs
+# MAGIC no job.
 
 # COMMAND ----------
 

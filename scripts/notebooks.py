@@ -29,7 +29,7 @@ FIRST_LINE = "# Databricks notebook source"
 NEXT_CELL = re.compile(r"^# COMMAND -{10}$", re.MULTILINE)
 MAGIC = "# MAGIC"
 
-#: Seconds that a notebook may take.
+#: Seconds that a cell may take.
 LONGEST = 600
 #: Colours of a picture in a page: fewer take fewer bytes.
 COLOURS = 256

@@ -6,6 +6,7 @@ it gives ``s3a://`` URLs to a local folder, and the package takes them for a sto
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -167,6 +168,7 @@ def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(sessio
         lambda: read_images(session, url),
         lambda: cross_fit({"mean": MeanRegressor()}, rows, Folds(2), checkpointDir=url),
         lambda: save_over(PipelineModel([Pipeline(stages=[StandardScaler()])]), url),
+        lambda: save_over(PipelineModel([TensorToVector(inputCol="features", outputCol="pixels")]), url),
     ):
         with pytest.raises(ConfigurationError, match=jars):
             use_it()
@@ -203,13 +205,16 @@ def test_a_pipeline_is_replaced_through_hadoop_without_a_rename(rows, pair, fold
 @pytest.mark.usefixtures("without_renames")
 def test_fits_go_on_from_a_store_without_a_rename(session, folder: Path) -> None:
     rows = session.createDataFrame([(i, float(i)) for i in range(12)], "id int, label double")
-    first, again = MeanRegressor(), MeanRegressor()
-    for mean in (first, again):
+    first, again, without_rows = MeanRegressor(), MeanRegressor(), MeanRegressor()
+    for mean in (first, again, without_rows):
+        if mean is without_rows:  # a pointer to a folder that somebody deleted
+            (written,) = (folder / "fits").glob("writing-*")
+            shutil.rmtree(written)
         level_one = cross_fit({"mean": mean}, rows, Folds(2), idCol="id", checkpointDir="s3a://local/models/fits")
         values = sorted(row["mean"] for row in level_one.frame.collect())
         assert len(values) == 12
     assert first.fits > 0
-    assert again.fits == 0
+    assert again.fits == without_rows.fits == 0
 
 
 @pytest.mark.usefixtures("without_renames")

@@ -9,7 +9,7 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.pipeline import PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsWriter
 
-from sparkwater.conversions.files.hadoop import files_of, replacing
+from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, replacing
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.stage_folders import NewFolder, save_stage
@@ -54,6 +54,7 @@ def save_over(stage: Any, path: str) -> None:
 
 def _write_pipeline(spark: SparkSession, model: PipelineModel, path: str) -> None:
     """Write a pipeline as Spark does, but stages to folders of new names, and the metadata that names them last."""
+    check_spark_reaches(spark, path)  # by whose reader it is loaded, whatever is in it
     stages: list[Any] = list(model.stages)
     names = [f"{stage.uid}-{uuid.uuid4().hex[:8]}" for stage in stages]
     folders = [

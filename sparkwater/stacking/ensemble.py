@@ -275,8 +275,7 @@ class StackedEnsemble(
         if self.getMetaLearnerTransform() == "logit" and kind != CLASSIFICATION:
             raise ConfigurationError("metaLearnerTransform='logit' is for probabilities; regression has none")
         check_calibration(self.getCalibration(), kind)
-        for name in self.getPassthroughCols():
-            passthrough_values(dataset.schema, name)
+        self._refuse_columns(dataset, "passthroughCols")
         check_repeats(self.getRepeats(), self._folds(dataset))
         self._refuse_second(dataset, kind, blending)
         return learners
@@ -302,8 +301,14 @@ class StackedEnsemble(
                 "and embargo, a combiner as the meta-learner, and other columns by secondLevelCols"
             )
         find_second(stages, kind, [*dataset.columns, *self.getLearners(), ENSEMBLE])
-        for name in self.getSecondLevelCols():
-            passthrough_values(dataset.schema, name)
+        self._refuse_columns(dataset, "secondLevelCols")
+
+    def _refuse_columns(self, dataset: DataFrame, param: str) -> None:
+        """Refuse columns beside the predictions that can't be read, and the label."""
+        for name in self.getOrDefault(param):
+            if name == self.getLabelCol():
+                raise ConfigurationError(f"{param}: {name!r} is the label, which is to be predicted; leave it out")
+            passthrough_values(dataset.schema, name, param)
 
     def _finish(
         self, level_one: LevelOneFrame, strategy: str, bases: tuple[BaseModel, ...] | None, started: float,
@@ -316,13 +321,15 @@ class StackedEnsemble(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
             )
             meta = fit_given(level_one, reads, self.getMetaLearner(), slots, self.getCalibration())
-            bases = refit(level_one, self.getFinalModels(), self.getParallelism()) if bases is None else bases
             measured, levels = level_one, None
+            over_them: tuple[BaseModel, ...] = ()
             if self.getSecondLevelLearners():
                 second = SecondLevel.of(level_one, self.getSecondLevelLearners(), self.getSecondLevelCols(), slots)
                 measured, levels, meta = second.compare(meta, self.getMetaLearner(), slots, self.getCalibration())
                 if levels.taken:
-                    reads, bases = LevelOneInput(measured.names, level_one.task), (*bases, *second.fit())
+                    reads, over_them = LevelOneInput(measured.names, level_one.task), second.fit()
+            bases = refit(level_one, self.getFinalModels(), self.getParallelism()) if bases is None else bases
+            bases = (*bases, *over_them)
             summary = summarize(measured, reads, meta, strategy, time.monotonic() - started, curves_of(bases), levels)
             model = StackedEnsembleModel()
             model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)

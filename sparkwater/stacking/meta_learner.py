@@ -149,8 +149,8 @@ def _logit(value: Column) -> Column:
     return F.log(value / (1 - value))
 
 
-def passthrough_values(schema: T.StructType, name: str) -> Column:
-    """Return a column of numbers, vectors or arrays as arrays of doubles.
+def passthrough_values(schema: T.StructType, name: str, param: str = "passthroughCols") -> Column:
+    """Return a column of numbers, vectors or arrays as arrays of doubles; ``param`` is the Param that names it.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def passthrough_values(schema: T.StructType, name: str) -> Column:
         return vector_numbers(column)
     if isinstance(data_type, T.ArrayType) and isinstance(data_type.elementType, T.NumericType):
         return column.cast("array<double>")
-    raise SchemaError(f"passthroughCols: {name!r} is {data_type.simpleString()}; accepted: numbers, vectors, arrays")
+    raise SchemaError(f"{param}: {name!r} is {data_type.simpleString()}; accepted: numbers, vectors, arrays")
 
 
 @dataclass(frozen=True)

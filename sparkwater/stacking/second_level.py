@@ -87,33 +87,43 @@ def cross_fit_second(
     Raises
     ------
     DataError
-        If there are fewer than three folds.
+        If there are fewer than three folds, or rows of a class in fewer.
     """
     prepared = level_one.prepared
-    if len(prepared.folds) < FEWEST_FOLDS:
-        raise DataError(
-            f"foldCol={prepared.foldCol!r} holds {len(prepared.folds)} folds; a second level needs {FEWEST_FOLDS} or "
-            "more"
-        )
+    _check_folds(prepared)
     reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
     with ExitStack() as undo:
         scored: list[Scored] = []
-        undo.callback(_free, scored)
         for place in range(len(prepared.folds)):
-            scored += _leave_out(level_one, place, learners, reads, parallelism)
+            scored += _leave_out(level_one, place, learners, reads, parallelism, undo)
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
 
 
-def _free(scored: Sequence[Scored]) -> None:
-    for one in scored:
-        one.unpersist()
+def _check_folds(prepared: Prepared) -> None:
+    """Refuse folds of which two can't be left out at a time; takes a Spark job for classes."""
+    if len(prepared.folds) < FEWEST_FOLDS:
+        raise DataError(
+            f"foldCol={prepared.foldCol!r} holds {len(prepared.folds)} folds; a second level needs {FEWEST_FOLDS} or "
+            "more"
+        )
+    if prepared.task.kind == CLASSIFICATION:
+        folds = F.count_distinct(F.col(f"`{prepared.foldCol}`")).alias("folds")
+        rows = prepared.frame.groupBy(F.col(f"`{prepared.labelCol}`").alias("label")).agg(folds)
+        rare = rows.where(F.col("folds") < FEWEST_FOLDS).orderBy("label").first()
+        if rare is not None:
+            raise DataError(
+                f"labelCol={prepared.labelCol!r}: the rows of {rare['label']!r} are in {rare['folds']} folds only; a "
+                "second level leaves out two at a time, so its learners would never see it: use "
+                "foldAssignment='stratified', or leave such rows out"
+            )
 
 
 def _leave_out(
-    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None
-) -> list[Scored]:
+    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None,
+    undo: ExitStack,
+) -> list[Scored]:  # fmt: skip
     """Fit the second level without a fold, on predictions by models that saw it neither, and score the fold."""
     prepared, fold = level_one.prepared, level_one.prepared.folds[place]
     inside = prepared.without(fold)
@@ -126,13 +136,14 @@ def _leave_out(
         training = ordered_level_one(inside, inner.values, reads).persist()
         done.callback(training.unpersist)
         scorable = ordered_level_one(prepared, level_one.values, reads).where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
-        work = [partial(_fit, learner, fold, training, scorable, level_one) for learner in learners]
+        work = [partial(_fit, learner, fold, training, scorable, level_one, undo) for learner in learners]
         return run_side_by_side(work, parallelism or len(work))
 
 
 def _fit(
-    learner: Learner, fold: FoldRows, training: DataFrame, scorable: DataFrame, level_one: LevelOneFrame
-) -> Scored:
+    learner: Learner, fold: FoldRows, training: DataFrame, scorable: DataFrame, level_one: LevelOneFrame,
+    undo: ExitStack,
+) -> Scored:  # fmt: skip
     where = f"learner {learner.name!r} of the second level, fold {fold.value!r}"
     started = time.monotonic()
     stage = configured(learner.stage, bool(level_one.prepared.weightCol))
@@ -143,11 +154,8 @@ def _fit(
     )
     session = session_of(scorable.sparkSession)
     values = session.keep(values)
-    try:
-        check_rows(values, fold.rows, where)
-    except BaseException:
-        values.unpersist()
-        raise
+    undo.callback(values.unpersist)  # where this fit, or another one, fails
+    check_rows(values, fold.rows, where)
     session.release([model], stage)
     seconds = time.monotonic() - fitted
     record = FitRecord(
@@ -205,16 +213,16 @@ class SecondLevel:
         over_one = replace(meta, metrics=meta.metrics.join(self.second.metrics))
         return both, levels, over_both if levels.taken else over_one
 
-    def fit(self) -> list[BaseModel]:
+    def fit(self) -> tuple[BaseModel, ...]:
         """Fit the second level on all rows of the first level's predictions, and return its models."""
         first = self.first
         reads = LevelOneInput(first.names, first.task, passthrough=self.passthrough)
         rows = ordered_level_one(first.prepared, first.values, reads).persist()
         try:
-            return [
+            return tuple(
                 BaseModel(learner.name, learner.output, (_fit_on(learner, rows, first.prepared),), reads)
                 for learner in self.second.learners
-            ]
+            )
         finally:
             rows.unpersist()
 

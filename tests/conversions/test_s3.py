@@ -69,7 +69,10 @@ def test_a_missing_bucket_is_named_with_its_endpoint(store: Store) -> None:
         open_filesystem("s3a://no-such/models")
 
 
-@pytest.mark.parametrize(("key", "said"), [(None, "was given no credentials"), ("other", "refuses the credentials")])
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(None, "was given none, or refuses those of a profile or role"), ("other", "refuses the credentials")],
+)
 def test_missing_and_wrong_credentials_say_what_to_set(store: Store, monkeypatch, key, said) -> None:
     url = store.put("secret.png", b"secret")
     own = f"?scheme=http&endpoint_override={store.url.removeprefix('http://')}&region=us-{key}-1"
@@ -78,6 +81,13 @@ def test_missing_and_wrong_credentials_say_what_to_set(store: Store, monkeypatch
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     with pytest.raises(DataError, match=rf"the store {said}: set AWS_ACCESS_KEY_ID and .*spark\.executorEnv"):
         read_uri(url + own)  # a filesystem of its own
+
+
+@pytest.mark.parametrize("url", ["s3://key:hidden@bucket/a", "s3a://bucket/a?secret_key=hidden"])
+def test_keys_in_a_url_are_refused_and_not_shown(url) -> None:
+    with pytest.raises(ConfigurationError, match="an S3 URL holds keys") as found:
+        open_filesystem(url)
+    assert "hidden" not in str(found.value)
 
 
 def test_a_wrong_endpoint_and_a_silent_one_fail_in_bounded_time(store: Store, monkeypatch) -> None:

@@ -77,7 +77,15 @@ def test_a_folder_without_credentials_is_refused_before_a_training(store: Store,
     CheckpointFolder(f"s3://{BUCKET}/new").check()
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     folder = CheckpointFolder(f"s3://{BUCKET}/new?endpoint_override={store.url}&region=us-west-1")
-    with pytest.raises(
-        ConfigurationError, match=r"can't be used for checkpoints: .*was given no credentials: set AWS_"
-    ):
+    with pytest.raises(ConfigurationError, match=r"can't be used for checkpoints: .*was given none, or .*: set AWS_"):
         folder.check()
+
+
+def test_settings_in_a_url_stay_behind_the_folder_of_a_training(store: Store) -> None:
+    settings = f"?endpoint_override={store.url}&region=us-east-1"
+    parent = CheckpointFolder(f"s3://{BUCKET}/settings/{settings}")
+    parent.inside("one").write(checkpoint(1))
+    assert {name.rpartition("/")[0] for name in store.names("settings/")} == {"settings/one/step-000000000001"}
+    (found,) = parent.trainings()
+    assert found.url == f"s3://{BUCKET}/settings/one{settings}"
+    assert found.load(1).steps == 1

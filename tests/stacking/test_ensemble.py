@@ -334,6 +334,7 @@ def test_several_classes_and_another_meta_learner() -> None:
         ({"metaLearner": SQLTransformer}, ConfigurationError, "metaLearner is SQLTransformer; accepted"),
         ({"labelCol": "y"}, SchemaError, "no column 'y'"),
         ({"passthroughCols": ["text"]}, SchemaError, "passthroughCols: 'text' is string"),
+        ({"passthroughCols": ["label"]}, ConfigurationError, "passthroughCols: 'label' is the label"),
         ({"weightCol": "text"}, SchemaError, "weightCol='text' is string"),
         ({"groupCol": "id", "timeCol": "id"}, ConfigurationError, "accepted: one of them"),
         ({"embargo": 3.0}, ConfigurationError, "above 0 only with timeCol"),

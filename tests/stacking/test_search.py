@@ -187,13 +187,16 @@ def test_many_trials_make_a_plan_as_deep_as_few_do(rows: DataFrame) -> None:
         frames = [trial(number) for number in range(count)]
         # The last one ran beside the trial after which the search ended.
         trials = [Trial(number, f"shifted-{number}", {}, 1.0) for number in range(count - 1)]
-        found = finish(Rows(base.prepared), Explored(trials, frames))
+        explored = Explored(trials, frames)
+        found = finish(Rows(base.prepared), explored)
         assert found.names == tuple(found.metrics.byFold) == tuple(one.learner for one in trials)
         values = found.values.collect()
         assert len(values) == 60
         assert all(row[f"shifted-{n}"][0] == row["shifted-0"][0] + n for row in values for n in range(count - 1))
         depths.append(depth(found.values))
-        found.values.unpersist()
+        assert found.values.is_cached
+        explored.unpersist()  # as a search does whose last fits fail
+        assert not found.values.is_cached
     assert depths[0] == depths[1]
     base.unpersist()
 

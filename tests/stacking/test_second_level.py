@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import start_session
+from pyspark.errors import IllegalArgumentException
+from pyspark.ml.classification import DecisionTreeClassifier, NaiveBayes
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
@@ -57,6 +59,27 @@ def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups:
     two = replace(level_one, prepared=replace(level_one.prepared, folds=level_one.prepared.folds[:2]))
     with pytest.raises(DataError, match="holds 2 folds; a second level needs 3 or more"):
         cross_fit_second(two, second, (), 2)
+
+
+def test_a_class_that_is_in_two_folds_only_is_refused(groups: DataFrame) -> None:
+    rows = groups.selectExpr("id", "part", "if(id < 2, 'rare', if(id % 2 = 0, 'a', 'b')) as label", "id % 5 as x")
+    rows = rows.withColumn("features", array_to_vector(F.array(F.col("x").cast("double"))))
+    second = {"tree": DecisionTreeClassifier()}
+    asked = StackedEnsemble(learners={"bayes": NaiveBayes()}, foldCol="part", idCol="id", secondLevelLearners=second)
+    with pytest.raises(DataError, match="the rows of 'rare' are in 2 folds only; a second level leaves out two"):
+        asked.fit(rows)
+
+
+def test_predictions_are_freed_where_another_learner_fails(groups: DataFrame) -> None:
+    level_one = cross_fit({"mean": MeanRegressor()}, groups, "part")
+    broken = LinearRegression(loss="huber", elasticNetParam=0.5)  # which Spark refuses when it is fitted
+    second = find_second({"line": LinearRegression(), "broken": broken}, "regression", ("mean",))
+    persistent = groups.sparkSession.sparkContext._jsc.getPersistentRDDs
+    before = persistent().size()
+    with pytest.raises(IllegalArgumentException, match="huber"):
+        cross_fit_second(level_one, second, (), 1)
+    assert persistent().size() == before
+    level_one.unpersist()
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +155,12 @@ def test_a_gain_counts_beyond_its_interval_alone(high: float, taken: bool) -> No
             r"secondLevelLearners\['mean'\] is MeanRegressor; accepted",
         ),
         ({"secondLevelCols": ["part", "y"]}, "no column 'y'"),
+        ({"secondLevelCols": ["x", "label"]}, "secondLevelCols: 'label' is the label"),
+        ({"secondLevelCols": ["text"]}, "secondLevelCols: 'text' is string; accepted: numbers"),
     ],
 )
 def test_second_levels_that_can_t_be_are_refused_before_any_job(waves: DataFrame, settings, message: str) -> None:
-    trap = waves.withColumn("label", F.raise_error(F.lit("a job ran")).cast("double"))
+    trap = waves.withColumns({"label": F.raise_error(F.lit("a job ran")).cast("double"), "text": F.lit("a")})
     params = {"secondLevelLearners": {"tree": DecisionTreeRegressor()}, "secondLevelCols": ["x"], "foldCol": "part"}
     settings = {name: value() if callable(value) else value for name, value in settings.items()}
     with pytest.raises((ConfigurationError, SchemaError), match=message):

@@ -161,9 +161,11 @@ def kept(spark: SparkSession, place: str) -> str | None:
     if not files.exists(f"{place}.json"):
         return None
     try:
-        return str(json.loads(read_bytes(spark, f"{place}.json", CheckpointError))["folder"])
+        folder = str(json.loads(read_bytes(spark, f"{place}.json", CheckpointError))["folder"])
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{place}.json is damaged: {error!r}; delete it") from error
+    # Somebody may have deleted the folder, and not the pointer.
+    return folder if files.exists(folder) else None
 
 
 def check_spark_reaches(spark: SparkSession, path: str) -> None:

@@ -28,6 +28,9 @@ _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 #: The region that a store of one's own is asked by where none is set.
 _OWN_REGION = "us-east-1"
 
+#: Settings of the library that are secrets.
+_KEYS = {"access_key", "secret_key", "session_token"}
+
 #: What the library calls refused credentials.
 _REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "TOKEN")
 
@@ -44,21 +47,23 @@ def open_bucket(bucket: str, settings: str) -> tuple[fs.FileSystem, str]:
     Parameters
     ----------
     bucket : str
-        The bucket, with user and password before it where the URL had them.
+        The bucket.
     settings : str
         Settings of pyarrow's ``S3FileSystem``, as the query of a URL.
 
     Raises
     ------
     ConfigurationError
-        If the store can't be reached, or has no such bucket.
+        If the store can't be reached or has no such bucket, or the URL holds keys.
     """
     from pyarrow import fs
 
     given: dict[str, Any] = dict(parse_qsl(settings))
-    user, _, bucket = bucket.rpartition("@")
-    if user:
-        given["access_key"], _, given["secret_key"] = user.partition(":")
+    if "@" in bucket or given.keys() & _KEYS:
+        raise ConfigurationError(
+            "an S3 URL holds keys, which logs and saved models would show; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, a profile or a role instead"
+        )
     for name in given.keys() & {"allow_bucket_creation", "allow_bucket_deletion"}:
         given[name] = given[name].lower() == "true"
     where = f"s3://{bucket}"
@@ -88,7 +93,8 @@ def explained(error: BaseException) -> str:
     """Return an error's message, with advice where a store refuses credentials or can't be reached."""
     text = str(error)
     if _is_refusal(error):
-        given = "refuses the credentials" if os.environ.get("AWS_ACCESS_KEY_ID") else "was given no credentials"
+        known = bool(os.environ.get("AWS_ACCESS_KEY_ID"))
+        given = "refuses the credentials" if known else "was given none, or refuses those of a profile or role"
         return (
             f"{text}; the store {given}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, where "
             "the driver and where the executors run (spark.executorEnv.AWS_ACCESS_KEY_ID=...)"

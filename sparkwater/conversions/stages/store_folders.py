@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.files.hadoop import check_free, files_of
@@ -108,8 +108,30 @@ def as_text(metadata: str) -> str:
 def _clear(files: Files, path: str, stays: tuple[str, ...]) -> None:
     """Delete what earlier saves left; where that fails it stays, and is read by nobody."""
     try:
-        old = [file for name, file in files.list_files(path).items() if not name.startswith(stays)]
-        for file in old:
-            files.delete(file)
+        for name in leftovers(files.list_files(path), stays):
+            files.delete(f"{path}/{name}")
     except Exception as error:
         logger.warning("files of the model before in %s could not be deleted, and stay: %s", path, error)
+
+
+def leftovers(names: Iterable[str], stays: Sequence[str]) -> list[str]:
+    """Return the files to delete, and in their place whole folders in which nothing stays.
+
+    File by file would take a request each, over Spark Connect a job, and leave the markers of empty folders.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Files, relative to the stage's folder.
+    stays : sequence of str
+        Files that stay, and folders that do, with a slash at their end.
+    """
+    needed, within = {folder for one in stays for folder in _above(one)}, tuple(one for one in stays if one[-1] == "/")
+    old = [name for name in names if name not in stays and not name.startswith(within)]
+    return sorted({next((folder for folder in _above(name) if folder not in needed), name) for name in old})
+
+
+def _above(name: str) -> list[str]:
+    """Return the folders that a file or folder is in, the outermost first; of ``a/b/`` also ``a/b``."""
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]

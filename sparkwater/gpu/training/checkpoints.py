@@ -20,7 +20,7 @@ import torch
 from pyarrow import fs
 from safetensors import SafetensorError
 
-from sparkwater.conversions.files.filesystems import is_local, open_filesystem
+from sparkwater.conversions.files.filesystems import is_local, is_pyarrows, open_filesystem, scheme_of
 from sparkwater.conversions.files.s3 import explained
 from sparkwater.errors import CheckpointError, ConfigurationError
 
@@ -74,6 +74,11 @@ class CheckpointFolder:
     def __init__(self, url: str) -> None:
         self.url = url
         self._filesystem, self._root = open_filesystem(url)
+
+    def inside(self, name: str) -> CheckpointFolder:
+        """Return a folder in this one; settings behind a question mark stay at the end of the URL."""
+        plain, mark, settings = self.url.partition("?") if is_pyarrows(scheme_of(self.url)) else (self.url, "", "")
+        return CheckpointFolder(f"{plain.rstrip('/')}/{name}{mark}{settings}")
 
     def check(self) -> None:
         """Refuse a folder on a store that doesn't show it to this process.
@@ -164,7 +169,7 @@ class CheckpointFolder:
                 return [self]
             found = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
             names = sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
-            folders = [CheckpointFolder(f"{self.url.rstrip('/')}/{name}") for name in names]
+            folders = [self.inside(name) for name in names]
             return [folder for folder in folders if folder._finished()]
         except OSError as error:
             raise CheckpointError(f"{self.url!r} can't be read: {explained(error)}") from error

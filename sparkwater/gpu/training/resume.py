@@ -84,7 +84,7 @@ def find_checkpoints(
         If all checkpoints are damaged, or a rank can't read the newest.
     """
     name = hashlib.sha256(json.dumps(training).encode()).hexdigest()[:16]
-    folder = CheckpointFolder(f"{directory.rstrip('/')}/{name}")
+    folder = CheckpointFolder(directory).inside(name)
 
     def newest() -> Checkpoint | None:
         if peers.world.rank > 0:

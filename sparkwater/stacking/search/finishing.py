@@ -26,15 +26,17 @@ def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
     ConfigurationError, DataError, SchemaError
         If all failed: with the first reason.
     """
-    frames = explored.frames
+    frames = list(explored.frames)
     if not frames:
         _raise_first(explored)
     whole = frames[0] if len(frames) == 1 else side_by_side(frames)
     counted = [one.learner for one in explored.trials if one.learner in whole.names]
     if len(frames) > 1 or len(counted) < len(whole.names):
         whole = whole.select(counted)  # without trials beyond an early end
+        explored.frames.append(whole)  # what fails after this frees it with the others
         whole.values.persist().count()
-        explored.unpersist()
+        for one in frames:
+            one.values.unpersist()
     return replace(whole, checkpoint=rows.checkpoint)
 
 
