@@ -110,11 +110,11 @@ def test_many_params_are_shown_by_level(pages: Path) -> None:
     assert not names[1] & {*ESSENTIAL, *EXPERT}
     assert "#### Optimizer, schedules and penalties" in parts[4]
     assert "### Essential" not in (pages / "DeepFeatures.md").read_text()
-    assert len(STAGES["DeepFeatures"]._settings) <= FEW
+    assert len(STAGES["DeepFeatures"].declarations()) <= FEW
 
 
 def test_levels_and_subjects_name_what_is_there() -> None:
-    params = {name for stage in STAGES.values() for name in stage._settings}
+    params = {name for stage in STAGES.values() for name in stage.declarations()}
     assert not {*ESSENTIAL, *EXPERT} - params
     assert not EXPERT & {*ESSENTIAL}
     homes = {base.__name__ for stage in STAGES.values() for base in stage.__mro__ if issubclass(base, Settings)}
@@ -191,7 +191,7 @@ def unknown(code: str, bare: list[type[Settings]]) -> list[str]:
 
     A name that stands alone is a Param of the page's stages; a value that stands alone is one of a Param's choices.
     """
-    params = {name: one for stage in reversed(bare) for name, one in stage._settings.items()}
+    params = {name: one for stage in reversed(bare) for name, one in stage.declarations().items()}
     choices = {choice for one in params.values() if one.accepts for choice in one.accepts.choices}
     known = {*params, *choices, *ENTRIES, *OTHERS, *FREE, "model", *registered_networks()}
     try:
@@ -218,7 +218,7 @@ def _bad_call(node: ast.Call, bare: list[type[Settings]]) -> list[str]:
             continue
         if name not in {"settings", *STAGES}:
             continue
-        stage = next((stage for stage in stages if keyword.arg in stage._settings), None)
+        stage = next((stage for stage in stages if keyword.arg in stage.declarations()), None)
         if stage is None:
             wrong.append(keyword.arg)
         elif not any(isinstance(part, (ast.Name, ast.Lambda, ast.Call)) for part in ast.walk(keyword.value)):

@@ -67,7 +67,7 @@ class EncodingParams(Settings):
     @classmethod
     def encoding_names(cls) -> tuple[str, ...]:
         """Return the names of these Params."""
-        return tuple(EncodingParams._settings)
+        return tuple(EncodingParams.declarations())
 
     def encoding(self) -> dict[str, Any]:
         """Return the values of these Params by their names."""
