@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
@@ -133,6 +135,26 @@ def test_a_described_network_stays_as_it_was() -> None:
     assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
     assert [module.training for module in network.modules()] == modes
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+_MEETING = Barrier(2)
+
+
+class Meets(nn.Module):
+    """Passes on what it gets, once another thread is at the same place."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        _MEETING.wait(10)
+        return values
+
+
+def test_a_network_is_described_by_two_threads_at_once() -> None:
+    network = nn.Sequential(nn.Linear(3, 2), Meets(), nn.ReLU())
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: describe_network(network, (3,), 2), range(2))
+    assert first == second
+    assert [layer.name for layer in first.layers] == ["0", "1", "2"]
+    assert network[0].weight.device.type == "cpu"
 
 
 def test_auto_is_described_as_the_network_that_it_is() -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from sparkwater.conversions.tensors.arrow import as_torch
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import ConfigurationError, ForwardPassEnded
-from sparkwater.gpu.inspection.tracing import LayerDescription, evaluating, record_layers, weightless
+from sparkwater.gpu.inspection.tracing import LayerDescription, record_layers, weightless
 from sparkwater.gpu.networks.inference import BATCH_ROWS, TrainedNetwork, ready_network
 from sparkwater.gpu.networks.inputs import channels_first, forward, zero_inputs
 
@@ -83,9 +83,9 @@ def check_cuts(network: nn.Module, spec: TensorSpec, cuts: Sequence[Cut], poolin
         If a module isn't called, or doesn't give one tensor with a row for each of the input's.
     """
     rows = 2
-    state, inputs = weightless(network), _weightless_rows(spec, rows)
-    with torch.no_grad(), torch.device("meta"), evaluating(network):
-        values = read_cuts(network, cuts, pooling, lambda: torch.func.functional_call(network, state, inputs))
+    network, inputs = weightless(network), _weightless_rows(spec, rows)
+    with torch.no_grad(), torch.device("meta"):
+        values = read_cuts(network, cuts, pooling, lambda: network(*inputs))
     for cut, value in zip(cuts, values, strict=True):
         if value.dim() < 1 or len(value) != rows:
             raise ConfigurationError(

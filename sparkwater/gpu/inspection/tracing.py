@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -63,19 +64,27 @@ def record_layers(network: nn.Module, row: tuple[torch.Tensor, ...]) -> tuple[tu
     RuntimeError, ValueError, TypeError
         As the network does where it can't take such inputs, or needs their values.
     """
-    state = weightless(network)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"), evaluating(network):
+    network = weightless(network)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
         recorder = _Recorder(network, counter.get_total_flops)
         recorder.produced(row, (INPUT,))
         with recorder.hooked(), recorder:
-            torch.func.functional_call(network, state, row)
+            network(*row)
     return tuple(recorder.layers), counter.get_total_flops() // 2
 
 
-def weightless(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return stand-ins for a network's state that have shapes but no values."""
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+def weightless(network: nn.Module) -> nn.Module:
+    """Return a copy of a network in evaluation mode, whose weights have shapes but no values.
+
+    It may be called, and have hooks, while other threads use the network: fits of folds share one.
+    """
+    parameters = {id(value): nn.Parameter(_valueless(value), value.requires_grad) for value in network.parameters()}
+    buffers = {id(value): _valueless(value) for value in network.buffers()}
+    return copy.deepcopy(network, {**parameters, **buffers}).eval()
+
+
+def _valueless(value: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(value, device="meta")
 
 
 @contextmanager
