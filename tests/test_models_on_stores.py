@@ -164,7 +164,6 @@ def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(sessio
     url = f"s3://{BUCKET}/data"
     jars = r"--packages org\.apache\.hadoop:hadoop-aws:3\.\d+\.\d+ .*spark\.hadoop\.fs\.s3\.impl"
     for use_it in (
-        lambda: write_petastorm(rows, url),
         lambda: read_images(session, url),
         lambda: cross_fit({"mean": MeanRegressor()}, rows, Folds(2), checkpointDir=url),
         lambda: save_over(PipelineModel([Pipeline(stages=[StandardScaler()])]), url),
@@ -175,6 +174,12 @@ def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(sessio
     assert list(session.sparkContext.statusTracker().getJobIdsForGroup("refused")) == []
     session.sparkContext._jsc.clearJobGroup()
     assert store.names("data") == []
+
+
+def test_a_dataset_needs_sparks_own_writer(rows) -> None:
+    needs_petastorm()
+    with pytest.raises(ConfigurationError, match=r"--packages org\.apache\.hadoop:hadoop-aws"):
+        write_petastorm(rows, f"s3://{BUCKET}/data")
 
 
 @pytest.mark.usefixtures("without_renames")
@@ -218,17 +223,26 @@ def test_fits_go_on_from_a_store_without_a_rename(session, folder: Path) -> None
 
 
 @pytest.mark.usefixtures("without_renames")
-def test_datasets_and_bundles_are_written_in_place_and_never_replaced(session, rows, pair, folder: Path) -> None:
-    write_petastorm(rows, "s3a://local/models/dataset")
-    assert (folder / "dataset" / "_common_metadata").exists()
+def test_a_bundle_is_written_in_place_and_never_replaced(rows, pair, folder: Path) -> None:
     export_bundle(pair[0], "s3a://local/models/bundle", rows)
     kept = (folder / "bundle" / "manifest.json").read_bytes()
     with pytest.raises(ConfigurationError, match="a store of objects can't replace a folder as a whole"):
         export_bundle(pair[0], "s3a://local/models/bundle", rows, overwrite=True)
+    assert (folder / "bundle" / "manifest.json").read_bytes() == kept
+
+
+@pytest.mark.usefixtures("without_renames")
+def test_a_dataset_is_written_in_place_and_never_replaced(rows, folder: Path) -> None:
+    needs_petastorm()
+    write_petastorm(rows, "s3a://local/models/dataset")
+    assert (folder / "dataset" / "_common_metadata").exists()
     with pytest.raises(ConfigurationError, match="a store of objects can't replace a folder as a whole"):
         write_petastorm(rows, "s3a://local/models/dataset", mode="overwrite")
-    assert (folder / "bundle" / "manifest.json").read_bytes() == kept
     broken = rows.selectExpr("if(id < 99, raise_error('broken row'), id) as label")
     with pytest.raises(Exception, match="broken row"):
         write_petastorm(broken, "s3a://local/models/half")
     assert not (folder / "half").exists()
+
+
+def needs_petastorm() -> None:
+    pytest.importorskip("petastorm.unischema", exc_type=(ImportError, AttributeError), reason="writing needs petastorm")
