@@ -25,7 +25,7 @@ class Person:
 
     def goes_to(self, name: str) -> None:
         """Use the navigation."""
-        self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link", name=name, exact=True).click()
         self.page.wait_for_function("title => document.title.startsWith(title)", arg=f"{name} ")
 
     def presses(self, name: str | re.Pattern[str], exact: bool = True) -> None:

@@ -86,7 +86,7 @@ def cookies(chromium: Any, address: str) -> Any:
     context = chromium.new_context()
     page = context.new_page()
     page.goto(address)
-    page.get_by_role("navigation", name="Pages").wait_for()
+    page.get_by_role("navigation", name="Pages", exact=True).wait_for()
     assert "token" not in page.url
     state = context.storage_state()
     context.close()

@@ -70,7 +70,7 @@ def test_the_pages_are_there_by_keyboard_alone(window: Any) -> None:
     person = window()
     keyboard = person.page.keyboard
     for name in ("Build", "Jobs", "Models", "Flow", "Data"):
-        person.page.get_by_role("navigation", name="Pages").wait_for()
+        person.page.get_by_role("navigation", name="Pages", exact=True).wait_for()
         for _ in range(12):
             keyboard.press("Tab")
             if person.page.evaluate("document.activeElement.textContent") == name:

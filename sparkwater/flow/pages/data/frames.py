@@ -46,7 +46,7 @@ class FramePanel:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._names: list[str] = []
+        self._buttons: dict[str, ui.button] = {}
         self._chosen = ""
         heading("Data in this flow")
         self._list = ui.row().classes("data-frames").props('role=group aria-label="Data in this flow"')
@@ -58,8 +58,7 @@ class FramePanel:
     async def choose(self, name: str, remarks: list[str] | None = None) -> None:
         """Show a DataFrame, and remarks on it."""
         self._chosen = name
-        self._names = self._desk.workspace.frames()
-        self._show_list()
+        self._look()
         self._remarks.clear()
         with self._remarks.column:
             for words in remarks or ():
@@ -70,26 +69,30 @@ class FramePanel:
 
     async def _again(self) -> None:
         """Show the last DataFrame that was looked at, as on the page before it was loaded again."""
-        known = [name for name in self._names if self._desk.workspace.value(name) in _described]
+        known = [name for name in self._buttons if self._desk.workspace.value(name) in _described]
         if known and not self._chosen:
             await self.choose(known[-1])
 
     def _look(self) -> None:
         """Follow the workspace, in which other pages and windows make DataFrames too."""
         names = self._desk.workspace.frames()
-        if names != self._names or not self._list.default_slot.children:
-            self._names = names
-            self._show_list()
+        if names != list(self._buttons) or not self._list.default_slot.children:
+            self._show_list(names)
+        for name, button in self._buttons.items():
+            here = name == self._chosen
+            button.props(add="unelevated" if here else "outline", remove="outline" if here else "unelevated")
+            button.props(f"aria-pressed={str(here).lower()}")
 
-    def _show_list(self) -> None:
+    def _show_list(self, names: list[str]) -> None:
+        # Only where it changes: a button that is made anew loses the press that is on its way.
         self._list.clear()
+        self._buttons = {}
         with self._list:
-            if not self._names:
+            if not names:
                 remark("None yet: choose a file or a folder.")
-            for name in self._names:
+            for name in names:
                 button = ui.button(name, on_click=partial(self.choose, name)).props("no-caps dense").classes("px-3")
-                here = name == self._chosen
-                button.props("unelevated" if here else "outline").props(f"aria-pressed={str(here).lower()}")
+                self._buttons[name] = button
 
 
 class FrameTabs:
