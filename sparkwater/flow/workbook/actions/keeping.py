@@ -11,8 +11,30 @@ from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.code import Code, literal, variable
 
 
+class _Keeping(Action):
+    """Action that writes into a folder."""
+
+    folder: str
+    overwrite: bool
+
+    @property
+    def result(self) -> None:
+        """None: it makes a folder, and no variable."""
+        return
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The folder."""
+        return (self.folder,)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The folder, where it may be there already."""
+        return (self.folder,) if self.overwrite else ()
+
+
 @dataclass(frozen=True)
-class SaveModel(Action):
+class SaveModel(_Keeping):
     """Model in a folder, as every stage of Spark ML is saved.
 
     Attributes
@@ -32,24 +54,9 @@ class SaveModel(Action):
     overwrite: bool = False
 
     @property
-    def result(self) -> None:
-        """None: it makes a folder, and no variable."""
-        return
-
-    @property
     def title(self) -> str:
         """A few plain words."""
         return f"Save {self.model} as {PurePath(self.folder).name}"
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The folder."""
-        return (self.folder,)
-
-    @property
-    def replaced(self) -> tuple[str, ...]:
-        """The folder, where it may be there already."""
-        return (self.folder,) if self.overwrite else ()
 
     def code(self) -> Code:
         """Return its Python."""
@@ -58,7 +65,7 @@ class SaveModel(Action):
 
 
 @dataclass(frozen=True)
-class ExportBundle(Action):
+class ExportBundle(_Keeping):
     """Model as a bundle, which is scored without Spark and torch.
 
     Attributes
@@ -79,24 +86,9 @@ class ExportBundle(Action):
     overwrite: bool = False
 
     @property
-    def result(self) -> None:
-        """None: it makes a folder, and no variable."""
-        return
-
-    @property
     def title(self) -> str:
         """A few plain words."""
         return f"Export {self.model} as the bundle {PurePath(self.folder).name}"
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The folder."""
-        return (self.folder,)
-
-    @property
-    def replaced(self) -> tuple[str, ...]:
-        """The folder, where it may be there already."""
-        return (self.folder,) if self.overwrite else ()
 
     def code(self) -> Code:
         """Return its Python."""
