@@ -83,9 +83,9 @@ def check_cuts(network: nn.Module, spec: TensorSpec, cuts: Sequence[Cut], poolin
         If a module isn't called, or doesn't give one tensor with a row for each of the input's.
     """
     rows = 2
-    network, inputs = weightless(network), _weightless_rows(spec, rows)
-    with torch.no_grad(), torch.device("meta"):
-        values = read_cuts(network, cuts, pooling, lambda: network(*inputs))
+    inputs = _weightless_rows(spec, rows)
+    with weightless(network) as call:
+        values = read_cuts(network, cuts, pooling, lambda: call(inputs))
     for cut, value in zip(cuts, values, strict=True):
         if value.dim() < 1 or len(value) != rows:
             raise ConfigurationError(

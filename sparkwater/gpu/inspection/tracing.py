@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparkwater.gpu.networks.inputs import channels_first
 
 INPUT = "input"
+
+_one_trace = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -64,27 +67,24 @@ def record_layers(network: nn.Module, row: tuple[torch.Tensor, ...]) -> tuple[tu
     RuntimeError, ValueError, TypeError
         As the network does where it can't take such inputs, or needs their values.
     """
-    network = weightless(network)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
+    with FlopCounterMode(display=False) as counter, weightless(network) as call:
         recorder = _Recorder(network, counter.get_total_flops)
         recorder.produced(row, (INPUT,))
         with recorder.hooked(), recorder:
-            network(*row)
+            call(row)
     return tuple(recorder.layers), counter.get_total_flops() // 2
 
 
-def weightless(network: nn.Module) -> nn.Module:
-    """Return a copy of a network in evaluation mode, whose weights have shapes but no values.
+@contextmanager
+def weightless(network: nn.Module) -> Iterator[Callable[[tuple[torch.Tensor, ...]], Any]]:
+    """Give a call of a network in evaluation mode, whose weights have shapes but no values meanwhile.
 
-    It may be called, and have hooks, while other threads use the network: fits of folds share one.
+    Other threads wait: fits of folds side by side share a network, and a trace has hooks on it.
     """
-    parameters = {id(value): nn.Parameter(_valueless(value), value.requires_grad) for value in network.parameters()}
-    buffers = {id(value): _valueless(value) for value in network.buffers()}
-    return copy.deepcopy(network, {**parameters, **buffers}).eval()
-
-
-def _valueless(value: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(value, device="meta")
+    with _one_trace, torch.no_grad(), torch.device("meta"), evaluating(network):
+        state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        stand_ins = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+        yield partial(torch.func.functional_call, network, stand_ins)
 
 
 @contextmanager
