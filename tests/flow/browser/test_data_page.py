@@ -35,6 +35,8 @@ def test_from_digits_to_parts_by_clicking(window, digits):
     person.sees(re.compile("'train it' can't name a variable"))
     person.fills("Name of the data", "digits")
     person.presses("Read")
+    # The page may have shown the same digits under another name, which an earlier window read.
+    person.page.get_by_role("button", name="digits", exact=True, pressed=True).wait_for()
     person.sees("400 rows, 3 columns")
     person.page.get_by_role("img", name="label: 10 levels; most rows, 40, at 0").wait_for()
     person.presses("label")
@@ -52,6 +54,7 @@ def test_from_digits_to_parts_by_clicking(window, digits):
     person.sees(re.compile("Split digits into"))
     person.goes_to("Data")
     person.presses("digits_test")
+    person.page.get_by_role("button", name="digits_test", exact=True, pressed=True).wait_for()
     person.sees(re.compile(r"^\d\d rows, 3 columns$"))
 
 

@@ -51,7 +51,7 @@ def _cells(column: ColumnView) -> None:
 
 def look_closer(column: ColumnView) -> None:
     """Open a dialog with a column's histogram in full, as a plot and as a table."""
-    with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
+    with ui.dialog(value=True) as dialog, ui.card().classes("w-full max-w-3xl"):
         dialog.props["aria-label"] = f"Column {column.name}"
         heading(column.name).classes("data-name")
         remark(column.type)
@@ -72,7 +72,6 @@ def look_closer(column: ColumnView) -> None:
             remark("Nothing to plot.")
         ui.button("Close", on_click=dialog.close).props("flat no-caps")
     dialog.on("hide", dialog.delete)
-    dialog.open()
 
 
 def _align(head: str) -> str:
