@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ACCEPTED = "numbers, decimals, booleans, strings, dates, timestamps, vectors, flat arrays of numbers, tensor columns"
 
 #: Forms of fields with their roles. Booleans and whole numbers have the other one on request.
-_ROLES = {
+ROLES = {
     "fraction": "number",
     "whole": "number",
     "boolean": "category",
@@ -116,7 +116,7 @@ def input_column(frame: DataFrame, name: str, *, is_number: bool, is_category: b
     field = frame.schema[name]
     form = form_of(field)
     assert form is not None  # as checked
-    role = "number" if is_number else "category" if is_category else _ROLES[form]
+    role = "number" if is_number else "category" if is_category else ROLES[form]
     size = {"number": 1, "time": len(PARTS)}.get(role, 0)
     return InputColumn(
         name=name,

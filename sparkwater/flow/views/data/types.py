@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyspark.sql import types as T
 
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.stages.columns import tensor_spec
-from sparkwater.conversions.tables.inputs import form_of
+from sparkwater.conversions.tables.inputs import ROLES, form_of
 from sparkwater.flow.views.numbers import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: Kinds of columns by the form of their values.
-_KINDS: Mapping[str, str] = {
-    "fraction": "number",
-    "whole": "number",
-    "boolean": "category",
-    "string": "category",
-    "date": "time",
-    "instant": "time",
-    "clock": "time",
-    "vector": "vector",
-    "array": "list",
-    "tensor": "tensor",
-}
 
 _WORDS: tuple[tuple[type[T.DataType], str], ...] = (
     (T.IntegralType, "whole number"),
@@ -49,7 +30,7 @@ def kind_of(field: T.StructField) -> str:
     """
     form = form_of(field)
     if form is not None:
-        return _KINDS[form]
+        return "list" if form == "array" else ROLES[form]
     if isinstance(field.dataType, T.BinaryType):
         return "bytes"
     if isinstance(field.dataType, T.StructType) and is_image_field(field):
