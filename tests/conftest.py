@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -20,6 +20,9 @@ import pytest
 from hypothesis import is_hypothesis_test
 from one_set import needs_one_set
 from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:
+    from object_store import Store
 
 ROOT = Path(__file__).parents[1]
 #: The Spark Connect server of this run's sessions, such as ``local[2]``; empty for classic sessions. A process has one
@@ -164,3 +167,22 @@ def gpu_cluster(gpu_script: Path) -> SparkSession:
         "spark.speculation.interval": "50ms",
     }
     return start_session("local-cluster[2,1,1024]", **settings)
+
+
+@pytest.fixture(scope="module")
+def running_store() -> Iterator[Store]:
+    """A store of objects on loopback."""
+    import object_store  # its client takes long to import
+
+    with object_store.running_store() as store:
+        yield store
+
+
+@pytest.fixture
+def store(running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store, reached by the environment; what was to be refused ends with the test."""
+    import object_store
+
+    object_store.use(running_store, monkeypatch)
+    yield running_store
+    running_store.refuse()

@@ -7,14 +7,13 @@ it gives ``s3a://`` URLs to a local folder, and the package takes them for a sto
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import start_session
 from digits import tensor_frame
-from object_store import BUCKET, GONE, Store, running_store, use
+from object_store import BUCKET, GONE, Store
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StandardScaler
 from pyspark.sql import DataFrame, SparkSession
@@ -34,29 +33,16 @@ VIEW = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Store]:
-    with running_store() as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that is ``s3a://local/models``."""
     return tmp_path_factory.mktemp("models")
 
 
-@pytest.fixture
-def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    use(running, monkeypatch)
-    yield running
-    running.refuse()
-
-
 @pytest.fixture(scope="module")
-def session(running: Store, folder: Path) -> SparkSession:
+def session(running_store: Store, folder: Path) -> SparkSession:
     """A session whose workers reach the store, and whose Hadoop knows s3a but not s3."""
     settings = {
-        **{f"spark.executorEnv.{name}": value for name, value in running.environment.items()},
+        **{f"spark.executorEnv.{name}": value for name, value in running_store.environment.items()},
         "spark.hadoop.fs.s3a.impl": VIEW,
         # The connector has one of its own.
         "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": COMMITTERS,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from object_store import BUCKET, BUSY, Store, running_store, use
+from object_store import BUCKET, BUSY, Store
 from petastorm_data import npy, write_dataset
 from pyarrow import table
 
@@ -19,19 +18,6 @@ from sparkwater.conversions.images.uris import read_ahead, read_uri
 from sparkwater.conversions.petastorm.rows import describe_petastorm
 from sparkwater.conversions.petastorm.stream import stream
 from sparkwater.errors import ConfigurationError, DataError
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Store]:
-    with running_store() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    use(running, monkeypatch)
-    yield running
-    running.refuse()
 
 
 def test_pictures_are_read_by_the_environments_endpoint_and_keys(store: Store) -> None:

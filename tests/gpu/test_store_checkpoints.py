@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 import torch
-from object_store import BUCKET, BUSY, GONE, Store, running_store, use
+from object_store import BUCKET, BUSY, GONE, Store
 
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.training.checkpoints import Checkpoint, CheckpointFolder
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Store]:
-    with running_store() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    use(running, monkeypatch)
-    yield running
-    running.refuse()
 
 
 def checkpoint(steps: int) -> Checkpoint:
