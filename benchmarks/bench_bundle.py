@@ -1,10 +1,11 @@
 """Bundles against ``transform`` and plain PyTorch: differences of every network and learner, and LeNet's speed.
 
 Part one takes each registered network for pictures, with the weights that it begins with, and each learner of Spark
-that can go along, fitted on rows with missing values, extremes and unseen categories. The same rows go through
-``transform`` and through the exported bundle; the table has the largest difference of each output (of numbers relative
-to those above 1), and the rows whose predictions differ. Part two is LeNet on 28 x 28 pixels: milliseconds for one
-row, rows a second in batches on all cores, the bundle's bytes, and the seconds to load it.
+that can go along and each recipe for tables, fitted on rows with missing values, extremes and unseen categories. The
+same rows go through ``transform`` and through the exported bundle; the table has the rows whose predictions differ, the
+largest difference of a probability, and that of any other number (relative to those above 1). Part two is LeNet on
+28 x 28 pixels: milliseconds for one row, rows a second in batches on all cores, the bundle's bytes, and the seconds to
+load it.
 
     python benchmarks/bench_bundle.py [--rows 10000] [--rounds 5] [--only networks|learners|speed]
 """
@@ -36,27 +37,38 @@ from sessions import start_spark
 from sparkwater.bundle import Bundle, export_bundle
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.gpu.networks.inference import BATCH_ROWS, load_network
-from sparkwater.ml import ImageClassifier
+from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
 
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
     from pyspark.sql import DataFrame
 
-#: Networks for pictures, and the height, width and channels of the rows. Large ones score fewer rows.
+#: Networks for pictures, and the height, width and channels of the rows.
 NETWORKS = {
     "lenet": (28, 28, 1),
     "mlp": (28, 28, 1),
     "convnet": (28, 28, 1),
     "alexnet": (96, 96, 3),
     "vgg11": (64, 64, 3),
+    "vgg16": (32, 32, 3),
     "googlenet": (96, 96, 3),
     "inception_bn": (96, 96, 3),
     "resnet18": (64, 64, 3),
+    "resnet34": (32, 32, 3),
+    "resnet50": (32, 32, 3),
     "mobilenet_v3_small": (64, 64, 3),
+    "autoencoder": (28, 28, 1),
+    "conv_autoencoder": (28, 28, 1),
 }
 
-#: Pixels of all rows together, so that a network of large pictures takes minutes and not hours.
-MOST_PIXELS = 10_000 * 28 * 28
+#: Recipes for tables, and the raw columns that they take.
+COLUMNS, RECIPES = ["a", "b", "f", "n", "color"], ("realmlp", "tabm", "mlp", "h2o")
+
+
+HEADER = (
+    "| {} | rows | seconds to export | MB | other predictions | difference of probabilities | of other numbers |\n"
+    "|---|---|---|---|---|---|---|"
+)
 
 
 def main() -> None:
@@ -81,19 +93,17 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def compare_networks(spark: SparkSession, rows: int) -> None:
-    print("| network | rows | seconds to export | MB | other predictions | largest difference |")
-    print("|---|---|---|---|---|---|")
+    print(HEADER.format("network"))
     for name, shape in NETWORKS.items():
-        count = min(rows, MOST_PIXELS // (shape[0] * shape[1]))
-        frame = pixel_frame(spark, count, shape)
-        model = ImageClassifier(network=name, epochs=0, batchSize=64).fit(frame.limit(64))
+        frame = pixel_frame(spark, rows, shape)
+        learner: Any = AutoEncoder if "autoencoder" in name else ImageClassifier
+        model = learner(network=name, epochs=0, batchSize=64).fit(frame.limit(64))
         line(name, model, frame)
 
 
 def compare_learners(spark: SparkSession, rows: int) -> None:
     frame, unseen = table(spark, rows)
-    print("| learner | rows | seconds to export | MB | other predictions | largest difference |")
-    print("|---|---|---|---|---|---|")
+    print(HEADER.format("learner"))
     for name, learner in learners():
         model = Pipeline(stages=[*features(), learner]).fit(frame)
         line(name, model, unseen)
@@ -110,8 +120,9 @@ def line(name: str, model: Transformer, frame: DataFrame) -> None:
         bundle = Bundle.load(path)
         expected = transformed(model, frame)
         found = bundle.predict(expected[[each.name for each in bundle.signature.inputs]])
-    other, largest = compared(found, expected)
-    print(f"| {name} | {len(expected):,} | {seconds:.1f} | {size:.1f} | {other} | {largest:.2g} |", flush=True)
+    differ, chances, others = compared(found, expected)
+    figures = f"{seconds:.1f} | {size:.1f} | {differ} | {chances:.2g} | {others:.2g}"
+    print(f"| {name} | {len(expected):,} | {figures} |", flush=True)
 
 
 def transformed(model: Transformer, frame: DataFrame) -> pd.DataFrame:
@@ -121,17 +132,18 @@ def transformed(model: Transformer, frame: DataFrame) -> pd.DataFrame:
     return scored.withColumns({name: vector_to_array(name) for name in vectors}).toPandas()
 
 
-def compared(found: dict[str, Any], expected: pd.DataFrame) -> tuple[int, float]:
-    """Return the rows with another prediction, and the largest difference of any number."""
-    other, largest = 0, 0.0
+def compared(found: dict[str, Any], expected: pd.DataFrame) -> tuple[int, float, float]:
+    """Return the rows with another prediction, and the largest difference of a probability and of any other number."""
+    differ, largest = 0, {True: 0.0, False: 0.0}
     for name, values in found.items():
         wanted = np.stack([np.asarray(value) for value in expected[name]])
         if name.startswith("prediction") and values.ndim == 1:
-            other += int((np.abs(values - wanted) > 1e-9 * np.maximum(1, np.abs(wanted))).sum())
+            differ += int((np.abs(values - wanted) > 1e-9 * np.maximum(1, np.abs(wanted))).sum())
         if values.dtype.kind == "f":
             away = np.abs(values - wanted) / np.maximum(1.0, np.abs(wanted))
-            largest = max(largest, float(np.nanmax(away, initial=0.0)))
-    return other, largest
+            chance = name.startswith("probability")
+            largest[chance] = max(largest[chance], float(np.nanmax(away, initial=0.0)))
+    return differ, largest[True], largest[False]
 
 
 def pixel_frame(spark: SparkSession, rows: int, shape: tuple[int, int, int]) -> DataFrame:
@@ -181,7 +193,7 @@ def features() -> list[Any]:
 
 
 def learners() -> Iterator[tuple[str, Any]]:
-    """Yield each learner of Spark that can go along."""
+    """Yield each learner of Spark that can go along, and each recipe for tables."""
     two, three, number = {"labelCol": "two"}, {"labelCol": "three"}, {"labelCol": "y"}
     trees = {"maxDepth": 6, "seed": 5}
     yield "LogisticRegression, two classes", C.LogisticRegression(regParam=0.01, **two)
@@ -200,6 +212,11 @@ def learners() -> Iterator[tuple[str, Any]]:
     yield "RandomForestRegressor, 100 trees", R.RandomForestRegressor(numTrees=100, **trees, **number)
     yield "GBTRegressor", R.GBTRegressor(maxIter=20, **trees, **number)
     yield "KMeans", K.KMeans(k=5, seed=5, featuresCol="scaled")
+    short = {"inputCols": COLUMNS, "epochs": 2}
+    for recipe in RECIPES:
+        yield f"DeepLearningClassifier, {recipe}", DeepLearningClassifier(recipe=recipe, **short, **three)
+    yield "DeepLearningRegressor, realmlp", DeepLearningRegressor(**short, **number)
+    yield "AutoEncoder", AutoEncoder(**short)
 
 
 def measure_lenet(spark: SparkSession, rows: int, rounds: int) -> None:

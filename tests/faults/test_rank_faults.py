@@ -3,76 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
 
 import psutil
 import pytest
-import torch
 from digits import tensor_frame
+from failing_networks import failing_networks
 from processes import await_during, begun, is_clean, python_workers, running_executors, traces
-from pyspark import cloudpickle
 
 from sparkwater.errors import DataError, RankFailure
 from sparkwater.gpu.collective.connections import COLLECTIVES
-from sparkwater.gpu.networks import lenet, register_network, registry
 from sparkwater.gpu.outcome import Failure, Outcome
 from sparkwater.ml import ImageClassifier, confusion_matrix
 from sparkwater.ml.launch.launcher import first_cause
 
 
-class FailsAtStepSeven(torch.nn.Module):
-    """LeNet, but rank 1 raises when it is called for the eighth time."""
-
-    def __init__(self, shape, classes):
-        super().__init__()
-        self.network = lenet(shape, classes)
-        self.calls = 0
-
-    def forward(self, batch):
-        from pyspark import TaskContext
-
-        context = TaskContext.get()
-        self.calls += torch.is_grad_enabled()  # the trial of the memory layout doesn't count
-        if context is not None and context.partitionId() == 1 and self.calls == 8:
-            raise ArithmeticError("the eighth step is too much")
-        return self.network(batch)
-
-
-class MeetsItsEnd(torch.nn.Module):
-    """LeNet, but rank 1 sends itself a signal when it is called for the fourth time."""
-
-    def __init__(self, shape, classes, number):
-        super().__init__()
-        self.network = lenet(shape, classes)
-        self.number = number
-        self.calls = 0
-
-    def forward(self, batch):
-        from pyspark import TaskContext
-
-        context = TaskContext.get()
-        self.calls += torch.is_grad_enabled()  # the trial of the memory layout doesn't count
-        if context is not None and context.partitionId() == 1 and self.calls == 4:
-            os.kill(os.getpid(), self.number)
-        return self.network(batch)
-
-
 @pytest.fixture(autouse=True, scope="module")
-def _networks_travel_by_value():
-    # Executors can't import this module.
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
-    before = dict(registry._REGISTRY)
-    shape = (28, 28, 1)
-    register_network("fails", image_shape=shape)(lambda shape, classes: FailsAtStepSeven(shape, classes))
-    register_network("killed", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGKILL))
-    register_network("stopped", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGSTOP))
-    yield
-    cloudpickle.unregister_pickle_by_value(module)
-    registry._REGISTRY.clear()
-    registry._REGISTRY.update(before)
+def _networks():
+    with failing_networks():
+        yield
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)

@@ -1,0 +1,57 @@
+"""Ranks that fail, stand still or lose their executor on hosts of their own, as they do on one machine."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from digits import tensor_frame
+from failing_networks import failing_networks
+from hosts.cluster import python_processes
+from hosts.fits import STALL, begun_fit, learner
+from processes import begun, eventually, files_left
+
+from sparkwater.errors import RankFailure
+from sparkwater.ml import ImageClassifier
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _networks():
+    with failing_networks():
+        yield
+
+
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_the_error_of_one_rank_comes_with_its_host(hosts, collective):
+    left = files_left()
+    failing = ImageClassifier(network="fails", numWorkers=2, epochs=3, batchSize=16, collective=collective)
+    failure = begun(lambda: failing.fit(tensor_frame(hosts.session(), 100))).exception(timeout=60)
+    assert isinstance(failure, RankFailure)
+    assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
+    assert failure.host in [worker.address for worker in hosts.workers.values()]
+    assert "the eighth step is too much" in str(failure)
+    assert eventually(lambda: files_left() <= left)
+
+
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_a_rank_that_stands_still_is_named(hosts, collective):
+    settings = {"numWorkers": 2, "epochs": 3, "batchSize": 16, "stallTimeout": STALL, "collective": collective}
+    failure = begun(
+        lambda: ImageClassifier(network="stopped", **settings).fit(tensor_frame(hosts.session(), 100))
+    ).exception(timeout=60 + STALL)
+    assert isinstance(failure, RankFailure)
+    assert failure.rank == 1
+    assert "rank 1 stood still" in str(failure)
+
+
+def test_a_lost_executor_costs_no_bit(hosts, undisturbed, caplog, tmp_path):
+    again = learner(collective="horovod", maxRestarts=1, checkpointDir=str(tmp_path), checkpointInterval=1)
+    fit = begun_fit(hosts, caplog, again)
+    ranks = python_processes(hosts.workers["beta"])
+    executors = {process.parent().parent() for process in ranks}
+    for executor in executors:
+        executor.kill()
+    assert psutil.wait_procs(ranks, timeout=30)[1] == []
+    model = fit.result(timeout=120)
+    assert model.summary.restarts == 1
+    assert model.summary.resumedAt > 0
+    assert model.weights == undisturbed
