@@ -27,24 +27,35 @@ REPOSITORY = frozenset(
 
 #: They are about torch, Horovod and the operating system, which are the same with both sets, and import none of the
 #: packages that have two versions; `test_repository.py` proves both. NumPy, pyarrow and Spark beside torch are tested
-#: by all others.
+#: by all others: rows become tensors by the same code in `test_rank.py` and `test_training.py`.
 SAME_VERSIONS = frozenset(
     {
+        "gpu/test_agreement.py",
+        "gpu/test_augmentation.py",
         "gpu/test_bench.py",
+        "gpu/test_checkpoints.py",
         "gpu/test_collectives.py",
         "gpu/test_compute.py",
         "gpu/test_describe.py",
         "gpu/test_device.py",
+        "gpu/test_gradients.py",
         "gpu/test_heap.py",
+        "gpu/test_loss.py",
         "gpu/test_networks.py",
         "gpu/test_networks_each.py",
         "gpu/test_networks_published.py",
         "gpu/test_networks_training.py",
         "gpu/test_normalization.py",
         "gpu/test_optimizers.py",
+        "gpu/test_pretrained.py",
         "gpu/test_rendezvous.py",
+        "gpu/test_resume.py",
         "gpu/test_schedules.py",
+        "gpu/test_seeding.py",
         "gpu/test_shared_memory.py",
+        "gpu/test_stopping.py",
+        "gpu/test_table_networks.py",
+        "gpu/test_weights.py",
     }
 )
 
