@@ -31,10 +31,24 @@ REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
 if REMOTE:
     os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
-#: Settings for plans that are interpreted, in place of compiled: a fifth less work where each runs once, on few rows.
-#: They are those of `make test` on the pinned set; on the newest one plans are compiled, as users have them.
-INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+#: Settings for plans that are interpreted, in place of compiled, and planned once, in place of anew after each stage:
+#: a third less work where each runs once, on few rows. They are those of `make test` on the pinned set; on the newest
+#: one plans are compiled and adaptive, as users have them.
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
 PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
+
+
+#: Workers are forked from a process that has loaded torch, as ranks are; not those of Connect's server.
+PRELOADED = {
+    "spark.python.daemon.module": "preloaded_workers",
+    "spark.executorEnv.PYTHONPATH": os.pathsep.join(
+        [str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
+}
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -58,6 +72,7 @@ def start_session(master: str, **settings: str) -> SparkSession:
         # Else each operation on a column asks Java a dozen things about the line that it stands on.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         **PLANS,
+        **({} if REMOTE else PRELOADED),
     }
     for name, value in {**defaults, **settings}.items():
         builder = builder.config(name.replace("__", "."), value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tarfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from conftest import ROOT
+from one_set import by_turns
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
@@ -69,7 +72,15 @@ def paths_in(text: str) -> set[str]:
     return set(re.findall(rf"`(?:[^`\s]+ )*((?:{folders})/[\w./-]*\w/?)(?:::\w+)?(?: [^`]*)?`", text))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in {*PROSE, *LAB, "README.md"}])
+def examples(page: str) -> str:
+    """Return a page's blocks of Python that run."""
+    return "".join(block for remark, block in BLOCK.findall(read(page)) if not remark)
+
+
+WITH_EXAMPLES = [page for page in PAGES if page not in {*PROSE, *LAB, "README.md"}]
+
+
+@pytest.mark.parametrize("page", by_turns({page: examples(page) for page in WITH_EXAMPLES}))
 def test_the_examples_of_a_page_run_one_after_the_other(
     spark: SparkSession, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +97,19 @@ def test_the_examples_of_a_page_run_one_after_the_other(
         exec(compile(block, f"{page}, example {number}", "exec"), names)
         ran += 1
     assert ran
+
+
+@pytest.mark.parametrize("page", [*WITH_EXAMPLES, "README.md", *sorted(LAB)])
+def test_what_examples_take_from_packages_is_there(page: str) -> None:
+    """On both sets of dependencies, where the examples themselves are run on one of them."""
+    tree = ast.parse(examples(page))
+    lines = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names: dict[str, object] = {}
+    exec(compile(ast.Module(lines, []), page, "exec"), names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = names.get(node.value.id)
+            assert hasattr(owner, node.attr) or not isinstance(owner, (ModuleType, type)), ast.unparse(node)
 
 
 @pytest.mark.parametrize("page", sorted(PROSE))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from one_set import SAME_VERSIONS
+from one_set import SAME_VERSIONS, by_turns
 from sources import imports
 
 from sparkwater.conversions.images.decoding import decode_image
@@ -102,7 +102,15 @@ def test_tests_of_one_set_are_about_packages_with_one_version():
     found = {f"{path.name}:{line}: {module}" for path in files for module, _, line in imports(path)
              if module.split(".")[0] in two}  # fmt: skip
     assert not found
-    assert '$(PYTEST) -m "not house"' in (ROOT / "Makefile").read_text().split("\ntest-latest:")[1].split("\n\n")[0]
+    for target, others in (("test", "newest"), ("test-latest", "house")):
+        recipe = (ROOT / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
+        assert f'$(PYTEST) -m "not {others}"' in recipe
+
+
+def test_programs_take_turns_but_for_those_that_call_pandas_themselves():
+    programs = {"a": "x = 1", "b": "import numpy\nimport pandas as pd", "c": "# import pandas", "d": "import torch"}
+    marks = [[mark.name for mark in param.marks] for param in by_turns(programs)]
+    assert marks == [["house"], [], ["newest"], ["house"]]
 
 
 def executable(path: Path, script: str) -> None:

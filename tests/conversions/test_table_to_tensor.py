@@ -236,9 +236,9 @@ def test_whole_numbers_are_left_out_only_where_no_two_rows_have_the_same(spark: 
 
 @pytest.mark.slow
 def test_tables_of_2000_columns_are_fitted_and_encoded(spark: SparkSession) -> None:
-    columns = [((F.col("id") * 7 + i) % (11 + i % 89)).cast("double").alias(f"n.{i}") for i in range(1500)]
-    columns += [F.concat(F.lit("l"), (F.col("id") + i) % 50).alias(f"s{i}") for i in range(500)]
-    frame = spark.range(200).select(*columns)
+    columns = [f"double((id * 7 + {i}) % {11 + i % 89}) as `n.{i}`" for i in range(1500)]
+    columns += [f"concat('l', (id + {i}) % 50) as s{i}" for i in range(500)]
+    frame = spark.range(200).selectExpr(*columns)
     model = TableToTensor().fit(frame)
     assert model.layout.numbers == 1500
     assert model.layout.categories == (52,) * 500

@@ -83,7 +83,7 @@ def test_rank_that_stands_still_fails_the_fit_within_the_time_for_it(cluster, co
     frame = tensor_frame(cluster, 100)
     before = traces()
     stalled = ImageClassifier(
-        network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=15, collective=collective
+        network="stopped", numWorkers=2, epochs=3, batchSize=16, stallTimeout=8, collective=collective
     )
     ended = begun(lambda: stalled.fit(frame))
     await_during(ended, lambda: any("stands" in trace for trace in traces()))

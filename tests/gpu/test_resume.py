@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import safetensors.torch
 import torch
@@ -53,7 +52,7 @@ def _network() -> Iterator[None]:
     registry._REGISTRY.update(before)
 
 
-def train(folder: Path, batches: list[pa.RecordBatch] | None = None, **changes: Any) -> Outcome:
+def train(folder: Path, batches: list[Any] | None = None, **changes: Any) -> Outcome:
     job = ranks.rank_job(ROWS, **{**SETTINGS, "checkpoint_dir": str(folder), **changes})
     return run_rank(batches or ranks.picture_batches(range(ROWS), held_out=HELD_OUT), job, SinglePeer())
 

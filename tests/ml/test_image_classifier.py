@@ -184,15 +184,14 @@ ELSEWHERE = """
 import json, sys
 sys.path[:0] = ["tests"]
 from conftest import start_session
-from digits import tensor_frame
-from pyspark.ml import PipelineModel
-from sparkwater.ml import ImageClassifier
+from pyspark.ml import Pipeline, PipelineModel
 from sparkwater.stacking import assign_folds
 
 spark = start_session("local[2]")
-rows = PipelineModel.load(sys.argv[1] + "/model").transform(spark.read.parquet(sys.argv[1] + "/rows")).collect()
-raw = {row["id"]: row["rawPrediction"].toArray().tobytes().hex() for row in rows}
-model = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(spark, 60))
+rows = spark.read.parquet(sys.argv[1] + "/rows")
+scored = PipelineModel.load(sys.argv[1] + "/model").transform(rows).collect()
+raw = {row["id"]: row["rawPrediction"].toArray().tobytes().hex() for row in scored}
+model = Pipeline.load(sys.argv[1] + "/pipeline").fit(rows).stages[-1]
 frame = spark.range(200).selectExpr("id", "id / 7.0 as x", "concat('row ', id) as name", "array(id, id + 1) as a")
 folds = [row.fold for row in sorted(assign_folds(frame.coalesce(1), 5, seed=3).collect())]
 print(json.dumps({"raw": raw, "digest": model.fitted.trained.weights_digest, "folds": folds}))
@@ -206,10 +205,11 @@ def test_fresh_process_with_another_hash_seed_predicts_and_learns_the_same_bits(
         ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1]),
         quick(epochs=1, numWorkers=2),
     ]
-    model = Pipeline(stages=stages).fit(frame)
+    pipeline = Pipeline(stages=stages)
+    pipeline.save(str(tmp_path / "pipeline"))
+    model = pipeline.fit(frame)
     model.save(str(tmp_path / "model"))
     scored = model.transform(spark.read.parquet(str(tmp_path / "rows"))).collect()
-    learned = ImageClassifier(epochs=1, numWorkers=2).fit(tensor_frame(spark, 60))
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(tmp_path)],
         env={**os.environ, "PYTHONHASHSEED": "1"},
@@ -219,7 +219,7 @@ def test_fresh_process_with_another_hash_seed_predicts_and_learns_the_same_bits(
     )
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["raw"] == {str(row["id"]): row["rawPrediction"].toArray().tobytes().hex() for row in scored}
-    assert found["digest"] == learned.fitted.trained.weights_digest
+    assert found["digest"] == model.stages[-1].fitted.trained.weights_digest
     rows = spark.range(200).selectExpr("id", "id / 7.0 as x", "concat('row ', id) as name", "array(id, id + 1) as a")
     assert found["folds"] == [row.fold for row in assign_folds(rows, 5, seed=3).orderBy("id").collect()]
 

@@ -43,11 +43,12 @@ def check_workers(spark: SparkSession, work: Callable[[], object]) -> None:
 
 
 def test_workers_that_trained_or_scored_collect_no_modules_and_all_else(tmp_path):
-    # A session of its own for each: workers stay as long as their session does.
-    spark = start_session("local[2]", spark__tests__worker="trains")
+    # A session of its own for each: workers stay as long as their session does, and begin with nothing loaded.
+    fresh = {"spark.python.daemon.module": "pyspark.daemon"}
+    spark = start_session("local[2]", spark__tests__worker="trains", **fresh)
     learner = ImageClassifier(numWorkers=2, epochs=1)
     learner.fit(tensor_frame(spark, 40)).write().overwrite().save(str(tmp_path / "model"))
     check_workers(spark, lambda: learner.fit(tensor_frame(spark, 40)))
-    spark = start_session("local[2]", spark__tests__worker="scores")
+    spark = start_session("local[2]", spark__tests__worker="scores", **fresh)
     model = ImageClassifierModel.load(str(tmp_path / "model"))
     check_workers(spark, lambda: model.transform(tensor_frame(spark, 40)).collect())
