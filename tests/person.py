@@ -28,9 +28,10 @@ class Person:
         self.page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link", name=name, exact=True).click()
         self.page.wait_for_function("title => document.title.startsWith(title)", arg=f"{name} ")
 
-    def presses(self, name: str | re.Pattern[str], exact: bool = True) -> None:
-        """Press a button."""
-        self.page.get_by_role("button", name=name, exact=exact).locator("visible=true").first.click()
+    def presses(self, name: str | re.Pattern[str], within: Any = None) -> None:
+        """Press a button, of a part of the page where several parts have one of the name."""
+        place = self.page if within is None else within
+        place.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
 
     def picks(self, words: str | re.Pattern[str]) -> None:
         """Click on words in a list."""
@@ -42,7 +43,7 @@ class Person:
         field.fill(value)
         field.press("Tab")
 
-    def chooses(self, label: str, option: str) -> None:
+    def chooses(self, label: str, option: str | re.Pattern[str]) -> None:
         """Choose one of the options of a field; once more where the page changed meanwhile, as a person would."""
         from playwright.sync_api import TimeoutError as Missing
 
@@ -72,8 +73,71 @@ class Person:
         self.presses("Read pictures here")
         self.fills("Name of the data", name)
         self.presses("Read")
-        self.page.get_by_role("button", name=name, exact=True).wait_for()
-        self.sees("400 rows")
+        self.sees_data(name, "400 rows, 3 columns")
+
+    def sees_data(self, name: str, rows: str | re.Pattern[str]) -> None:
+        """Wait until data is the chosen one, and its rows are counted."""
+        self.page.get_by_role("button", name=name, exact=True, pressed=True).wait_for()
+        self.sees(rows)
+
+    def trains(self, frame: str, name: str, estimator: str = "", **fields: str) -> None:
+        """Choose data and an estimator, fill some fields of the form, and press the button."""
+        self.goes_to("Build")
+        self.chooses("Data to learn from", frame)
+        if estimator:
+            self.chooses("Estimator", re.compile(f"^{estimator}:"))
+        for label, value in fields.items():
+            if self.page.get_by_role("combobox", name=label, exact=True).count():
+                self.chooses(label, value)
+            else:
+                self.fills(label, value)
+        self.fills("Name of the model", name)
+        self.presses("Train")
+        self.page.wait_for_function("document.title.startsWith('Jobs ')")
+        self.job(f"Train {name},")
+
+    def job(self, title: str) -> Any:
+        """Choose the newest job whose title begins so, and return its card: other jobs are on the page too."""
+        self.presses(re.compile(rf"^Show job \d+: {re.escape(title)}"))
+        heading = self.page.get_by_role("heading", name=re.compile(rf"^\d+\. {re.escape(title)}"))
+        card = self.page.get_by_role("region", name="The chosen job", exact=True).filter(has=heading)
+        card.wait_for()
+        return card
+
+    def sees_the_end(self, title: str, state: str = "Done") -> Any:
+        """Wait until the newest job whose title begins so has ended, in this state; return its card."""
+        card = self.job(title)
+        ended = card.get_by_role("status").filter(has_text=re.compile(r"^(Done|Failed|Cancelled)\b"))
+        ended.wait_for()
+        assert ended.text_content().startswith(state), card.text_content()
+        return card
+
+    def looks_at(self, model: str) -> Any:
+        """Choose a model on its page, and return the panel that shows it."""
+        self.goes_to("Models")
+        self.chooses("Model", model)
+        self.page.get_by_role("heading", name=re.compile(rf"^{re.escape(model)}, ")).wait_for()
+        return self.page.get_by_role("tabpanel").locator("visible=true")
+
+    def opens_tab(self, name: str) -> Any:
+        """Open one of a page's tabs, and return its panel."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
+        return self.page.get_by_role("tabpanel").locator("visible=true")
+
+    def cell(self, title: str) -> Any:
+        """Return the last cell with a title on the page Flow, which has pages of its own where there are many."""
+        self.goes_to("Flow")
+        cell = self.page.get_by_role("group", name=re.compile(r"^Cell \d+$")).filter(
+            has=self.page.get_by_role("heading", name=re.compile(rf"^\d+\. {re.escape(title)}"))
+        )
+        self.page.get_by_role("group", name=re.compile(r"^Cell \d+$")).first.wait_for()
+        onward = self.page.get_by_role("button", name="Next page", exact=True).locator("visible=true")
+        while not cell.count() and onward.count() and onward.is_enabled():
+            onward.click()
+            self.page.wait_for_timeout(300)
+        cell.last.wait_for()
+        return cell.last
 
     def keeps_a_picture(self, name: str) -> None:
         """Save a screenshot, to be looked at."""
