@@ -58,6 +58,24 @@ class Person:
             else:
                 return
 
+    def chooses_several(self, label: str, options: list[str]) -> None:
+        """Choose several of the options of a field."""
+        self.page.get_by_role("combobox", name=label, exact=True).locator("visible=true").first.click()
+        for option in options:
+            self.page.get_by_role("option", name=option, exact=True).click()
+        self.page.keyboard.press("Escape")
+        self.page.get_by_role("listbox").locator("visible=true").first.wait_for(state="detached")
+
+    def opens(self, level: str) -> None:
+        """Open the fields of a level."""
+        self.page.get_by_role("button", name=re.compile(rf"^{level} \(\d+\)")).click()
+
+    def opens_a_flow(self, file: Path) -> None:
+        """Give a file to the page Flow."""
+        self.goes_to("Flow")
+        self.presses("Open")
+        self.page.locator("input[type=file]").set_input_files(file)
+
     def downloads(self, name: str, folder: Path) -> Path:
         """Press a button that gives a file, and return the file."""
         with self.page.expect_download() as waiting:
@@ -66,35 +84,47 @@ class Person:
         waiting.value.save_as(target)
         return target
 
-    def reads_digits(self, folder: Path, name: str) -> None:
+    def reads_digits(self, folder: Path, name: str, rows: str = "400 rows") -> None:
         """Read the digits of training, and give them a name."""
         self.picks(str(folder))
         self.picks("training")
         self.presses("Read pictures here")
         self.fills("Name of the data", name)
         self.presses("Read")
-        self.sees_data(name, "400 rows, 3 columns")
+        self.sees_data(name, f"{rows}, 3 columns")
 
     def sees_data(self, name: str, rows: str | re.Pattern[str]) -> None:
         """Wait until data is the chosen one, and its rows are counted."""
         self.page.get_by_role("button", name=name, exact=True, pressed=True).wait_for()
         self.sees(rows)
 
-    def trains(self, frame: str, name: str, estimator: str = "", **fields: str) -> None:
-        """Choose data and an estimator, fill some fields of the form, and press the button."""
+    def trains(self, frame: str, name: str, kind: str = "", **fields: str | list[str]) -> None:
+        """Choose data and an estimator, fill some fields of the form, and train."""
+        self.fills_the_form(frame, name, kind, **fields)
+        self.presses("Train")
+        self.page.wait_for_function("document.title.startsWith('Jobs ')")
+        self.job(f"Train {name},")
+
+    def keeps_a_learner(self, frame: str, name: str, **fields: str | list[str]) -> None:
+        """Name a network without a training, for ensembles and searches."""
+        self.fills_the_form(frame, name, "ImageClassifier", **fields)
+        self.presses("Keep as a learner")
+        self.sees(re.compile(f"^Set up {name}, ImageClassifier: done"))
+
+    def fills_the_form(self, frame: str, name: str, kind: str = "", **fields: str | list[str]) -> None:
+        """Choose data and an estimator, fill some fields of the form, and give a name."""
         self.goes_to("Build")
         self.chooses("Data to learn from", frame)
-        if estimator:
-            self.chooses("Estimator", re.compile(f"^{estimator}:"))
+        if kind:
+            self.chooses("Estimator", re.compile(f"^{kind}:"))
         for label, value in fields.items():
-            if self.page.get_by_role("combobox", name=label, exact=True).count():
+            if isinstance(value, list):
+                self.chooses_several(label, value)
+            elif self.page.get_by_role("combobox", name=label, exact=True).count():
                 self.chooses(label, value)
             else:
                 self.fills(label, value)
         self.fills("Name of the model", name)
-        self.presses("Train")
-        self.page.wait_for_function("document.title.startsWith('Jobs ')")
-        self.job(f"Train {name},")
 
     def job(self, title: str) -> Any:
         """Choose the newest job whose title begins so, and return its card: other jobs are on the page too."""

@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 
-def opens(person: Any, level: str) -> None:
-    """Open the fields of a level."""
-    person.page.get_by_role("button", name=re.compile(level)).click()
-
-
 def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, read: str) -> None:
     person = window()
     person.goes_to("Build")
     person.chooses("Data to learn from", read)
     train = person.page.get_by_role("button", name="Train", exact=True)
-    opens(person, "Advanced")
-    opens(person, "Expert")
+    person.opens("Advanced")
+    person.opens("Expert")
     for label, bad, message in (
         ("epochs", "many", "epochs='many'; accepted: numbers from 0 up"),
         ("batchSize", "2.5", "batchSize=2.5; accepted: integers from 1 up"),
