@@ -9,7 +9,7 @@ from typing import Any
 #: Screenshots.
 PICTURES = Path(__file__).parents[1] / "build" / "flow"
 #: Milliseconds until something must be seen; Spark's start is the longest wait.
-PATIENCE = 60_000
+PATIENCE = 150_000
 
 
 class Person:
