@@ -10,8 +10,8 @@ DATA ?= build/mnist_png
 # they come in the order of tests/conftest.py.
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow test-latest wheel notebooks lab-pages docs lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
+.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks lab-pages docs lint type format clean
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle bench-flow record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -61,6 +61,11 @@ test-hosts: $(PINNED)
 test-flow: $(PINNED) $(NODE)
 	scripts/setup_browser.sh
 	.venv/bin/python -m pytest -q --durations=10 tests/flow/browser
+
+# Pictures of docs/flow.md, on the shipped digits: look at them before they are committed.
+flow-pictures: $(PINNED)
+	scripts/setup_browser.sh
+	.venv/bin/python -m pytest -q tests/flow/browser/pictures.py
 
 test-latest: $(LATEST) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
@@ -128,6 +133,9 @@ bench-transform: $(PINNED) build/mnist_png
 
 bench-stack: $(PINNED)
 	.venv/bin/python benchmarks/bench_stack.py
+
+bench-flow: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_flow.py
 
 bench-bundle: $(PINNED) $(NODE) build/stack
 	.venv/bin/python benchmarks/bench_bundle.py

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT
+from flow_servers import serving
+from flow_windows import Windows
 from person import Person
 
 CHROMIUM = shutil.which("chromium")
@@ -49,24 +46,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(digits: Path) -> Iterator[str]:
     """The address that the program prints; it has the token."""
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sparkwater.flow", "--master", "local[2]", "--port", "0"]
-    command += ["--folder", str(digits), "--folder", str(ROOT / "data")]
-    log = digits.parent / "log.txt"
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=environment
-        ) as process,
-    ):
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        if found is None:
-            process.kill()
-            pytest.fail(f"the program printed {line!r} and said {log.read_text()[-2000:]}")
-        yield found[0]
-        process.send_signal(2)
-        process.wait(60)
+    folders = [f"--folder={folder}" for folder in (digits, ROOT / "data")]
+    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", *folders) as server:
+        yield server.address
 
 
 @pytest.fixture(scope="session")
@@ -105,35 +87,15 @@ def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
 
 
 @pytest.fixture
-def window(chromium: Any, address: str, cookies: Any) -> Iterator[Any]:
-    """Return a function that opens a window of a new person; at the end nothing has gone wrong in any of them.
+def windows(chromium: Any) -> Iterator[Windows]:
+    """Windows of new persons; at the end nothing has gone wrong in any of them."""
+    opened = Windows(chromium)
+    yield opened
+    opened.close()
 
-    Requests to other hosts are aborted and counted; the console must have no errors.
-    """
-    own, elsewhere, errors, contexts = urlsplit(address).netloc, [], [], []
 
-    def answer(route: Any) -> None:
-        if urlsplit(route.request.url).netloc in ("", own):
-            route.continue_()
-        else:
-            elsewhere.append(route.request.url)
-            route.abort()
-
-    def open_window(url: str | None = None, **options: Any) -> Person:
-        known = None if url else cookies
-        settings = {"viewport": {"width": 1280, "height": 900}, "storage_state": known, **options}
-        context = chromium.new_context(accept_downloads=True, **settings)
-        contexts.append(context)
-        context.route("**/*", answer)
-        context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        context.on("weberror", lambda error: errors.append(str(error.error)))
-        page = context.new_page()
-        page.goto(url or address.split("?")[0])
-        return Person(page)
-
-    open_window.errors = errors  # type: ignore[attr-defined]
-    yield open_window
-    for context in contexts:
-        context.close()
-    assert elsewhere == []
-    assert errors == []
+@pytest.fixture
+def window(windows: Windows, address: str, cookies: Any) -> Windows:
+    """Windows on the server that all tests share, for a browser that has opened its address."""
+    windows.usual = {"url": address.split("?")[0], "storage_state": cookies}
+    return windows

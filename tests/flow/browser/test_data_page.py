@@ -35,9 +35,7 @@ def test_from_digits_to_parts_by_clicking(window, digits):
     person.sees(re.compile("'train it' can't name a variable"))
     person.fills("Name of the data", "digits")
     person.presses("Read")
-    # The page may have shown the same digits under another name, which an earlier window read.
-    person.page.get_by_role("button", name="digits", exact=True, pressed=True).wait_for()
-    person.sees("400 rows, 3 columns")
+    person.sees_data("digits", "400 rows, 3 columns")
     person.page.get_by_role("img", name="label: 10 levels; most rows, 40, at 0").wait_for()
     person.presses("label")
     person.page.get_by_role("dialog").get_by_role("button", name="Close").click()
@@ -49,13 +47,11 @@ def test_from_digits_to_parts_by_clicking(window, digits):
     person.sees(re.compile(r"the shares are 70 \+ 20 %"))
     person.fills("Percent", "80")
     person.presses("Split")
-    person.sees(re.compile(r"^3\d\d rows, 3 columns$"))
-    person.goes_to("Flow")
-    person.sees(re.compile("Split digits into"))
+    person.sees_data("digits_train", re.compile(r"^3\d\d rows, 3 columns$"))
+    person.cell("Split digits into digits_train (80 %)")
     person.goes_to("Data")
     person.presses("digits_test")
-    person.page.get_by_role("button", name="digits_test", exact=True, pressed=True).wait_for()
-    person.sees(re.compile(r"^\d\d rows, 3 columns$"))
+    person.sees_data("digits_test", re.compile(r"^\d\d rows, 3 columns$"))
 
 
 def test_a_table_whose_types_are_changed(window):
@@ -67,8 +63,9 @@ def test_a_table_whose_types_are_changed(window):
     person.presses("Read")
     person.sees(re.compile("Column 'species': no value fits the type 'number'"))
     person.chooses("Type of species", "text, or a category")
+    person.fills("Name of the data", "birds")
     person.presses("Read")
-    person.sees("344 rows, 8 columns")
+    person.sees_data("birds", "344 rows, 8 columns")
     person.page.get_by_role("img", name=re.compile("^species: 3 levels")).wait_for()
 
 

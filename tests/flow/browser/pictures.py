@@ -1,0 +1,62 @@
+"""The documentation's pictures of the web face, on the shipped digits: `make flow-pictures`.
+
+They are no test, and kept in docs/flow: look at them before they are committed.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+PICTURES = ROOT / "docs" / "flow"
+#: Size of a window, and bytes of a picture at most.
+SIZE, MOST_BYTES = {"width": 1200, "height": 860}, 150_000
+
+
+@pytest.fixture(scope="session")
+def digits() -> Iterator[Path]:
+    """All shipped digits, in a folder whose name pages may show."""
+    with tempfile.TemporaryDirectory() as place, tarfile.open(ROOT / "data" / "mnist_png.tar.gz") as tar:
+        folder = Path(place).rename(Path(place).with_name("digits"))
+        tar.extractall(folder, filter="data")
+        yield folder
+        folder.rename(place)
+
+
+def keep(person: Any, name: str) -> None:
+    """Keep what the window shows, in as few colours as it needs."""
+    person.page.mouse.move(0, SIZE["height"] - 1)  # no tooltip
+    person.page.wait_for_timeout(700)
+    shot = Image.open(io.BytesIO(person.page.screenshot(animations="disabled"))).convert("RGB")
+    PICTURES.mkdir(exist_ok=True)
+    target = PICTURES / f"{name}.png"
+    shot.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+    assert target.stat().st_size < MOST_BYTES
+
+
+def test_pictures(window: Any, digits: Path) -> None:
+    person = window(viewport=SIZE)
+    person.reads_digits(digits, "digits", "10,000 rows")
+    keep(person, "data")
+    person.goes_to("Build")
+    person.page.get_by_role("img", name=re.compile("^Drawing of lenet")).wait_for()
+    person.fills("epochs", "8")
+    keep(person, "build")
+    person.trains("digits", "lenet", network="lenet", epochs="8")
+    card = person.job("Train lenet,")
+    card.get_by_text(re.compile("^5 of 8 epochs")).wait_for()
+    keep(person, "jobs")
+    person.sees_the_end("Train lenet,")
+    person.looks_at("lenet").get_by_role("heading", name="Confusion matrix").wait_for()
+    keep(person, "models")
+    person.cell("Train lenet,")
+    keep(person, "flow")
