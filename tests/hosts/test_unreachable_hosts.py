@@ -14,7 +14,6 @@ from processes import await_during, begun, eventually, files_left
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.ml.launch.preflight import wait_for_lost_executors
 
-
 #: Of the failure after a link was cut: which end can't be reached from which other, and nobody to blame.
 CUT = (
     r"rank \d waited \d+ seconds for the other ranks .* in epoch \d+, step \d+; rank \d's host can't be "
@@ -92,7 +91,6 @@ def test_a_restart_waits_while_an_executor_that_spark_counts_on_cannot_be_reache
     assert "can't be reached" not in caplog.text
 
 
-@pytest.mark.timeout(300)
 def test_horovod_goes_on_on_a_third_host_while_the_link_is_cut(hosts, undisturbed, caplog, tmp_path):
     left = files_left()
     again = learner(collective="horovod", maxRestarts=1, checkpointDir=str(tmp_path))
