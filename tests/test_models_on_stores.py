@@ -15,6 +15,7 @@ import pytest
 from conftest import start_session
 from digits import tensor_frame
 from object_store import BUCKET, BUSY, GONE, Store
+from processes import within
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StandardScaler
 from pyspark.sql import DataFrame, SparkSession
@@ -173,10 +174,22 @@ def test_damaged_metadata_leads_nowhere_else(rows, store: Store) -> None:
         TensorToVector.load(path)
     with pytest.raises(CheckpointError, match="holds no saved TensorToVector"):
         TensorToVector.load(f"s3://{BUCKET}/models/none")
-    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+    with within(10), pytest.raises(ConfigurationError, match="there is no such bucket"):
         TensorToVector.load("s3://no-such/model")
-    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+    with within(10), pytest.raises(ConfigurationError, match="there is no such bucket"):
         learner(checkpointDir="s3://no-such/model").fit(rows)
+
+
+def test_models_without_credentials_say_what_to_set(pair, store: Store, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-west-1")  # a filesystem of its own
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    path, said = (
+        f"s3://{BUCKET}/models/secret",
+        r"models/secret.*: the store was given none, or .*: set AWS_ACCESS_KEY_ID",
+    )
+    for use_it in (pair[0].save, ImageClassifierModel.load):
+        with within(10), pytest.raises(CheckpointError, match=said):
+            use_it(path)
 
 
 def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(session, rows, store: Store) -> None:
