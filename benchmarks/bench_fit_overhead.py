@@ -1,7 +1,7 @@
 """Overhead of a fit beside its training: 200 rows, one epoch, two ranks, as a session's later calls.
 
 The first fit starts Python workers, which import torch, and warms up Spark; the later ones are the cost of each fit of
-a grid search or a cross-validation. Prints seconds in all and by part: of the first fit, and medians over the later ones.
+a grid search or a cross-validation. Prints seconds in all and by part: of the first fit, and medians over the later.
 
     python benchmarks/bench_fit_overhead.py [--fits 5]
 """
