@@ -83,12 +83,15 @@ def test_a_restart_waits_while_an_executor_that_spark_counts_on_cannot_be_reache
     beta.cut()
     try:
         waiting = begun(lambda: wait_for_lost_executors(spark, 5))
-        time.sleep(3)
+        at_once = -int(session_of(spark).heartbeat_seconds)
+        wait_for_lost_executors(spark, at_once)  # when its time is over it says so, and ends
+        assert f"executors on {beta.address}:" in caplog.text
+        time.sleep(1)
         assert not waiting.done()
     finally:
         beta.restore()
     assert waiting.exception(timeout=10) is None
-    assert "can't be reached" not in caplog.text
+    assert caplog.text.count("can't be reached") == 1
 
 
 def test_horovod_goes_on_on_a_third_host_while_the_link_is_cut(hosts, undisturbed, caplog, tmp_path):
