@@ -1,7 +1,7 @@
 """Overhead of a fit beside its training: 200 rows, one epoch, two ranks, as a session's later calls.
 
-The first fit starts Python workers and warms up Spark; the later ones are the cost of each fit of a grid search or a
-cross-validation. Prints seconds in all and by part, medians over the later fits.
+The first fit starts Python workers, which import torch, and warms up Spark; the later ones are the cost of each fit of
+a grid search or a cross-validation. Prints seconds in all and by part: of the first fit, and medians over the later.
 
     python benchmarks/bench_fit_overhead.py [--fits 5]
 """
@@ -39,8 +39,8 @@ def main() -> None:
         f"fit of {ROWS} rows, one epoch, {RANKS} ranks: first {first.totalSeconds:.2f} s, later {seconds:.2f} s", end=""
     )
     print(f" (goal: at most {GOAL_SECONDS:g} s); of these by part:")
-    for part in asdict(first.timings):
-        print(f"  {part:13} {statistics.median(getattr(summary.timings, part) for summary in later):6.3f} s")
+    for part, once in asdict(first.timings).items():
+        print(f"  {part:13} {once:6.3f} s {statistics.median(getattr(each.timings, part) for each in later):6.3f} s")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,11 @@ class Store:
 
     def refuse(self, status: str = "", after: int = 0, every: int = 1) -> None:
         """Refuse requests from now on, after a number of them, and one of so many; none with an empty status."""
-        self._control({"status": status, "after": after, "every": every})
+        self._control({"status": status, "after": after, "every": every, "delay": 0.0})
+
+    def delay(self, seconds: float, every: int = 1) -> None:
+        """Answer one of so many requests later from now on, until `refuse` is called."""
+        self._control({"status": "", "after": 0, "every": every, "delay": seconds})
 
     @property
     def requests(self) -> int:
@@ -109,12 +114,14 @@ class _Server:
 
     def __init__(self, moto: Any) -> None:
         self._moto, self._lock = moto, threading.Lock()
-        self._requests, self._faults = 0, {"status": "", "after": 0, "every": 1}
+        self._requests, self._faults = 0, {"status": "", "after": 0, "every": 1, "delay": 0.0}
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] == _CONTROL:
             return self._controlled(environ, start)
-        if status := self._refusal():
+        status, delay = self._fault()
+        time.sleep(delay)
+        if status:
             return _refused(environ, start, status)
         # Unlike moto, real stores refuse a request without a key that they know.
         if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
@@ -122,12 +129,14 @@ class _Server:
         answer: Iterable[bytes] = self._moto(environ, start)
         return answer
 
-    def _refusal(self) -> str:
+    def _fault(self) -> tuple[str, float]:
+        """Return the status and the delay of a request; an empty one and 0 for none."""
         with self._lock:
             self._requests += 1
             self._faults["after"] -= 1
             past = -1 - self._faults["after"]
-            return self._faults["status"] if past >= 0 and past % self._faults["every"] == 0 else ""
+            struck = past >= 0 and past % self._faults["every"] == 0
+            return (self._faults["status"], self._faults["delay"]) if struck else ("", 0.0)
 
     def _controlled(self, environ: dict[str, Any], start: Any) -> list[bytes]:
         with self._lock:

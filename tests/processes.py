@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +48,14 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail where the ``with`` block takes longer, also where it raises what was expected."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
 
 
 def await_during(work: Future[Any], holds: Callable[[], bool], seconds: float = 60.0) -> None:

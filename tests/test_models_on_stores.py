@@ -7,13 +7,15 @@ it gives ``s3a://`` URLs to a local folder, and the package takes them for a sto
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from conftest import start_session
 from digits import tensor_frame
-from object_store import BUCKET, GONE, Store
+from object_store import BUCKET, BUSY, GONE, Store
+from processes import within
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StandardScaler
 from pyspark.sql import DataFrame, SparkSession
@@ -83,6 +85,17 @@ def weights(model) -> bytes:
     return last.fitted.trained.weights
 
 
+@contextmanager
+def no_jobs(session: SparkSession) -> Iterator[None]:
+    """Fail where the ``with`` block runs a job."""
+    session.sparkContext.setJobGroup("refused", "must stay empty")
+    try:
+        yield
+        assert list(session.sparkContext.statusTracker().getJobIdsForGroup("refused")) == []
+    finally:
+        session.sparkContext._jsc.clearJobGroup()
+
+
 def learner(seed: int = 1, **settings) -> ImageClassifier:
     return ImageClassifier(network="mlp", epochs=1, batchSize=16, numWorkers=1, seed=seed, **settings)
 
@@ -124,6 +137,28 @@ def test_a_save_that_fails_at_any_request_leaves_the_old_model(pair, store: Stor
     assert len(store.names("models/two")) == 3
 
 
+def test_a_model_is_whole_while_the_store_refuses_or_delays_every_third_request(pair, store: Store) -> None:
+    old, new = pair
+    path = f"s3://{BUCKET}/models/third"
+    old.save(path)
+    store.delay(0.2, every=3)
+    new.write().overwrite().save(path)
+    assert weights(ImageClassifierModel.load(path)) == weights(new)
+    # Clients try again where a store is busy, and give up where a request is wrong.
+    store.refuse(BUSY, every=3)
+    old.write().overwrite().save(path)
+    assert weights(ImageClassifierModel.load(path)) == weights(old)
+    for first in range(3):
+        for use_it in (new.write().overwrite().save, ImageClassifierModel.load):
+            store.refuse(GONE, after=first, every=3)
+            with pytest.raises(CheckpointError, match=rf"{path}.*InvalidRequest"):
+                use_it(path)
+        store.refuse()
+        assert weights(ImageClassifierModel.load(path)) == weights(old)
+    new.write().overwrite().save(path)
+    assert len(store.names("models/third")) == 3
+
+
 def test_damaged_metadata_leads_nowhere_else(rows, store: Store) -> None:
     path = f"s3://{BUCKET}/models/three"
     TensorToVector(inputCol="a", outputCol="b").save(path)
@@ -139,14 +174,25 @@ def test_damaged_metadata_leads_nowhere_else(rows, store: Store) -> None:
         TensorToVector.load(path)
     with pytest.raises(CheckpointError, match="holds no saved TensorToVector"):
         TensorToVector.load(f"s3://{BUCKET}/models/none")
-    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+    with within(10), pytest.raises(ConfigurationError, match="there is no such bucket"):
         TensorToVector.load("s3://no-such/model")
-    with pytest.raises(ConfigurationError, match="there is no such bucket"):
+    with within(10), pytest.raises(ConfigurationError, match="there is no such bucket"):
         learner(checkpointDir="s3://no-such/model").fit(rows)
 
 
+def test_models_without_credentials_say_what_to_set(pair, store: Store, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-west-1")  # a filesystem of its own
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    path, said = (
+        f"s3://{BUCKET}/models/secret",
+        r"models/secret.*: the store was given none, or .*: set AWS_ACCESS_KEY_ID",
+    )
+    for use_it in (pair[0].save, ImageClassifierModel.load):
+        with within(10), pytest.raises(CheckpointError, match=said):
+            use_it(path)
+
+
 def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(session, rows, store: Store) -> None:
-    session.sparkContext.setJobGroup("refused", "must stay empty")
     url = f"s3://{BUCKET}/data"
     jars = r"--packages org\.apache\.hadoop:hadoop-aws:3\.\d+\.\d+ .*spark\.hadoop\.fs\.s3\.impl"
     for use_it in (
@@ -155,10 +201,8 @@ def test_what_sparks_own_readers_and_writers_need_is_named_before_any_job(sessio
         lambda: save_over(PipelineModel([Pipeline(stages=[StandardScaler()])]), url),
         lambda: save_over(PipelineModel([TensorToVector(inputCol="features", outputCol="pixels")]), url),
     ):
-        with pytest.raises(ConfigurationError, match=jars):
+        with no_jobs(session), pytest.raises(ConfigurationError, match=jars):
             use_it()
-    assert list(session.sparkContext.statusTracker().getJobIdsForGroup("refused")) == []
-    session.sparkContext._jsc.clearJobGroup()
     assert store.names("data") == []
 
 
@@ -209,10 +253,13 @@ def test_fits_go_on_from_a_store_without_a_rename(session, folder: Path) -> None
 
 
 @pytest.mark.usefixtures("without_renames")
-def test_a_bundle_is_written_in_place_and_never_replaced(rows, pair, folder: Path) -> None:
+def test_a_bundle_is_written_in_place_and_never_replaced(session, rows, pair, folder: Path) -> None:
     export_bundle(pair[0], "s3a://local/models/bundle", rows)
     kept = (folder / "bundle" / "manifest.json").read_bytes()
-    with pytest.raises(ConfigurationError, match="a store of objects can't replace a folder as a whole"):
+    with (
+        no_jobs(session),
+        pytest.raises(ConfigurationError, match="can't replace a folder as a whole; give a new path"),
+    ):
         export_bundle(pair[0], "s3a://local/models/bundle", rows, overwrite=True)
     assert (folder / "bundle" / "manifest.json").read_bytes() == kept
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.pipeline import PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsWriter
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, replacing
+from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, new_folder, replacing
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.stage_folders import NewFolder, save_stage
@@ -61,13 +62,10 @@ def _write_pipeline(spark: SparkSession, model: PipelineModel, path: str) -> Non
         PipelineSharedReadWrite.getStagePath(name, place, len(stages), "stages") for place, name in enumerate(names)
     ]
     new, files = NewFolder(spark, path), files_of(spark)
-    try:
+    with ExitStack() as unfinished:
         for stage, folder in zip(stages, folders, strict=True):
+            unfinished.enter_context(new_folder(files, f"{path}/{folder}"))
             new.write_stage(folder, stage)
-    except BaseException:
-        for folder in folders:
-            files.delete(f"{path}/{folder}")
-        raise
     params = {"stageUids": names, "language": "Python"}
     metadata = DefaultParamsWriter._get_metadata_to_save(model, spark, paramMap=params)
     write_metadata(files, path, as_text(metadata), folders)

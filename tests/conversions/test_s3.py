@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from object_store import BUCKET, BUSY, Store
 from petastorm_data import npy, write_dataset
+from processes import within
 from pyarrow import table
 
 from sparkwater.conversions.files import s3
@@ -51,7 +51,10 @@ def test_ranks_stream_a_petastorm_dataset_from_a_store(store: Store, tmp_path: P
 
 
 def test_a_missing_bucket_is_named_with_its_endpoint(store: Store) -> None:
-    with pytest.raises(ConfigurationError, match=rf"s3://no-such: there is no such bucket at {store.url}; make it"):
+    with (
+        within(10),
+        pytest.raises(ConfigurationError, match=rf"s3://no-such: there is no such bucket at {store.url}; make it"),
+    ):
         open_filesystem("s3a://no-such/models")
 
 
@@ -65,7 +68,10 @@ def test_missing_and_wrong_credentials_say_what_to_set(store: Store, monkeypatch
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     if key:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-    with pytest.raises(DataError, match=rf"the store {said}: set AWS_ACCESS_KEY_ID and .*spark\.executorEnv"):
+    with (
+        within(10),
+        pytest.raises(DataError, match=rf"the store {said}: set AWS_ACCESS_KEY_ID and .*spark\.executorEnv"),
+    ):
         read_uri(url + own)  # a filesystem of its own
 
 
@@ -83,10 +89,8 @@ def test_a_wrong_endpoint_and_a_silent_one_fail_in_bounded_time(store: Store, mo
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(s3, "_SILENT_SECONDS", 1)
-        started = time.monotonic()
-        with pytest.raises(ConfigurationError, match="can't be reached"):
+        with within(15), pytest.raises(ConfigurationError, match="can't be reached"):
             open_filesystem("s3://some/models")
-        assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize(

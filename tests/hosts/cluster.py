@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pyspark
@@ -33,7 +34,7 @@ class Cluster:
     driver : Host
         The host of this process while its session runs, and of the master.
     workers : dict of str to Host
-        Hosts with a worker of one core each.
+        Hosts with a worker each.
     stranger : Host
         A host without anything.
     """
@@ -47,17 +48,25 @@ class Cluster:
         where = ["--host", self.driver.address, "--port", "7077", "--webui-port", "0"]
         self._spark(self.driver, "master.Master", where, {"SPARK_MASTER_OPTS": "-Dspark.worker.timeout=60"})
 
-    def add_worker(self, number: int, name: str) -> Host:
-        """Start a worker on a new host."""
+    def add_worker(self, number: int, name: str, cores: int = 1) -> Host:
+        """Start a worker on a new host, with an executor a core."""
         host = self.workers[name] = self._network.add(number, name)
-        options = ["--host", host.address, "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+        options = ["--host", host.address, "--cores", str(cores), "--memory", f"{cores}g", "--webui-port", "0"]
         self._spark(host, "worker.Worker", [*options, "--work-dir", str(self._folder / name), self.master], {})
         return host
 
-    def session(self) -> SparkSession:
+    def end_worker(self, name: str) -> None:
+        """End a worker and its executors; the host stays, without a process."""
+        processes = self.workers.pop(name).processes
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def session(self, **settings: str) -> SparkSession:
         """Return a session of this process, which must be on the driver's host, on this cluster."""
         address = {"spark.driver.host": self.driver.address, "spark.driver.bindAddress": self.driver.address}
-        return start_session(self.master, **SETTINGS, **address)
+        return start_session(self.master, **SETTINGS, **address, **settings)
 
     def _spark(self, host: Host, name: str, options: list[str], environment: dict[str, str]) -> None:
         home = Path(pyspark.__file__).parent
@@ -76,12 +85,18 @@ class Cluster:
 
 
 @contextmanager
-def started() -> Iterator[Cluster]:
-    """Start a cluster with two workers, and put this process on the driver's host while the block runs."""
+def started(cores: Mapping[str, int] = MappingProxyType({"alpha": 1, "beta": 1})) -> Iterator[Cluster]:
+    """Start a cluster, and put this process on the driver's host while the block runs.
+
+    Parameters
+    ----------
+    cores : mapping of str to int
+        The cores of each worker, by its host's name.
+    """
     with Network() as network, tempfile.TemporaryDirectory(prefix=network.prefix) as folder:
         cluster = Cluster(network, Path(folder))
-        for number, name in ((2, "alpha"), (3, "beta")):
-            cluster.add_worker(number, name)
+        for number, name in enumerate(cores, 2):
+            cluster.add_worker(number, name, cores[name])
         before = os.environ["SPARK_LOCAL_IP"]
         os.environ["SPARK_LOCAL_IP"] = cluster.driver.address
         _end_spark()  # a JVM of earlier tests is on another network

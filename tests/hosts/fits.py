@@ -18,9 +18,9 @@ def learner(**params):
     return ImageClassifier(**{**settings, **params})
 
 
-def begun_fit(hosts, caplog, estimator):
-    """Begin a fit; return once two epochs are done."""
-    frame = tensor_frame(hosts.session(), 100)
+def begun_fit(hosts, caplog, estimator, **settings):
+    """Begin a fit in a session with further settings; return once two epochs are done."""
+    frame = tensor_frame(hosts.session(**settings), 100)
     caplog.set_level(logging.INFO, logger="sparkwater")
     fit = begun(lambda: estimator.fit(frame))
     # The first fit of a session waits for executors, whose Python imports torch.

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 from hosts.network import DEAD_END, Host, Network
 from hosts.ranks_on_hosts import launch
+from processes import within
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.doors import Entrance
@@ -120,7 +121,8 @@ def entrances(pair, before_knocking):
 
 def test_hosts_that_cannot_reach_each_other_are_named_with_the_port(pair):
     try:
-        (first, second), doors = entrances(pair, pair[1].cut)
+        with within(15):  # they knock for 4 seconds
+            (first, second), doors = entrances(pair, pair[1].cut)
     finally:
         pair[1].restore()
     assert first == second

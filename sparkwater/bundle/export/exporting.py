@@ -15,7 +15,7 @@ from sparkwater.bundle.export.registry import check_stage, emit
 from sparkwater.bundle.export.sampling import sampled_vectors
 from sparkwater.bundle.format import CARD, CARD_HTML, MANIFEST, MODEL, PREPROCESSING, SIGNATURE, VECTORS
 from sparkwater.bundle.graph.builder import Graph
-from sparkwater.conversions.files.hadoop import replacing, write_bytes
+from sparkwater.conversions.files.hadoop import check_replaceable, replacing, write_bytes
 from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def export_bundle(
         If the sample has no rows.
     """
     check_stage(model)
+    check_replaceable(sample.sparkSession, path, overwrite)
     graph = Graph(input_columns(sample))
     emit(model, graph)
     outputs = {name: graph.column(name) for name in added_columns(model, sample) if name in graph.columns}

@@ -9,6 +9,7 @@ Driver side.
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterErr
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+logger = logging.getLogger(__name__)
 
 
 def files_of(spark: SparkSession) -> Files:
@@ -80,17 +84,12 @@ def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
     Raises
     ------
     ConfigurationError
-        If something is at the path and may not be overwritten; on a store it never may.
+        As `check_replaceable` does.
     """
     files = files_of(spark)
-    check_free(spark, path, overwrite)
+    check_replaceable(spark, path, overwrite)
     if files.is_store(path):
-        if files.exists(path):
-            raise ConfigurationError(
-                f"{path!r} exists, and a store of objects can't replace a folder as a whole; give a new path, or "
-                "delete the old folder first"
-            )
-        with _new_folder(files, path):
+        with new_folder(files, path):
             yield path
         return
     beside = f"{path.rstrip('/')}.writing-{uuid.uuid4().hex}"
@@ -112,6 +111,23 @@ def check_free(spark: SparkSession, path: str, overwrite: bool) -> None:
     if not overwrite and files_of(spark).exists(path):
         raise ConfigurationError(
             f"{path!r} exists already; write().overwrite().save(path) or mode='overwrite' replaces it"
+        )
+
+
+def check_replaceable(spark: SparkSession, path: str, overwrite: bool) -> None:
+    """Refuse a path that `replacing` refuses.
+
+    Raises
+    ------
+    ConfigurationError
+        If something is at the path and may not be overwritten; on a store of objects it never may.
+    """
+    check_free(spark, path, overwrite)
+    files = files_of(spark)
+    if files.is_store(path) and files.exists(path):
+        raise ConfigurationError(
+            f"{path!r} exists, and a store of objects can't replace a folder as a whole; give a new path, or "
+            "delete the old folder first"
         )
 
 
@@ -137,7 +153,7 @@ def keeping(spark: SparkSession, place: str) -> Iterator[str]:
             yield folder
         return
     folder = f"{place}-{uuid.uuid4().hex}"
-    with _new_folder(files, folder):
+    with new_folder(files, folder):
         yield folder
     point_to(spark, place, folder)
 
@@ -182,11 +198,15 @@ def check_spark_reaches(spark: SparkSession, path: str) -> None:
 
 
 @contextmanager
-def _new_folder(files: Files, folder: str) -> Iterator[None]:
+def new_folder(files: Files, folder: str) -> Iterator[None]:
+    """Delete a folder of which the ``with`` block raises; the block's own error is what is said."""
     try:
         yield
     except BaseException:
-        files.delete(folder)
+        try:
+            files.delete(folder)
+        except Exception as error:
+            logger.warning("what was written to %s could not be deleted, and stays: %s", folder, error)
         raise
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.files.hadoop import check_free, files_of
+from sparkwater.conversions.files.hadoop import check_free, files_of, new_folder
 from sparkwater.conversions.stages.stage_folders import metadata_parts
 from sparkwater.errors import CheckpointError
 
@@ -53,12 +53,9 @@ def write_to_store(
     path, name = path.rstrip("/"), f"content-{uuid.uuid4().hex}"
     files = files_of(spark)
     check_free(spark, path, overwrite)
-    try:
+    with new_folder(files, f"{path}/{name}"):
         write(f"{path}/{name}")
         text = metadata(name)
-    except BaseException:
-        files.delete(f"{path}/{name}")
-        raise
     write_metadata(files, path, text, [name])
 
 

@@ -137,7 +137,8 @@ class CheckpointFolder:
         whole = next((found for found in map(self._load, names) if found), None)
         if whole is None and names:
             raise CheckpointError(
-                f"all checkpoints in {self.url!r} are damaged: {', '.join(names)}; delete the folder to train anew"
+                f"all checkpoints in {self.url!r} are damaged, or can't be read now (the log says why): "
+                f"{', '.join(names)}; fit again once they can, or delete the folder to train anew"
             )
         return whole
 
@@ -175,11 +176,15 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.url!r} can't be read: {explained(error)}") from error
 
     def sweep(self) -> None:
-        """Delete unfinished checkpoints."""
-        finished = set(self._finished())
-        for name in self._names():
-            if name not in finished:
-                self._delete(f"{self._root}/{name}")
+        """Delete unfinished checkpoints; if they can't be listed they stay."""
+        try:
+            finished = set(self._finished())
+            unfinished = [name for name in self._names() if name not in finished]
+        except OSError as error:
+            logger.warning("unfinished checkpoints in %s could not be listed, and stay: %s", self.url, error)
+            return
+        for name in unfinished:
+            self._delete(f"{self._root}/{name}")
 
     def _load(self, name: str) -> Checkpoint | None:
         """Return a checkpoint, or None and a warning where it is damaged."""
@@ -192,7 +197,9 @@ class CheckpointFolder:
             state, network = json.loads(files[_STATE]), json.loads(files[_NETWORK])
             return Checkpoint(int(name.removeprefix(_PREFIX)), state, tensors, network)
         except (OSError, ValueError, SafetensorError) as error:
-            logger.warning("the checkpoint %s/%s is damaged and is passed over: %s", self.url, name, error)
+            logger.warning(
+                "the checkpoint %s/%s is damaged or can't be read, and is passed over: %s", self.url, name, error
+            )
             return None
 
     def _read(self, folder: str, manifest: Any) -> dict[str, bytes]:
