@@ -98,7 +98,7 @@ class StackedEnsemble(
         None,
         "learners of a second level by name, which read the predictions of the first: estimators with featuresCol and "
         "labelCol. The combiner is over both levels where that gains more than its 95 % interval, else over the first. "
-        "For each fold the first level is cross-fitted again without it",
+        "The first level is fitted again without each two folds",
         convert=_unchanged,
     )
     secondLevelCols: Setting[list[str]] = setting(
