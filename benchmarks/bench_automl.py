@@ -89,7 +89,8 @@ def with_h2o(training: pd.DataFrame, testing: pd.DataFrame, arguments: argparse.
     seconds = time.monotonic() - started
     predicted = found.leader.predict(frames[1]).as_data_frame()
     values = predicted["predict"].to_numpy() if numbers else predicted.drop(columns="predict").to_numpy()
-    print(f"H2O ({seconds:.0f} s, {found.leader.model_id}): {measure(testing[LABEL], values)}")
+    print(f"H2O ({seconds:.0f} s, {found.leader.model_id}): {measure(testing[LABEL], values)}", flush=True)
+    h2o.cluster().shutdown()  # it would keep its memory beside the next table's learners
 
 
 def main() -> None:
