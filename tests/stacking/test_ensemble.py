@@ -198,6 +198,7 @@ def test_the_average_of_the_fold_models_scores_and_a_new_call_takes_them(diabete
 def test_level_one_that_is_to_be_kept_is_freed_where_the_meta_learner_fails(diabetes: DataFrame) -> None:
     broken = LinearRegression(loss="huber", elasticNetParam=0.5)  # which Spark refuses when it is fitted
     persistent = diabetes.sparkSession.sparkContext._jsc.getPersistentRDDs
+    diabetes.count()  # which caches it
     before = persistent().size()
     ensemble = StackedEnsemble(
         learners={"mean": MeanRegressor()}, numFolds=2, idCol="id", metaLearner=broken, keepLevelOne=True
