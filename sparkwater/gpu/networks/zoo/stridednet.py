@@ -35,7 +35,9 @@ def stridednet(shape: tuple[int, ...], classes: int, filters: int = 32) -> nn.Mo
 
 
 def _unit(channels: int, filters: int, size: int, *, halve: bool = False) -> nn.Sequential:
-    edges = {"stride": 2, "padding": size // 2} if halve else {}
+    stride, padding = (2, size // 2) if halve else (1, 0)
     return named(
-        conv=nn.Conv2d(channels, filters, size, bias=False, **edges), bn=nn.BatchNorm2d(filters), relu=nn.ReLU()
+        conv=nn.Conv2d(channels, filters, size, stride, padding, bias=False),
+        bn=nn.BatchNorm2d(filters),
+        relu=nn.ReLU(),
     )
