@@ -6,6 +6,12 @@ reads. With --checkpoint-dir a second call goes on where the first one stopped:
     spark-submit --properties-file conf/spark-defaults-local.conf \\
         jobs/stack_images.py --data build/mnist_png --checkpoint-dir build/stack
 
+With --recipe digits two larger networks are trained for longer, and the models of their folds averaged. The whole
+MNIST from its four idx files:
+
+    spark-submit --properties-file conf/spark-defaults-local.conf \\
+        jobs/stack_images.py --recipe digits --from-idx IDX_FOLDER --data build/mnist_full
+
 The last line says what happened; the exit code is 0 only if everything worked.
 """
 
@@ -80,8 +86,8 @@ RECIPES = {
     ),
     "digits": Recipe(
         networks={
-            "strided": {**SHARP, "network": "stridednet", "epochs": 10},
-            "convnet": {**SHARP, "network": "convnet", "networkArguments": {"filters": 16}, "epochs": 10},
+            "strided": {**SHARP, "network": "stridednet", "epochs": 20},
+            "convnet": {**SHARP, "network": "convnet", "networkArguments": {"filters": 16}, "epochs": 16},
         },
         others=(),
         augmentation=[*JITTER, {"name": "scale", "factor": 0.1}],
