@@ -49,6 +49,7 @@ def measure(truth: Any, predicted: Any) -> str:
     if predicted.ndim == 1:
         rmse = float(np.sqrt(metrics.mean_squared_error(truth, predicted)))
         return f"rmse {rmse:.4f}, mae {metrics.mean_absolute_error(truth, predicted):.4f}"
+    predicted = predicted / predicted.sum(axis=1, keepdims=True)  # rounded on their way, H2O's have other sums
     loss = metrics.log_loss(truth, predicted, labels=list(range(predicted.shape[1])))
     return f"log loss {loss:.5f}, error {100 * float(np.mean(predicted.argmax(axis=1) != truth)):.2f} %"
 
@@ -89,7 +90,8 @@ def with_h2o(training: pd.DataFrame, testing: pd.DataFrame, arguments: argparse.
     seconds = time.monotonic() - started
     predicted = found.leader.predict(frames[1]).as_data_frame()
     values = predicted["predict"].to_numpy() if numbers else predicted.drop(columns="predict").to_numpy()
-    print(f"H2O ({seconds:.0f} s, {found.leader.model_id}): {measure(testing[LABEL], values)}")
+    print(f"H2O ({seconds:.0f} s, {found.leader.model_id}): {measure(testing[LABEL], values)}", flush=True)
+    h2o.cluster().shutdown()  # it would keep its memory beside the next table's learners
 
 
 def main() -> None:

@@ -6,12 +6,20 @@ reads. With --checkpoint-dir a second call goes on where the first one stopped:
     spark-submit --properties-file conf/spark-defaults-local.conf \\
         jobs/stack_images.py --data build/mnist_png --checkpoint-dir build/stack
 
+With --recipe digits two larger networks are trained for longer, and the models of their folds averaged. The whole
+MNIST from its four idx files:
+
+    spark-submit --properties-file conf/spark-defaults-local.conf \\
+        jobs/stack_images.py --recipe digits --from-idx IDX_FOLDER --data build/mnist_full
+
 The last line says what happened; the exit code is 0 only if everything worked.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +30,70 @@ from sparkwater.program import run_job
 from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.ensemble import FINAL_MODELS
 from sparkwater.stacking.meta_learner import TRANSFORMS
+from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-LEARNERS = ("lenet", "convnet", "forest", "regression")
+    from sparkwater.stacking import StackedEnsembleModel
 
-#: Digits keep their meaning when they are moved and turned a little.
+#: Digits keep their meaning when they are moved and turned a little, and made larger or smaller; not when mirrored.
 JITTER = [{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]
+
+#: Steps of networks whose batches are normalised, in numbers of 16 bits where processors have them.
+SHARP = {"learningRate": 0.1, "nesterov": True, "precision": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Learners, and defaults of the options.
+
+    Attributes
+    ----------
+    networks : mapping of str to mapping
+        Params of the networks by the learner's name.
+    others : tuple of str
+        Learners of Spark.
+    augmentation : list of dict
+        Steps of the networks' augmentation.
+    final_models : str
+        What scores.
+    """
+
+    networks: Mapping[str, Mapping[str, Any]]
+    others: tuple[str, ...]
+    augmentation: list[dict[str, Any]]
+    final_models: str
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """Names of all learners."""
+        return (*self.networks, *self.others)
+
+
+RECIPES = {
+    "demo": Recipe(
+        networks={
+            "lenet": {"network": "lenet", "batchSize": 64, "epochs": 5},
+            "convnet": {
+                "network": "convnet", "networkArguments": {"filters": 8}, "learningRate": 0.2, "nesterov": True,
+                "epochs": 5,
+            },
+        },
+        others=("forest", "regression"),
+        augmentation=JITTER,
+        final_models="refit",
+    ),
+    "digits": Recipe(
+        networks={
+            "strided": {**SHARP, "network": "stridednet", "epochs": 20},
+            "convnet": {**SHARP, "network": "convnet", "networkArguments": {"filters": 16}, "epochs": 16},
+        },
+        others=(),
+        augmentation=[*JITTER, {"name": "scale", "factor": 0.1}],
+        final_models="average",
+    ),
+}  # fmt: skip
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,19 +106,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint-dir", metavar="FOLDER", help="where finished fits are kept")
     parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
     parser.add_argument(
-        "--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS), help="which to stack (all of them)"
-    )
+        "--recipe", choices=RECIPES, default="demo",
+        help="demo: two small networks, a forest and a regression. digits: networks for the least error on the whole "
+        "MNIST within an hour on two cores, the fold models of each averaged (%(default)s)",
+    )  # fmt: skip
+    names = list(dict.fromkeys(name for recipe in RECIPES.values() for name in recipe.learners))
+    parser.add_argument("--learners", nargs="+", choices=names, help="which to stack (all of the recipe)")
     parser.add_argument("--workers", type=int, default=2, help="ranks of a network's fit on all rows (%(default)s)")
-    parser.add_argument("--epochs", type=float, default=5, help="of both networks (%(default)s)")
+    parser.add_argument("--epochs", type=float, help="of all networks (what the recipe says)")
     parser.add_argument("--trees", type=int, default=20, help="of the forest (%(default)s)")
     parser.add_argument("--iterations", type=int, default=30, help="of the regression (%(default)s)")
     parser.add_argument(
         "--jitter", action=argparse.BooleanOptionalAction, default=True,
-        help="shift and turn pictures at random in the networks' training (yes)",
+        help="shift, turn and scale pictures at random in the networks' training, as the recipe says (yes)",
     )  # fmt: skip
     parser.add_argument(
-        "--final-models", choices=FINAL_MODELS, default="refit",
-        help="what scores: models refitted on all rows, or the average of the fold models (%(default)s)",
+        "--final-models", choices=FINAL_MODELS,
+        help="what scores: models refitted on all rows, or the average of the fold models (what the recipe says)",
     )  # fmt: skip
     parser.add_argument(
         "--meta-transform", choices=TRANSFORMS, default="none",
@@ -62,7 +130,12 @@ def parse_arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(%(default)s)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    known = RECIPES[arguments.recipe].learners
+    unknown = [name for name in arguments.learners or () if name not in known]
+    if unknown:
+        parser.error(f"--learners {unknown[0]}: the learners of the recipe {arguments.recipe} are {', '.join(known)}")
+    return arguments
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -74,32 +147,29 @@ def base_learners(arguments: argparse.Namespace) -> dict[str, Any]:
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
 
-    def network(name: str, **params: Any) -> ImageClassifier:
-        return ImageClassifier(
-            network=name,
-            learningRateSchedule="oneCycle",
-            epochs=arguments.epochs,
-            numWorkers=arguments.workers,
-            device=arguments.device,
-            seed=arguments.seed,
-            augmentation=JITTER if arguments.jitter else [],
-            **params,
-        )
+    recipe = RECIPES[arguments.recipe]
+
+    def network(params: Mapping[str, Any]) -> ImageClassifier:
+        given = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+        common = {
+            "learningRateSchedule": "oneCycle",
+            "numWorkers": arguments.workers,
+            "device": arguments.device,
+            "seed": arguments.seed,
+            "augmentation": recipe.augmentation if arguments.jitter else [],
+        }
+        return ImageClassifier(**{**common, **params, **given})
 
     def on_pixels(classifier: Any) -> Pipeline:
         return Pipeline(stages=[TensorToVector(inputCol="features", outputCol="pixels"), classifier])
 
-    learners = {
-        "lenet": network("lenet", batchSize=64),
-        "convnet": network("convnet", networkArguments={"filters": 8}, learningRate=0.2, nesterov=True),
-        "forest": on_pixels(
-            RandomForestClassifier(
-                featuresCol="pixels", numTrees=arguments.trees, maxDepth=12, maxBins=16, seed=arguments.seed
-            )
-        ),
-        "regression": on_pixels(LogisticRegression(featuresCol="pixels", maxIter=arguments.iterations, regParam=1e-4)),
-    }
-    return {name: learners[name] for name in LEARNERS if name in arguments.learners}
+    forest = RandomForestClassifier(
+        featuresCol="pixels", numTrees=arguments.trees, maxDepth=12, maxBins=16, seed=arguments.seed
+    )
+    regression = LogisticRegression(featuresCol="pixels", maxIter=arguments.iterations, regParam=1e-4)
+    others = {"forest": on_pixels(forest), "regression": on_pixels(regression)}
+    learners = {**{name: network(params) for name, params in recipe.networks.items()}, **others}
+    return {name: learners[name] for name in arguments.learners or recipe.learners}
 
 
 def read_pictures(spark: SparkSession, folder: str) -> DataFrame:
@@ -108,44 +178,54 @@ def read_pictures(spark: SparkSession, folder: str) -> DataFrame:
 
 
 def stack(spark: SparkSession, arguments: argparse.Namespace) -> str:
-    from pyspark.ml.evaluation import MulticlassClassificationEvaluator
-    from pyspark.ml.functions import vector_to_array
-    from pyspark.sql import functions as F
-
     if arguments.from_idx:
         print(f"wrote {write_png_tree(arguments.from_idx, Path(arguments.data)):,} pictures to {arguments.data}")
     ensemble = StackedEnsemble(
         learners=base_learners(arguments), numFolds=arguments.folds, foldAssignment="stratified", idCol="path",
-        seed=arguments.seed, includeBasePredictions=True, finalModels=arguments.final_models,
-        metaLearnerTransform=arguments.meta_transform,
+        seed=arguments.seed, includeBasePredictions=True, metaLearnerTransform=arguments.meta_transform,
+        finalModels=arguments.final_models or RECIPES[arguments.recipe].final_models,
     )  # fmt: skip
     if arguments.checkpoint_dir:
         ensemble.setCheckpointDir(arguments.checkpoint_dir)
     model = ensemble.fit(read_pictures(spark, f"{arguments.data}/training"))
     print(f"\n{model.summary}\n{model.summary.totalSeconds:.0f} s in all\n")
-    scored = model.transform(read_pictures(spark, f"{arguments.data}/testing")).cache()
-    position = {label: place for place, label in enumerate(model.classes)}
-    label = F.element_at(F.create_map(*(F.lit(item) for pair in position.items() for item in pair)), F.col("label"))
-    values = {name: vector_to_array(F.col(name)) for name in model.baseModels}
-    columns = [
-        (F.array_position(value, F.array_max(value)) - 1).cast("double").alias(name) for name, value in values.items()
-    ]
-    tested = scored.select(label.cast("double").alias("label"), "prediction", *columns).cache()
-    errors = {
-        name: 1 - MulticlassClassificationEvaluator(metricName="accuracy", predictionCol=name).evaluate(tested)
-        for name in ("prediction", *model.baseModels)
-    }
-    rows = tested.count()
-    for name, error in errors.items():
-        print(f"test error of {'the ensemble' if name == 'prediction' else name}: {100 * error:.2f} %")
+    rows, measured = measure(model, read_pictures(spark, f"{arguments.data}/testing"))
+    for name, (loss, error) in sorted(measured.items(), key=lambda one: one[1]):
+        said = "the ensemble" if name == ENSEMBLE else name
+        print(f"test error of {said}: {100 * error:.2f} %, log loss {loss:.5f}")
     if arguments.save:
         model.write().overwrite().save(arguments.save)
         print(f"saved the ensemble to {arguments.save}")
-    alone = min(model.baseModels, key=errors.__getitem__)
+    own = measured.pop(ENSEMBLE)
+    (least, _), (_, best) = (min(measured.values(), key=lambda one: one[place]) for place in (0, 1))
+    alone = min(measured, key=lambda name: measured[name][1])
     return (
-        f"test error {100 * errors['prediction']:.2f} % of {rows:,} pictures; its best learner alone, {alone}, "
-        f"{100 * errors[alone]:.2f} %"
+        f"test error {100 * own[1]:.2f} % of {rows:,} pictures; its best learner alone, {alone}, {100 * best:.2f} %; "
+        f"log loss {own[0]:.5f}, {100 * (1 - own[0] / least):.1f} % below that of the best learner, {least:.5f}"
     )
+
+
+def measure(model: StackedEnsembleModel, rows: DataFrame) -> tuple[int, dict[str, tuple[float, float]]]:
+    """Return the number of rows, and log loss and error of the ensemble and each of its learners; one Spark job."""
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as F
+
+    scored = model.transform(rows)
+    # The place of the label: a picture of another class than the training's counts as wrong.
+    place = F.array_position(F.array(*map(F.lit, model.classes)), F.col("label")) - 1
+    values = {ENSEMBLE: vector_to_array(model.getProbabilityCol())}
+    for name in model.baseModels:  # of two classes it is the second one's probability
+        two = F.array(1 - F.col(name), F.col(name)) if model.numClasses == 2 else None
+        values[name] = vector_to_array(name) if two is None else two
+    parts = [place.alias("place"), *(value.alias(name) for name, value in values.items())]
+    sums = [F.count(F.lit(1)).alias("rows")]
+    for name in values:
+        right = F.coalesce(F.get(name, F.col("place").cast("int")), F.lit(0.0))
+        wrong = F.array_position(name, F.array_max(name)) - 1 != F.col("place")
+        sums.append(F.avg(-F.log(F.greatest(right, F.lit(1e-15)))).alias(f"loss {name}"))
+        sums.append(F.avg(wrong.cast("double")).alias(f"error {name}"))
+    (found,) = scored.select(*parts).agg(*sums).collect()
+    return found["rows"], {name: (found[f"loss {name}"], found[f"error {name}"]) for name in values}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -65,19 +66,15 @@ def blend(
         _check_apart(holdout, training, idCol)
     kind, deviance = learners[0].kind, deviance_of(learners)
     prepared = prepare(holdout, folds, kind, labelCol, idCol=idCol, weightCol=weightCol, deviance=deviance)
-    values: list[DataFrame] = []
-    try:
+    with ExitStack() as undo:
+        undo.callback(prepared.frame.unpersist)
         _check_classes(learners, prepared.task)
         plan = plan_fits(learners, 1, count_slots(holdout.sparkSession), parallelism)
         logger.info("blending on %d rows: %s", prepared.rows.rows, plan)
-        work = [partial(_score, prepared, learner, training) for learner in plan.learners]
+        work = [partial(_score, prepared, learner, training, undo) for learner in plan.learners]
         found = run_side_by_side(work, plan.parallelism)
-        values = [scored.values for scored, _ in found]
         level_one = collect_level_one(prepared, learners, [scored for scored, _ in found])
-    except BaseException:
-        for one in (prepared.frame, *values):
-            one.unpersist()
-        raise
+        undo.pop_all()
     bases = {base.name: base for _, base in found}
     return level_one, tuple(bases[learner.name] for learner in learners)
 
@@ -120,7 +117,9 @@ def _check_classes(learners: Sequence[Learner], task: LevelOneTask) -> None:
             )
 
 
-def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> tuple[Scored, BaseModel]:
+def _score(
+    prepared: Prepared, learner: Learner, training: DataFrame | None, undo: ExitStack
+) -> tuple[Scored, BaseModel]:
     started, model, attempts = time.monotonic(), learner.stage, 0
     if not learner.fitted and training is not None:
         rows = _numbered(training, prepared.task, prepared.labelCol)
@@ -128,6 +127,7 @@ def _score(prepared: Prepared, learner: Learner, training: DataFrame | None) -> 
     fitted = time.monotonic()
     values = add_values(prepared.scorable(), model, learner, prepared.task)
     values = values.select(ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER)).persist()
+    undo.callback(values.unpersist)  # where this fit, or another one, fails
     check_rows(values, prepared.rows, f"learner {learner.name!r}")
     record = FitRecord(
         learner.name, _HOLDOUT, prepared.rows.rows, fitted - started, time.monotonic() - fitted, attempts

@@ -242,7 +242,8 @@ def cross_fit(
         )  # fmt: skip
         undo.callback(prepared.frame.unpersist)
         prepared = checkpoint.settle(prepared) if checkpoint else prepared
-        level_one = fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
+        scored = fit_folds(prepared, found, undo, checkpoint, parallelism, keepModels)
+        level_one = collect_level_one(prepared, found, scored)
         undo.pop_all()
     return replace(level_one, checkpoint=checkpoint)
 
@@ -322,8 +323,8 @@ def fit_folds(
     checkpoint: FitStore | None,
     parallelism: int | None,
     keep_models: bool,
-) -> LevelOneFrame:
-    """Fit every learner without each of the folds, side by side; ``undo`` frees the predictions if one fails."""
+) -> list[Scored]:
+    """Fit every learner without each of the folds, side by side, and score them; ``undo`` frees the predictions."""
     slots = count_slots(prepared.frame.sparkSession)
     if keep_models:
         check_kept(prepared.frame.sparkSession, learners, len(prepared.folds))
@@ -341,16 +342,13 @@ def fit_folds(
         for number in range(plan.fitsEach)
     ]
     found = [one for some in run_side_by_side(work, plan.parallelism) for one in some]
-    return collect_level_one(prepared, learners, fits.scored(found))
+    return fits.scored(found)
 
 
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
     """Put the predictions of all fits side by side, and measure them."""
     order = {learner.name: position for position, learner in enumerate(learners)}
-    stacked = prepared.gather(reduce(DataFrame.unionAll, [one.values.select(ROW, VALUES, LEARNER) for one in scored]))
-    # Each row has one array of each learner: every fold was counted when it was scored.
-    columns = [F.max(F.when(F.col(LEARNER) == name, F.col(VALUES))).alias(name) for name in order]
-    values = stacked.groupBy(ROW).agg(*columns).persist()
+    values = put_together(prepared, [one.values for one in scored], list(order)).persist()
     metrics = measure(prepared, values, list(order))
     for one in scored:
         one.unpersist()
@@ -364,3 +362,11 @@ def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: S
         tuple(sorted(models, key=lambda model: order[model.learner])),
         metrics,
     )
+
+
+def put_together(prepared: Prepared, parts: Sequence[DataFrame], names: Sequence[str]) -> DataFrame:
+    """Return the key of each row and a column of values a learner, from predictions of parts of the rows."""
+    stacked = prepared.gather(reduce(DataFrame.unionAll, [part.select(ROW, VALUES, LEARNER) for part in parts]))
+    # Each row has one array of each learner: every fold was counted when it was scored.
+    columns = [F.max(F.when(F.col(LEARNER) == name, F.col(VALUES))).alias(name) for name in names]
+    return stacked.groupBy(ROW).agg(*columns)

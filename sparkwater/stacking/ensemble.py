@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,7 @@ class StackedEnsemble(
         None,
         "learners of a second level by name, which read the predictions of the first: estimators with featuresCol and "
         "labelCol. The combiner is over both levels where that gains more than its 95 % interval, else over the first. "
-        "For each fold the first level is cross-fitted again without it",
+        "The first level is fitted again without each two folds",
         convert=_unchanged,
     )
     secondLevelCols: Setting[list[str]] = setting(
@@ -314,8 +315,10 @@ class StackedEnsemble(
         self, level_one: LevelOneFrame, strategy: str, bases: tuple[BaseModel, ...] | None, started: float,
         keep: bool = False,
     ) -> StackedEnsembleModel:  # fmt: skip
-        """Train the meta-learner and the final base models."""
-        try:
+        """Train the meta-learner and the final base models; ``keep`` leaves level one in Spark's cache."""
+        with ExitStack() as undo:
+            if not keep:
+                undo.callback(level_one.unpersist)
             slots = self.getParallelism() or count_slots(level_one.values.sparkSession)
             reads = LevelOneInput(
                 level_one.names, level_one.task, self.getMetaLearnerTransform(), tuple(self.getPassthroughCols())
@@ -335,10 +338,9 @@ class StackedEnsemble(
             model.fitted = FittedEnsemble(bases, meta.model, reads, summary, meta.examined.calibration)
             model.levelOne = level_one if self.getKeepLevelOne() else None
             logger.info("%s", summary)
+            if self.getKeepLevelOne():
+                undo.pop_all()
             return self._copyValues(model._resetUid(self.uid))
-        finally:
-            if not (keep or self.getKeepLevelOne()):
-                level_one.unpersist()
 
     def _save_more(self, folder: NewFolder) -> None:
         write_learners(folder, self.getLearners(), self.getSecondLevelLearners(), self.getMetaLearner())

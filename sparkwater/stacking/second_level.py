@@ -15,14 +15,14 @@ from pyspark.sql import functions as F
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.stacking.combined import compare_levels, fit_given
-from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one, fit_folds
+from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one, fit_folds, put_together
 from sparkwater.stacking.ensemble_model import BaseModel
 from sparkwater.stacking.level_one.checks import check_rows
 from sparkwater.stacking.level_one.fits import epochs, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
-from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values
 from sparkwater.stacking.meta_learner import LevelOneInput, check_meta_learner
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.scores import Levels
@@ -69,9 +69,10 @@ def cross_fit_second(
 ) -> LevelOneFrame:
     """Give each row one prediction of each learner of the second level, which its label had no part in.
 
-    For each fold the first level is cross-fitted again on the rows outside of it: those predictions, by models that
-    saw neither the fold nor the row, are what the second level is trained on. Level one as it is would do for nothing:
-    its predictions outside of the fold are by models that saw the fold's labels, from which a learner can tell them.
+    The first level is fitted again without each two folds. Of these models, those that left a fold out predict the
+    rows outside of it: they saw neither the fold nor the row, and the second level is trained on that. Level one as it
+    is would do for nothing: its predictions outside of the fold are by models that saw the fold's labels, from which a
+    learner can tell them.
 
     Parameters
     ----------
@@ -94,11 +95,24 @@ def cross_fit_second(
     reads = LevelOneInput(level_one.names, level_one.task, passthrough=tuple(passthrough))
     with ExitStack() as undo:
         scored: list[Scored] = []
-        for place in range(len(prepared.folds)):
-            scored += _leave_out(level_one, place, learners, reads, parallelism, undo)
+        with ExitStack() as done:
+            pairs = prepared.in_pairs()
+            kept = level_one.checkpoint.within("pairs") if level_one.checkpoint else None
+            logger.info("second level: the first level is fitted without each two folds")
+            parts = fit_folds(pairs, level_one.learners, done, kept, parallelism, False)
+            for fold in prepared.folds:
+                inner = _outside(fold, pairs, parts, level_one.names)
+                scored += _score(fold, inner, level_one, learners, reads, parallelism, undo)
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
+
+
+def _outside(fold: FoldRows, pairs: Prepared, parts: Sequence[Scored], names: Sequence[str]) -> DataFrame:
+    """Return the predictions of the rows outside of a fold by the models that saw neither the fold nor theirs."""
+    own = [str(pair.value) for pair in pairs.folds if fold in pair.both]
+    here = F.col(LEFT_OUT).isin(own) & ~F.col(FOLD).eqNullSafe(F.lit(fold.value))
+    return put_together(pairs, [part.values.where(here) for part in parts], names)
 
 
 def _check_folds(prepared: Prepared) -> None:
@@ -120,24 +134,19 @@ def _check_folds(prepared: Prepared) -> None:
             )
 
 
-def _leave_out(
-    level_one: LevelOneFrame, place: int, learners: Sequence[Learner], reads: LevelOneInput, parallelism: int | None,
-    undo: ExitStack,
+def _score(
+    fold: FoldRows, inner: DataFrame, level_one: LevelOneFrame, learners: Sequence[Learner], reads: LevelOneInput,
+    parallelism: int | None, undo: ExitStack,
 ) -> list[Scored]:  # fmt: skip
-    """Fit the second level without a fold, on predictions by models that saw it neither, and score the fold."""
-    prepared, fold = level_one.prepared, level_one.prepared.folds[place]
-    inside = prepared.without(fold)
-    kept = level_one.checkpoint.within(f"without-{place}") if level_one.checkpoint else None
-    logger.info("second level, fold %r: the first level is fitted without it", fold.value)
-    with ExitStack() as done:
-        inner = fit_folds(inside, level_one.learners, done, kept, parallelism, False)
-        done.pop_all()
-        done.callback(inner.values.unpersist)
-        training = ordered_level_one(inside, inner.values, reads).persist()
-        done.callback(training.unpersist)
+    """Fit the second level on predictions of the rows outside of a fold, and score the fold by level one."""
+    prepared = level_one.prepared
+    training = ordered_level_one(prepared, inner, reads).persist()
+    try:
         scorable = ordered_level_one(prepared, level_one.values, reads).where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
         work = [partial(_fit, learner, fold, training, scorable, level_one, undo) for learner in learners]
         return run_side_by_side(work, parallelism or len(work))
+    finally:
+        training.unpersist()
 
 
 def _fit(

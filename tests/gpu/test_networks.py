@@ -52,6 +52,21 @@ def test_convnet_has_as_many_filters_as_it_is_given() -> None:
         convnet((3, 32, 32), 10, filters=0)
 
 
+def test_stridednet_is_a_perceptron_of_what_strided_filters_leave() -> None:
+    stridednet = find_network("stridednet").factory
+    network = stridednet((1, 28, 28), 10)
+    assert count_weights(network) == 325_994
+    assert count_weights(stridednet((1, 28, 28), 10, filters=8)) == 20_834
+    values, sizes = torch.zeros(2, 1, 28, 28), []
+    for layer in list(network.children())[:7]:
+        values = layer(values)
+        sizes.append(tuple(values.shape[1:]))
+    assert [size[0] for size in sizes] == [32, 32, 32, 64, 64, 64, 128]
+    assert [size[1] for size in sizes] == [size[2] for size in sizes] == [26, 24, 12, 10, 8, 4, 1]
+    with pytest.raises(ConfigurationError, match="stridednet has filters=0; accepted: integers from 1 up"):
+        stridednet((1, 28, 28), 10, filters=0)
+
+
 @pytest.mark.parametrize(
     ("shape", "classes"), [((3, 32, 32), 10), ((1, 16, 16), 2), ((1, 16, 40), 7), ((4, 29, 31), 1000)]
 )

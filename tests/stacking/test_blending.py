@@ -53,6 +53,19 @@ def test_columns_whose_values_are_never_equal_are_refused(numbers: DataFrame) ->
     blended(numbers.where("id < 20"), narrow.where("id >= 20"), idCol="id")[0].unpersist()
 
 
+def test_predictions_are_freed_where_another_learner_fails(numbers: DataFrame) -> None:
+    def fail(number: int) -> None:
+        raise DataError(f"fit {number} can't be")
+
+    stages = {"mean": MeanRegressor(), "broken": MeanRegressor(fail)}
+    persistent = numbers.sparkSession.sparkContext._jsc.getPersistentRDDs
+    before = persistent().size()
+    holdout, training = numbers.where("id < 20"), numbers.where("id >= 20")
+    with pytest.raises(DataError, match="fit 1 can't be"):
+        blend(find_learners(stages, numbers.schema, "label"), holdout, training, "x", "label", None, None, 1)
+    assert persistent().size() == before
+
+
 def test_level_one_of_a_hold_out_is_scored_by_learners_of_the_training_rows(numbers: DataFrame) -> None:
     found, (base,) = blended(numbers.where("id < 20"), numbers.where("id >= 20"), weightCol="weight")
     rows = np.arange(20)

@@ -12,7 +12,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.isotonic import IsotonicRegression
 
 from sparkwater.stacking.calibration.choice import Combined, calibrate, temperature_of
-from sparkwater.stacking.calibration.isotonic import CELLS, Isotonic, calibration_from, fit_isotonic
+from sparkwater.stacking.calibration.isotonic import CELLS, Isotonic, calibration_from, fit_isotonic, grid_sums
 from sparkwater.stacking.combiners.blocks import Block, Layout, LocalBlocks
 from sparkwater.stacking.combiners.losses import Combination
 from sparkwater.stacking.combiners.solvers import run_together
@@ -64,6 +64,17 @@ def test_a_temperature_is_what_scipy_finds_and_helps(classes: int) -> None:
     expected = minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x
     assert temperature_of(found.combination) == pytest.approx(expected, rel=1e-3)
     assert sum(one.first for one in found.whole) < sum(one.first for one in found.learners[0]) * 0.95
+
+
+def test_probabilities_beyond_one_by_rounding_are_calibrated_as_ones() -> None:
+    """As those of three learners, all sure, of which greedy selection took 2, 21 and 2."""
+    shares = np.array([2, 21, 2]) / 25
+    weights = tuple((shares / shares.sum()).tolist())
+    mixed = Combination("pool", weights).apply(blocks(np.ones((1, 3, 2)), np.array([1]))[0])
+    assert mixed.max() > 1
+    given = mixed[0, 0] * np.array([[[0.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.5]]])
+    found, expected = (grid_sums(blocks(np.minimum(given, most), np.array([1, 0, 1]))[0], ()) for most in (2.0, 1.0))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_isotonic_is_scikit_learns_on_a_grid() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import start_session
+from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import DecisionTreeClassifier, LinearSVC, LogisticRegression, NaiveBayes
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
@@ -192,6 +193,19 @@ def test_the_average_of_the_fold_models_scores_and_a_new_call_takes_them(diabete
         again.transform(diabetes).select("prediction").collect()
         == model.transform(diabetes).select("prediction").collect()
     )
+
+
+def test_level_one_that_is_to_be_kept_is_freed_where_the_meta_learner_fails(diabetes: DataFrame) -> None:
+    broken = LinearRegression(loss="huber", elasticNetParam=0.5)  # which Spark refuses when it is fitted
+    persistent = diabetes.sparkSession.sparkContext._jsc.getPersistentRDDs
+    diabetes.count()  # which caches it
+    before = persistent().size()
+    ensemble = StackedEnsemble(
+        learners={"mean": MeanRegressor()}, numFolds=2, idCol="id", metaLearner=broken, keepLevelOne=True
+    )
+    with pytest.raises(IllegalArgumentException, match="huber"):
+        ensemble.fit(diabetes)
+    assert persistent().size() == before
 
 
 def test_level_one_frames_serve_several_ensembles(diabetes: DataFrame) -> None:

@@ -16,9 +16,11 @@ from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from sklearn.dummy import DummyRegressor
 from tables import MeanRegressor
 
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.ml import SklearnRegressor
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
 from sparkwater.stacking.scores import Levels
 from sparkwater.stacking.second_level import cross_fit_second, find_second
@@ -45,7 +47,7 @@ def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups:
     level_one = cross_fit({"mean": learner}, groups, "part", checkpointDir=str(tmp_path))
     second = find_second({"line": LinearRegression()}, "regression", ("mean",))
     found = cross_fit_second(level_one, second, (), 2)
-    assert learner.fits == 3 + 3 * 2
+    assert learner.fits == 3 + 3  # once without each two folds
     rows = found.frame.select("part", "label", "line").collect()
     for fold in range(3):
         (value,) = {round(row.line, 6) for row in rows if row.part == fold}
@@ -54,11 +56,27 @@ def test_a_prediction_of_the_second_level_follows_from_other_folds_alone(groups:
         assert abs(value - np.mean([row.label for row in rows if row.part == fold])) > 50
     found.values.unpersist()
     again = cross_fit_second(level_one, second, (), 2)  # on from finished fits of the first level
-    assert learner.fits == 9
+    assert learner.fits == 6
     assert sorted(again.frame.select("id", "line").collect()) == sorted(found.frame.select("id", "line").collect())
     two = replace(level_one, prepared=replace(level_one.prepared, folds=level_one.prepared.folds[:2]))
     with pytest.raises(DataError, match="holds 2 folds; a second level needs 3 or more"):
         cross_fit_second(two, second, (), 2)
+
+
+def test_fits_of_all_pairs_of_folds_in_one_job_leave_out_both(groups: DataFrame, tmp_path: Path) -> None:
+    """Of four folds a row has three predictions, of which each fold's second level must take its own."""
+    rows = groups.withColumn("part", F.concat(F.lit("fold "), F.col("id") % 4))
+    rows = rows.withColumn("features", array_to_vector(F.array(F.col("id").cast("double"))))
+    learners = {"mean": SklearnRegressor(estimator=DummyRegressor())}
+    level_one = cross_fit(learners, rows, "part", checkpointDir=str(tmp_path))
+    second = find_second({"line": LinearRegression()}, "regression", ("mean",))
+    found = cross_fit_second(level_one, second, (), 2)
+    lines = {row.part: row.line for row in found.frame.select("part", "line").collect()}
+    truth = groups.select((F.col("id") % 4).alias("part"), "label").collect()
+    assert lines == {f"fold {fold}": pytest.approx(expected_of(truth, fold)) for fold in range(4)}
+    assert len(list(tmp_path.glob("*/pairs/mean-*/*/fit.json"))) == 6
+    for one in (found, level_one):
+        one.unpersist()
 
 
 def test_a_class_that_is_in_two_folds_only_is_refused(groups: DataFrame) -> None:

@@ -25,6 +25,7 @@ from sparkwater.gpu.networks.zoo.lenet import lenet
 from sparkwater.gpu.networks.zoo.mlp import mlp
 from sparkwater.gpu.networks.zoo.mobilenet import mobilenet_v3_small
 from sparkwater.gpu.networks.zoo.resnet import resnet18, resnet34, resnet50
+from sparkwater.gpu.networks.zoo.stridednet import stridednet
 from sparkwater.gpu.networks.zoo.vgg import vgg11, vgg16
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resolve_network",
+    "stridednet",
     "table_mlp",
     "tabm",
     "vgg11",

@@ -56,8 +56,8 @@ class SklearnFit:
         The argument of ``fit`` for the rows' weights; empty for none.
     number : int
         Number of the fit, where a job has several.
-    fold : int or None
-        Number of the fold to leave out and to score; None to learn from all rows.
+    folds : tuple of int
+        Numbers of the folds to leave out and to score; empty to learn from all rows.
     keep : bool
         Whether to give back the fitted estimator.
     """
@@ -69,7 +69,7 @@ class SklearnFit:
     most: int
     weights: str = ""
     number: int = 0
-    fold: int | None = None
+    folds: tuple[int, ...] = ()
     keep: bool = True
 
 
@@ -91,7 +91,7 @@ def run_fit(batches: Iterable[pa.RecordBatch], fit: SklearnFit) -> Iterator[pa.R
     started = time.monotonic()
     try:
         rows = read_rows(batches, fit.layout, fit.most)
-        inside = np.zeros(len(rows), bool) if fit.fold is None else rows.columns[FOLD] == fit.fold
+        inside = np.isin(rows.columns[FOLD], fit.folds) if fit.folds else np.zeros(len(rows), bool)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             fitted = _fitted(fit, rows.where(~inside))

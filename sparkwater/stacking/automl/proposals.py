@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pyspark.ml import Pipeline
 
 from sparkwater.stacking.automl.families import Family
 from sparkwater.stacking.level_one.learners import Learner, set_apart, weighted
@@ -34,11 +35,20 @@ class Start:
         Its first learner.
     weightCol : str or None
         Weights of the rows.
+    error : Exception or None
+        The reason why the family has no learner.
     """
 
     family: Family
     learner: Learner
     weightCol: str | None = None
+    error: Exception | None = None
+
+    @classmethod
+    def failed(cls, family: Family, error: Exception) -> Start:
+        """Return the start of a family that can make no learner: its first trial fails with the reason."""
+        nothing = Learner(family.name, Pipeline(stages=[]), "", "")
+        return cls(family, nothing, error=error)
 
     def draw(self, shares: Sequence[float]) -> dict[str, Any]:
         """Return the values at some shares of the family's space."""
@@ -76,7 +86,7 @@ class Proposals:
             name = start.family.name
             if name not in self._begun and (not trials or self._fits(trials, name)):
                 self._begun[name] = 1
-                return [Candidate(set_apart(start.learner), {}, name)]
+                return [Candidate(set_apart(start.learner), {}, name, start.error)]
         for start in self._in_turn(trials):
             candidate = self._draw(start)
             if candidate is not None:

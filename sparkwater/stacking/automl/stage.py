@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.ml import Estimator
 
+from sparkwater.conversions.sessions.session import was_cancelled
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
+from sparkwater.conversions.stages.stage_folders import first_line
 from sparkwater.errors import ConfigurationError
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
 from sparkwater.stacking.automl.data import (
@@ -23,7 +25,7 @@ from sparkwater.stacking.automl.data import (
     look_at_label,
     look_at_parts,
 )
-from sparkwater.stacking.automl.families import FAMILIES, Setup, choose
+from sparkwater.stacking.automl.families import FAMILIES, Family, Setup, choose
 from sparkwater.stacking.automl.model import AutoMLModel
 from sparkwater.stacking.automl.params import AutoMLParams
 from sparkwater.stacking.automl.portfolio import families_of
@@ -39,6 +41,7 @@ from sparkwater.stacking.search.finishing import finish
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 logger = logging.getLogger(__name__)
 
@@ -165,12 +168,20 @@ class AutoML(Estimator[AutoMLModel], AutoMLParams, SavedStage):
                 f"include={self.getInclude()!r} and exclude={self.getExclude()!r} leave no family for these rows; "
                 f"those that fit are {', '.join(one.name for one in fitting)}"
             )
-        learners = find_learners({one.name: one.make({}) for one in families}, frame.schema, self.getLabelCol())
-        starts = [
-            Start(family, weighted(learner, self.getWeightCol()), self.getWeightCol())
-            for family, learner in zip(families, learners, strict=True)
-        ]
+        starts = [self._start(family, frame.schema) for family in families]
         return _Found(frame, label, inputs, look_at_parts(frame, self.getGroupCol(), self.getTimeCol()), starts)
+
+    def _start(self, family: Family, schema: StructType) -> Start:
+        """Return the family's first learner, checked; where the family can't make one, the reason is its trial's."""
+        try:
+            made = {family.name: family.make({})}
+        except Exception as error:  # a package that is installed can be broken: the other families go on
+            if was_cancelled(error):
+                raise
+            logger.warning("family %r is left out: %s", family.name, first_line(error))
+            return Start.failed(family, error)
+        (learner,) = find_learners(made, schema, self.getLabelCol())
+        return Start(family, weighted(learner, self.getWeightCol()), self.getWeightCol())
 
     def _folds(self, found: _Found) -> Folds | str:
         if self.getFoldCol():

@@ -75,7 +75,8 @@ def grid_sums(block: Block, without: Sequence[int]) -> Numbers:
     classes = [1] if block.outputs.shape[2] == 2 else range(block.outputs.shape[2])
     found = []
     for place in classes:
-        given = block.outputs[:, 0, place]
+        # A mean of ones can be larger than one by rounding.
+        given = np.clip(block.outputs[:, 0, place], 0.0, 1.0)
         with np.errstate(divide="ignore"):
             odds = np.clip(np.log(given) - np.log1p(-given), -_BOUND, _BOUND)
         cell = np.minimum(((odds + _BOUND) / (2 * _BOUND) * CELLS).astype(np.int64), CELLS - 1)

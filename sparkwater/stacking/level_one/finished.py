@@ -16,7 +16,7 @@ from sparkwater.stacking.level_one.checks import check_rows
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, VALUES
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def find_finished(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bo
         record = FitRecord(**{**fields, "attempts": 0})
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{folder}/{_DONE_FILE} is damaged: {error}; delete this folder") from error
-    values = spark.read.parquet(f"{folder}/predictions").select(ROW, FOLD, VALUES, F.lit(learner.name).alias(LEARNER))
+    written = spark.read.parquet(f"{folder}/predictions")
+    named = {LEARNER: learner.name, LEFT_OUT: str(fold.value)}
+    values = written.select(ROW, FOLD, VALUES, *(F.lit(value).alias(name) for name, value in named.items()))
     check_rows(values, fold.rows, f"the predictions in {folder!r}")
     models: tuple[FoldModel, ...] = ()
     if keep:

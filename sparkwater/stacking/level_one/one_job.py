@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -23,7 +23,7 @@ from sparkwater.stacking.level_one.finished import find_finished, finish, write_
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, VALUES
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFram
         if key not in rows:
             number = _number(prepared, F.col(FOLD))
             rows[key] = divided.select(*columns, F.col(ROW).alias("row"), number.alias("fold")).coalesce(1)
-        fit = replace(fit, name=pair.where, vector=vector, number=pair.number, fold=place, keep=keep)
+        left_out = tuple(prepared.single.index(one) for one in pair.fold.alone)
+        fit = replace(fit, name=pair.where, vector=vector, number=pair.number, folds=left_out, keep=keep)
         tasks.append(rows[key].mapInArrow(partial(run_fit, fit=fit), RESULTS))
     return reduce(DataFrame.unionAll, tasks)
 
@@ -172,7 +173,7 @@ def _vector(task: LevelOneTask) -> ClassVector | None:
 
 def _number(prepared: Prepared, fold: Column) -> Column:
     """Return the place of a fold's value."""
-    places = [F.when(fold == F.lit(one.value), F.lit(place)) for place, one in enumerate(prepared.folds)]
+    places = [F.when(fold == F.lit(one.value), F.lit(place)) for place, one in enumerate(prepared.single)]
     return F.coalesce(*places)
 
 
@@ -193,7 +194,7 @@ def _collect(
     records = tuple(record for record in ended if isinstance(record, FitRecord))
     failure = next((error for error in ended if not isinstance(error, FitRecord)), None)
     models = _models(prepared, sound, results) if keep else ()
-    chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER)
+    chosen = values.where(scores).select(ROW, FOLD, VALUES, LEARNER, LEFT_OUT)
     return sound, Scored(records, chosen, models, results), failure
 
 
@@ -215,16 +216,20 @@ def _values(prepared: Prepared, pairs: Sequence[_Pair], results: DataFrame) -> D
     """Return the tasks' rows with the names and values that level one has."""
     fold = prepared.frame.schema[prepared.foldCol].dataType
     values = F.col("values")
-    names = [F.when(F.col("fit") == pair.number, F.lit(pair.learner.name)) for pair in pairs]
+
+    def of_fits(text: Callable[[_Pair], str]) -> Column:
+        return F.coalesce(*(F.when(F.col("fit") == pair.number, F.lit(text(pair))) for pair in pairs))
+
     return results.select(
         "fit",
         "report",
         F.col("row").alias(ROW),
         F.coalesce(
-            *(F.when(F.col("fold") == place, F.lit(one.value)) for place, one in enumerate(prepared.folds))
+            *(F.when(F.col("fold") == place, F.lit(one.value)) for place, one in enumerate(prepared.single))
         ).cast(fold).alias(FOLD),
         (F.slice(values, 2, 1) if prepared.task.size == 2 else values).alias(VALUES),
-        F.coalesce(*names).alias(LEARNER),
+        of_fits(lambda pair: pair.learner.name).alias(LEARNER),
+        of_fits(lambda pair: str(pair.fold.value)).alias(LEFT_OUT),
     )  # fmt: skip
 
 
@@ -246,7 +251,7 @@ def _kept(scored: Scored, pairs: Sequence[_Pair], checkpoint: FitStore) -> list[
         folder = checkpoint.fit_folder(pair.learner, pair.place)
         own = F.col(LEARNER) == pair.learner.name
         models = tuple(one for one in scored.models if (one.learner, one.fold) == (pair.learner.name, pair.fold.value))
-        values = scored.values.where(own & (F.col(FOLD) == F.lit(pair.fold.value)))
+        values = scored.values.where(own & (F.col(LEFT_OUT) == str(pair.fold.value)))
         written = write_fit(values, folder, models[0].model if models else None)
         finish(record, written, folder)
         kept.append(Scored((record,), written, models))

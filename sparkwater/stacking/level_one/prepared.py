@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import combinations
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -68,12 +71,35 @@ class LevelOneTask:
 
 @dataclass(frozen=True)
 class FoldRows:
-    """One fold: its value, its rows, and the span of time they cover where there is one."""
+    """One fold, or two that are left out together.
+
+    Attributes
+    ----------
+    value : object
+        Its value in the column of folds; for two, text with both values.
+    rows : Fingerprint
+        Fingerprint of its rows.
+    start, end : float or None
+        The span of time that they cover; None without a column of time, and for two folds.
+    both : tuple of FoldRows
+        The two folds; empty for one.
+    """
 
     value: Any
     rows: Fingerprint
     start: float | None = None
     end: float | None = None
+    both: tuple[FoldRows, ...] = ()
+
+    @property
+    def alone(self) -> tuple[FoldRows, ...]:
+        """Its folds, one or two."""
+        return self.both or (self,)
+
+    def beside(self, other: FoldRows) -> FoldRows:
+        """Return this fold and another one, to be left out together."""
+        rows = Fingerprint.over((self.rows, other.rows))
+        return FoldRows(f"{self.value!r} and {other.value!r}", rows, both=(self, other))
 
 
 @dataclass(frozen=True)
@@ -115,7 +141,12 @@ class Prepared:
     @property
     def rows(self) -> Fingerprint:
         """Fingerprint of rows and folds."""
-        return Fingerprint.over(fold.rows for fold in self.folds)
+        return Fingerprint.over(fold.rows for fold in self.single)
+
+    @property
+    def single(self) -> tuple[FoldRows, ...]:
+        """The folds that a row can be in, each once."""
+        return tuple({one.value: one for fold in self.folds for one in fold.alone}.values())
 
     @property
     def small(self) -> bool:
@@ -132,13 +163,12 @@ class Prepared:
         # In order of their keys, whatever the number of partitions before.
         return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
 
-    def without(self, fold: FoldRows) -> Prepared:
-        """Return the rows outside of a fold, in the other folds; their labels have no fingerprint.
+    def in_pairs(self) -> Prepared:
+        """Return the same rows with all pairs of folds in place of the folds, each to be left out and scored together.
 
-        There must be no embargo, which would take rows from the other folds, too.
+        There must be no embargo, which has no span of two folds.
         """
-        others = tuple(one for one in self.folds if one is not fold)
-        return replace(self, frame=self.frame.where(~self._in_fold(fold)), folds=others, labels=Fingerprint.over(()))
+        return replace(self, folds=tuple(one.beside(other) for one, other in combinations(self.folds, 2)))
 
     def join(self, columns: Sequence[Column], values: DataFrame) -> DataFrame:
         """Return columns of the rows beside values of the same keys; for few rows nothing is shuffled."""
@@ -174,7 +204,8 @@ class Prepared:
         return time.between(fold.start - self.embargo, fold.end + self.embargo)
 
     def _in_fold(self, fold: FoldRows) -> Column:
-        return F.col(f"`{self.foldCol}`").eqNullSafe(F.lit(fold.value))
+        own = F.col(f"`{self.foldCol}`")
+        return reduce(or_, (own.eqNullSafe(F.lit(one.value)) for one in fold.alone))
 
     def _visible(self, frame: DataFrame, *others: Column) -> DataFrame:
         columns = [F.col(f"`{name}`") for name in self.columns if name != self.labelCol]

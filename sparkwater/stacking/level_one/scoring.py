@@ -17,7 +17,7 @@ from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_c
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, VALUES, add_values
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class FoldFit:
     def values(self, prepared: Prepared) -> DataFrame:
         """Return the fold's predictions."""
         values = add_values(prepared.scorable(self.fold), self.model, self.learner, prepared.task)
-        return values.select(ROW, FOLD, VALUES, F.lit(self.learner.name).alias(LEARNER))
+        left_out = F.lit(str(self.fold.value)).alias(LEFT_OUT)
+        return values.select(ROW, FOLD, VALUES, F.lit(self.learner.name).alias(LEARNER), left_out)
 
     def record(self, score_seconds: float) -> FitRecord:
         """Return the record of the fit."""
@@ -117,4 +118,4 @@ def score_together(prepared: Prepared, fits: Sequence[FoldFit], keep: bool) -> S
     models = tuple(fit.kept(prepared) for fit in fits) if keep else ()
     for fit in () if keep else fits:
         session.release([fit.model], fit.learner.stage)
-    return Scored(records, values.select(ROW, FOLD, VALUES, LEARNER), models, values)
+    return Scored(records, values.select(ROW, FOLD, VALUES, LEARNER, LEFT_OUT), models, values)

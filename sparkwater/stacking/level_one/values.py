@@ -22,6 +22,9 @@ VALUES = "__sparkwater_values"
 #: The column with the name of the learner that they are of.
 LEARNER = "__sparkwater_learner"
 
+#: The column with what the fit that gave them left out: the value of a fold, or those of two, as text.
+LEFT_OUT = "__sparkwater_left_out"
+
 
 def add_values(frame: DataFrame, model: Any, learner: Learner, task: LevelOneTask, column: str = VALUES) -> DataFrame:
     """Return the rows with a model's values; the columns that the model adds are left out."""
