@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"sparkwater.flow: {error}\n")
         return 2
-    _say(f"Open {served.url}\nSpark is starting ...")
+    _say(f"Open {served.invite()}\nSpark is starting ...")
     try:
         spark = _start(given.master)
     except Exception as error:
@@ -60,7 +60,7 @@ def _stay(served: Served) -> None:
     """Return when the server ends; an address that was opened is followed by one for another browser."""
     while served.running:
         if not served.invites:
-            _say(f"For another browser: {served.url}")
+            _say(f"For another browser: {served.invite()}")
         time.sleep(0.5)
 
 

@@ -42,7 +42,7 @@ def status(opener, url, **headers):
 
 
 def test_pages_open_with_the_address_and_nothing_opens_without(served):
-    known, url = browser(), served.url
+    known, url = browser(), served.invite()
     base = url.split("?")[0]
     assert base.startswith("http://127.0.0.1:")
     assert status(browser(), base)[0] == 403
@@ -56,6 +56,18 @@ def test_pages_open_with_the_address_and_nothing_opens_without(served):
     assert status(browser(), base.rstrip("/") + script)[0] == 403
     assert status(browser(), base + "_nicegui_ws/socket.io/?EIO=4&transport=polling")[0] == 403
     assert status(known, base + "_nicegui_ws/socket.io/?EIO=4&transport=polling", Origin="http://evil")[0] == 403
+
+
+def test_an_address_is_for_one_browser_and_what_is_shown_has_no_token(served):
+    first, second = served.invite(), served.invite()
+    assert first.split("?")[0] == second.split("?")[0] == served.url
+    assert status(browser(), first)[0] == 200
+    assert status(browser(), first)[0] == 403
+    for shown in (served.url, repr(served), str(served)):
+        assert served.url in shown
+        assert "token" not in shown
+    assert status(browser(), second)[0] == 200
+    assert not served.invites
 
 
 def test_a_websocket_without_the_cookie_is_refused(served):
@@ -72,12 +84,12 @@ def test_a_server_at_a_time_and_then_another(tmp_path):
     with pytest.raises(ConfigurationError, match="served by this process already"):
         serve(None, [tmp_path], port=0)
     known = browser()
-    assert status(known, first.url)[0] == 200
+    assert status(known, first.invite())[0] == 200
     first.stop()
     second = serve(None, [tmp_path], port=0)
     try:
-        assert status(browser(), second.url)[0] == 200
-        assert status(known, second.url.split("?")[0])[0] == 403  # the first one's cookie
+        assert status(browser(), second.invite())[0] == 200
+        assert status(known, second.url)[0] == 403  # the first one's cookie
     finally:
         second.stop()
 
@@ -134,9 +146,9 @@ def test_other_addresses_are_served_on_request(tmp_path):
     served = serve(None, [tmp_path], port=0, host="0.0.0.0", plain_text=True)
     try:
         port = served.url.split(":")[2].split("/")[0]
-        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}")[0] == 200
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.invite().split('?')[1]}")[0] == 200
         printed = served.url.removeprefix("http://").split("/")[0]
-        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}", Host=printed)[0] == 200
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.invite().split('?')[1]}", Host=printed)[0] == 200
     finally:
         served.stop()
 
@@ -165,7 +177,7 @@ def test_tls(tmp_path):
         jar = urllib.request.HTTPCookieProcessor(CookieJar())
         opener = urllib.request.build_opener(jar, urllib.request.HTTPSHandler(context=context))
         assert served.url.startswith("https://")
-        assert status(opener, served.url)[0] == 200
+        assert status(opener, served.invite())[0] == 200
         assert all(cookie.secure for cookie in jar.cookiejar)
     finally:
         served.stop()

@@ -5,23 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from html import escape
+from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
 
 from sparkwater.flow.pages.paging import ColumnPages
 from sparkwater.flow.pages.texts import heading, remark
+from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.data.columns import ColumnView, FrameView
+from sparkwater.flow.views.data.facts import KnownFacts
 from sparkwater.flow.views.markup import histogram
 from sparkwater.flow.views.numbers import counted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _HEADS = ("Column", "Type", "Histogram", "Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
 
 
-def show_columns(view: FrameView) -> None:
-    """Add the table of all columns."""
-    ui.label(f"{counted(view.rows, 'row')}, {counted(len(view.columns), 'column')}")
-    ColumnPages(view.columns, _table)
+class _Place(NamedTuple):
+    """A column that may not be measured yet: its name and its position."""
+
+    name: str
+    place: int
+
+
+def show_columns(frame: DataFrame, facts: KnownFacts) -> None:
+    """Add the table of all columns; those of a page are measured when it is opened first."""
+    columns = [_Place(name, place) for place, name in enumerate(frame.columns)]
+
+    def show(some: Sequence[_Place]) -> None:
+        spot, places = Spot(), [column.place for column in some]
+
+        def tell(view: FrameView) -> None:
+            ui.label(f"{counted(view.rows, 'row')}, {counted(len(columns), 'column')}")
+            _table(view.columns)
+
+        async def measure() -> None:
+            await spot.fill("Measuring all rows", lambda: facts.measured(frame, places), tell)
+
+        known = facts.known(frame, places)
+        if known is None:
+            ui.timer(0, measure, once=True)
+            return
+        with spot.column:
+            tell(known)
+
+    ColumnPages(columns, show)
 
 
 def _table(columns: Sequence[ColumnView]) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.flow.views.data.sniffing import guess_type
 from sparkwater.flow.workbook.actions.tables import ReadCsv
-from sparkwater.flow.workbook.column_types import TYPES, TypeChange, type_expression
+from sparkwater.flow.workbook.column_types import TYPES, TypeChange, converted, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: Rows that types are guessed from, and values; the longest text that is shown.
 _ROWS, _VALUES, _TEXT = 200, 50_000, 80
-
-#: Columns whose values are checked in one job: Spark's time to plan one grows faster than their number.
-_TOGETHER = 200
 
 
 @dataclass(frozen=True)
@@ -109,23 +106,66 @@ def preview_csv(spark: SparkSession, action: ReadCsv) -> Preview:
     rows = max(20, min(_ROWS, _VALUES // len(frame.columns)))
     names = tuple(frame.columns)
     # Long texts are cut before they come to the driver.
-    quoted = (name.replace("`", "``") for name in names)
-    beginnings = [f"substring(`{name}`, 1, {_TEXT + 1}) as c{place}" for place, name in enumerate(quoted)]
+    beginnings = [f"substring({quoted(name)}, 1, {_TEXT + 1}) as c{place}" for place, name in enumerate(names)]
     found = [tuple(row) for row in frame.limit(rows).selectExpr(*beginnings).collect()]
     types = tuple(guess_type([row[place] for row in found]) for place in range(len(names)))
     return Preview(names, tuple(tuple(map(_cut, row)) for row in found), types)
 
 
 def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValues, ...]:
-    """Return the columns with values that their new types have no place for; a Spark job for each 200 columns.
+    """Return the columns with values that their new types have no place for.
+
+    A Spark job counts them, and where there are some another one looks for an example of each column.
 
     Raises
     ------
     ConfigurationError
         If a type is unknown, or a format isn't one.
     """
-    parts = [changes[start : start + _TOGETHER] for start in range(0, len(changes), _TOGETHER)]
-    return tuple(one for part in parts for one in _bad_values(frame, part))
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    alike: dict[str, list[TypeChange]] = {}
+    for change in sorted(changes, key=lambda one: one[1:]):
+        if converted("value", change) and change[1] != "text":  # each is checked; as texts no values are lost
+            alike.setdefault(types.get(change[0], ""), []).append(change)
+    if not alike:
+        return ()
+    groups = list(alike.values())
+    values = reduce(lambda one, other: one.union(other), (_values(frame, *each) for each in enumerate(groups)))
+    counts = values.groupBy("group", "place").agg(F.count("*").alias("given"), F.count_if("lost").alias("bad"))
+    bad = counts.where("bad > 0").collect()
+    if not bad:
+        return ()
+    lost = values.where("lost").groupBy("group", "place").agg(F.min("text").alias("example")).collect()
+    examples = {(row["group"], row["place"]): row["example"] for row in lost}
+    found = {}
+    for row in bad:
+        name, kind, _ = groups[row["group"]][row["place"]]
+        found[name] = BadValues(name, kind, row["given"], row["bad"], examples[row["group"], row["place"]])
+    return tuple(found[name] for name, _, _ in changes if name in found)
+
+
+def _values(frame: DataFrame, number: int, group: Sequence[TypeChange]) -> DataFrame:
+    """Return a row for each value of columns of one type: the column's place, the text, and whether it is lost.
+
+    Spark takes minutes to plan expressions for each of thousands of columns. So the columns are the parts of a list,
+    which becomes rows; and those that get the same type, which are neighbours, share an expression.
+    """
+    names = ", ".join(quoted(name) for name, _, _ in group)
+    cases, end = "", 0
+    for _, same in groupby(group, key=lambda one: one[1:]):
+        alike = list(same)
+        end += len(alike)
+        cases += f" when place < {end} then ({converted('value', alike[0])}) is null"
+    return (
+        frame.select(F.expr(f"posexplode(array({names}))").alias("place", "value"))
+        .where("value is not null")
+        .selectExpr(
+            f"{number} as group",
+            "place",
+            f"substring(cast(value as string), 1, {_TEXT}) as text",
+            f"case{cases} end as lost",
+        )
+    )
 
 
 def checked_types(found: Iterable[BadValues]) -> list[str]:
@@ -141,36 +181,6 @@ def checked_types(found: Iterable[BadValues]) -> list[str]:
     if useless:
         raise DataError(f"{'; '.join(useless[:5])}. Choose another type.")
     return [str(one) for one in found]
-
-
-def _bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> list[BadValues]:
-    columns = []
-    for place, change in enumerate(changes):
-        column = F.col(f"`{change[0].replace('`', '``')}`")
-        lost = column.isNotNull() & F.expr(type_expression(change)).isNull()
-        columns += [F.substring(column.cast("string"), 1, _TEXT).alias(f"text{place}"), lost.alias(f"lost{place}")]
-    # An aggregate of thousands of columns takes Spark minutes to compile.
-    parts = frame.select(*columns).mapInArrow(_count_lost, "place int, given bigint, bad bigint, example string")
-    sums = (F.sum("given").alias("given"), F.sum("bad").alias("bad"), F.min("example").alias("example"))
-    counts = parts.groupBy("place").agg(*sums).where("bad > 0").orderBy("place").collect()
-    found = []
-    for row in counts:
-        name, kind, _ = changes[row["place"]]
-        found.append(BadValues(name, kind, row["given"], row["bad"], row["example"]))
-    return found
-
-
-def _count_lost(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield counts of pairs of columns, texts and whether each is lost; on an executor."""
-    for batch in batches:
-        texts, lost = batch.columns[0::2], batch.columns[1::2]
-        arrays = [
-            pa.array(range(len(texts)), pa.int32()),
-            pa.array([len(text) - text.null_count for text in texts], pa.int64()),
-            pa.array([one.true_count for one in lost], pa.int64()),
-            pa.array([pc.min(text.filter(one)).as_py() for text, one in zip(texts, lost, strict=True)], pa.string()),
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, ["place", "given", "bad", "example"])
 
 
 def _cut(value: str | None) -> str | None:
