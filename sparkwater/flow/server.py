@@ -134,7 +134,7 @@ def serve(
     """
     _check_address(host, certificate, key, plain_text)
     if any(other.running for other in _served):
-        raise ConfigurationError(f"a flow is served by this process already: invite() a browser to it, or stop() it")
+        raise ConfigurationError("a flow is served by this process already: invite() a browser to it, or stop() it")
     workspace, workbook = Workspace(None, Folders(folders)), Workbook()
     desk = Desk(workspace, Jobs(workspace, workbook), workbook)
     listening = _listen(host, port)

@@ -18,6 +18,7 @@ from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.jobs import Jobs
 from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions.base import Action
+from sparkwater.flow.workbook.actions.keeping import SaveModel
 from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
 from sparkwater.flow.workbook.actions.tables import ReadCsv
@@ -148,6 +149,22 @@ def test_what_can_t_run_again_clears_nothing(flow):
             jobs.start_again(cells)
     assert list(workspace.variables()) == ["a"]
     assert len(workbook.cells) == len(jobs.all()) == 1
+
+
+def test_what_an_earlier_run_saved_is_told_before_anything_is_forgotten(flow, folder):
+    workspace, jobs, workbook = flow
+    binarizer = "m = __import__('pyspark.ml.feature').ml.feature.Binarizer(inputCol='a', outputCol='b')"
+    place = str(folder / "kept")
+    for action in (Statement("m", binarizer), SaveModel("m", place)):
+        jobs.complete(action)
+    with pytest.raises(ConfigurationError, match="kept' exists already; tick 'Replace what is there'"):
+        jobs.start_again(workbook.cells)
+    assert list(workspace.variables()) == ["m"]
+    assert jobs.in_the_way(workbook.cells) == [place]
+    made = jobs.start_again(workbook.cells, replaces=True)
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "done"]
+    assert [cell.action for cell in workbook.cells] == [Statement("m", binarizer), SaveModel("m", place, True)]
+    assert jobs.in_the_way(workbook.cells) == []
 
 
 def test_an_error_that_can_t_be_read_is_an_error(flow):

@@ -11,6 +11,7 @@ from sparkwater.flow.views.curves import training_curves
 from sparkwater.flow.views.jobs import job_row, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
+from sparkwater.flow.workbook.actions.scoring import Score
 from sparkwater.flow.workbook.actions.training import Fit
 from sparkwater.gpu.records import EpochRecord, StepRecord
 from sparkwater.gpu.tasks import Metrics
@@ -51,7 +52,12 @@ def test_records_that_overtake_each_other_or_come_twice_are_in_order():
 
 
 def test_a_job_says_what_it_does():
-    assert phase(job(state="waiting", started=None)) == "It waits for the trainings before it."
+    assert phase(job(state="waiting", started=None)) == (
+        "It waits for the jobs before it: one training runs at a time."
+    )
+    assert phase(job(state="waiting", started=None, action=Score("s", "net", "digits"))) == (
+        "It waits for the jobs before it."
+    )
     assert phase(job()) == "Spark works: rows are read and counted."
     assert phase(job(Training(2.0))).startswith("Workers start")
     assert phase(job(Training(2.0, (record(0),)))) == "1 of 2 epochs, 50 rows a second, 2.0 s left."

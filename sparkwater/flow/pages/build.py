@@ -266,7 +266,10 @@ class Builder:
             return
         if ended is None:  # the server ends
             return
-        ui.notify(f"{ended.action.title}: {ended.error or ended.state}. Choose it as a learner of a StackedEnsemble.")
+        if ended.state != "done":
+            self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
+            return
+        ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
         self._name_model()
 
     async def _draw(self) -> None:

@@ -19,7 +19,7 @@ PAGES = (
     ("/", "Data", "data.page"),
     ("/build", "Build", "build"),
     ("/jobs", "Jobs", "jobs"),
-    ("/models", "Models", "models"),
+    ("/models", "Models", "models.page"),
     ("/flow", "Flow", "workbook"),
 )
 

@@ -64,7 +64,7 @@ def phase(job: Job) -> str:
     if job.cancelling:
         return "It is being cancelled: Spark ends its tasks."
     if job.state == "waiting":
-        return "It waits for the trainings before it."
+        return "It waits for the jobs before it" + (": one training runs at a time." if job.action.trains else ".")
     if not job.trainings:
         return "Spark works: rows are read and counted." if job.action.trains else "Spark works."
     training = job.trainings[-1]

@@ -74,6 +74,12 @@ def identifier_columns(schema: StructType) -> list[str]:
     return plain_columns(schema, _IDS)
 
 
+def label_first(names: Sequence[str], model: Any) -> list[str]:
+    """Return names of columns, that of the labels a model was fitted to first."""
+    own = model.getOrDefault("labelCol")
+    return sorted(names, key=lambda name: name != own)
+
+
 def suggested_model(estimator: str) -> str:
     """Return a variable's name for a model of an estimator."""
     return next((name for start, name in _MODELS.items() if estimator.startswith(start)), "network")

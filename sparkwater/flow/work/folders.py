@@ -125,6 +125,19 @@ class Folders:
             f"the link {link[:200]!r} leads outside of the folders given at start; give the folder it leads to as well"
         )
 
+    def check_free(self, path: str) -> None:
+        """Refuse a path at which there is something already.
+
+        Raises
+        ------
+        ConfigurationError
+            With ways out.
+        """
+        if self.within(path).exists():
+            raise ConfigurationError(
+                f"{path[:200]!r} exists already; tick 'Replace what is there', or name another folder"
+            )
+
     def check_replaceable(self, path: str) -> None:
         """Refuse a folder that would be deleted to be written anew, and is no model.
 
