@@ -258,8 +258,13 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     jobs.wait(jobs.start(ReadPictures("digits", str(folder))).id, SECONDS)
     started = jobs.start(Fit("net", "digits", "ImageClassifier", {**SMALL, "numWorkers": 2, "epochs": 100_000}))
     deadline = time.monotonic() + SECONDS
-    while not jobs.get(started.id).epochs and time.monotonic() < deadline:
+    while (
+        not (jobs.get(started.id).epochs and jobs.get(started.id).trainings[0].speeds) and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
+    speeds = jobs.get(started.id).trainings[0].speeds
+    assert len(speeds) == 2
+    assert min(speeds) > 0
     before = time.monotonic()
     jobs.cancel(started.id)
     job = jobs.wait(started.id, SECONDS)

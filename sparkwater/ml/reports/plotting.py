@@ -88,7 +88,7 @@ def curve_panels(records: Sequence[EpochRecord], metrics: int) -> dict[str, dict
     panels: dict[str, dict[str, list[float | None]]] = {"loss": {"training rows": [one.loss for one in records]}}
     for name in [*records[-1].judged][:metrics]:
         lines = {"training rows": [one.training.get(name) for one in records]}
-        if records[-1].validation:
+        if any(one.validation for one in records):
             lines["validation rows"] = [(one.validation or {}).get(name) for one in records]
         if any(value is not None for values in lines.values() for value in values):
             panels[name] = lines
