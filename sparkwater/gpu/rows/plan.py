@@ -53,7 +53,7 @@ class EpochPlan:
         return generator.permutation(self.rows[rank])
 
     def visited(self) -> npt.NDArray[np.int64]:
-        """Return for each rank the rows that it has visited before each step, and at the end; shape (ranks, steps + 1)."""
+        """Return the rows that each rank has visited before each step, and at the end: shape (ranks, steps + 1)."""
         return np.stack([self.bounds(rank) for rank in range(len(self.rows))])
 
     def global_batches(self) -> npt.NDArray[np.int64]:
