@@ -57,6 +57,12 @@ def test_paths_within_are_taken(places):
         "{inside}/dee?",
         "{inside}/[d]eep",
         "{inside}/\0",
+        "/{inside}/a.csv",
+        "//etc/passwd",
+        "file:///etc/passwd",
+        "{outside}/secret,{inside}/a.csv",
+        "{inside}/../{inside}/a.csv",
+        "\n{inside}/a.csv",
         "~/x",
     ],
 )

@@ -5,9 +5,13 @@ import json
 from typing import Any
 
 import pytest
+from pyspark.ml import Estimator
 from pyspark.ml.param import Param
 from pyspark.sql.types import BinaryType, DoubleType, LongType, StringType, StructField, StructType
 
+import sparkwater.conversions
+import sparkwater.ml
+import sparkwater.stacking
 from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import ConfigurationError, SparkwaterError
@@ -54,6 +58,19 @@ GOOD_OF_KIND = {
     forms.WORDS: "one, two",
 }
 
+#: Public estimators that a flow doesn't offer.
+LEFT_TO_PYTHON = {
+    "SklearnClassifier": "its estimator is an object of scikit-learn, which only code makes",
+    "SklearnRegressor": "its estimator is an object of scikit-learn, which only code makes",
+    "TableToTensor": "networks for tables encode columns by themselves",
+    "CategoryToTensor": "networks encode their labels by themselves",
+    "BestLearner": "metaLearner names it",
+    "GreedySelection": "metaLearner names it",
+    "LogPool": "metaLearner names it",
+    "Pool": "metaLearner names it",
+    "NonNegativeRegression": "metaLearner names it",
+}
+
 
 def good(field: Field) -> Any:
     """Return what a user might type or choose for a field."""
@@ -69,6 +86,19 @@ def own_message(name: str, param: str, value: Any) -> str:
     with pytest.raises((SparkwaterError, TypeError)) as caught:
         estimator_class(name)(**{param: value}).accepted_value(param)
     return str(caught.value)
+
+
+def test_every_public_estimator_has_a_form_or_a_reason() -> None:
+    public = {
+        name
+        for package in (sparkwater.conversions, sparkwater.ml, sparkwater.stacking)
+        for name in package.__all__
+        if isinstance(each := getattr(package, name), type) and issubclass(each, Estimator)
+    }
+    own = {name for name, package in PACKAGES.items() if package.startswith("sparkwater")}
+    assert public - LEFT_TO_PYTHON.keys() == own
+    assert not LEFT_TO_PYTHON.keys() - public
+    assert not LEFT_TO_PYTHON.keys() & own
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -170,6 +170,24 @@ def test_requests_of_other_pages_and_for_other_hosts_are_refused(guard, behind, 
     assert behind.came == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"content_length": "4300000"}, 200),
+        ({"content_length": "6000000"}, 413),
+        ({"content_length": "9" * 400}, 413),
+        ({"content_length": "-1"}, 413),
+        ({"content_length": ["1", "6000000"]}, 413),
+        ({"transfer_encoding": "chunked"}, 413),
+    ],
+    ids=str,
+)
+def test_bodies_are_no_larger_than_a_flow(guard, behind, headers, answer):
+    assert status(ask(guard, method="POST", cookie=cookie_of(guard), **headers)) == answer
+    assert behind.came == ["http"] * (answer == 200)
+    assert status(ask(guard, method="POST", **headers)) == 403  # strangers are told nothing else
+
+
 def test_the_server_has_several_names(guard):
     assert (
         status(ask(guard, host=f"LOCALHOST:{PORT}", origin=f"http://localhost:{PORT}", cookie=cookie_of(guard))) == 200

@@ -27,6 +27,7 @@ _MODELS = {
     "AutoML": "automl",
     "GridSearch": "search",
     "RandomSearch": "search",
+    "OptunaSearch": "search",
 }
 #: Types of words and numbers in short, and names that ids often have, the likeliest first.
 _PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "name")

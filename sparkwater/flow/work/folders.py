@@ -96,13 +96,24 @@ class Folders:
         ConfigurationError
             With the link.
         """
+        self.below(path)
+        return self.within(path)
+
+    def below(self, path: str) -> set[Path]:
+        """Return a file or folder, and all folders in it that Spark reads; with links resolved.
+
+        Raises
+        ------
+        ConfigurationError
+            As `check_links`.
+        """
         place = self.within(path)
         seen, found = {place}, [place]
         while found:
             inner = self._inner_folders(found.pop())
             found += inner - seen
             seen |= inner
-        return place
+        return seen
 
     def _inner_folders(self, folder: Path) -> set[Path]:
         inner = set()

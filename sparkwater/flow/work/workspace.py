@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.parquet import check_classes
 from sparkwater.flow.workbook.actions import Action
+from sparkwater.flow.workbook.actions.tables import ReadParquet
 from sparkwater.flow.workbook.code import Code, variable
 
 if TYPE_CHECKING:
@@ -137,7 +139,9 @@ class Workspace:
         """
         code = self.check(action)
         for path in action.paths:
-            self.folders.check_links(path)
+            places = self.folders.below(path)
+            if isinstance(action, ReadParquet):
+                check_classes(places)
         with self._lock:
             self._imported |= code.imported
             names = {**self._names, "spark": self.spark, "__builtins__": builtins, "__name__": "flow"}

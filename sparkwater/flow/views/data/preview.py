@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Rows that types are guessed from, and values; the longest text that is shown.
 _ROWS, _VALUES, _TEXT = 200, 50_000, 80
 
+#: The column that Spark makes of lines that are no JSON.
+_NO_JSON = "_corrupt_record"
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -110,6 +113,21 @@ def preview_csv(spark: SparkSession, action: ReadCsv) -> Preview:
     found = [tuple(row) for row in frame.limit(rows).selectExpr(*beginnings).collect()]
     types = tuple(guess_type([row[place] for row in found]) for place in range(len(names)))
     return Preview(names, tuple(tuple(map(_cut, row)) for row in found), types)
+
+
+def check_objects(frame: DataFrame) -> None:
+    """Refuse a table of JSON in which there are no objects.
+
+    Raises
+    ------
+    DataError
+        With what is expected.
+    """
+    if set(frame.columns) <= {_NO_JSON}:
+        raise DataError(
+            "there are no JSON objects in the file: each line must be one, or with 'Each file is one document' the "
+            "whole file an object or a list of them"
+        )
 
 
 def bad_values(frame: DataFrame, changes: Sequence[TypeChange]) -> tuple[BadValues, ...]:
