@@ -77,7 +77,7 @@ def test_other_classes_are_refused_wherever_they_are_named(tmp_path, text, said)
 
 def test_a_file_that_is_no_parquet_says_so(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and more")
-    with pytest.raises(DataError, match="'a.parquet' can't be read as Parquet"):
+    with pytest.raises(DataError, match=r"'a\.parquet' can't be read as Parquet"):
         check_classes([tmp_path])
 
 
