@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
@@ -15,13 +14,14 @@ from sparkwater.flow.pages.waiting import Spot
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.data.columns import ColumnView, FrameView
 from sparkwater.flow.views.data.facts import KnownFacts
-from sparkwater.flow.views.markup import histogram
+from sparkwater.flow.views.markup import bars_table, heads, histogram, missing_lines, plain, type_lines
 from sparkwater.flow.views.numbers import counted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_HEADS = ("Column", "Type", "Histogram", "Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
+_WORDS = ("Column", "Type", "Histogram")
+_NUMBERS = ("Missing", "Distinct", "Zeros", "Minimum", "Maximum", "Mean", "Deviation")
 
 
 class _Place(NamedTuple):
@@ -58,8 +58,7 @@ def show_columns(frame: DataFrame, facts: KnownFacts) -> None:
 def _table(columns: Sequence[ColumnView]) -> None:
     with ui.element("div").classes("data-scroll"), ui.element("table").classes("data-table"):
         with ui.element("thead"):
-            heads = "".join(f'<th scope="col"{_align(head)}>{head}</th>' for head in _HEADS)
-            ui.html(heads, sanitize=False, tag="tr")
+            ui.html(heads(_WORDS, _NUMBERS), sanitize=False, tag="tr")
         with ui.element("tbody"):
             for column in columns:
                 with ui.element("tr"):
@@ -70,14 +69,12 @@ def _cells(column: ColumnView) -> None:
     with ui.element("th").props("scope=row"):
         button = ui.button(column.name, on_click=partial(look_closer, column)).props("flat dense no-caps")
         button.classes("data-column")
-    of = f"<br><span class='flow-soft'>{escape(column.measured)}</span>" if column.measured else ""
-    ui.html(f"{escape(column.type)}{of}", sanitize=False, tag="td").classes("data-type")
+    ui.html(type_lines(column), sanitize=False, tag="td").classes("data-type")
     ui.html(histogram(column), sanitize=False, tag="td")
-    missing = f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
-    ui.html(missing, sanitize=False, tag="td").classes("data-number")
+    ui.html(missing_lines(column), sanitize=False, tag="td").classes("data-number")
     zeros = "" if column.zeros is None else f"{column.zeros:,}"
     for text in (column.distinct_text, zeros, column.minimum, column.maximum, column.mean, column.deviation):
-        ui.html(escape(text or ""), sanitize=False, tag="td").classes("data-number")
+        ui.html(plain(text), sanitize=False, tag="td").classes("data-number")
 
 
 def look_closer(column: ColumnView) -> None:
@@ -93,17 +90,8 @@ def look_closer(column: ColumnView) -> None:
             if column.others:
                 remark(f"{column.others:,} rows have other levels.")
             with ui.expansion("As a table").classes("w-full"):
-                rows = "".join(
-                    f'<tr><td>{escape(bar.label)}</td><td class="data-number">{bar.rows:,}</td></tr>'
-                    for bar in column.bars
-                )
-                heads = '<thead><tr><th scope="col">Value</th><th scope="col">Rows</th></tr></thead>'
-                ui.html(f"{heads}<tbody>{rows}</tbody>", sanitize=False, tag="table").classes("data-table")
+                ui.html(bars_table(column), sanitize=False, tag="table").classes("data-table")
         else:
             remark("Nothing to plot.")
         ui.button("Close", on_click=dialog.close).props("flat no-caps")
     dialog.on("hide", dialog.delete)
-
-
-def _align(head: str) -> str:
-    return "" if head in _HEADS[:3] else ' class="data-number"'
