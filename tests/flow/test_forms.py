@@ -63,7 +63,6 @@ LEFT_TO_PYTHON = {
     "SklearnClassifier": "its estimator is an object of scikit-learn, which only code makes",
     "SklearnRegressor": "its estimator is an object of scikit-learn, which only code makes",
     "TableToTensor": "networks for tables encode columns by themselves",
-    "CategoryToTensor": "networks encode their labels by themselves",
     "BestLearner": "metaLearner names it",
     "GreedySelection": "metaLearner names it",
     "LogPool": "metaLearner names it",
