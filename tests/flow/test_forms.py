@@ -144,6 +144,8 @@ def test_kinds_of_input_follow_from_the_declarations() -> None:
     assert {name: form.field(name).kind for name in kinds} == kinds
     assert form_of("AutoML").field("include").kind == forms.CHOICES
     assert form_of("LogisticRegression").field("thresholds").kind == forms.NUMBERS
+    assert form_of("LogisticRegression").field("family").choices == ("auto", "binomial", "multinomial")
+    assert form_of("GBTRegressor").field("featureSubsetStrategy").kind == forms.TEXT  # numbers too
 
 
 def test_networks_are_chosen_from_those_that_fit_the_rows() -> None:
