@@ -70,13 +70,46 @@ def test_an_address_is_for_one_browser_and_what_is_shown_has_no_token(served):
     assert not served.invites
 
 
-def test_a_websocket_without_the_cookie_is_refused(served):
-    port = int(served.url.split(":")[2].split("/")[0])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    headers["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-    connection.request("GET", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", headers=headers)
-    assert connection.getresponse().status == 403
+def answer_to(served, method, path, **headers):
+    """Return the status of the answer to headers alone."""
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://").rstrip("/"), timeout=20)
+    connection.putrequest(method, path)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse().status
+    connection.close()
+    return answer
+
+
+def cookie_of(served):
+    jar = CookieJar()
+    status(urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar)), served.invite())
+    (cookie,) = jar
+    return f"{cookie.name}={cookie.value}"
+
+
+def test_a_websocket_is_for_pages_of_this_server_alone(served):
+    cookie, own = cookie_of(served), served.url.rstrip("/")
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+    upgrade["Sec_WebSocket_Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    for headers, expected in (
+        ({"Cookie": cookie, "Origin": own}, 101),
+        ({"Origin": own}, 403),
+        ({"Cookie": f"{cookie}x", "Origin": own}, 403),
+        ({"Cookie": cookie, "Origin": "http://evil.example"}, 403),
+        ({"Cookie": cookie, "Origin": own.replace("127.0.0.1", "localhost")}, 403),
+    ):
+        path = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        assert answer_to(served, "GET", path, **upgrade, **headers) == expected, headers
+
+
+def test_a_huge_upload_is_refused_before_it_is_sent(served):
+    sizes = {"Cookie": cookie_of(served), "Content_Type": "multipart/form-data; boundary=x"}
+    path = "/_nicegui/client/any/upload/1"
+    assert answer_to(served, "POST", path, Content_Length="1000000000000", **sizes) == 413
+    assert answer_to(served, "POST", path, Transfer_Encoding="chunked", **sizes) == 413
+    assert answer_to(served, "POST", path, Content_Length="1000000000000") == 403
 
 
 def test_a_server_at_a_time_and_then_another(tmp_path):
