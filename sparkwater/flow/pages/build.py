@@ -10,10 +10,10 @@ from pyspark.ml import Estimator
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import add_style, show_drawing
-from sparkwater.flow.pages.fields import FieldInputs, Options
-from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.elements import add_style, show_drawing
+from sparkwater.flow.pages.parts.fields import FieldInputs, Options
+from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network

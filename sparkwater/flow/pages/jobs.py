@@ -8,10 +8,10 @@ from dataclasses import asdict
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import add_style, show_curves
-from sparkwater.flow.pages.messages import telling
-from sparkwater.flow.pages.paging import page_numbers, shown_part
-from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.elements import add_style, show_curves
+from sparkwater.flow.pages.parts.messages import telling
+from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
+from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
 from sparkwater.flow.views.jobs import by_rank, job_row, phase
 from sparkwater.flow.work.jobs import Job

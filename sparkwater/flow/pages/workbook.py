@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from nicegui import events, ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.messages import tell, telling
-from sparkwater.flow.pages.paging import page_numbers, shown_part
-from sparkwater.flow.pages.texts import code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.messages import tell, telling
+from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
+from sparkwater.flow.pages.parts.texts import code_block, heading, page_title, remark
 from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.workbook.files import notebook, script
 from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
 
-from sparkwater.flow.pages.paging import ColumnPages
-from sparkwater.flow.pages.texts import heading, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.paging import ColumnPages
+from sparkwater.flow.pages.parts.texts import heading, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.charts import histogram_chart
 from sparkwater.flow.views.data.columns import ColumnView, FrameView
 from sparkwater.flow.views.data.facts import KnownFacts

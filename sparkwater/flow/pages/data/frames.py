@@ -12,9 +12,9 @@ from sparkwater.flow.pages.data.column_table import show_columns
 from sparkwater.flow.pages.data.reading import Done
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.tabs import add_tabs
-from sparkwater.flow.pages.texts import alert, heading, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.tabs import add_tabs
+from sparkwater.flow.pages.parts.texts import alert, heading, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.data.facts import KnownFacts
 from sparkwater.flow.views.data.preview import bad_values, checked_types
 from sparkwater.flow.views.data.rows import RowsView, first_rows

@@ -13,8 +13,8 @@ from nicegui import ui
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.texts import heading
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.texts import heading
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.data.preview import (
     Preview,
     bad_values,

@@ -8,10 +8,10 @@ from pathlib import Path
 from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.flow.pages.choosing import choice, chosen
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.texts import code_block, heading, remark
-from sparkwater.flow.pages.waiting import SlowButton
+from sparkwater.flow.pages.parts.choosing import choice, chosen
+from sparkwater.flow.pages.parts.texts import code_block, heading, remark
+from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 
 

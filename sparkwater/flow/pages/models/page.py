@@ -8,7 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import (
+from sparkwater.flow.pages.models import keeping, pictures, scores
+from sparkwater.flow.pages.parts.elements import (
     add_style,
     show_curves,
     show_drawing,
@@ -16,10 +17,9 @@ from sparkwater.flow.pages.elements import (
     show_matrix,
     show_table,
 )
-from sparkwater.flow.pages.models import keeping, pictures, scores
-from sparkwater.flow.pages.tabs import add_tabs
-from sparkwater.flow.pages.texts import heading, page_title, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.tabs import add_tabs
+from sparkwater.flow.pages.parts.texts import heading, page_title, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.models import ModelView, comparison, model_view
 from sparkwater.flow.views.networks import drawing_of
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages.choosing import choice, chosen, columns_follow
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import show_pictures
-from sparkwater.flow.pages.texts import heading, remark
-from sparkwater.flow.pages.waiting import SlowButton
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.elements import show_pictures
+from sparkwater.flow.pages.parts.texts import heading, remark
+from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.galleries import (
     PictureView,
     nearest,

@@ -7,11 +7,11 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages.choosing import choice, chosen, columns_follow
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import show_matrix
-from sparkwater.flow.pages.texts import code_block, heading
-from sparkwater.flow.pages.waiting import SlowButton
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.elements import show_matrix
+from sparkwater.flow.pages.parts.texts import code_block, heading
+from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.models import matrix_of
 from sparkwater.flow.views.suggestions import label_first, plain_columns
 from sparkwater.flow.workbook.actions.scoring import CONFUSION, MEASURES, Evaluate, Score

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nicegui import run, ui
 
-from sparkwater.flow.pages.texts import alert
+from sparkwater.flow.pages.parts.texts import alert
 from sparkwater.flow.work.error_text import in_words
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages.choosing import show_placeholder
+from sparkwater.flow.pages.parts.choosing import show_placeholder
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, MODEL, VARIABLES
