@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import replace
 
@@ -103,3 +104,12 @@ def test_a_larger_histogram_has_the_rows_and_lies_for_levels():
     lying = histogram_chart(replace(NUMBER, kind="category"))
     assert lying["yAxis"]["data"] == ["0 to 1", "1 to 2", "2 to 3"]
     assert lying["yAxis"]["inverse"]  # the most frequent one is on top
+
+
+def test_the_styles_of_pages_are_packaged():
+    listed = re.search(r"package-data\]\nsparkwater = (\[.*\])", (ROOT / "pyproject.toml").read_text())
+    package = ROOT / "sparkwater"
+    packaged = {path for pattern in json.loads(listed[1]) for path in package.glob(pattern)}
+    styles = {*package.rglob("*.css")}
+    assert styles
+    assert styles <= packaged
