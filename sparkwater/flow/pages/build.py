@@ -210,7 +210,7 @@ class Builder:
     def changed(self) -> None:
         """Show the Python of what was typed, or what is refused."""
         try:
-            self.code.set_text(self.action().code().text.strip())
+            self.code.set_text(self.action().code().shown)
         except ConfigurationError as error:
             self.problem.set_text(str(error))
             self.train.disable()

@@ -126,7 +126,7 @@ class _Details:
         self._ranks.set_visibility(bool(ranks))
         self._error.set_text(job.error)
         self._error.set_visibility(bool(job.error))
-        self._code.set_text(job.action.code().text)
+        self._code.set_text(job.action.code().shown)
         if before is None or before.id != job.id or before.epochs != job.epochs:
             self._draw(job)
 

@@ -51,7 +51,7 @@ def _cell(number: int, cell: Cell) -> None:
         words = {"new": "has not run", "done": "done"}.get(cell.state, f"{cell.state}; not in scripts")
         heading(f"{number}. {cell.action.title}")
         remark(f"{words}{took}")
-        code_block(cell.action.code().text.rstrip(), f"Python of cell {number}")
+        code_block(cell.action.code().shown, f"Python of cell {number}")
         if cell.error:
             ui.label(cell.error).classes("flow-bad")
 

@@ -50,6 +50,6 @@ def _kept(desk: Desk, action: SaveModel | ExportBundle) -> Callable[[], None]:
 
     def tell() -> None:
         ui.label(f"Written to {action.folder}.")
-        code_block(action.code().text.strip(), f"Python: {action.title}")
+        code_block(action.code().shown, f"Python: {action.title}")
 
     return tell

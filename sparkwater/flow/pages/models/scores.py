@@ -34,7 +34,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
 
     def told(made: str, action: Score) -> None:
         result.value = desk.workspace.fresh("scored")
-        code_block(action.code().text.strip(), f"Python: {action.title}")
+        code_block(action.code().shown, f"Python: {action.title}")
         ui.label(f"{made} is made; the page Data shows its rows.")
         place.clear()
         with place:
