@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stay(served: Served) -> None:
     """Return when the server ends; an address that was opened is followed by one for another browser."""
     while served.running:
-        if not served.invites:
+        if not served.has_unused_invite:
             _say(f"For another browser: {served.invite()}")
         time.sleep(0.5)
 

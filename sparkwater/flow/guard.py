@@ -77,7 +77,7 @@ class Guard:
         return token
 
     @property
-    def invites(self) -> bool:
+    def has_unused_invite(self) -> bool:
         """True where a token is left that nobody has used."""
         return bool(self._tokens)
 

@@ -67,9 +67,9 @@ class Served:
         return self._thread.is_alive()
 
     @property
-    def invites(self) -> bool:
+    def has_unused_invite(self) -> bool:
         """True where there is an address that nobody has opened yet."""
-        return self._guard.invites
+        return self._guard.has_unused_invite
 
     def start(self, listening: socket.socket) -> None:
         """Serve in a thread, and return when it answers."""

@@ -87,10 +87,10 @@ def test_a_token_is_for_one_browser(guard):
     first, second = guard.invite(), guard.invite()
     assert status(ask(guard, query=f"token={first}")) == 200
     assert status(ask(guard, query=f"token={first}")) == 403
-    assert guard.invites
+    assert guard.has_unused_invite
     cookie = cookie_of(guard)
     assert status(ask(guard, query=f"token={second}")) == 200
-    assert not guard.invites
+    assert not guard.has_unused_invite
     again = ask(guard, query=f"token={first}", cookie=cookie)  # the same browser, by its history
     assert b"url=/" in again[1]["body"]
 
@@ -98,7 +98,7 @@ def test_a_token_is_for_one_browser(guard):
 def test_a_token_that_a_known_browser_opens_is_used_up(guard):
     cookie, token = cookie_of(guard), guard.invite()
     assert status(ask(guard, query=f"token={token}", cookie=cookie)) == 200
-    assert not guard.invites
+    assert not guard.has_unused_invite
     assert status(ask(guard, query=f"token={token}")) == 403
 
 

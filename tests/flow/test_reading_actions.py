@@ -12,7 +12,8 @@ from digits import png
 from pyspark.errors import AnalysisException
 
 from sparkwater.errors import ConfigurationError, DataError
-from sparkwater.flow.views.data.preview import bad_values, check_objects, preview_csv, read_texts
+from sparkwater.flow.views.data.checks import bad_values, check_objects
+from sparkwater.flow.views.data.preview import preview_csv, read_texts
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import from_json, to_json

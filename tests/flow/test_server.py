@@ -67,7 +67,7 @@ def test_an_address_is_for_one_browser_and_what_is_shown_has_no_token(served):
         assert served.url in shown
         assert "token" not in shown
     assert status(browser(), second)[0] == 200
-    assert not served.invites
+    assert not served.has_unused_invite
 
 
 def answer_to(served, method, path, **headers):

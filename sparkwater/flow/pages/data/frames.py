@@ -15,8 +15,8 @@ from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.tabs import add_tabs
 from sparkwater.flow.pages.parts.texts import alert, heading, remark
 from sparkwater.flow.pages.parts.waiting import Spot
+from sparkwater.flow.views.data.checks import bad_values, checked_types
 from sparkwater.flow.views.data.facts import KnownFacts
-from sparkwater.flow.views.data.preview import bad_values, checked_types
 from sparkwater.flow.views.data.rows import RowsView, first_rows
 from sparkwater.flow.views.data.types import kind_of, type_words
 from sparkwater.flow.views.markup import gallery, rows_table

@@ -15,14 +15,8 @@ from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.texts import heading
 from sparkwater.flow.pages.parts.waiting import Spot
-from sparkwater.flow.views.data.preview import (
-    Preview,
-    bad_values,
-    check_objects,
-    checked_types,
-    preview_csv,
-    read_texts,
-)
+from sparkwater.flow.views.data.checks import bad_values, check_objects, checked_types
+from sparkwater.flow.views.data.preview import Preview, preview_csv, read_texts
 from sparkwater.flow.views.data.rows import RowsView, first_rows
 from sparkwater.flow.views.data.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.views.markup import gallery, rows_table
