@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
 import pytest
@@ -336,6 +337,14 @@ def test_what_would_be_code_or_a_path_is_refused(changed: dict[str, Any]) -> Non
     assert from_json(action) == Fit("model", "digits", "ImageClassifier")
     with pytest.raises(ConfigurationError):
         from_json({**action, **changed})
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_text_is_taken_for_a_param_that_names_files_or_code(name: str) -> None:
+    # A new Param that does so belongs to LEFT_OUT, to VARIABLES or to NAMES.
+    named = re.compile(r"\b(files?|folders?|paths?|URIs?|URLs?|modules?|import|pickles?|callables?)\b")
+    free = [field for field in form_of(name).fields if field.kind in (forms.TEXT, forms.JSON, forms.WORDS)]
+    assert [field.name for field in free if named.search(field.doc)] == []
 
 
 def test_params_left_out_and_variables_are_params() -> None:
