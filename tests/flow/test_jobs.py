@@ -5,7 +5,9 @@ from __future__ import annotations
 import runpy
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from conftest import start_session
 from digits import pictures, png
 
 from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.flow import serve
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.jobs import Jobs
 from sparkwater.flow.work.workspace import LOST, Workspace
@@ -346,9 +349,12 @@ def test_many_windows_may_start_at_once_and_one_wins(flow):
     assert jobs.wait(1, SECONDS).state == "done"
 
 
-def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
-    workspace, jobs, workbook = flow
-    assert jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS).state == "done"
+def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(spark, folder):
+    served = serve(spark, [folder], port=0)
+    workspace, jobs, workbook = served.desk.workspace, served.desk.jobs, served.desk.workbook
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    opener.open(served.invite(), timeout=20).close()
+    assert jobs.wait(jobs.start(Statement("a", "a = spark.range(1)")).id, SECONDS).state == "done"
     running = jobs.start(Statement("b", "b = time.sleep(1.0) or spark.range(3).count()"))
     workspace.spark.stop()
     job = jobs.wait(running.id, SECONDS)
@@ -358,3 +364,10 @@ def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
             start()
     assert [cell.state for cell in workbook.cells] == ["done", "failed"]
     assert workspace.lost
+    try:
+        for page in ("", "build", "jobs", "models", "flow"):  # they open, and tell
+            with opener.open(served.url + page, timeout=20) as answer:
+                assert answer.status == 200
+                assert "Traceback" not in answer.read().decode()
+    finally:
+        served.stop()

@@ -221,6 +221,11 @@ def test_the_program_says_what_is_wrong(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
     assert main(["--folder", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]) == 2
     assert "not loopback" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["--folder", str(tmp_path), "--port", str(taken.getsockname()[1])]) == 2
+        assert "take another port, or 0 for any free one" in capsys.readouterr().err
 
 
 @pytest.mark.slow
