@@ -76,6 +76,8 @@ def _start(master: str) -> SparkSession:
     if master.startswith("sc://"):
         return SparkSession.builder.remote(master).getOrCreate()
     builder = SparkSession.builder.master(master).appName("sparkwater flow")
+    # Else each operation on a column asks Java a dozen things about the line that it stands on.
+    builder = builder.config("spark.python.sql.dataFrameDebugging.enabled", "false")
     if master.startswith("local"):
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
