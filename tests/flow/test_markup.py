@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT
 
 from sparkwater.flow.views import markup
-from sparkwater.flow.views.charts import histogram_chart
+from sparkwater.flow.views.charts import curves_chart, histogram_chart, matrix_chart
+from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.data.bins import Bar
 from sparkwater.flow.views.data.columns import ColumnView
 from sparkwater.flow.views.data.rows import Cell, RowsView
@@ -55,6 +56,25 @@ def test_values_names_and_problems_are_text():
         tags = [re.findall(r"</?([a-z]+)", each) for each in (text, made_of("harmless")[name])]
         assert tags[0] == tags[1], name
     assert "missing" in made["rows_table"]
+
+
+def keys_of(value):
+    """Return the keys of mappings within one another."""
+    if isinstance(value, dict):
+        return [*value, *(key for each in value.values() for key in keys_of(each))]
+    return [key for each in value for key in keys_of(each)] if isinstance(value, (list, tuple)) else []
+
+
+@pytest.mark.parametrize("evil", [EVIL, ":formatter"])
+def test_plots_show_names_as_text_and_hold_no_code(evil):
+    for options in (
+        histogram_chart(ColumnView(evil, evil, "category", bars=(Bar(evil, 1),))),
+        matrix_chart(Matrix((evil, "b"), ((1.0, 0.0), (2.0, 3.0)), evil)),
+        curves_chart(Curves(evil, {evil: (1.0, 2.0)}, best=1)),
+    ):
+        assert options["tooltip"]["renderMode"] == "richText"  # else a tooltip is HTML
+        assert not [key for key in keys_of(options) if key.startswith(":")]  # NiceGUI runs what such keys hold
+        assert evil not in keys_of(options)
 
 
 def test_pages_take_html_from_one_module_alone():
