@@ -71,7 +71,8 @@ class Folders:
         """
         if readable(path) != path:
             raise ConfigurationError(f"{path[:200]!r} isn't in UTF-8, which Spark asks for; rename the file or folder")
-        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        # Hadoop takes the first name after two slashes for a host, and the rest for the path.
+        if not path.startswith("/") or path.startswith("//") or "\0" in path or ".." in path.split("/"):
             raise ConfigurationError(f"{path[:200]!r} is no whole path of this machine, such as /data/pictures")
         if found := sorted(_PATTERN & set(path)):
             raise ConfigurationError(
