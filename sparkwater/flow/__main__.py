@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"sparkwater.flow: {error}\n")
         return 2
-    _say(f"Open {served.url}\nSpark is starting ...")
+    _say(f"Open {served.invite()}\nSpark is starting ...")
     try:
         spark = _start(given.master)
     except Exception as error:
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stay(served: Served) -> None:
     """Return when the server ends; an address that was opened is followed by one for another browser."""
     while served.running:
-        if not served.invites:
-            _say(f"For another browser: {served.url}")
+        if not served.has_unused_invite:
+            _say(f"For another browser: {served.invite()}")
         time.sleep(0.5)
 
 
@@ -76,6 +76,8 @@ def _start(master: str) -> SparkSession:
     if master.startswith("sc://"):
         return SparkSession.builder.remote(master).getOrCreate()
     builder = SparkSession.builder.master(master).appName("sparkwater flow")
+    # Else each operation on a column asks Java a dozen things about the line that it stands on.
+    builder = builder.config("spark.python.sql.dataFrameDebugging.enabled", "false")
     if master.startswith("local"):
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")

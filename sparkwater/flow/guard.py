@@ -31,6 +31,9 @@ POLICY = "; ".join(
     )
 )
 
+#: The largest body of a request. A flow that is opened is the largest that a page sends, with 4 MiB at most.
+_MOST_BYTES = 5 * 1024 * 1024
+
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -74,7 +77,7 @@ class Guard:
         return token
 
     @property
-    def invites(self) -> bool:
+    def has_unused_invite(self) -> bool:
         """True where a token is left that nobody has used."""
         return bool(self._tokens)
 
@@ -89,6 +92,8 @@ class Guard:
             await refuse(scope, receive, send, why)
         elif _asks(scope) and (self._uses_token(scope) or self._known(headers)):  # who is known uses a token up too
             await self._let_in(scope, send)
+        elif self._known(headers) and not _is_small(headers):
+            await refuse(scope, receive, send, "The request is larger than any that a page sends.", 413)
         elif self._known(headers):
             await _hand_on(self._app, scope, receive, _with_headers(send))
         else:
@@ -143,13 +148,13 @@ async def _hand_on(app: App, scope: Scope, receive: Receive, send: Send) -> None
             raise
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, why: str) -> None:
-    """Answer 403 with a reason; a websocket is closed before it opens, which is 403 as well."""
+async def refuse(scope: Scope, receive: Receive, send: Send, why: str, status: int = 403) -> None:
+    """Answer with a reason; a websocket is closed before it opens, which is 403."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": why})
         return
-    await _answer(send, 403, _page("Not allowed", f"<h1>Not allowed</h1><p>{why}</p>"))
+    await _answer(send, status, _page("Not allowed", f"<h1>Not allowed</h1><p>{why}</p>"))
 
 
 async def _answer(send: Send, status: int, body: str, *more: tuple[bytes, bytes]) -> None:
@@ -181,6 +186,14 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 def _asks(scope: Scope) -> bool:
     """Return whether a page is asked for with a token."""
     return scope["type"] == "http" and scope["method"] == "GET" and "token" in _query(scope)
+
+
+def _is_small(headers: dict[str, list[str]]) -> bool:
+    """Return whether a body says its size, as all that browsers send do, and is one that a page may send."""
+    sizes = headers.get("content-length", [])
+    return "transfer-encoding" not in headers and all(
+        size.isascii() and size.isdecimal() and int(size[:20]) <= _MOST_BYTES for size in sizes
+    )
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

@@ -44,24 +44,22 @@ class Served:
     ----------
     desk : Desk
         The flow's variables, jobs and cells.
+    url : str
+        The address. It opens for browsers that have been there by an address of `invite`.
     """
 
-    def __init__(self, address: str, desk: Desk, guard: Guard, server: uvicorn.Server) -> None:
-        self.desk = desk
-        self._address, self._guard, self._server = address, guard, server
+    def __init__(self, url: str, desk: Desk, guard: Guard, server: uvicorn.Server) -> None:
+        self.url, self.desk = url, desk
+        self._guard, self._server = guard, server
         self._thread = threading.Thread(target=self._run, name="sparkwater flow", daemon=True)
 
-    @property
-    def url(self) -> str:
-        """A new address to open, with a token for one browser."""
-        return f"{self._address}?token={self._guard.invite()}"
+    def invite(self) -> str:
+        """Return a new address to open, with a token for one browser; the latest ten are good."""
+        return f"{self.url}?token={self._guard.invite()}"
 
     def __repr__(self) -> str:
-        return f"sparkwater flow: open {self.url}"
-
-    def _repr_html_(self) -> str:
-        url = self.url
-        return f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open sparkwater flow</a>: {url}'
+        state = "invite() gives an address to open" if self.running else "it has ended"
+        return f"sparkwater flow at {self.url}: {state}"
 
     @property
     def running(self) -> bool:
@@ -69,9 +67,9 @@ class Served:
         return self._thread.is_alive()
 
     @property
-    def invites(self) -> bool:
+    def has_unused_invite(self) -> bool:
         """True where there is an address that nobody has opened yet."""
-        return self._guard.invites
+        return self._guard.has_unused_invite
 
     def start(self, listening: socket.socket) -> None:
         """Serve in a thread, and return when it answers."""
@@ -127,7 +125,7 @@ def serve(
     Returns
     -------
     Served
-        With the address to open. One server runs in a process.
+        Its `Served.invite` gives addresses to open. One server runs in a process.
 
     Raises
     ------
@@ -136,7 +134,7 @@ def serve(
     """
     _check_address(host, certificate, key, plain_text)
     if any(other.running for other in _served):
-        raise ConfigurationError(f"a flow is served by this process already: open {_served[-1].url}, or stop() it")
+        raise ConfigurationError("a flow is served by this process already: invite() a browser to it, or stop() it")
     workspace, workbook = Workspace(None, Folders(folders)), Workbook()
     desk = Desk(workspace, Jobs(workspace, workbook), workbook)
     listening = _listen(host, port)
@@ -150,8 +148,8 @@ def serve(
     config = uvicorn.Config(guard, log_level="warning", lifespan="on", server_header=False, proxy_headers=False, **tls)
     # No browser may open the address that stands for all of them.
     shown = socket.gethostname() if host in _ALL else f"[{host}]" if ":" in host else host
-    address = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
-    served = Served(address, desk, guard, uvicorn.Server(config))
+    url = f"{'http' if certificate is None else 'https'}://{shown}:{port}/"
+    served = Served(url, desk, guard, uvicorn.Server(config))
     served.start(listening)
     _served[:] = [served]
     if spark is not None:

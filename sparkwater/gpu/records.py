@@ -23,6 +23,9 @@ class StepRecord:
         Rows of a whole epoch.
     loss : float
         As `EpochRecord.loss`, of the last step.
+    speeds : tuple of float
+        Rows a second of each rank, since the epoch began or was gone on with: its share of the rows by the time of all,
+        as ranks take each step together.
     """
 
     epoch: int
@@ -30,6 +33,12 @@ class StepRecord:
     rows: int
     rows_an_epoch: int
     loss: float
+    speeds: tuple[float, ...] = ()
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> StepRecord:
+        """Return the record that `dataclasses.asdict` gave, also after a way through JSON."""
+        return cls(**{**fields, "speeds": tuple(fields["speeds"])})
 
 
 @dataclass(frozen=True)

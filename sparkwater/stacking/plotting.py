@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sparkwater import plots
-from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.errors import DataError
 
 if TYPE_CHECKING:
     from sparkwater.plots import Plot
@@ -68,18 +68,6 @@ def plot_leaderboard(scores: Sequence[Ranked], metric: str, ensembles: Sequence[
         if one.value is not None
     ]
     return plots.leaderboard(known, f"{metric} out of fold", ensembles)
-
-
-def check_kind(kind: str) -> None:
-    """Refuse names of plots that an ensemble hasn't.
-
-    Raises
-    ------
-    ConfigurationError
-        With those that it has.
-    """
-    if kind not in KINDS:
-        raise ConfigurationError(f"kind={kind!r} is not accepted; accepted: {', '.join(KINDS)}")
 
 
 def plot_weights(weights: Mapping[str, float]) -> Plot:

@@ -193,9 +193,10 @@ class EnsembleSummary:
         DataError
             If the ensemble has nothing to show in it.
         """
+        from sparkwater.plots.drawing.kinds import check_kind
         from sparkwater.stacking import plotting
 
-        plotting.check_kind(kind)
+        check_kind(kind, plotting.KINDS)
         if kind == plotting.LEADERBOARD:
             return plotting.plot_leaderboard(self.scores, self.metrics[0], [ENSEMBLE])
         if kind == plotting.WEIGHTS:

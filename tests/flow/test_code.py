@@ -96,3 +96,11 @@ def test_names_that_code_binds_are_known():
     code = Code(("from a.b import c as d, e", "import f.g"), ("x, y = d(e)", "_z = [w for w in x]"))
     assert code.imported == {"d", "e", "f"}
     assert code.assigned == {"x", "y", "w"}
+
+
+def test_a_page_shows_the_first_of_very_many_lines():
+    few, many = (Code(("import a",), tuple(f"x = {n}" for n in range(size))) for size in (59, 2_000))
+    assert few.shown == few.text.strip()
+    shown = many.shown.splitlines()
+    assert shown[:60] == many.text.splitlines()[:60]
+    assert shown[60:] == ["# ... and 1,942 more lines, which scripts have."]

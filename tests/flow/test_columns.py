@@ -16,6 +16,7 @@ from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.conversions.tables.statistics.sketch import NumberSketch
 from sparkwater.flow.views.data.bins import Bar
 from sparkwater.flow.views.data.columns import ColumnView, describe_columns, distinct_values
+from sparkwater.flow.views.data.facts import KnownFacts
 
 SCHEMA = (
     "`a.b` double, whole int, big decimal(20, 2), flag boolean, colour string, day date, at timestamp, content binary, "
@@ -142,6 +143,24 @@ def test_columns_of_the_same_name_and_with_odd_names(spark):
         ("c", None),
     ]
     assert view.columns[3].missing == 3
+
+
+def test_only_columns_that_are_asked_for_are_measured_and_once(spark):
+    frame = spark.range(5).selectExpr("id", "id * 2 as twice", "raise_error('not asked for') as other", "id as again")
+    facts, jobs = KnownFacts(), spark.sparkContext.statusTracker().getJobIdsForGroup
+    assert facts.known(frame, [1]) is None
+    assert frame not in facts
+    view = facts.measured(frame, [3, 1])
+    assert [(column.name, column.maximum) for column in view.columns] == [("again", "4"), ("twice", "8")]
+    assert view.rows == 5
+    assert view == facts.known(frame, [3, 1])
+    assert view.columns == describe_columns(frame, [3, 1]).columns
+    before = len(jobs())
+    assert facts.measured(frame, [1]).columns == view.columns[1:]
+    assert len(jobs()) == before
+    assert facts.known(frame, [0, 1]) is None
+    assert [column.name for column in facts.measured(frame, [0, 1]).columns] == ["id", "twice"]
+    assert facts.known(frame, [0, 1, 3]).rows == 5
 
 
 def test_different_values_are_estimated_within_the_error_that_is_said():

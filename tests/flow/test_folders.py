@@ -57,6 +57,12 @@ def test_paths_within_are_taken(places):
         "{inside}/dee?",
         "{inside}/[d]eep",
         "{inside}/\0",
+        "/{inside}/a.csv",
+        "//etc/passwd",
+        "file:///etc/passwd",
+        "{outside}/secret,{inside}/a.csv",
+        "{inside}/../{inside}/a.csv",
+        "\n{inside}/a.csv",
         "~/x",
     ],
 )
@@ -125,7 +131,9 @@ def test_saving_with_replacing_deletes_no_data(tmp_path):
     (tmp_path / "a.csv").write_text("1")
     workspace = Workspace(None, Folders([tmp_path]))
     workspace.check(SaveModel("m", f"{tmp_path}/new", overwrite=True))
-    workspace.check(SaveModel("m", str(tmp_path)))  # Spark refuses it: it is there
+    for action in (SaveModel("m", str(tmp_path)), ExportBundle("m", "rows", f"{tmp_path}/a.csv")):
+        with pytest.raises(ConfigurationError, match="exists already; tick 'Replace what is there', or name another"):
+            workspace.check(action)
     for action in (SaveModel("m", str(tmp_path), True), ExportBundle("m", "rows", str(tmp_path), True)):
         with pytest.raises(ConfigurationError, match="given at start"):
             workspace.check(action)

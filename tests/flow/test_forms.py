@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
 import pytest
+from pyspark.ml import Estimator
 from pyspark.ml.param import Param
 from pyspark.sql.types import BinaryType, DoubleType, LongType, StringType, StructField, StructType
 
+import sparkwater.conversions
+import sparkwater.ml
+import sparkwater.stacking
 from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import ConfigurationError, SparkwaterError
@@ -54,6 +59,18 @@ GOOD_OF_KIND = {
     forms.WORDS: "one, two",
 }
 
+#: Public estimators that a flow doesn't offer.
+LEFT_TO_PYTHON = {
+    "SklearnClassifier": "its estimator is an object of scikit-learn, which only code makes",
+    "SklearnRegressor": "its estimator is an object of scikit-learn, which only code makes",
+    "TableToTensor": "networks for tables encode columns by themselves",
+    "BestLearner": "metaLearner names it",
+    "GreedySelection": "metaLearner names it",
+    "LogPool": "metaLearner names it",
+    "Pool": "metaLearner names it",
+    "NonNegativeRegression": "metaLearner names it",
+}
+
 
 def good(field: Field) -> Any:
     """Return what a user might type or choose for a field."""
@@ -69,6 +86,19 @@ def own_message(name: str, param: str, value: Any) -> str:
     with pytest.raises((SparkwaterError, TypeError)) as caught:
         estimator_class(name)(**{param: value}).accepted_value(param)
     return str(caught.value)
+
+
+def test_every_public_estimator_has_a_form_or_a_reason() -> None:
+    public = {
+        name
+        for package in (sparkwater.conversions, sparkwater.ml, sparkwater.stacking)
+        for name in package.__all__
+        if isinstance(each := getattr(package, name), type) and issubclass(each, Estimator)
+    }
+    own = {name for name, package in PACKAGES.items() if package.startswith("sparkwater")}
+    assert public - LEFT_TO_PYTHON.keys() == own
+    assert not LEFT_TO_PYTHON.keys() - public
+    assert not LEFT_TO_PYTHON.keys() & own
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -115,6 +145,8 @@ def test_kinds_of_input_follow_from_the_declarations() -> None:
     assert {name: form.field(name).kind for name in kinds} == kinds
     assert form_of("AutoML").field("include").kind == forms.CHOICES
     assert form_of("LogisticRegression").field("thresholds").kind == forms.NUMBERS
+    assert form_of("LogisticRegression").field("family").choices == ("auto", "binomial", "multinomial")
+    assert form_of("GBTRegressor").field("featureSubsetStrategy").kind == forms.TEXT  # numbers too
 
 
 def test_networks_are_chosen_from_those_that_fit_the_rows() -> None:
@@ -305,6 +337,14 @@ def test_what_would_be_code_or_a_path_is_refused(changed: dict[str, Any]) -> Non
     assert from_json(action) == Fit("model", "digits", "ImageClassifier")
     with pytest.raises(ConfigurationError):
         from_json({**action, **changed})
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_text_is_taken_for_a_param_that_names_files_or_code(name: str) -> None:
+    # A new Param that does so belongs to LEFT_OUT, to VARIABLES or to NAMES.
+    named = re.compile(r"\b(files?|folders?|paths?|URIs?|URLs?|modules?|import|pickles?|callables?)\b")
+    free = [field for field in form_of(name).fields if field.kind in (forms.TEXT, forms.JSON, forms.WORDS)]
+    assert [field.name for field in free if named.search(field.doc)] == []
 
 
 def test_params_left_out_and_variables_are_params() -> None:

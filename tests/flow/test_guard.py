@@ -87,10 +87,10 @@ def test_a_token_is_for_one_browser(guard):
     first, second = guard.invite(), guard.invite()
     assert status(ask(guard, query=f"token={first}")) == 200
     assert status(ask(guard, query=f"token={first}")) == 403
-    assert guard.invites
+    assert guard.has_unused_invite
     cookie = cookie_of(guard)
     assert status(ask(guard, query=f"token={second}")) == 200
-    assert not guard.invites
+    assert not guard.has_unused_invite
     again = ask(guard, query=f"token={first}", cookie=cookie)  # the same browser, by its history
     assert b"url=/" in again[1]["body"]
 
@@ -98,7 +98,7 @@ def test_a_token_is_for_one_browser(guard):
 def test_a_token_that_a_known_browser_opens_is_used_up(guard):
     cookie, token = cookie_of(guard), guard.invite()
     assert status(ask(guard, query=f"token={token}", cookie=cookie)) == 200
-    assert not guard.invites
+    assert not guard.has_unused_invite
     assert status(ask(guard, query=f"token={token}")) == 403
 
 
@@ -168,6 +168,24 @@ def test_requests_of_other_pages_and_for_other_hosts_are_refused(guard, behind, 
     sent = ask(guard, kind=kind, cookie=cookie_of(guard), **headers)
     assert status(sent) == (403 if kind == "http" else "websocket.close")
     assert behind.came == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"content_length": "4300000"}, 200),
+        ({"content_length": "6000000"}, 413),
+        ({"content_length": "9" * 400}, 413),
+        ({"content_length": "-1"}, 413),
+        ({"content_length": ["1", "6000000"]}, 413),
+        ({"transfer_encoding": "chunked"}, 413),
+    ],
+    ids=str,
+)
+def test_bodies_are_no_larger_than_a_flow(guard, behind, headers, answer):
+    assert status(ask(guard, method="POST", cookie=cookie_of(guard), **headers)) == answer
+    assert behind.came == ["http"] * (answer == 200)
+    assert status(ask(guard, method="POST", **headers)) == 403  # strangers are told nothing else
 
 
 def test_the_server_has_several_names(guard):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import runpy
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +16,12 @@ from conftest import start_session
 from digits import pictures, png
 
 from sparkwater.errors import ConfigurationError, SparkwaterError
+from sparkwater.flow import serve
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.jobs import Jobs
 from sparkwater.flow.work.workspace import LOST, Workspace
 from sparkwater.flow.workbook.actions.base import Action
+from sparkwater.flow.workbook.actions.keeping import SaveModel
 from sparkwater.flow.workbook.actions.reading import ReadPictures
 from sparkwater.flow.workbook.actions.scoring import Score
 from sparkwater.flow.workbook.actions.tables import ReadCsv
@@ -150,6 +154,22 @@ def test_what_can_t_run_again_clears_nothing(flow):
     assert len(workbook.cells) == len(jobs.all()) == 1
 
 
+def test_what_an_earlier_run_saved_is_told_before_anything_is_forgotten(flow, folder):
+    workspace, jobs, workbook = flow
+    binarizer = "m = __import__('pyspark.ml.feature').ml.feature.Binarizer(inputCol='a', outputCol='b')"
+    place = str(folder / "kept")
+    for action in (Statement("m", binarizer), SaveModel("m", place)):
+        jobs.complete(action)
+    with pytest.raises(ConfigurationError, match="kept' exists already; tick 'Replace what is there'"):
+        jobs.start_again(workbook.cells)
+    assert list(workspace.variables()) == ["m"]
+    assert jobs.in_the_way(workbook.cells) == [place]
+    made = jobs.start_again(workbook.cells, replaces=True)
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "done"]
+    assert [cell.action for cell in workbook.cells] == [Statement("m", binarizer), SaveModel("m", place, True)]
+    assert jobs.in_the_way(workbook.cells) == []
+
+
 def test_an_error_that_can_t_be_read_is_an_error(flow):
     _, jobs, _ = flow
     line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"
@@ -241,8 +261,13 @@ def test_a_cancelled_training_ends_soon_and_the_session_goes_on(flow, folder):
     jobs.wait(jobs.start(ReadPictures("digits", str(folder))).id, SECONDS)
     started = jobs.start(Fit("net", "digits", "ImageClassifier", {**SMALL, "numWorkers": 2, "epochs": 100_000}))
     deadline = time.monotonic() + SECONDS
-    while not jobs.get(started.id).epochs and time.monotonic() < deadline:
+    while (
+        not (jobs.get(started.id).epochs and jobs.get(started.id).trainings[0].speeds) and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
+    speeds = jobs.get(started.id).trainings[0].speeds
+    assert len(speeds) == 2
+    assert min(speeds) > 0
     before = time.monotonic()
     jobs.cancel(started.id)
     job = jobs.wait(started.id, SECONDS)
@@ -324,9 +349,12 @@ def test_many_windows_may_start_at_once_and_one_wins(flow):
     assert jobs.wait(1, SECONDS).state == "done"
 
 
-def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
-    workspace, jobs, workbook = flow
-    assert jobs.wait(jobs.start(Statement("a", "a = 1")).id, SECONDS).state == "done"
+def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(spark, folder):
+    served = serve(spark, [folder], port=0)
+    workspace, jobs, workbook = served.desk.workspace, served.desk.jobs, served.desk.workbook
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    opener.open(served.invite(), timeout=20).close()
+    assert jobs.wait(jobs.start(Statement("a", "a = spark.range(1)")).id, SECONDS).state == "done"
     running = jobs.start(Statement("b", "b = time.sleep(1.0) or spark.range(3).count()"))
     workspace.spark.stop()
     job = jobs.wait(running.id, SECONDS)
@@ -336,3 +364,10 @@ def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(flow):
             start()
     assert [cell.state for cell in workbook.cells] == ["done", "failed"]
     assert workspace.lost
+    try:
+        for page in ("", "build", "jobs", "models", "flow"):  # they open, and tell
+            with opener.open(served.url + page, timeout=20) as answer:
+                assert answer.status == 200
+                assert "Traceback" not in answer.read().decode()
+    finally:
+        served.stop()

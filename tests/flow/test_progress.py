@@ -8,9 +8,10 @@ import pytest
 
 from sparkwater.flow.views.charts import curves_chart
 from sparkwater.flow.views.curves import training_curves
-from sparkwater.flow.views.jobs import job_row, phase
+from sparkwater.flow.views.jobs import by_rank, job_row, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
+from sparkwater.flow.workbook.actions.scoring import Score
 from sparkwater.flow.workbook.actions.training import Fit
 from sparkwater.gpu.records import EpochRecord, StepRecord
 from sparkwater.gpu.tasks import Metrics
@@ -23,8 +24,8 @@ def record(epoch, validation=None):
     return EpochRecord(epoch, 0.5 - epoch / 10_000, 100, 2.0, 0.1, metrics, validation)
 
 
-def step(epoch, rows):
-    return StepRecord(epoch, 3, rows, 100, 0.5)
+def step(epoch, rows, *speeds):
+    return StepRecord(epoch, 3, rows, 100, 0.5, speeds)
 
 
 def job(*trainings, **fields):
@@ -44,6 +45,24 @@ def test_a_training_counts_epochs_steps_and_the_time_that_is_left():
     assert training.seconds_left == pytest.approx(5.0)
 
 
+def test_speed_and_time_left_are_known_within_the_first_epoch():
+    training = Training(4.0).with_step(step(0, 50, 15.0, 5.0))
+    assert (training.speeds, training.rows_a_second, training.seconds_left) == ((15.0, 5.0), 20.0, 17.5)
+    after = training.with_epoch(record(0))
+    assert (after.rows_a_second, after.seconds_left) == (50.0, 6.0)
+    assert phase(job(training)) == "0 of 4 epochs, 20 rows a second, 17.5 s left."
+
+
+def test_ranks_say_their_speeds():
+    two = Training(4.0).with_step(step(0, 50, 1500.0, 500.4))
+    assert by_rank(job(two)) == "Rows a second by rank. Rank 0: 1,500; rank 1: 500."
+    many = Training(4.0).with_step(step(0, 50, *(float(rank) for rank in range(64))))
+    assert by_rank(job(many)).endswith("rank 15: 15; 48 more: 16 to 63 each.")
+    alone = Training(4.0).with_step(step(0, 50, 1500.0))
+    for other in (job(), job(Training(4.0)), job(alone), job(two, state="done", ended=3.5)):
+        assert by_rank(other) == ""
+
+
 def test_records_that_overtake_each_other_or_come_twice_are_in_order():
     training = Training(3.0).with_epoch(record(1)).with_epoch(record(0)).with_epoch(replace(record(1), loss=0.125))
     assert [(each.epoch, each.loss) for each in training.epochs] == [(0, 0.5), (1, 0.125)]
@@ -51,7 +70,12 @@ def test_records_that_overtake_each_other_or_come_twice_are_in_order():
 
 
 def test_a_job_says_what_it_does():
-    assert phase(job(state="waiting", started=None)) == "It waits for the trainings before it."
+    assert phase(job(state="waiting", started=None)) == (
+        "It waits for the jobs before it: one training runs at a time."
+    )
+    assert phase(job(state="waiting", started=None, action=Score("s", "net", "digits"))) == (
+        "It waits for the jobs before it."
+    )
     assert phase(job()) == "Spark works: rows are read and counted."
     assert phase(job(Training(2.0))).startswith("Workers start")
     assert phase(job(Training(2.0, (record(0),)))) == "1 of 2 epochs, 50 rows a second, 2.0 s left."

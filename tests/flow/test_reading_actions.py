@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from digits import png
+from pyspark.errors import AnalysisException
 
-from sparkwater.errors import ConfigurationError
-from sparkwater.flow.views.data.preview import bad_values, preview_csv, read_texts
+from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.flow.views.data.checks import bad_values, check_objects
+from sparkwater.flow.views.data.preview import preview_csv, read_texts
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import from_json, to_json
@@ -177,6 +179,48 @@ def test_parts_are_the_same_in_any_partitioning_and_lose_no_row(workspace, tmp_p
     workspace.run(SplitFrame("some", "t", 80, (("others", 20),), together="person"))
     people = [{row["person"] for row in workspace.value(name).collect()} for name in ("some", "others")]
     assert people[0].isdisjoint(people[1])
+
+
+def test_a_path_is_read_as_it_is_written(workspace, tmp_path):
+    inside, secret = tmp_path / "inside", tmp_path / "secret.csv"
+    (inside / "deep").mkdir(parents=True)
+    secret.write_text("secret\n1\n")
+    within = Workspace(workspace.spark, Folders([inside]))
+    names = ("%2e%2e/secret.csv", "deep/%2e%2e/%2e%2e/secret.csv", f"a.csv,{secret}", f"file:{secret}", f"a\n{secret}")
+    for name in names:  # names like any others, of files that aren't there
+        with pytest.raises(AnalysisException, match="PATH_NOT_FOUND"):
+            within.run(ReadCsv("t", f"{inside}/{name}"))
+    assert within.variables() == {}
+    for name in ("a%2fb.csv", "a,b.csv", "a b#c.csv"):
+        (inside / name).write_text("secret\n1\n")
+        assert within.run(ReadCsv(f"t{len(within.variables())}", f"{inside}/{name}")).columns == ["secret"]
+
+
+def test_json_without_objects_is_told_from_a_table(workspace, tmp_path):
+    (tmp_path / "text.json").write_text("this is\nno JSON\n")
+    (tmp_path / "empty.json").write_text("")
+    (tmp_path / "some.json").write_text('no JSON\n{"a": 1}\n')
+    for name in ("text", "empty"):
+        with pytest.raises(DataError, match="no JSON objects in the file"):
+            check_objects(workspace.run(ReadJson(name, str(tmp_path / f"{name}.json"))))
+    check_objects(workspace.run(ReadJson("some", str(tmp_path / "some.json"))))
+
+
+def test_a_wide_table_is_checked_in_two_jobs(workspace, tmp_path):
+    columns = [f"c{place}" for place in range(600)]
+    rows = ["7"] * 600, ["x" if place % 100 == 7 else "8.5" for place in range(600)], [""] * 600
+    (tmp_path / "t.csv").write_text("\n".join(map(",".join, (columns, *rows))))
+    action = ReadCsv("t", str(tmp_path / "t.csv"))
+    types = tuple((name, ("number", "whole", "text")[place % 3], "") for place, name in enumerate(columns))
+    frame = read_texts(workspace.spark, action)
+    tracker = workspace.spark.sparkContext.statusTracker()
+    before = len(tracker.getJobIdsForGroup())
+    found = {one.column: one for one in bad_values(frame, types)}
+    assert len(tracker.getJobIdsForGroup()) - before <= 4  # each of two with its shuffle
+    whole = {name for name, kind, _ in types if kind == "whole"}
+    assert found.keys() == whole | {"c207", "c507"}
+    assert (found["c1"].given, found["c1"].bad, found["c1"].example) == (2, 1, "8.5")
+    assert (found["c207"].given, found["c207"].bad, found["c207"].example) == (2, 1, "x")
 
 
 def test_paths_outside_of_the_folders_are_refused(workspace, tmp_path):

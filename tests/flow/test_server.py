@@ -42,7 +42,7 @@ def status(opener, url, **headers):
 
 
 def test_pages_open_with_the_address_and_nothing_opens_without(served):
-    known, url = browser(), served.url
+    known, url = browser(), served.invite()
     base = url.split("?")[0]
     assert base.startswith("http://127.0.0.1:")
     assert status(browser(), base)[0] == 403
@@ -58,13 +58,58 @@ def test_pages_open_with_the_address_and_nothing_opens_without(served):
     assert status(known, base + "_nicegui_ws/socket.io/?EIO=4&transport=polling", Origin="http://evil")[0] == 403
 
 
-def test_a_websocket_without_the_cookie_is_refused(served):
-    port = int(served.url.split(":")[2].split("/")[0])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    headers["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-    connection.request("GET", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", headers=headers)
-    assert connection.getresponse().status == 403
+def test_an_address_is_for_one_browser_and_what_is_shown_has_no_token(served):
+    first, second = served.invite(), served.invite()
+    assert first.split("?")[0] == second.split("?")[0] == served.url
+    assert status(browser(), first)[0] == 200
+    assert status(browser(), first)[0] == 403
+    for shown in (served.url, repr(served), str(served)):
+        assert served.url in shown
+        assert "token" not in shown
+    assert status(browser(), second)[0] == 200
+    assert not served.has_unused_invite
+
+
+def answer_to(served, method, path, **headers):
+    """Return the status of the answer to headers alone."""
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://").rstrip("/"), timeout=20)
+    connection.putrequest(method, path)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse().status
+    connection.close()
+    return answer
+
+
+def cookie_of(served):
+    jar = CookieJar()
+    status(urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar)), served.invite())
+    (cookie,) = jar
+    return f"{cookie.name}={cookie.value}"
+
+
+def test_a_websocket_is_for_pages_of_this_server_alone(served):
+    cookie, own = cookie_of(served), served.url.rstrip("/")
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+    upgrade["Sec_WebSocket_Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    for headers, expected in (
+        ({"Cookie": cookie, "Origin": own}, 101),
+        ({"Origin": own}, 403),
+        ({"Cookie": f"{cookie}x", "Origin": own}, 403),
+        ({"Cookie": cookie, "Origin": "http://evil.example"}, 403),
+        ({"Cookie": cookie, "Origin": own.replace("127.0.0.1", "localhost")}, 403),
+    ):
+        path = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        assert answer_to(served, "GET", path, **upgrade, **headers) == expected, headers
+
+
+def test_a_huge_upload_is_refused_before_it_is_sent(served):
+    sizes = {"Cookie": cookie_of(served), "Content_Type": "multipart/form-data; boundary=x"}
+    path = "/_nicegui/client/any/upload/1"
+    assert answer_to(served, "POST", path, Content_Length="1000000000000", **sizes) == 413
+    assert answer_to(served, "POST", path, Transfer_Encoding="chunked", **sizes) == 413
+    assert answer_to(served, "POST", path, Content_Length="1000000000000") == 403
 
 
 def test_a_server_at_a_time_and_then_another(tmp_path):
@@ -72,12 +117,12 @@ def test_a_server_at_a_time_and_then_another(tmp_path):
     with pytest.raises(ConfigurationError, match="served by this process already"):
         serve(None, [tmp_path], port=0)
     known = browser()
-    assert status(known, first.url)[0] == 200
+    assert status(known, first.invite())[0] == 200
     first.stop()
     second = serve(None, [tmp_path], port=0)
     try:
-        assert status(browser(), second.url)[0] == 200
-        assert status(known, second.url.split("?")[0])[0] == 403  # the first one's cookie
+        assert status(browser(), second.invite())[0] == 200
+        assert status(known, second.url)[0] == 403  # the first one's cookie
     finally:
         second.stop()
 
@@ -134,9 +179,9 @@ def test_other_addresses_are_served_on_request(tmp_path):
     served = serve(None, [tmp_path], port=0, host="0.0.0.0", plain_text=True)
     try:
         port = served.url.split(":")[2].split("/")[0]
-        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}")[0] == 200
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.invite().split('?')[1]}")[0] == 200
         printed = served.url.removeprefix("http://").split("/")[0]
-        assert status(browser(), f"http://127.0.0.1:{port}/?{served.url.split('?')[1]}", Host=printed)[0] == 200
+        assert status(browser(), f"http://127.0.0.1:{port}/?{served.invite().split('?')[1]}", Host=printed)[0] == 200
     finally:
         served.stop()
 
@@ -165,7 +210,7 @@ def test_tls(tmp_path):
         jar = urllib.request.HTTPCookieProcessor(CookieJar())
         opener = urllib.request.build_opener(jar, urllib.request.HTTPSHandler(context=context))
         assert served.url.startswith("https://")
-        assert status(opener, served.url)[0] == 200
+        assert status(opener, served.invite())[0] == 200
         assert all(cookie.secure for cookie in jar.cookiejar)
     finally:
         served.stop()

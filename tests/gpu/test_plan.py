@@ -59,7 +59,10 @@ def test_a_rank_spreads_its_rows_evenly_over_the_steps(rows: list[int], batch_si
 @given(ROWS, BATCH)
 def test_global_batches_hold_what_the_ranks_bring(rows: list[int], batch_size: int) -> None:
     plan = plan_epoch(rows, batch_size, 1, 0)
-    batches = plan.global_batches()
+    batches, visited = plan.global_batches(), plan.visited()
+    assert visited.shape == (len(rows), plan.steps + 1)
+    assert visited[:, -1].tolist() == rows
+    assert np.array_equal(np.diff(visited).sum(axis=0), batches)
     assert len(batches) == plan.steps
     assert batches.sum() == sum(rows)
     assert batches.tolist() == sum(np.diff(plan.bounds(rank)) for rank in range(len(rows))).tolist()

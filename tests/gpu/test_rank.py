@@ -53,6 +53,9 @@ def test_one_rank_learns_and_says_how_it_went() -> None:
     assert seen == [(record, 1) for record in outcome.history]
     assert [(step.epoch, step.rows) for step in steps[:5]] == [(0, 15), (0, 30), (0, 45), (0, 60), (1, 15)]
     assert outcome.history[0].loss == pytest.approx(sum(step.loss for step in steps[:4]) / 4)
+    for step, record in zip(steps[3::4], outcome.history, strict=True):
+        (speed,) = step.speeds
+        assert 0 < ROWS / speed <= record.seconds
     assert (outcome.rank, outcome.rows, outcome.skipped, outcome.device) == (0, ROWS, 0, "cpu")
     assert outcome.weights_digest == digest(outcome.weights)
     assert torch.get_num_threads() == 2

@@ -28,7 +28,7 @@ EPOCH = EpochRecord(
     training=Metrics(METRICS, error=0.25),
     validation=METRICS,
 )
-STEP = StepRecord(epoch=0, step=2, rows=300, rows_an_epoch=1000, loss=0.875)
+STEP = StepRecord(epoch=0, step=2, rows=300, rows_an_epoch=1000, loss=0.875, speeds=(250.0, 50.0))
 
 
 def watched(spark_has_a_bar: bool) -> None:

@@ -10,10 +10,10 @@ from pyspark.ml import Estimator
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import add_style, show_drawing
-from sparkwater.flow.pages.fields import FieldInputs, Options
-from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.elements import add_style, show_drawing
+from sparkwater.flow.pages.parts.fields import FieldInputs, Options
+from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
 from sparkwater.flow.views.galleries import picture_columns
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
@@ -210,7 +210,7 @@ class Builder:
     def changed(self) -> None:
         """Show the Python of what was typed, or what is refused."""
         try:
-            self.code.set_text(self.action().code().text.strip())
+            self.code.set_text(self.action().code().shown)
         except ConfigurationError as error:
             self.problem.set_text(str(error))
             self.train.disable()
@@ -266,7 +266,10 @@ class Builder:
             return
         if ended is None:  # the server ends
             return
-        ui.notify(f"{ended.action.title}: {ended.error or ended.state}. Choose it as a learner of a StackedEnsemble.")
+        if ended.state != "done":
+            self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
+            return
+        ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
         self._name_model()
 
     async def _draw(self) -> None:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import add_style, show_curves
-from sparkwater.flow.pages.messages import telling
-from sparkwater.flow.pages.paging import page_numbers, shown_part
-from sparkwater.flow.pages.texts import alert, code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.elements import add_style, show_curves
+from sparkwater.flow.pages.parts.messages import telling
+from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
+from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
-from sparkwater.flow.views.jobs import job_row, phase
+from sparkwater.flow.views.jobs import by_rank, job_row, phase
 from sparkwater.flow.work.jobs import Job
 
 #: Jobs in a page of the list, and plots that follow a training: each costs the browser time.
@@ -102,6 +102,7 @@ class _Details:
             self._bar = ui.linear_progress(0.0, show_value=False).props(
                 'aria-label="Part of the training that is done"'
             )
+            self._ranks = remark("")
             self._error = alert()
             self._place = ui.element("div").classes("flow-curves")
             with ui.expansion("Python").classes("w-full"):
@@ -120,9 +121,12 @@ class _Details:
         self._cancel.set_enabled(not job.cancelling)
         self._bar.set_visibility(bool(job.trainings))
         self._bar.set_value(job.trainings[-1].share if job.trainings else 0.0)
+        ranks = by_rank(job)
+        self._ranks.set_text(ranks)
+        self._ranks.set_visibility(bool(ranks))
         self._error.set_text(job.error)
         self._error.set_visibility(bool(job.error))
-        self._code.set_text(job.action.code().text)
+        self._code.set_text(job.action.code().shown)
         if before is None or before.id != job.id or before.epochs != job.epochs:
             self._draw(job)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from nicegui import run, ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.messages import tell_errors
-from sparkwater.flow.pages.texts import alert
+from sparkwater.flow.pages.parts.messages import tell_errors
+from sparkwater.flow.pages.parts.texts import alert
 from sparkwater.flow.work.error_text import expected_errors, in_words
 from sparkwater.flow.work.workspace import LOST
 
@@ -19,7 +19,7 @@ PAGES = (
     ("/", "Data", "data.page"),
     ("/build", "Build", "build"),
     ("/jobs", "Jobs", "jobs"),
-    ("/models", "Models", "models"),
+    ("/models", "Models", "models.page"),
     ("/flow", "Flow", "workbook"),
 )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nicegui import events, ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.messages import tell, telling
-from sparkwater.flow.pages.paging import page_numbers, shown_part
-from sparkwater.flow.pages.texts import code_block, heading, page_title, remark
+from sparkwater.flow.pages.parts.messages import tell, telling
+from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
+from sparkwater.flow.pages.parts.texts import code_block, heading, page_title, remark
 from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.workbook.files import notebook, script
 from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
@@ -51,41 +51,57 @@ def _cell(number: int, cell: Cell) -> None:
         words = {"new": "has not run", "done": "done"}.get(cell.state, f"{cell.state}; not in scripts")
         heading(f"{number}. {cell.action.title}")
         remark(f"{words}{took}")
-        code_block(cell.action.code().text.rstrip(), f"Python of cell {number}")
+        code_block(cell.action.code().shown, f"Python of cell {number}")
         if cell.error:
             ui.label(cell.error).classes("flow-bad")
 
 
 def _files(desk: Desk) -> None:
     """Buttons for the whole flow."""
-
-    def run_again() -> None:
-        confirmed.close()
-        with telling():
-            desk.jobs.start_again(desk.workbook.cells)
-            ui.navigate.to("/jobs")
-
-    with ui.dialog().props('aria-label="Run again"') as confirmed, ui.card():
-        heading("Run all cells again?")
-        ui.label(
-            "All data and models of this flow are forgotten first, and made anew. Trainings take their time again."
-        )
-        with ui.row():
-            ui.button("Run all cells", on_click=run_again)
-            ui.button("Keep them", on_click=confirmed.close).props("flat")
-
-    def ask() -> None:
-        if desk.workspace.variables():
-            confirmed.open()
-        else:
-            run_again()
-
     with ui.row().classes("items-center"):
-        ui.button("Run again", icon="replay", on_click=ask)
+        ui.button("Run again", icon="replay", on_click=_running_again(desk))
         _download("Save", "save", "flow.json", lambda: desk.workbook.to_json())
         ui.button("Open", icon="folder_open", on_click=_opening(desk).open).props("outline")
         _download("Download script", "code", "flow.py", lambda: script(desk.workbook.cells))
         _download("Download notebook", "menu_book", "flow.ipynb", lambda: notebook(desk.workbook.cells))
+
+
+def _running_again(desk: Desk) -> Callable[[], None]:
+    """Return the function that runs all cells again, and asks before where something would be lost."""
+
+    def run_again(replaces: bool = False) -> None:
+        confirmed.close()
+        with telling():
+            desk.jobs.start_again(desk.workbook.cells, replaces=replaces)
+            ui.navigate.to("/jobs")
+
+    confirmed = ui.dialog().props('aria-label="Run again"')
+
+    def ask() -> None:
+        with telling():
+            saved = desk.jobs.in_the_way(desk.workbook.cells)
+            if not saved and not desk.workspace.variables():
+                run_again()
+                return
+            confirmed.clear()
+            with confirmed, ui.card():
+                _question(saved, run_again, confirmed.close)
+            confirmed.open()
+
+    return ask
+
+
+def _question(saved: Sequence[str], run_again: Callable[[bool], None], leave: Callable[[], None]) -> None:
+    """Ask whether all cells are to run again, and whether what they saved is replaced."""
+    heading("Run all cells again?")
+    ui.label("All data and models of this flow are forgotten first, and made anew. Trainings take their time again.")
+    over = ui.checkbox("Replace what is there")
+    over.set_visibility(bool(saved))
+    if saved:
+        ui.label(f"An earlier run has saved {', '.join(saved[:5])}{' and more' if len(saved) > 5 else ''}.")
+    with ui.row():
+        ui.button("Run all cells", on_click=lambda: run_again(bool(over.value)))
+        ui.button("Keep them", on_click=leave).props("flat")
 
 
 def _download(words: str, icon: str, name: str, text: Callable[[], str]) -> None:

@@ -33,7 +33,7 @@ def curves_chart(curves: Curves) -> dict[str, Any]:
         "textStyle": _WORDS,
         "legend": {"top": 0, "textStyle": _WORDS, "data": list(curves.lines)},
         "grid": {"top": 36, "left": 8, "right": 16, "bottom": 28, "containLabel": True},
-        "tooltip": {"trigger": "axis"},
+        "tooltip": {"trigger": "axis", "renderMode": "richText"},
         "xAxis": {
             "type": "category",
             "name": "epoch",

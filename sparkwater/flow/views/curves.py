@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparkwater.ml.reports.plotting import curve_panels
 from sparkwater.plots.drawing.palette import listed, number
 
 if TYPE_CHECKING:
@@ -71,14 +72,10 @@ def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> 
         return ()
     shown = _thinned(records, best)
     numbers = tuple(record.epoch + 1 for record in shown)
-    found = [Curves("loss", {"training rows": tuple(record.loss for record in shown)}, best, numbers)]
-    for metric in [*records[-1].judged][:_METRICS]:
-        lines = {"training rows": tuple(record.training.get(metric) for record in shown)}
-        if records[-1].validation:
-            lines["validation rows"] = tuple((record.validation or {}).get(metric) for record in shown)
-        if any(value is not None for line in lines.values() for value in line):
-            found.append(Curves(metric, lines, best, numbers))
-    return tuple(found)
+    return tuple(
+        Curves(title, {name: tuple(values) for name, values in lines.items()}, best, numbers)
+        for title, lines in curve_panels(shown, _METRICS).items()
+    )
 
 
 def _thinned(records: Sequence[EpochRecord], best: int | None) -> list[EpochRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -58,6 +59,8 @@ _SPARK_EXPERT = frozenset(
 #: Params that are essential for one estimator alone.
 _ALSO_ESSENTIAL = {"AutoML": ("maxRuntimeSecs",)}
 _SPARK_SUBJECT = "Of this estimator"
+#: The end of a documentation with all accepted names.
+_SUPPORTED = re.compile(r"Supported options: ([\w-]+(?:,\s*[\w-]+)*)\.?$")
 
 
 @dataclass(frozen=True)
@@ -201,9 +204,11 @@ def _spark_fields(kind: type[Any]) -> Iterator[Field]:
     for name, param in _spark_params(kind).items():
         input_kind = _spark_input(name, param)
         if input_kind and name in defaults:
+            choices = _spark_choices(param) if input_kind == TEXT else ()
             depth = _spark_level(name)
             title = depth if depth == LEVELS[0] else "Columns" if name.endswith("Col") else _SPARK_SUBJECT
-            yield Field(name, input_kind, defaults[name].default, param.doc.rstrip("."), depth, title)
+            kind_of_input = CHOICE if choices else input_kind
+            yield Field(name, kind_of_input, defaults[name].default, param.doc.rstrip("."), depth, title, choices)
 
 
 def _spark_level(name: str) -> str:
@@ -217,6 +222,12 @@ def _spark_input(name: str, param: Param[Any]) -> str:
     if name in _READ:
         return COLUMN
     return _BY_CONVERTER.get(param.typeConverter, "")
+
+
+def _spark_choices(param: Param[Any]) -> tuple[str, ...]:
+    """Return the names that a Param of Spark's takes by its documentation; empty where it says none, or others too."""
+    listed = _SUPPORTED.search(param.doc)
+    return tuple(re.split(r",\s*", listed[1])) if listed else ()
 
 
 def _unfit(kind: type[Any]) -> dict[str, str]:

@@ -9,6 +9,9 @@ from sparkwater.flow.views.numbers import duration
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 
+#: Ranks whose speeds are said one by one.
+_RANKS = 16
+
 
 @dataclass(frozen=True)
 class JobRow:
@@ -64,7 +67,7 @@ def phase(job: Job) -> str:
     if job.cancelling:
         return "It is being cancelled: Spark ends its tasks."
     if job.state == "waiting":
-        return "It waits for the trainings before it."
+        return "It waits for the jobs before it" + (": one training runs at a time." if job.action.trains else ".")
     if not job.trainings:
         return "Spark works: rows are read and counted." if job.action.trains else "Spark works."
     training = job.trainings[-1]
@@ -72,6 +75,18 @@ def phase(job: Job) -> str:
     if not training.epochs and training.step is None:
         return f"{number}Workers start, and read and decode their rows; the first epoch follows."
     return f"{number}{', '.join([epochs_done(training), *_speed(training)])}."
+
+
+def by_rank(job: Job) -> str:
+    """Return each rank's rows a second in words; empty where nothing is trained, or one rank trains alone."""
+    speeds = job.trainings[-1].speeds if job.state == "running" and job.trainings else ()
+    if len(speeds) < 2:
+        return ""
+    said = [f"rank {rank}: {speed:,.0f}" for rank, speed in enumerate(speeds[:_RANKS])]
+    if len(speeds) > _RANKS:
+        rest = speeds[_RANKS:]
+        said.append(f"{len(rest)} more: {min(rest):,.0f} to {max(rest):,.0f} each")
+    return f"Rows a second by rank. {'; '.join([said[0].capitalize(), *said[1:]])}."
 
 
 def _speed(training: Training) -> list[str]:

@@ -34,6 +34,36 @@ def histogram(column: ColumnView) -> str:
     )
 
 
+def heads(words: Sequence[str], numbers: Sequence[str]) -> str:
+    """Return the heads of a table's columns: those of words, then those of numbers."""
+    made = [f'<th scope="col">{escape(name)}</th>' for name in words]
+    return "".join([*made, *(f'<th scope="col" class="data-number">{escape(name)}</th>' for name in numbers)])
+
+
+def plain(text: str | None) -> str:
+    """Return text as HTML; nothing for None."""
+    return escape(text or "")
+
+
+def type_lines(column: ColumnView) -> str:
+    """Return a column's type, and the number that its facts are of."""
+    of = f'<br><span class="flow-soft">{escape(column.measured)}</span>' if column.measured else ""
+    return f"{escape(column.type)}{of}"
+
+
+def missing_lines(column: ColumnView) -> str:
+    """Return the rows without a value, and those with an infinite one."""
+    return f"{column.missing:,}" + (f"<br>{column.infinite:,} infinite" if column.infinite else "")
+
+
+def bars_table(column: ColumnView) -> str:
+    """Return a histogram as the content of a table."""
+    rows = "".join(
+        f'<tr><td>{escape(bar.label)}</td><td class="data-number">{bar.rows:,}</td></tr>' for bar in column.bars
+    )
+    return f'<thead><tr><th scope="col">Value</th><th scope="col">Rows</th></tr></thead><tbody>{rows}</tbody>'
+
+
 def rows_table(view: RowsView, words: str) -> str:
     """Return rows as a table; ``words`` is its caption, for those who hear it."""
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in view.names)

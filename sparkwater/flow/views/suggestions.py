@@ -27,6 +27,7 @@ _MODELS = {
     "AutoML": "automl",
     "GridSearch": "search",
     "RandomSearch": "search",
+    "OptunaSearch": "search",
 }
 #: Types of words and numbers in short, and names that ids often have, the likeliest first.
 _PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "name")
@@ -72,6 +73,12 @@ def plain_columns(schema: StructType, first: Sequence[str] = ()) -> list[str]:
 def identifier_columns(schema: StructType) -> list[str]:
     """Return the columns that may tell rows apart, the likeliest first."""
     return plain_columns(schema, _IDS)
+
+
+def label_first(names: Sequence[str], model: Any) -> list[str]:
+    """Return names of columns, that of the labels a model was fitted to first."""
+    own = model.getOrDefault("labelCol")
+    return sorted(names, key=lambda name: name != own)
 
 
 def suggested_model(estimator: str) -> str:

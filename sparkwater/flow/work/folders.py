@@ -71,7 +71,8 @@ class Folders:
         """
         if readable(path) != path:
             raise ConfigurationError(f"{path[:200]!r} isn't in UTF-8, which Spark asks for; rename the file or folder")
-        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        # Hadoop takes the first name after two slashes for a host, and the rest for the path.
+        if not path.startswith("/") or path.startswith("//") or "\0" in path or ".." in path.split("/"):
             raise ConfigurationError(f"{path[:200]!r} is no whole path of this machine, such as /data/pictures")
         if found := sorted(_PATTERN & set(path)):
             raise ConfigurationError(
@@ -96,13 +97,24 @@ class Folders:
         ConfigurationError
             With the link.
         """
+        self.below(path)
+        return self.within(path)
+
+    def below(self, path: str) -> set[Path]:
+        """Return a file or folder, and all folders in it that Spark reads; with links resolved.
+
+        Raises
+        ------
+        ConfigurationError
+            As `check_links`.
+        """
         place = self.within(path)
         seen, found = {place}, [place]
         while found:
             inner = self._inner_folders(found.pop())
             found += inner - seen
             seen |= inner
-        return place
+        return seen
 
     def _inner_folders(self, folder: Path) -> set[Path]:
         inner = set()
@@ -124,6 +136,19 @@ class Folders:
         raise ConfigurationError(
             f"the link {link[:200]!r} leads outside of the folders given at start; give the folder it leads to as well"
         )
+
+    def check_free(self, path: str) -> None:
+        """Refuse a path at which there is something already.
+
+        Raises
+        ------
+        ConfigurationError
+            With ways out.
+        """
+        if self.within(path).exists():
+            raise ConfigurationError(
+                f"{path[:200]!r} exists already; tick 'Replace what is there', or name another folder"
+            )
 
     def check_replaceable(self, path: str) -> None:
         """Refuse a folder that would be deleted to be written anew, and is no model.

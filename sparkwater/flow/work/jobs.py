@@ -113,19 +113,33 @@ class Jobs:
             self._workspace.check(action, coming)
             return self._submit([action])[0]
 
-    def start_again(self, cells: Sequence[Cell]) -> list[Job]:
+    def in_the_way(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the folders that cells would save models in, and in which earlier runs have saved some."""
+        return [path for cell in cells if cell.repeats for path in self._workspace.in_the_way(cell.action)]
+
+    def start_again(self, cells: Sequence[Cell], *, replaces: bool = False) -> list[Job]:
         """Run actions one after the other with no variables at first; the first failure ends it.
 
         They take the place of the workbook's cells. Those that didn't run stay in it as new ones.
 
+        Parameters
+        ----------
+        cells : sequence of Cell
+            The actions; those that failed or were cancelled are left out.
+        replaces : bool
+            Whether models and bundles are saved in place of those that an earlier run saved.
+
         Raises
         ------
         ConfigurationError
-            If Spark isn't there, a job runs, no cell can run again, or one has a path outside of the folders.
+            If Spark isn't there, a job runs, no cell can run again, or one has a path outside of the folders, or at
+            which there is something that isn't replaced.
         """
         actions = [cell.action for cell in cells if cell.repeats]
         if not actions:
             raise ConfigurationError("there is nothing to run: no action has succeeded or was opened")
+        if replaces:
+            actions = [action.replacing() if self._workspace.in_the_way(action) else action for action in actions]
         for action in actions:
             self._workspace.check_paths(action)
         with self._starting:

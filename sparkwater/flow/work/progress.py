@@ -45,15 +45,25 @@ class Training:
         return min(done / self.planned, 1.0) if self.planned else 0.0
 
     @property
+    def speeds(self) -> tuple[float, ...]:
+        """Rows a second of each rank, by the last step that was reported."""
+        return self.step.speeds if self.step is not None else ()
+
+    @property
     def rows_a_second(self) -> float | None:
-        """Rows a second in the last epoch; None before its end."""
+        """Rows a second in the last epoch, in the first one so far; None before its first report."""
         last = self.epochs[-1] if self.epochs else None
-        return last.rows / last.seconds if last and last.seconds else None
+        if last is None:
+            return sum(self.speeds) or None
+        return last.rows / last.seconds if last.seconds else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the remaining epochs take at the speed of those done; None before the first's end."""
-        if not self.epochs:
+        """Seconds that the remaining rows take at the speed of those done; None before the first report."""
+        if self.epochs:
+            mean = sum(each.seconds for each in self.epochs) / len(self.epochs)
+        elif self.step is not None and self.rows_a_second:
+            mean = self.step.rows_an_epoch / self.rows_a_second
+        else:
             return None
-        mean = sum(each.seconds for each in self.epochs) / len(self.epochs)
         return mean * self.planned * (1 - self.share)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.parquet import check_classes
 from sparkwater.flow.workbook.actions import Action
+from sparkwater.flow.workbook.actions.tables import ReadParquet
 from sparkwater.flow.workbook.code import Code, variable
 
 if TYPE_CHECKING:
@@ -98,8 +100,8 @@ class Workspace:
         Raises
         ------
         ConfigurationError
-            If a path lies outside of the folders, something else than a model would be replaced, or a variable's
-            name is taken.
+            If a path lies outside of the folders, something is there that would not, or may not be replaced, or a
+            variable's name is taken.
         """
         self.check_paths(action)
         code = action.code()
@@ -115,11 +117,17 @@ class Workspace:
         return code
 
     def check_paths(self, action: Action) -> None:
-        """Refuse an action with a path outside of the folders, or that would replace something else than a model."""
+        """Refuse an action with a path outside of the folders, or at which is what it may not replace."""
         for path in action.paths:
             self.folders.within(path)
         for path in action.replaced:
             self.folders.check_replaceable(path)
+        for path in action.created:
+            self.folders.check_free(path)
+
+    def in_the_way(self, action: Action) -> list[str]:
+        """Return the paths that an action creates and that are there already."""
+        return [path for path in action.created if self.folders.within(path).exists()]
 
     def run(self, action: Action) -> Any:
         """Run an action's Python, and return the value of its result; None where it makes none.
@@ -131,7 +139,9 @@ class Workspace:
         """
         code = self.check(action)
         for path in action.paths:
-            self.folders.check_links(path)
+            places = self.folders.below(path)
+            if isinstance(action, ReadParquet):
+                check_classes(places)
         with self._lock:
             self._imported |= code.imported
             names = {**self._names, "spark": self.spark, "__builtins__": builtins, "__name__": "flow"}

@@ -17,6 +17,9 @@ RESERVED = frozenset({"spark", *dir(builtins)})
 #: Containers in containers beyond this depth are no values of an action.
 _DEEPEST = 16
 
+#: Lines of an action's Python that a page shows.
+_SHOWN = 60
+
 
 @dataclass(frozen=True)
 class Code:
@@ -37,6 +40,13 @@ class Code:
     def text(self) -> str:
         """Imports and statements, as a program that has ``spark``."""
         return "\n".join([*self.imports, "", *self.lines] if self.imports else self.lines) + "\n"
+
+    @property
+    def shown(self) -> str:
+        """The program for a page: of very many lines, such as one for each of thousands of columns, the first ones."""
+        lines = self.text.strip().splitlines()
+        more = f"# ... and {len(lines) - _SHOWN:,} more lines, which scripts have."
+        return "\n".join(lines if len(lines) <= _SHOWN + 1 else [*lines[:_SHOWN], more])
 
     @property
     def imported(self) -> frozenset[str]:

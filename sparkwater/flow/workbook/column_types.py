@@ -33,15 +33,37 @@ def type_expression(change: TypeChange) -> str:
     ConfigurationError
         If the type is unknown, or the format isn't one.
     """
+    return converted(quoted(change[0]), change)
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as Spark SQL has it."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def converted(value: str, change: TypeChange) -> str:
+    """Return the expression of Spark SQL that changes the type of another expression's value.
+
+    Parameters
+    ----------
+    value : str
+        The other expression.
+    change : TypeChange
+        The type; the column's name is in messages alone.
+
+    Raises
+    ------
+    ConfigurationError
+        As `type_expression`.
+    """
     name, kind, date_format = change
     if kind not in TYPES:
         raise ConfigurationError(f"column {name!r} can't become {kind!r}; accepted: {', '.join(TYPES)}")
-    column = f"`{name.replace('`', '``')}`"
     if kind == "text":
-        return f"cast({column} as string)"
+        return f"cast({value} as string)"
     if kind == "whole":
         # A cast to bigint would drop the fraction; 3.0 and 1e3 are whole.
-        number = f"try_cast({column} as decimal(38, 9))"
+        number = f"try_cast({value} as decimal(38, 9))"
         return f"if({number} = floor({number}), try_cast({number} as bigint), null)"
     if date_format and kind in ("date", "timestamp"):
         if not _FORMAT.fullmatch(date_format):
@@ -49,9 +71,9 @@ def type_expression(change: TypeChange) -> str:
                 f"the format {date_format[:80]!r} of column {name!r} is not accepted; give Spark's letters, such as "
                 "dd.MM.yyyy or yyyy-MM-dd HH:mm:ss"
             )
-        time = f"try_to_timestamp(cast({column} as string), '{date_format}')"
+        time = f"try_to_timestamp(cast({value} as string), '{date_format}')"
         return f"cast({time} as date)" if kind == "date" else time
-    return f"try_cast({column} as {'double' if kind == 'number' else kind})"
+    return f"try_cast({value} as {'double' if kind == 'number' else kind})"
 
 
 def change_lines(variable: str, frame: str, changes: Iterable[TypeChange]) -> tuple[str, ...]:

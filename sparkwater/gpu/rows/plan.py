@@ -52,9 +52,13 @@ class EpochPlan:
         generator = np.random.Generator(np.random.PCG64(derive_seed(self.seed, "order", self.epoch, rank)))
         return generator.permutation(self.rows[rank])
 
+    def visited(self) -> npt.NDArray[np.int64]:
+        """Return the rows that each rank has visited before each step, and at the end: shape (ranks, steps + 1)."""
+        return np.stack([self.bounds(rank) for rank in range(len(self.rows))])
+
     def global_batches(self) -> npt.NDArray[np.int64]:
         """Return for each step the rows that all ranks visit together."""
-        return np.sum([np.diff(self.bounds(rank)) for rank in range(len(self.rows))], axis=0, dtype=np.int64)
+        return np.diff(self.visited().sum(axis=0))
 
 
 def steps_an_epoch(rows: int, batch_size: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -258,6 +258,7 @@ class _Loop:
     def _take_steps(self, state: TrainingState, plan: EpochPlan, weights: torch.Tensor) -> int:
         """Take the steps of an epoch that are left; return how many are done."""
         steps, done = self.length.steps_of(plan.epoch), state.progress.steps_done
+        speeds = _speeds(plan, done)
         with closing(self.data.batches(plan, self.place.rank)) as planned:
             batches = self._batches(islice(planned, done, steps))
             batch = next(batches, None)
@@ -276,6 +277,7 @@ class _Loop:
                             rows=state.rows,
                             rows_an_epoch=self.place.all_rows,
                             loss=(state.loss - before) / weight,
+                            speeds=speeds(done),
                         )
                     )
                 if overtime:
@@ -348,3 +350,14 @@ class _Loop:
         converged = has_converged(values, config.stopping_rounds, config.stopping_tolerance, larger)
         if state.stopped_by is None and converged:
             state.stopped_by = STOPPING_ROUNDS
+
+
+def _speeds(plan: EpochPlan, first: int) -> Callable[[int], tuple[float, ...]]:
+    """Return the function of the steps done that gives each rank's rows a second from now on."""
+    visited, began = plan.visited(), time.perf_counter()
+
+    def speeds(done: int) -> tuple[float, ...]:
+        seconds = time.perf_counter() - began
+        return tuple(((visited[:, done] - visited[:, first]) / seconds).tolist())
+
+    return speeds

@@ -48,7 +48,7 @@ class LastReport:
 def receiving(observer: Observer) -> dict[str, Handler]:
     """Return the driver's handlers of reports, by kind: they call an observer, in other threads."""
     return {
-        "step": lambda content: observer.on_step(StepRecord(**content)),
+        "step": lambda content: observer.on_step(StepRecord.from_dict(content)),
         "epoch": lambda content: observer.on_epoch(EpochRecord.from_dict(content)),
     }
 

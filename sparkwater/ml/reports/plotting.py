@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sparkwater import plots
-from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.errors import DataError
 from sparkwater.gpu.records import EpochRecord
 from sparkwater.ml.reports.confusion import ClassScores, ConfusionMatrix, LabelScores
+from sparkwater.plots.drawing.kinds import check_kind
 
 if TYPE_CHECKING:
     from sparkwater.plots import Plot
@@ -49,10 +50,9 @@ def plot_training(
     DataError
         If the training has nothing to show in it.
     """
-    if kind not in KINDS:
-        raise ConfigurationError(f"kind={kind!r} is not accepted; accepted: {', '.join(KINDS)}")
+    check_kind(kind, KINDS)
     if kind == CURVES:
-        return plots.learning_curves(_panels(records), best)
+        return plots.learning_curves(curve_panels(records, _METRICS), best)
     if kind == CLASSES and (labels or matrix is not None):
         return plot_classes(labels if matrix is None else matrix.classes)
     if matrix is None:
@@ -73,12 +73,23 @@ def plot_classes(scores: Sequence[ClassScores] | Sequence[LabelScores]) -> Plot:
     return plots.class_bars([one.label for one in scores], table)
 
 
-def _panels(records: Sequence[EpochRecord]) -> dict[str, dict[str, list[float | None]]]:
-    """Return the loss of the training rows, and the first metrics of training and validation rows."""
+def curve_panels(records: Sequence[EpochRecord], metrics: int) -> dict[str, dict[str, list[float | None]]]:
+    """Return values by epoch: the loss of the training rows, and the first metrics of training and validation rows.
+
+    Parameters
+    ----------
+    records : sequence of EpochRecord
+        The epochs.
+    metrics : int
+        The most metrics; a task's first ones are those to watch.
+    """
+    if not records:
+        return {}
     panels: dict[str, dict[str, list[float | None]]] = {"loss": {"training rows": [one.loss for one in records]}}
-    for name in [*records[0].training][:_METRICS] if records else ():
-        panels[name] = {
-            "training rows": [one.training.get(name) for one in records],
-            "validation rows": [(one.validation or {}).get(name) for one in records],
-        }
+    for name in [*records[-1].judged][:metrics]:
+        lines = {"training rows": [one.training.get(name) for one in records]}
+        if any(one.validation for one in records):
+            lines["validation rows"] = [(one.validation or {}).get(name) for one in records]
+        if any(value is not None for values in lines.values() for value in values):
+            panels[name] = lines
     return panels

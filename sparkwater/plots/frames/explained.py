@@ -17,6 +17,7 @@ from sparkwater.conversions.stages.columns import find_field, vector_numbers
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.plots.drawing.contributions import contribution_bars, contributions_swarm
 from sparkwater.plots.drawing.dependence import dependence_plot
+from sparkwater.plots.drawing.kinds import check_kind
 from sparkwater.plots.drawing.scores import MOST_LINES, Measured, importance_plot
 from sparkwater.plots.drawing.waterfall import contribution_steps
 from sparkwater.plots.frames.rows import check_bound, check_columns, first_rows
@@ -152,8 +153,7 @@ def plot_contributions(
     ConfigurationError, SchemaError, DataError
         If an argument or a column isn't what is accepted, or no row has contributions.
     """
-    if kind not in ("swarm", "bars"):
-        raise ConfigurationError(f"kind={kind!r} is not accepted; accepted: swarm, bars")
+    check_kind(kind, ("swarm", "bars"))
     find_field(explained.schema, contributionsCol)
     whole = explained.where(F.col(f"`{contributionsCol}`").isNotNull())
     numbers = [

@@ -9,9 +9,9 @@ from pathlib import Path
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.paging import turner
-from sparkwater.flow.pages.texts import remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.paging import turner
+from sparkwater.flow.pages.parts.texts import remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.data.listing import Listing, file_reads, list_folder
 from sparkwater.flow.views.numbers import counted, size_text
 from sparkwater.flow.work.folders import Entry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from nicegui import ui
 
@@ -13,11 +12,11 @@ from sparkwater.flow.pages.data.column_table import show_columns
 from sparkwater.flow.pages.data.reading import Done
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.tabs import add_tabs
-from sparkwater.flow.pages.texts import alert, heading, remark
-from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.data.columns import FrameView, describe_columns
-from sparkwater.flow.views.data.preview import bad_values, checked_types
+from sparkwater.flow.pages.parts.tabs import add_tabs
+from sparkwater.flow.pages.parts.texts import alert, heading, remark
+from sparkwater.flow.pages.parts.waiting import Spot
+from sparkwater.flow.views.data.checks import bad_values, checked_types
+from sparkwater.flow.views.data.facts import KnownFacts
 from sparkwater.flow.views.data.rows import RowsView, first_rows
 from sparkwater.flow.views.data.types import kind_of, type_words
 from sparkwater.flow.views.markup import gallery, rows_table
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS, _PICTURES = 12, 24
 
 #: What was measured of DataFrames that are in use: a page that is loaded again asks Spark for nothing.
-_described: WeakKeyDictionary[DataFrame, FrameView] = WeakKeyDictionary()
+_measured = KnownFacts()
 
 
 class FramePanel:
@@ -69,7 +68,7 @@ class FramePanel:
 
     async def _again(self) -> None:
         """Show the last DataFrame that was looked at, as on the page before it was loaded again."""
-        known = [name for name in self._buttons if self._desk.workspace.value(name) in _described]
+        known = [name for name in self._buttons if self._desk.workspace.value(name) in _measured]
         if known and not self._chosen:
             await self.choose(known[-1])
 
@@ -113,25 +112,12 @@ class FrameTabs:
         self._frame: DataFrame = desk.workspace.value(name)
         add_tabs(
             {
-                "Columns": self._columns,
+                "Columns": lambda: show_columns(self._frame, _measured),
                 "First rows": self._first_rows,
                 "Split": lambda: _SplitForm(desk, name, self._frame.columns, on_made).build(),
                 "Change types": lambda: _TypesForm(desk, name, self._frame, on_made).build(),
             }
         )
-
-    def _columns(self) -> None:
-        spot = Spot()
-
-        async def measure() -> None:
-            await spot.fill("Measuring all rows", self._describe, show_columns)
-
-        ui.timer(0, measure, once=True)
-
-    def _describe(self) -> FrameView:
-        if self._frame not in _described:
-            _described[self._frame] = describe_columns(self._frame)
-        return _described[self._frame]
 
     def _first_rows(self) -> None:
         spot = Spot()

@@ -10,7 +10,7 @@ from sparkwater.flow.pages.data.files import FileList
 from sparkwater.flow.pages.data.frames import FramePanel
 from sparkwater.flow.pages.data.reading import Reader
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.texts import heading, page_title
+from sparkwater.flow.pages.parts.texts import heading, page_title
 
 _STYLE = (Path(__file__).parent / "data.css").read_text(encoding="utf-8")
 

@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.texts import heading
-from sparkwater.flow.pages.waiting import Spot
-from sparkwater.flow.views.data.preview import Preview, bad_values, checked_types, preview_csv, read_texts
+from sparkwater.flow.pages.parts.texts import heading
+from sparkwater.flow.pages.parts.waiting import Spot
+from sparkwater.flow.views.data.checks import bad_values, check_objects, checked_types
+from sparkwater.flow.views.data.preview import Preview, preview_csv, read_texts
 from sparkwater.flow.views.data.rows import RowsView, first_rows
 from sparkwater.flow.views.data.sniffing import DELIMITERS, TextGuess, check_parquet, look_at_text
 from sparkwater.flow.views.markup import gallery, rows_table
@@ -25,6 +26,9 @@ from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.reading import LABELS, ReadPictures
 from sparkwater.flow.workbook.actions.tables import ReadCsv, ReadJson, ReadParquet
 from sparkwater.flow.workbook.code import variable
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 #: Rows and pictures of a look.
 _LOOK, _PICTURES = 6, 12
@@ -167,9 +171,19 @@ class _WholeForm(_Form):
 
     async def look(self) -> None:
         """Show the first rows."""
-        await self._view.fill(
-            "Looking at the table", lambda: first_rows(scratch(self.desk, self.action("look")), _LOOK), self._show
-        )
+        await self._view.fill("Looking at the table", lambda: first_rows(self._table(), _LOOK), self._show)
+
+    def checked(self, action: Action) -> list[str]:
+        """Refuse JSON without objects."""
+        if isinstance(action, ReadJson):
+            self._table()
+        return []
+
+    def _table(self) -> DataFrame:
+        found: DataFrame = scratch(self.desk, self.action("look"))
+        if self._way == "json":
+            check_objects(found)
+        return found
 
     def _show(self, view: RowsView) -> None:
         with ui.element("div").classes("data-scroll").props('tabindex=0 role=region aria-label="First rows"'):

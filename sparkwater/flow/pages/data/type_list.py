@@ -8,8 +8,8 @@ from functools import partial
 
 from nicegui import ui
 
-from sparkwater.flow.pages.paging import ColumnPages
-from sparkwater.flow.pages.texts import remark
+from sparkwater.flow.pages.parts.paging import ColumnPages
+from sparkwater.flow.pages.parts.texts import remark
 from sparkwater.flow.workbook.column_types import TYPES, TypeChange
 
 _FORMATS = ("date", "timestamp")

@@ -52,6 +52,15 @@ class Action(ABC):
         """Those of its paths at which it deletes what is there, to write it anew."""
         return ()
 
+    @property
+    def created(self) -> tuple[str, ...]:
+        """Those of its paths at which nothing may be yet."""
+        return ()
+
+    def replacing(self) -> Action:
+        """Return the action that replaces what is at the paths that this one creates."""
+        return self
+
     @abstractmethod
     def code(self) -> Code:
         """Return its Python: identifiers and literals only."""

@@ -28,6 +28,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "AutoML": "sparkwater.stacking",
         "GridSearch": "sparkwater.stacking",
         "RandomSearch": "sparkwater.stacking",
+        "OptunaSearch": "sparkwater.stacking",
     },
 }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.workbook.actions.base import Action
@@ -31,6 +31,15 @@ class _Keeping(Action):
     def replaced(self) -> tuple[str, ...]:
         """The folder, where it may be there already."""
         return (self.folder,) if self.overwrite else ()
+
+    @property
+    def created(self) -> tuple[str, ...]:
+        """The folder, where it may not be there yet."""
+        return () if self.overwrite else (self.folder,)
+
+    def replacing(self) -> Action:
+        """Return the action that replaces what is in the folder."""
+        return cast(Action, replace(cast(Any, self), overwrite=True))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages import model_panels
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.elements import (
+from sparkwater.flow.pages.models import keeping, pictures, scores
+from sparkwater.flow.pages.parts.elements import (
     add_style,
     show_curves,
     show_drawing,
@@ -17,9 +17,9 @@ from sparkwater.flow.pages.elements import (
     show_matrix,
     show_table,
 )
-from sparkwater.flow.pages.tabs import add_tabs
-from sparkwater.flow.pages.texts import heading, page_title, remark
-from sparkwater.flow.pages.waiting import Spot
+from sparkwater.flow.pages.parts.tabs import add_tabs
+from sparkwater.flow.pages.parts.texts import heading, page_title, remark
+from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.models import ModelView, comparison, model_view
 from sparkwater.flow.views.networks import drawing_of
 
@@ -69,12 +69,12 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
     """Build the tabs of a model."""
     built: dict[str, Callable[[], None]] = {"Overview": lambda: _overview(view)}
     if getattr(model, "classes", None) and model.hasParam("probabilityCol"):
-        built["Mistakes"] = lambda: model_panels.mistakes(desk, model)
+        built["Mistakes"] = lambda: pictures.mistakes(desk, model)
     if view.network is not None:
         built["Network"] = lambda: show_drawing(drawing_of(view.network))
-        built["Nearest"] = lambda: model_panels.neighbours(desk, view)
-    built["Score"] = lambda: model_panels.score(desk, view.name, model)
-    built["Save and export"] = lambda: model_panels.keep(desk, view.name)
+        built["Nearest"] = lambda: pictures.neighbours(desk, view)
+    built["Score"] = lambda: scores.score(desk, view.name, model)
+    built["Save and export"] = lambda: keeping.keep(desk, view.name)
     add_tabs(built)
 
 

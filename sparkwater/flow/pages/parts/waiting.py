@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nicegui import run, ui
 
-from sparkwater.flow.pages.texts import alert
+from sparkwater.flow.pages.parts.texts import alert
 from sparkwater.flow.work.error_text import in_words
 
 logger = logging.getLogger(__name__)
@@ -61,3 +61,27 @@ class Spot:
 
     def _is_current(self, asked: int) -> bool:
         return asked == self._asked and not self.column.is_deleted
+
+
+class SlowButton:
+    """A button that does slow work, with a spinner, words, and a place for what comes of it.
+
+    Parameters
+    ----------
+    name : str
+        The button's words.
+    work : callable
+        The work, in a thread; it gives a function that shows what came of it.
+    """
+
+    def __init__(self, name: str, work: Callable[[], Callable[[], None]]) -> None:
+        self._work = work
+        self._button = ui.button(name, on_click=self._click)
+        self._spot = Spot()
+
+    async def _click(self) -> None:
+        self._button.disable()
+        try:
+            await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
+        finally:
+            self._button.enable()

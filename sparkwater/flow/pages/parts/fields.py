@@ -8,9 +8,10 @@ from typing import Any
 
 from nicegui import ui
 
+from sparkwater.flow.pages.parts.choosing import show_placeholder
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
-from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, VARIABLES
+from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, MODEL, VARIABLES
 
 #: More choices than this are searched by typing.
 _MANY = 30
@@ -21,6 +22,12 @@ _EXAMPLES = {
     forms.NUMBERS: "such as 0.1, 0.2",
     forms.WORDS: "such as one, two",
     forms.JSON: "a word, or JSON",
+}
+
+#: Words in a choice among variables of which there are none, by their kind.
+_NONE_YET = {
+    MODEL: "no model is trained yet",
+    **dict.fromkeys((ESTIMATOR, ESTIMATORS), "none yet: choose another estimator above, and 'Keep as a learner'"),
 }
 
 
@@ -75,8 +82,8 @@ class FieldInputs:
     def _input(self, field: Field, options: Options) -> Any:
         label, default = field.name, f"default: {shown_default(field)}"
         choices = _choices(field, options)
-        if VARIABLES.get(field.name) in (ESTIMATOR, ESTIMATORS) and not choices:
-            default = "none is kept yet"
+        if choices is not None and not choices:
+            default = _NONE_YET.get(VARIABLES.get(field.name, ""), "none here")
         given = self._typed.get(field.name)
         made: Any
         if choices is not None:
@@ -93,7 +100,7 @@ class FieldInputs:
         # The estimator validates; NiceGUI would take its messages away.
         made.without_auto_validation().props("stack-label outlined dense").props["placeholder"] = default
         if choices is not None and not made.value:
-            _show_default(made, default)
+            show_placeholder(made, default)
         made.on_value_change(lambda event: self._take(field, event.value, default))
         return made.classes("flow-input")
 
@@ -104,7 +111,7 @@ class FieldInputs:
             self._typed[field.name] = value
         made = self._inputs.get(field.name)
         if isinstance(made, ui.select):
-            _show_default(made, default if value in (None, "", []) else None)
+            show_placeholder(made, default if value in (None, "", []) else None)
         self._changed()
 
     def show_errors(self, errors: Mapping[str, str]) -> None:
@@ -119,16 +126,6 @@ class FieldInputs:
             for field in form.fields
             if field.kind == forms.VARIABLE and (given := self._typed.get(field.name))
         }
-
-
-def _show_default(made: ui.select, default: str | None) -> None:
-    """Show the default in an empty select, in the colour of placeholders; None for one that has a value."""
-    if default is None:
-        made.props.pop("display-value", None)
-        made.classes(remove="flow-default")
-    else:
-        made.props["display-value"] = default
-        made.classes("flow-default")
 
 
 def _choices(field: Field, options: Options) -> Any:

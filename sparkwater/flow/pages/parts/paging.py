@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from nicegui import ui
 
-from sparkwater.flow.pages.texts import remark
+from sparkwater.flow.pages.parts.texts import remark
 from sparkwater.flow.views.numbers import counted
 
 #: Columns of a page.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from sparkwater.flow.pages.texts import heading, remark
+from sparkwater.flow.pages.parts.texts import heading, remark
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.galleries import PictureView

@@ -1,0 +1,1 @@
+"""The page of models: what they say, and what is done with them."""

@@ -1,0 +1,124 @@
+"""Pictures by a model: those that it got wrong, and the nearest by its deep features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.elements import show_pictures
+from sparkwater.flow.pages.parts.texts import heading, remark
+from sparkwater.flow.pages.parts.waiting import SlowButton
+from sparkwater.flow.views.galleries import (
+    PictureView,
+    nearest,
+    picture_columns,
+    scored_by,
+    vector_columns,
+    wrong_pictures,
+)
+from sparkwater.flow.views.models import ModelView
+from sparkwater.flow.views.numbers import counted
+from sparkwater.flow.views.suggestions import identifier_columns, label_first, plain_columns
+from sparkwater.flow.workbook.actions.scoring import ExtractFeatures, NearestRows
+
+
+def mistakes(desk: Desk, model: Any) -> None:
+    """Build the panel of pictures that a classifier took for another class."""
+    frames = [name for name in desk.workspace.frames() if picture_columns(desk.workspace.value(name).schema)]
+    heading("Pictures it got wrong")
+    if not frames:
+        ui.label("No data here has a column of pictures.")
+        return
+    with ui.row().classes("w-full flow-wrap"):
+        frame = choice("Data", frames, frames[-1])
+        picture = choice("Pictures")
+        label = choice("Labels")
+    columns_follow(desk, frame, picture, picture_columns)
+    columns_follow(desk, frame, label, lambda schema: label_first(schema.names, model))
+
+    def work() -> Callable[[], None]:
+        scored = scored_by(model, desk.workspace.value(chosen(frame)))
+        found = wrong_pictures(scored, model, chosen(picture), chosen(label))
+        return lambda: _show_wrong(found)
+
+    SlowButton("Show the worst", work)
+
+
+def _show_wrong(found: list[PictureView]) -> None:
+    if not found:
+        ui.label("It got none of these rows wrong.")
+        return
+    remark(f"{counted(len(found), 'picture')}, the most mistaken first: by the probability of their own class.")
+    show_pictures(found)
+
+
+def neighbours(desk: Desk, view: ModelView) -> None:
+    """Build the panel of deep features and nearest pictures."""
+    heading("Deep features")
+    remark(
+        "What a layer inside the network gives for each row, as a column of vectors. Other estimators learn from it, "
+        "and rows whose vectors are near are alike to the network."
+    )
+    layers = ["penultimate", *(layer.name for layer in view.network.layers)]
+    with ui.row().classes("w-full flow-wrap"):
+        frame = choice("Data", desk.workspace.frames())
+        layer = choice("Layer", layers)
+        result = ui.input("Name of the new data").classes("flow-grow")
+    result.value = desk.workspace.fresh("features")
+    place = ui.column().classes("w-full gap-4")
+
+    def work() -> Callable[[], None]:
+        made = (result.value or "").strip()
+        desk.jobs.complete(ExtractFeatures(made, view.name, chosen(frame), chosen(layer)))
+        return lambda: told(made)
+
+    def told(made: str) -> None:
+        ui.label(f"{made} is made: the same rows, with the column deepFeatures.")
+        refresh()
+
+    def refresh() -> None:
+        result.value = desk.workspace.fresh("features")
+        place.clear()
+        with place:
+            _nearest(desk)
+
+    SlowButton("Add deep features", work)
+    place.move()
+    refresh()
+
+
+def _nearest(desk: Desk) -> None:
+    frames = [name for name in desk.workspace.frames() if vector_columns(desk.workspace.value(name).schema)]
+    heading("Nearest pictures")
+    if not frames:
+        remark("No data has vectors yet: add deep features first.")
+        return
+    with ui.row().classes("w-full flow-wrap"):
+        queries = choice("Pictures to start from", frames)
+        references = choice("Pictures to search in", frames, frames[-1])
+        features, identifier = choice("Vectors"), choice("Ids")
+        picture, said = choice("Pictures"), choice("Words below each")
+        k = ui.number("Nearest of each", value=6, min=1, max=8, step=1, precision=0).classes("flow-grow")
+    columns_follow(desk, references, features, vector_columns)
+    columns_follow(desk, references, identifier, identifier_columns)
+    columns_follow(desk, references, picture, picture_columns)
+    columns_follow(desk, references, said, lambda schema: plain_columns(schema, ("label",)))
+
+    def work() -> Callable[[], None]:
+        result, asked, within = desk.workspace.fresh("nearest"), chosen(queries), chosen(references)
+        by, pictures = chosen(identifier), chosen(picture)
+        desk.jobs.complete(NearestRows(result, asked, within, chosen(features), by, k=int(k.value or 0)))
+        found = nearest(*map(desk.workspace.value, (result, asked, within)), pictures, by, said.value)
+        return lambda: _show_nearest(found)
+
+    SlowButton("Find the nearest", work)
+
+
+def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
+    remark("Framed: a picture to start from. Beside it the nearest, with their similarity.")
+    for query, others in found:
+        show_pictures([query, *others], first_framed=True)

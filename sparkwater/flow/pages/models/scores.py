@@ -1,0 +1,79 @@
+"""Scores of a model, and their comparison with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.elements import show_matrix
+from sparkwater.flow.pages.parts.texts import code_block, heading
+from sparkwater.flow.pages.parts.waiting import SlowButton
+from sparkwater.flow.views.models import matrix_of
+from sparkwater.flow.views.suggestions import label_first, plain_columns
+from sparkwater.flow.workbook.actions.scoring import CONFUSION, MEASURES, Evaluate, Score
+
+
+def score(desk: Desk, name: str, model: Any) -> None:
+    """Build the panel of scores of a frame, and of their comparison with labels."""
+    heading("Score data")
+    with ui.row().classes("w-full flow-wrap"):
+        frame = choice("Data to score", desk.workspace.frames())
+        result = ui.input("Name of the scored data").classes("flow-grow")
+    result.value = desk.workspace.fresh("scored")
+    place = ui.column().classes("w-full gap-4")
+
+    def work() -> Callable[[], None]:
+        made = (result.value or "").strip()
+        action = Score(made, name, chosen(frame))
+        desk.jobs.complete(action)
+        return lambda: told(made, action)
+
+    def told(made: str, action: Score) -> None:
+        result.value = desk.workspace.fresh("scored")
+        code_block(action.code().shown, f"Python: {action.title}")
+        ui.label(f"{made} is made; the page Data shows its rows.")
+        place.clear()
+        with place:
+            _evaluate(desk, model, made)
+
+    SlowButton("Score", work)
+    place.move()
+    scored = [one for one in desk.workspace.frames() if _own_column(model) in desk.workspace.value(one).columns]
+    with place:
+        _evaluate(desk, model, scored[-1] if scored else None)
+
+
+def _own_column(model: Any) -> str:
+    return str(model.getOrDefault("predictionCol")) if model.hasParam("predictionCol") else ""
+
+
+def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
+    own = _own_column(model)
+    scored = [one for one in desk.workspace.frames() if own in desk.workspace.value(one).columns]
+    if not scored:
+        return
+    heading("Compare scores with labels")
+    with ui.row().classes("w-full flow-wrap"):
+        frame = choice("Scored data", scored, made)
+        label, prediction = choice("Labels"), choice("Predictions")
+        usual = CONFUSION if getattr(model, "classes", None) else "rmse"
+        measure = ui.select(MEASURES, label="Measure", value=usual).classes("flow-grow")
+    columns_follow(desk, frame, label, lambda schema: label_first(plain_columns(schema), model))
+    columns_follow(desk, frame, prediction, lambda schema: plain_columns(schema, ("predictedLabel", own)))
+
+    def work() -> Callable[[], None]:
+        result = desk.workspace.fresh("measured")
+        desk.jobs.complete(Evaluate(result, chosen(frame), chosen(label), chosen(prediction), measure.value))
+        value = desk.workspace.value(result)
+        matrix = matrix_of(value, f"rows of {frame.value}")
+        return lambda: _show_number(MEASURES[measure.value], value) if matrix is None else show_matrix(matrix)
+
+    SlowButton("Compare", work)
+
+
+def _show_number(name: str, value: float) -> None:
+    ui.label(f"{name}: {value:.6g}").classes("text-h6")

@@ -1,0 +1,62 @@
+"""Choices among names: words where there are none, and a refusal where none was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from sparkwater.errors import ConfigurationError
+from sparkwater.flow.pages.desk import Desk
+
+
+def choice(label: str, names: Sequence[str] = (), value: str | None = None) -> ui.select:
+    """Add a choice among names; at first the given one, else the first."""
+    made = ui.select([], label=label).classes("flow-grow")
+    offer(made, names, value)
+    return made
+
+
+def offer(made: ui.select, names: Sequence[str], value: str | None = None) -> None:
+    """Let a choice be one among other names, the one that was made where it can stay."""
+    kept = next((one for one in (value, made.value) if one in names), None)
+    made.set_options(list(names), value=kept or next(iter(names), None))
+    made.set_enabled(bool(names))
+    show_placeholder(made, None if names else "none here")
+
+
+def chosen(made: ui.select) -> str:
+    """Return the name that was chosen.
+
+    Raises
+    ------
+    ConfigurationError
+        If none was, or there are none.
+    """
+    if made.value is None:
+        label = made.props["label"]
+        if made.options:
+            raise ConfigurationError(f"choose one under {label!r}")
+        raise ConfigurationError(f"there is nothing to choose under {label!r}; choose other data, or make some first")
+    return str(made.value)
+
+
+def show_placeholder(made: ui.select, words: str | None) -> None:
+    """Show words in an empty choice, in the colour of placeholders; None for one that has a value."""
+    if words is None:
+        made.props.pop("display-value", None)
+        made.classes(remove="flow-default")
+    else:
+        made.props["display-value"] = words
+        made.classes("flow-default")
+
+
+def columns_follow(desk: Desk, frame: ui.select, column: ui.select, find: Callable[[Any], list[str]]) -> None:
+    """Let the names under a choice be columns of the DataFrame that is chosen under another one."""
+
+    def take() -> None:
+        offer(column, find(desk.workspace.value(frame.value).schema) if frame.value else [])
+
+    frame.on_value_change(take)
+    take()

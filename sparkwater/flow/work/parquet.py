@@ -1,0 +1,85 @@
+"""Classes that Parquet files name in their schema: Spark would load them, and what comes along with them is code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sparkwater.errors import DataError
+
+#: Key of the schema as Spark writes it, among a file's metadata.
+_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+
+#: Beginnings of the names of Spark's own classes, which are loaded by their names alone.
+_KNOWN = ("pyspark.ml.linalg.", "org.apache.spark.ml.linalg.")
+
+#: Files that Spark takes a schema from, though it reads no rows of them.
+_SUMMARIES = ("_metadata", "_common_metadata")
+
+
+def check_classes(places: Iterable[Path]) -> None:
+    """Refuse Parquet with columns of user-defined types: pyspark unpickles their classes, which may run any code.
+
+    Vectors and matrices of Spark ML are such types as well, and are taken.
+
+    Parameters
+    ----------
+    places : iterable of pathlib.Path
+        A file, or a folder with all folders in it.
+
+    Raises
+    ------
+    DataError
+        If a file has such a column, or can't be read as Parquet.
+    """
+    for file in _files(places):
+        named = [name for name in _classes(_schema(file)) if not name.startswith(_KNOWN)]
+        if named:
+            raise DataError(
+                f"the file {file.name!r} has a column of the class {named[0][:80]!r}, whose code Spark would run; a "
+                "flow reads none. Read it by Python if you trust it, and write the column as a plain type"
+            )
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_file():
+            yield place
+        elif place.is_dir():
+            for each in place.iterdir():
+                if each.is_file() and (each.name[0] not in "._" or each.name in _SUMMARIES):
+                    yield each
+
+
+def _schema(file: Path) -> bytes:
+    """Return the schema that Spark wrote into a file; an empty one where another program wrote it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return (pq.read_metadata(file).metadata or {}).get(_SCHEMA, b"")
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"the file {file.name!r} can't be read as Parquet: {str(error)[:200]}") from error
+
+
+def _classes(schema: bytes) -> list[str]:
+    """Return the names of classes in a schema, and marks of those that are there as bytes."""
+    found: list[str] = []
+
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Each pair, as another reader may take the first of two with the same key.
+        if ("type", "udt") in pairs:
+            found.extend(str(value) for key, value in pairs if key in ("class", "pyClass") and value)
+            found.extend("pickled" for key, value in pairs if key == "serializedClass" and value)
+        return dict(pairs)
+
+    if schema:
+        try:
+            json.loads(schema, object_pairs_hook=read)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"the schema in the file is no JSON, so it may name any class: {str(error)[:200]}"
+            ) from error
+    return found

@@ -1,0 +1,93 @@
+"""Parquet whose schema names classes is refused unread: pyspark would unpickle them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparkwater.errors import DataError
+from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.parquet import check_classes
+from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.workbook.actions.tables import ReadParquet
+
+VECTOR = {
+    "type": "udt",
+    "class": "org.apache.spark.ml.linalg.VectorUDT",
+    "pyClass": "pyspark.ml.linalg.VectorUDT",
+    "sqlType": "double",
+}
+TABLE = pa.table({"x": [1.0]})
+
+
+class Opens:
+    """What touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def schema(kind, **metadata):
+    field = {"name": "x", "type": kind, "nullable": True, "metadata": metadata}
+    return json.dumps({"type": "struct", "fields": [field]})
+
+
+def write(path, text):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    pq.write_table(TABLE.replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": text}), path)
+    return path
+
+
+@pytest.mark.parametrize("text", [schema("double"), schema(VECTOR), schema("double", type="udt", note="pyClass")])
+def test_plain_types_and_spark_s_own_vectors_are_taken(tmp_path, text):
+    check_classes([write(tmp_path / "a.parquet", text)])
+    pq.write_table(TABLE, tmp_path / "b.parquet")
+    check_classes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (schema({**VECTOR, "pyClass": "os.Evil"}), "class 'os.Evil'"),
+        (schema({**VECTOR, "class": "com.example.Evil"}), "class 'com.example.Evil'"),
+        (schema({**VECTOR, "serializedClass": "gASV"}), "class 'pickled'"),
+        (schema({"type": "array", "containsNull": True, "elementType": {**VECTOR, "pyClass": "a.B"}}), "class 'a.B'"),
+        (schema(VECTOR).replace('"pyClass"', '"pyClass": "a.B", "pyClass"'), "class 'a.B'"),
+        (schema({**VECTOR, "pyClass": "a.B"}).replace("pyClass", "py\\u0043lass"), "class 'a.B'"),
+        ("StructType(List(StructField(x,DoubleType,true)))", "no JSON"),
+    ],
+)
+def test_other_classes_are_refused_wherever_they_are_named(tmp_path, text, said):
+    write(tmp_path / "deep" / "part-1.parquet", text)
+    folders = Folders([tmp_path])
+    with pytest.raises(DataError, match=said):
+        check_classes(folders.below(str(tmp_path)))
+    (tmp_path / "deep" / "part-1.parquet").rename(tmp_path / "_common_metadata")
+    with pytest.raises(DataError, match=said):
+        check_classes(folders.below(str(tmp_path)))
+
+
+def test_a_file_that_is_no_parquet_says_so(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and more")
+    with pytest.raises(DataError, match=r"'a\.parquet' can't be read as Parquet"):
+        check_classes([tmp_path])
+
+
+def test_a_pickle_in_a_schema_is_not_loaded(spark, tmp_path):
+    touched = tmp_path / "touched"
+    pickled = base64.b64encode(pickle.dumps(Opens(touched))).decode()
+    kind = {"type": "udt", "pyClass": "builtins.Nothing", "serializedClass": pickled, "sqlType": "double"}
+    file = write(tmp_path / "a.parquet", schema(kind))
+    workspace = Workspace(spark, Folders([tmp_path]))
+    with pytest.raises(DataError, match="whose code Spark would run"):
+        workspace.run(ReadParquet("a", str(file))).schema  # noqa: B018 - pyspark loads classes when it is asked for
+    assert not touched.exists()
+    assert workspace.variables() == {}
