@@ -11,7 +11,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow test-latest wheel notebooks lab-pages docs lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle record
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle bench-connect record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -128,6 +128,9 @@ bench-transform: $(PINNED) build/mnist_png
 
 bench-stack: $(PINNED)
 	.venv/bin/python benchmarks/bench_stack.py
+
+bench-connect: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_connect.py
 
 bench-bundle: $(PINNED) $(NODE) build/stack
 	.venv/bin/python benchmarks/bench_bundle.py
