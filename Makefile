@@ -11,7 +11,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks lab-pages docs lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle bench-flow bench-hosts record
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle bench-connect bench-flow bench-hosts record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -139,6 +139,9 @@ bench-flow: $(PINNED) build/mnist_png
 
 bench-hosts: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_hosts.py
+
+bench-connect: $(PINNED) build/mnist_png
+	.venv/bin/python benchmarks/bench_connect.py
 
 bench-bundle: $(PINNED) $(NODE) build/stack
 	.venv/bin/python benchmarks/bench_bundle.py

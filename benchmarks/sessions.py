@@ -11,8 +11,11 @@ import psutil
 from pyspark.sql import SparkSession
 
 
-def start_spark(cores: int | None = None, memory: str = "3g", **settings: str) -> SparkSession:
-    """Return a session with so many slots, all cores by default; settings have ``__`` in place of dots."""
+def start_spark(cores: int | None = None, memory: str = "3g", *, remote: bool = False, **settings: str) -> SparkSession:
+    """Return a session with so many slots, all cores by default; settings have ``__`` in place of dots.
+
+    A remote one is a client of a Spark Connect server, which it starts on this machine.
+    """
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     given = {
@@ -24,7 +27,8 @@ def start_spark(cores: int | None = None, memory: str = "3g", **settings: str) -
         "spark.log.level": "ERROR",
         **{name.replace("__", "."): value for name, value in settings.items()},
     }
-    builder = SparkSession.builder.master(f"local[{cores or os.cpu_count()}]")
+    master = f"local[{cores or os.cpu_count()}]"
+    builder = SparkSession.builder.remote(master) if remote else SparkSession.builder.master(master)
     for name, value in given.items():
         builder = builder.config(name, value)
     return builder.getOrCreate()

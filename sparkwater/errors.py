@@ -133,7 +133,8 @@ def raised_on_executor(error: Exception) -> SparkwaterError | None:
     missing = re.search(rf"ModuleNotFoundError: No module named '([\w.]+)'.*$(?!\s+(?:{chained}))", text, re.MULTILINE)
     if missing:
         return ConfigurationError(
-            f"the Python on the executors has no module {missing[1]}; install there what the driver's has "
-            f"({sys.executable}), or set PYSPARK_PYTHON, before the session starts, to a Python that has it"
+            f"the Python on the executors has no module {missing[1]}; install there what this one has "
+            f"({sys.executable}), or set PYSPARK_PYTHON to a Python that has it, before the session or the server of "
+            "Spark Connect starts"
         )
     return None

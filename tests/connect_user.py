@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
+from pyspark.ml.classification import RandomForestClassifier
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.sql import DataFrame, SparkSession
 
@@ -69,7 +69,6 @@ def main(folder: str) -> dict[str, Any]:
         "forest": Pipeline(
             stages=[pixels, RandomForestClassifier(featuresCol="pixels", numTrees=3, maxDepth=3, maxBins=8, seed=7)]
         ),
-        "regression": Pipeline(stages=[pixels, LogisticRegression(featuresCol="pixels", maxIter=5, regParam=0.01)]),
     }
     ensemble = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", seed=7)
     stacked = ensemble.fit(decode.transform(training))

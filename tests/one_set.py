@@ -59,11 +59,14 @@ SAME_VERSIONS = frozenset(
     }
 )
 
+#: They repeat others over Spark Connect; `connect/lane.py` runs there on both sets.
+REPEATED = frozenset({"connect/test_suites.py"})
+
 
 def needs_one_set(path: Path) -> bool:
     """Return whether the tests of a file are run on the pinned set alone."""
     here = Path(__file__).parent
-    return path.is_relative_to(here) and path.relative_to(here).as_posix() in REPOSITORY | SAME_VERSIONS
+    return path.is_relative_to(here) and path.relative_to(here).as_posix() in REPOSITORY | SAME_VERSIONS | REPEATED
 
 
 #: A line of a program that makes it one for both sets: calls of these packages differ more than their names do.

@@ -14,8 +14,9 @@ from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
 from object_store import BUCKET
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression, LinearRegressionModel
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from tables import table
 
@@ -28,13 +29,11 @@ from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 from sparkwater.ml import (
     DeepFeatures,
     DeepLearningClassifier,
-    DeepLearningRegressor,
     ImageClassifier,
     ImageClassifierModel,
     Similarity,
 )
-from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
-from sparkwater.stacking.folds import Folds
+from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.level_one.fit_plan import check_kept
 
 
@@ -59,10 +58,12 @@ def test_cross_validator_chooses_among_pipelines(spark) -> None:
     assert accuracy(found.transform(rows)) > 0.9
 
 
-def test_a_table_is_learned_saved_and_loaded(spark, tmp_path: Path) -> None:
+def test_a_table_is_learned_reported_saved_and_loaded(spark, tmp_path: Path, caplog) -> None:
     rows = mixed_frame(spark, 200)
     learner = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=5, seed=3, numWorkers=2)
-    model = learner.fit(rows)
+    with caplog.at_level("INFO", logger="sparkwater"):
+        model = learner.fit(rows)
+    assert sum(record.message.startswith("epoch ") for record in caplog.records) == 5
     assert model.summary.numWorkers == 2
     scored = model.transform(rows).select("probability").collect()
     model.save(str(tmp_path / "model"))
@@ -100,39 +101,31 @@ def test_tensor_columns_keep_their_spec(spark) -> None:
     assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
 
 
-def test_a_regression_is_stacked_without_a_jvm(spark, tmp_path: Path) -> None:
-    from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
+def test_a_regression_is_stacked_without_a_jvm_and_models_of_folds_leave_the_servers_cache(
+    spark, tmp_path: Path
+) -> None:
+    rows, names = table(spark, "diabetes", 120), []
 
-    rows = table(spark, "diabetes", 120)
-    learners = {"line": LinearRegression(regParam=1.0), "tree": DecisionTreeRegressor(maxDepth=2)}
-    model = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", seed=1).fit(rows)
-    scored = model.transform(rows).select("prediction").collect()
-    model.save(str(tmp_path / "ensemble"))
-    loaded = StackedEnsembleModel.load(str(tmp_path / "ensemble"))
-    assert loaded.transform(rows).select("prediction").collect() == scored
-    assert sum(model.summary.coefficients[0]) > 0
-
-
-def test_models_of_folds_leave_the_servers_cache(spark) -> None:
-    rows, names = table(spark, "iris", 90), []
-
-    class Watched(LogisticRegression):
+    class Watched(LinearRegression):
         def _fit(self, dataset):
             model = super()._fit(dataset)
             names.append(str(model._java_obj))
             return model
 
-    alive = LogisticRegression(maxIter=1).fit(rows)
-    assert held_models(spark, {str(alive._java_obj)})
-    learners = {"one": Watched(maxIter=2), "other": Watched(maxIter=3)}
-    level_one = cross_fit(learners, rows, Folds(numFolds=2, idCol="id"))
-    assert len(names) == 4
-    assert not held_models(spark, set(names))
-    assert level_one.values.count() == 90
+    learners = {"line": Watched(regParam=1.0), "tree": DecisionTreeRegressor(maxDepth=2)}
+    ensemble = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", keepLevelOne=True, seed=1)
+    model = ensemble.fit(rows)
+    assert len(names) == 3
+    assert held_models(spark, set(names)) == {str(model.baseModels["line"][0]._java_obj)}
+    scored = model.transform(rows).select("prediction").collect()
+    model.save(str(tmp_path / "ensemble"))
+    loaded = StackedEnsembleModel.load(str(tmp_path / "ensemble"))
+    assert loaded.transform(rows).select("prediction").collect() == scored
+    assert sum(model.summary.coefficients[0]) > 0
+    assert model.levelOne.values.count() == 120
     if session_of(spark).most_models is not None:
         with pytest.raises(ConfigurationError, match=r"120 fold models .* holds 100 and drops the oldest"):
-            check_kept(spark, level_one.learners * 30, 2)
-    level_one.unpersist()
+            check_kept(spark, model.levelOne.learners * 30, 2)
 
 
 def held_models(spark, names: set[str]) -> set[str]:
@@ -146,7 +139,7 @@ def held_models(spark, names: set[str]) -> set[str]:
 
 def is_held(name: str) -> bool:
     try:
-        return bool(LogisticRegressionModel(name).numClasses)
+        return bool(LinearRegressionModel(name).numFeatures)
     except Exception:
         return False
 
@@ -211,9 +204,3 @@ def test_models_and_checkpoints_on_a_store(spark) -> None:
         read_images(spark, f"{bucket}/pictures")
     with pytest.raises(ConfigurationError, match="there is no such bucket"):
         model.save("s3://no-such/model")
-
-
-def test_a_regressor_reports_epochs_to_the_client(spark, caplog) -> None:
-    with caplog.at_level("INFO", logger="sparkwater"):
-        DeepLearningRegressor(labelCol="price", inputCols=INPUTS, epochs=2, numWorkers=1).fit(mixed_frame(spark, 60))
-    assert sum(record.message.startswith("epoch ") for record in caplog.records) == 2

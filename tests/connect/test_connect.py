@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import connect_user
 import pytest
 from conftest import ROOT
+from connect.remotely import run_remotely
 from object_store import running_store
 
 pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
@@ -21,31 +20,12 @@ pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 def test_stages_over_connect_and_the_bits_of_a_users_program(spark, tmp_path: Path) -> None:
     lane, found = ROOT / "tests" / "connect" / "lane.py", tmp_path / "found.json"
     flow = f"{ROOT / 'tests' / 'flow' / 'test_jobs.py'}::test_a_cancelled_training_ends_soon_and_the_session_goes_on"
-    own = {"SPARKWATER_TEST_REMOTE": "local[2]", "SPARKWATER_TEST_FOUND": str(found)}
-    with running_store() as store:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "--durations=5",
-                "-o",
-                "faulthandler_timeout=200",
-                str(lane),
-                flow,
-            ],
-            env={**os.environ, **own, **store.environment},
-            cwd=ROOT,
-            text=True,
-            capture_output=True,
-            timeout=500,
-            check=False,
-        )
-    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-10_000:]}"
-    connect, classic = json.loads(found.read_text()), connect_user.main(str(tmp_path))
+    with running_store() as store, ThreadPoolExecutor(1) as thread:
+        own = {"SPARKWATER_TEST_FOUND": str(found), **store.environment}
+        lane_ended = thread.submit(run_remotely, lane, flow, seconds=500, **own)
+        classic = connect_user.main(str(tmp_path))  # meanwhile: both wait for Spark more than they compute
+        lane_ended.result()
+    connect = json.loads(found.read_text())
     same = ("network", "loaded", "alone", "accuracy", "ensemble")
     assert [connect[name] for name in same] == [classic[name] for name in same]
     assert connect["ensemble"] == connect["reloaded"]

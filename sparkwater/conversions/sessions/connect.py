@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pyspark
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
@@ -17,12 +18,16 @@ from sparkwater.conversions.sessions.contexts import in_context
 from sparkwater.conversions.sessions.kept_rows import drop_unused, keep_rows
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
+from sparkwater.conversions.sessions.versions import check_versions
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 #: Profiles that a server knows, by its session and what a task asks for.
 _profiles: dict[tuple[str, int, int], ResourceProfile] = {}
+
+#: Sessions whose server's version was compared with this process's.
+_compared: set[str] = set()
 
 #: Spark makes as many partitions of a range as it has cores, where the range is longer.
 _LONG = 1 << 16
@@ -35,6 +40,11 @@ class ConnectSession:
     ----------
     spark : pyspark.sql.connect.session.SparkSession
         The session.
+
+    Raises
+    ------
+    ConfigurationError
+        If this process has a newer Spark than the server.
     """
 
     remote = True
@@ -43,6 +53,9 @@ class ConnectSession:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark: Any = spark
+        if self._spark.session_id not in _compared:
+            check_versions(pyspark.__version__, spark.version)
+            _compared.add(self._spark.session_id)
 
     @property
     def files(self) -> RemoteFiles:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.jobs import run_job
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.tables.statistics.columns import InputColumn
 from sparkwater.conversions.tables.statistics.levels import FrequentLevels
@@ -101,4 +102,4 @@ def find_spreads(given: DataFrame, columns: Sequence[InputColumn], empty: Spread
 def _merged(parts: DataFrame, merge: _Run, groups: int) -> pa.Table:
     """Run a job: statistics of parts are brought together by column and entry, and merged as they come."""
     slots = session_of(parts.sparkSession).default_parallelism
-    return parts.repartition(max(1, min(slots, groups)), *_KEY).mapInArrow(merge, _FOUND).toArrow()
+    return run_job(parts.repartition(max(1, min(slots, groups)), *_KEY).mapInArrow(merge, _FOUND).toArrow)

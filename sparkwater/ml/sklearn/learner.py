@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pyspark.errors import PySparkException
 from pyspark.ml import Estimator, Model
 
+from sparkwater.conversions.sessions.jobs import run_job
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
-from sparkwater.errors import CheckpointError, ConfigurationError, raised_on_executor
+from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.ml.columns.classes import vector_positions
 from sparkwater.ml.sklearn.estimators import seeded, weight_argument
 from sparkwater.ml.sklearn.files import check_portable, dump_estimator, foreign_types, read_estimator
@@ -208,13 +208,7 @@ def collect_fits(results: DataFrame) -> dict[int, tuple[dict[str, Any], bytes]]:
     SparkwaterError
         If the rows or an estimator can't be used.
     """
-    try:
-        rows = results.select("fit", "report", "content").collect()
-    except PySparkException as error:
-        mistake = raised_on_executor(error)
-        if mistake is None:
-            raise
-        raise mistake from error
+    rows = run_job(results.select("fit", "report", "content").collect)
     reports = {row["fit"]: read_report(row["report"]) for row in rows if row["report"] is not None}
     pieces: dict[int, list[bytes]] = {number: [] for number in reports}
     for row in rows:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.jobs import run_job
 from sparkwater.conversions.stages.plain_values import plain_column
-from sparkwater.errors import DataError, raised_on_executor
+from sparkwater.errors import DataError
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.values import VALUES
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
@@ -17,8 +16,6 @@ from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
-
-T = TypeVar("T")
 
 #: Counts of a fit that scored no rows.
 NO_ROWS = {"rows": 0, "total": 0, "mixed": 0, "empty": 0}
@@ -60,20 +57,3 @@ def check_counts(found: Any, expected: Fingerprint, where: str) -> None:
         )
     if found["empty"]:
         raise DataError(f"{where}: {found['empty']} rows have no prediction, or NaN; mend or leave out such rows")
-
-
-def run_job(job: Callable[[], T]) -> T:
-    """Run a Spark job; the user's own mistake is raised as it was on the executor.
-
-    Raises
-    ------
-    SparkwaterError
-        The mistake.
-    """
-    try:
-        return job()
-    except PySparkException as error:
-        mistake = raised_on_executor(error)
-        if mistake is None:
-            raise
-        raise mistake from error

@@ -13,12 +13,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.jobs import run_job
 from sparkwater.errors import SparkwaterError
 from sparkwater.ml.sklearn.fitting import RESULTS, read_report, run_fit
 from sparkwater.ml.sklearn.learner import SklearnLearner, TrainedEstimator, class_vector, collect_fits, log_warnings
 from sparkwater.ml.sklearn.predictions import ClassVector
 from sparkwater.ml.sklearn.rows import check_bound
-from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
+from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, LevelOneTask, Prepared

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkwater.conversions.sessions.jobs import run_job
 from sparkwater.conversions.sessions.session import session_of
-from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts, run_job
+from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_counts
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored

@@ -1,0 +1,100 @@
+"""A client of servers in processes of their own. ``test_elsewhere.py`` runs this file in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyspark
+import pytest
+from conftest import ROOT
+from connect.servers import BarePython, of_spark, other_python, running_server
+from digits import png_frame, tensor_frame
+from mixed_tables import INPUTS, mixed_frame
+from pyspark.ml.feature import VectorAssembler
+from pyspark.ml.regression import DecisionTreeRegressor
+from pyspark.sql import SparkSession
+
+from sparkwater.conversions import to_torch
+from sparkwater.conversions.sessions.session import session_of
+from sparkwater.errors import ConfigurationError
+from sparkwater.ml import DeepLearningClassifier, DeepLearningClassifierModel, ImageClassifier, exact_shapley_values
+
+SECONDS = 100
+
+
+@contextmanager
+def connected(url: str) -> Iterator[SparkSession]:
+    """Give a session of a server."""
+    session = SparkSession.builder.remote(url).create()
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def refused(message: str) -> Iterator[None]:
+    """Expect a refusal that names what is lacking, soon."""
+    began = time.monotonic()
+    with pytest.raises(ConfigurationError, match=message):
+        yield
+    assert time.monotonic() - began < SECONDS
+
+
+def test_workers_without_the_package_without_torch_and_with_all(tmp_path: Path) -> None:
+    python = BarePython(tmp_path / "python")
+    python.link(of_spark)
+    (tmp_path / "server").mkdir()
+    server = running_server(Path(sys.executable), python.executable, tmp_path / "server")
+    with server as url, connected(url) as spark:
+        assert not session_of(spark).shares_machine  # as far as anybody knows
+        rows, table = tensor_frame(spark, 20, classes=2), mixed_frame(spark, 80)
+        learner = ImageClassifier(network="mlp", epochs=1, numWorkers=1)
+        of_table = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=1, seed=3, numWorkers=2)
+        lacks_package = r"Python on the executors has no module sparkwater; .* set PYSPARK_PYTHON"
+        with refused(lacks_package):
+            learner.fit(rows)
+        with refused(lacks_package):
+            of_table.fit(table)
+        with refused(lacks_package):
+            to_torch(rows)
+        with refused(lacks_package):
+            learner.save(str(tmp_path / "learner"))
+
+        python.link(lambda name: not name.startswith(("torch", "__editable__")))
+        lacks_torch = r"Python on the executors has no module torch; .* set PYSPARK_PYTHON"
+        with refused(lacks_torch):
+            learner.fit(rows)
+
+        python.link(lambda name: not name.startswith("__editable__"))
+        model = of_table.fit(table)
+        scored = model.transform(table).select("probability").collect()
+        for _ in range(2):
+            model.write().overwrite().save(str(tmp_path / "model"))
+        loaded = DeepLearningClassifierModel.load(str(tmp_path / "model"))
+        assert loaded.transform(table).select("probability").collect() == scored
+        numbers = VectorAssembler(inputCols=["id"], outputCol="features").transform(table)
+        tree = DecisionTreeRegressor(labelCol="price", maxDepth=1).fit(numbers)
+        with refused("this needs a folder that Spark's server and executors share"):
+            exact_shapley_values(tree, numbers)
+
+
+def test_a_server_of_another_spark(tmp_path: Path) -> None:
+    python = other_python()
+    if python is None:
+        pytest.skip("there is no environment of the other set of dependencies beside this one")
+    with running_server(python, python, tmp_path, ROOT) as url, connected(url) as spark:
+        learner = ImageClassifier(network="mlp", featuresCol="content", imageShape=[16, 16, 1], epochs=1, numWorkers=2)
+        if pyspark.__version__ > spark.version:
+            # Spark itself fails at the first request that its server doesn't know, and names a setting.
+            with refused(
+                rf"pyspark {pyspark.__version__} is newer than the .* server, which has Spark {spark.version}"
+            ):
+                learner.fit(spark.sql("SELECT 0 AS label, CAST('no picture' AS BINARY) AS content"))
+        else:
+            rows = png_frame(spark, 20, classes=2)
+            assert learner.fit(rows).transform(rows).where("predictedLabel IS NOT NULL").count() == 20

@@ -1,0 +1,86 @@
+"""Spark Connect servers in processes of their own, and a Python for their workers that gets its packages by and by."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import ROOT
+
+#: What Spark's own functions need on workers.
+OF_SPARK = ("numpy", "pandas", "pyarrow", "pytz", "dateutil", "six", "tzdata")
+
+_PACKAGES = Path(sysconfig.get_path("purelib"))
+#: They tell this process, and would tell the server, what sessions and Pythons to take.
+_OWN = ("SPARK", "PYSPARK", "PYTHONPATH")
+
+
+def of_spark(name: str) -> bool:
+    """Return whether a file or folder of packages is of those that Spark's own functions need."""
+    return name.partition(".")[0] in OF_SPARK
+
+
+class BarePython:
+    """A Python without packages; those of this process's are linked into it when asked.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Its folder, which is not there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder)
+        self.executable = folder / "bin" / "python"
+        self._packages = next(folder.glob("lib/python3*/site-packages"))
+
+    def link(self, wanted: Callable[[str], bool]) -> None:
+        """Link the packages whose names are wanted, this repository's own one among them."""
+        for path in [*_PACKAGES.iterdir(), ROOT / "sparkwater"]:
+            target = self._packages / path.name
+            if wanted(path.name) and not target.exists():
+                target.symlink_to(path)
+
+
+@contextmanager
+def running_server(python: Path, workers: Path, folder: Path, *path: Path) -> Iterator[str]:
+    """Give the address of a server until the ``with`` block ends.
+
+    Parameters
+    ----------
+    python : pathlib.Path
+        The Python whose Spark it is.
+    workers : pathlib.Path
+        The Python of its workers.
+    folder : pathlib.Path
+        An empty folder to run in.
+    path : pathlib.Path
+        Folders of more modules for the workers.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    given = {"PYSPARK_PYTHON": str(workers), "PYSPARK_DRIVER_PYTHON": str(python), "SPARK_LOCAL_IP": "127.0.0.1"}
+    with subprocess.Popen(
+        [python, Path(__file__).with_name("server.py")],
+        env={**own, **given, "PYTHONPATH": os.pathsep.join(map(str, path))},
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        yield f"sc://127.0.0.1:{int(server.stdout.readline())}"
+        # Leaving the block closes its input, which ends it.
+
+
+def other_python() -> Path | None:
+    """Return the Python of the other set of dependencies, which has another Spark; None where it isn't set up."""
+    here = Path(sys.prefix)
+    name = {".venv": ".venv-latest", ".venv-latest": ".venv"}.get(here.name, "")
+    python = here.with_name(name) / "bin" / "python" if name else here
+    return python if name and python.exists() else None

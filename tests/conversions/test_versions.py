@@ -1,0 +1,20 @@
+"""Versions of a client and of its Spark Connect server."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkwater.conversions.sessions.versions import check_versions
+from sparkwater.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("client", "server"), [("4.0.5", "4.3.0"), ("4.3.0", "4.3.1"), ("4.3.1", "4.3.0"), ("4.9.0", "4.10.0.dev1")]
+)
+def test_a_server_serves_older_clients(client: str, server: str) -> None:
+    check_versions(client, server)
+
+
+def test_a_newer_client_is_refused_with_what_to_install() -> None:
+    with pytest.raises(ConfigurationError, match=r"pyspark 4\.10\.0 is newer .* Spark 4\.9\.2: .*connect\]==4\.9\.2'"):
+        check_versions("4.10.0", "4.9.2")
