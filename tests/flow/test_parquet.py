@@ -1,10 +1,8 @@
-"""Parquet whose schema names classes is refused unread: pyspark would unpickle them."""
+"""Parquet whose schema names classes is refused unread: pyspark would import them."""
 
 from __future__ import annotations
 
-import base64
 import json
-import pickle
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,16 +21,6 @@ VECTOR = {
     "sqlType": "double",
 }
 TABLE = pa.table({"x": [1.0]})
-
-
-class Opens:
-    """What touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 def schema(kind, **metadata):
@@ -81,13 +69,16 @@ def test_a_file_that_is_no_parquet_says_so(tmp_path):
         check_classes([tmp_path])
 
 
-def test_a_pickle_in_a_schema_is_not_loaded(spark, tmp_path):
+def test_a_module_that_a_schema_names_is_not_imported(spark, tmp_path, monkeypatch):
     touched = tmp_path / "touched"
-    pickled = base64.b64encode(pickle.dumps(Opens(touched))).decode()
-    kind = {"type": "udt", "pyClass": "builtins.Nothing", "serializedClass": pickled, "sqlType": "double"}
-    file = write(tmp_path / "a.parquet", schema(kind))
+    (tmp_path / "named_by_a_file.py").write_text(f"open({str(touched)!r}, 'w')\nclass Evil: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)  # as the folder is in which the program was started
+    file = write(
+        tmp_path / "a.parquet",
+        schema({"type": "udt", "sqlType": "double", "pyClass": "named_by_a_file.Evil", "serializedClass": "gASV"}),
+    )
     workspace = Workspace(spark, Folders([tmp_path]))
     with pytest.raises(DataError, match="whose code Spark would run"):
-        workspace.run(ReadParquet("a", str(file))).schema  # noqa: B018 - pyspark loads classes when it is asked for
+        workspace.run(ReadParquet("a", str(file))).schema  # noqa: B018 - pyspark imports when it is asked for
     assert not touched.exists()
     assert workspace.variables() == {}

@@ -1,4 +1,4 @@
-"""Classes that Parquet files name in their schema: Spark would load them, and what comes along with them is code."""
+"""Classes that Parquet files name in their schema: pyspark would import their modules, which runs code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUMMARIES = ("_metadata", "_common_metadata")
 
 
 def check_classes(places: Iterable[Path]) -> None:
-    """Refuse Parquet with columns of user-defined types: pyspark unpickles their classes, which may run any code.
+    """Refuse Parquet with columns of user-defined types: pyspark imports, or of old unpickles, their classes.
 
     Vectors and matrices of Spark ML are such types as well, and are taken.
 
