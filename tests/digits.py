@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,19 @@ def shipped_digits(spark: SparkSession, part: str, rows_a_class: int) -> DataFra
             chosen = [name for name in names if Path(name).parent.name == str(label)][:rows_a_class]
             data += [(bytearray(tar.extractfile(name).read()), label) for name in chosen]
     return spark.createDataFrame(data, "content binary, label int").repartition(2)
+
+
+#: Shipped digits of each class, for training and for testing.
+FIRST = {"training": 40, "testing": 10}
+
+
+def unpack_first_digits(folder: Path) -> None:
+    """Put the first shipped digits of each class into a folder."""
+    taken: Counter[tuple[str, str]] = Counter()
+    with tarfile.open(Path(__file__).parents[1] / "data" / "mnist_png.tar.gz") as tar:
+        for member in sorted(tar.getmembers(), key=lambda member: member.name):
+            *_, part, label, _ = ("", "", *Path(member.name).parts)
+            if member.isfile() and taken[part, label] < FIRST.get(part, 0):
+                taken[part, label] += 1
+                tar.extract(member, folder, filter="data")
+    assert set(taken.values()) == set(FIRST.values())

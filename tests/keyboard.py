@@ -80,16 +80,16 @@ class Keyboard:
     def _look(self, thing: Any, words: str) -> None:
         """Note a thing that looks the same with the focus and without it."""
         thing.scroll_into_view_if_needed()
-        with_focus = self._picture(thing)
+        box = thing.evaluate(_BOX)
+        with_focus = self._picture(box)
         thing.evaluate("() => { window.focused = document.activeElement; window.focused.blur() }")
-        without = self._picture(thing)
+        without = self._picture(box)
         self.page.evaluate("window.focused.focus({focusVisible: true})")
         differ = np.abs(with_focus - without).max(axis=-1) >= STEP
         if differ.sum() < POINTS:
             self.unseen.append(words)
 
-    def _picture(self, thing: Any) -> Any:
-        box = thing.evaluate(_BOX)
+    def _picture(self, box: dict[str, float]) -> Any:
         size = self.page.viewport_size
         left, top = max(0, box["x"] - AROUND), max(0, box["y"] - AROUND)
         right = min(size["width"], box["x"] + box["width"] + AROUND)

@@ -21,7 +21,7 @@ from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
 from sparkwater.conversions.sessions.versions import check_versions
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
 #: Profiles that a server knows, by its session and what a task asks for.
 _profiles: dict[tuple[str, int, int], ResourceProfile] = {}
@@ -51,8 +51,8 @@ class ConnectSession:
     #: A client isn't told.
     heartbeat_seconds = 0.0
 
-    def __init__(self, spark: SparkSession) -> None:
-        self._spark: Any = spark
+    def __init__(self, spark: Any) -> None:
+        self._spark = spark
         if self._spark.session_id not in _compared:
             check_versions(pyspark.__version__, spark.version)
             _compared.add(self._spark.session_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 
@@ -13,29 +12,12 @@ from sparkwater.flow.pages.parts.messages import telling
 from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
 from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
-from sparkwater.flow.views.jobs import by_rank, job_row, phase
+from sparkwater.flow.views.jobs import JobRow, by_rank, job_row, phase
 from sparkwater.flow.work.jobs import Job
 
 #: Jobs in a page of the list, and plots that follow a training: each costs the browser time.
 _LISTED, _PLOTS = 10, 4
-_COLUMNS = [
-    {"name": name, "label": label, "field": name, "align": "left"}
-    for name, label in (
-        ("id", "Job"),
-        ("state", "State"),
-        ("title", "Action"),
-        ("began", "Began"),
-        ("seconds", "Took"),
-        ("progress", "Progress"),
-    )
-]
-_TITLE = """
-<q-td :props="props">
-  <q-btn flat dense no-caps align="left" class="flow-jump" :label="props.row.title"
-         :aria-label="'Show job ' + props.row.id + ': ' + props.row.title"
-         @click="() => $parent.$emit('show', props.row.id)" />
-</q-td>
-"""
+_HEADS = ("Job", "State", "Action", "Began", "Took", "Progress")
 
 
 def show(desk: Desk) -> None:
@@ -54,11 +36,7 @@ class _JobsPage:
         self._desk = desk
         self._chosen: int | None = None
         with ui.column().classes("w-full gap-2"):
-            self._table = (
-                ui.table(columns=_COLUMNS, rows=[], row_key="id").classes("w-full").props("flat bordered wrap-cells")
-            )
-            self._table.add_slot("body-cell-title", _TITLE)
-            self._table.on("show", lambda event: self._choose(int(event.args)))
+            self._list = _JobList(self._choose)
             self._pages = page_numbers("Pages of jobs", self._refresh)
         self._details = _Details(desk)
         ui.timer(1.0, self._refresh)
@@ -70,13 +48,60 @@ class _JobsPage:
 
     def _refresh(self) -> None:
         jobs = self._desk.jobs.all()[::-1]
-        self._table.set_visibility(bool(jobs))
-        rows = [asdict(job_row(job)) for job in jobs[shown_part(self._pages, len(jobs), _LISTED)]]
-        if rows != self._table.rows:
-            self._table.rows = rows
+        self._list.show([job_row(job) for job in jobs[shown_part(self._pages, len(jobs), _LISTED)]])
         chosen = next((job for job in jobs if job.id == self._chosen), None) or _latest(jobs)
         if chosen is not None:
             self._details.show(chosen)
+
+
+class _JobList:
+    """A page of the list. Its lines are made once, and follow the jobs: a button made anew loses the focus."""
+
+    def __init__(self, choose: Callable[[int], None]) -> None:
+        with ui.element("div").classes("flow-jobs") as self._place, ui.element("table"):
+            with ui.element("thead"), ui.element("tr"):
+                for words in _HEADS:
+                    with ui.element("th").props("scope=col"):
+                        ui.label(words)
+            with ui.element("tbody"):
+                self._lines = [_JobLine(choose) for _ in range(_LISTED)]
+
+    def show(self, rows: Sequence[JobRow]) -> None:
+        """Let the lines say how jobs stand."""
+        self._place.set_visibility(bool(rows))
+        for place, line in enumerate(self._lines):
+            line.show(rows[place] if place < len(rows) else None)
+
+
+class _JobLine:
+    """A job in the list; its title is a button that chooses it."""
+
+    def __init__(self, choose: Callable[[int], None]) -> None:
+        self._shown: JobRow | None = None
+        with ui.element("tr") as self._line:
+            self._id, self._state = _cell(), _cell()
+            with ui.element("td"):
+                self._title = ui.button(on_click=lambda: self._shown and choose(self._shown.id))
+            self._title.props("flat dense no-caps align=left").classes("flow-jump")
+            self._began, self._seconds, self._progress = _cell(), _cell(), _cell()
+
+    def show(self, row: JobRow | None) -> None:
+        """Let the cells say how a job stands; None hides the line."""
+        self._line.set_visibility(row is not None)
+        if row is None or row == self._shown:
+            return
+        self._shown = row
+        cells = (self._id, self._state, self._began, self._seconds, self._progress)
+        for cell, text in zip(cells, (str(row.id), row.state, row.began, row.seconds, row.progress), strict=True):
+            cell.set_text(text)
+        self._title.set_text(row.title)
+        self._title.props["aria-label"] = f"Show job {row.id}: {row.title}"
+        self._title.update()
+
+
+def _cell() -> ui.label:
+    with ui.element("td"):
+        return ui.label()
 
 
 def _latest(jobs: tuple[Job, ...]) -> Job | None:

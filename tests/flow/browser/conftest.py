@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
+from digits import unpack_first_digits
 from flow_servers import serving
 from flow_windows import Windows
 from person import Person
 
 CHROMIUM = shutil.which("chromium")
-#: Shipped digits of each class, for training and for testing.
-ROWS = {"training": 40, "testing": 10}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,14 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the first shipped digits of each class."""
     folder = tmp_path_factory.mktemp("flow") / "digits"
-    taken: Counter[tuple[str, str]] = Counter()
-    with tarfile.open(ROOT / "data" / "mnist_png.tar.gz") as tar:
-        for member in sorted(tar.getmembers(), key=lambda member: member.name):
-            *_, part, label, _ = ("", "", *Path(member.name).parts)
-            if member.isfile() and taken[part, label] < ROWS.get(part, 0):
-                taken[part, label] += 1
-                tar.extract(member, folder, filter="data")
-    assert set(taken.values()) == set(ROWS.values())
+    unpack_first_digits(folder)
     return folder
 
 

@@ -24,10 +24,16 @@ def test_from_the_digits_to_a_model_without_a_mouse(window: Any, digits: Path) -
     keys.chooses("network", "mlp")
     keys.types("epochs", "1")
     keys.types("Name of the model", "typed")
+    python = person.page.get_by_role("region", name="Python", exact=True)
+    for typed in ("imageShape=[14, 14, 1]", "network='mlp'", "epochs=1", "typed = ", ".fit(by_keys)"):
+        python.filter(has_text=typed).wait_for()
     keys.presses("button", "Train")
     person.page.wait_for_function("document.title.startsWith('Jobs ')")
-    keys.presses("button", re.compile(r"^Show job \d+: Train typed,"))
+    in_list = keys.reaches("button", re.compile(r"^Show job \d+: Train typed,"))
+    person.page.keyboard.press("Enter")
     person.sees_the_end("Train typed,")
+    person.page.wait_for_timeout(1500)  # the list is looked at each second
+    assert in_list.evaluate("button => button === document.activeElement")
     keys.goes_to("Models")
     keys.chooses("Model", "typed")
     person.page.get_by_role("heading", name=re.compile("^typed, ")).wait_for()

@@ -45,8 +45,11 @@ def show_table(table: Table) -> None:
         for number, row in enumerate(table.rows)
     ]
     pages = {"rowsPerPage": _PAGE if len(rows) > _PAGE else 0}
-    made = ui.table(columns=columns, rows=rows, row_key="id", title=table.title, pagination=pages)
-    made.classes("w-full flow-table").props("flat dense bordered wrap-cells")
+    # Its frame scrolls in place of Quasar's, which keys don't reach.
+    with ui.element("div").classes("flow-table-scroll").props("tabindex=0 role=region") as frame:
+        frame.props["aria-label"] = table.title
+        made = ui.table(columns=columns, rows=rows, row_key="id", title=table.title, pagination=pages)
+    made.classes("flow-table").props("flat dense bordered wrap-cells")
     if len(rows) <= _PAGE:
         made.props("hide-bottom")
 
