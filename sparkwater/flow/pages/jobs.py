@@ -77,11 +77,12 @@ class _JobLine:
     """A job in the list; its title is a button that chooses it."""
 
     def __init__(self, choose: Callable[[int], None]) -> None:
+        self._choose = choose
         self._shown: JobRow | None = None
         with ui.element("tr") as self._line:
             self._id, self._state = _cell(), _cell()
             with ui.element("td"):
-                self._title = ui.button(on_click=lambda: self._shown and choose(self._shown.id))
+                self._title = ui.button(on_click=self._choose_it)
             self._title.props("flat dense no-caps align=left").classes("flow-jump")
             self._began, self._seconds, self._progress = _cell(), _cell(), _cell()
 
@@ -97,6 +98,10 @@ class _JobLine:
         self._title.set_text(row.title)
         self._title.props["aria-label"] = f"Show job {row.id}: {row.title}"
         self._title.update()
+
+    def _choose_it(self) -> None:
+        if self._shown is not None:
+            self._choose(self._shown.id)
 
 
 def _cell() -> ui.label:
