@@ -138,7 +138,7 @@ def compared(found: dict[str, Any], expected: pd.DataFrame) -> tuple[int, float,
     for name, values in found.items():
         wanted = np.stack([np.asarray(value) for value in expected[name]])
         if name.startswith("prediction") and values.ndim == 1:
-            differ += int((np.abs(values - wanted) > 1e-9 * np.maximum(1, np.abs(wanted))).sum())
+            differ += int((np.abs(values - wanted) > 1e-5 * np.maximum(1, np.abs(wanted))).sum())
         if values.dtype.kind == "f":
             away = np.abs(values - wanted) / np.maximum(1.0, np.abs(wanted))
             chance = name.startswith("probability")
