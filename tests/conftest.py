@@ -19,6 +19,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 import pytest
 from hypothesis import is_hypothesis_test
 from one_set import needs_one_set
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ def start_session(master: str, **settings: str) -> SparkSession:
         if same and (REMOTE or not active.sparkContext._jsc.sc().isStopped()):
             return active
         active.stop()
-    builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
-    builder = builder.appName("sparkwater tests").config("tests.settings", str(settings))
     defaults = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -74,6 +73,11 @@ def start_session(master: str, **settings: str) -> SparkSession:
         **PLANS,
         **({} if REMOTE else PRELOADED),
     }
+    if not REMOTE:
+        # What a JVM is started with stays its default: the first session's own settings would be those of all others.
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
+    builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
+    builder = builder.appName("sparkwater tests").config("tests.settings", str(settings))
     for name, value in {**defaults, **settings}.items():
         builder = builder.config(name.replace("__", "."), value)
     return builder.getOrCreate()
