@@ -65,6 +65,7 @@ def test_workers_without_the_package_without_torch_and_with_all(tmp_path: Path) 
         with refused(lacks_package):
             learner.save(str(tmp_path / "learner"))
 
+        # Workers that failed have ended; new ones find what is there by now.
         python.link(lambda name: not name.startswith(("torch", "__editable__")))
         lacks_torch = r"Python on the executors has no module torch; .* set PYSPARK_PYTHON"
         with refused(lacks_torch):

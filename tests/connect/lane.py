@@ -13,14 +13,13 @@ import pytest
 from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
 from object_store import BUCKET
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression
+from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression, LinearRegressionModel
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from tables import table
 
-from sparkwater.conversions import ImageToTensor, TensorToVector, read_images
+from sparkwater.conversions import ImageToTensor, read_images
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.sessions.shipping import Shipped
@@ -175,18 +174,6 @@ def test_files_are_moved_by_tasks_as_by_this_process(spark, tmp_path: Path) -> N
         files.read(f"{tmp_path}/nothing", CheckpointError)
     with pytest.raises(CheckpointError, match="can't be listed"):
         files.list_files(f"{tmp_path}/nothing")
-
-
-def test_a_pipeline_with_sparks_own_model_is_saved_and_loaded(spark, tmp_path: Path) -> None:
-    rows = tensor_frame(spark, 40, classes=2)
-    stages = [
-        TensorToVector(inputCol="features", outputCol="pixels"),
-        LogisticRegression(featuresCol="pixels", maxIter=2),
-    ]
-    model = Pipeline(stages=stages).fit(rows)
-    model.write().overwrite().save(str(tmp_path / "pipeline"))
-    loaded = PipelineModel.load(str(tmp_path / "pipeline"))
-    assert accuracy(loaded.transform(rows)) == accuracy(model.transform(rows))
 
 
 def test_models_and_checkpoints_on_a_store(spark) -> None:

@@ -19,8 +19,6 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "2",
-    # A new worker sees what its Python has got meanwhile.
-    "spark.python.worker.reuse": "false",
 }
 
 
