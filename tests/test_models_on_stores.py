@@ -151,7 +151,7 @@ def test_a_model_is_whole_while_the_store_refuses_or_delays_every_third_request(
     for first in range(3):
         for use_it in (new.write().overwrite().save, ImageClassifierModel.load):
             store.refuse(GONE, after=first, every=3)
-            with pytest.raises(CheckpointError, match=rf"{path}.*InvalidRequest"):
+            with pytest.raises(CheckpointError, match=rf"{path}.*AWS Error"):
                 use_it(path)
         store.refuse()
         assert weights(ImageClassifierModel.load(path)) == weights(old)
