@@ -185,7 +185,7 @@ def test_models_without_credentials_say_what_to_set(pair, store: Store, monkeypa
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     path, said = (
         f"s3://{BUCKET}/models/secret",
-        r"models/secret.*: the store was given none, or .*: set AWS_ACCESS_KEY_ID",
+        r"models/secret.*; the store was given none, or .*: set AWS_ACCESS_KEY_ID",
     )
     for use_it in (pair[0].save, ImageClassifierModel.load):
         with within(10), pytest.raises(CheckpointError, match=said):
