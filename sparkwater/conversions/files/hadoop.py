@@ -199,7 +199,7 @@ def check_spark_reaches(spark: SparkSession, path: str) -> None:
 
 @contextmanager
 def new_folder(files: Files, folder: str) -> Iterator[None]:
-    """Delete a folder of which the ``with`` block raises; the block's own error is what is said."""
+    """Write a folder, and delete it where the ``with`` block raises; the block's own error is the one raised."""
     try:
         yield
     except BaseException:
