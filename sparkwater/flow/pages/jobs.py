@@ -78,12 +78,17 @@ class _JobLine:
 
     def __init__(self, choose: Callable[[int], None]) -> None:
         self._shown: JobRow | None = None
+        self._choose = choose
         with ui.element("tr") as self._line:
             self._id, self._state = _cell(), _cell()
             with ui.element("td"):
-                self._title = ui.button(on_click=lambda: self._shown and choose(self._shown.id))
+                self._title = ui.button(on_click=self._press)
             self._title.props("flat dense no-caps align=left").classes("flow-jump")
             self._began, self._seconds, self._progress = _cell(), _cell(), _cell()
+
+    def _press(self) -> None:
+        if self._shown is not None:
+            self._choose(self._shown.id)
 
     def show(self, row: JobRow | None) -> None:
         """Let the cells say how a job stands; None hides the line."""
