@@ -59,7 +59,7 @@ def test_pictures(window: Any, digits: Path) -> None:
     keep(person, "jobs")
     person.sees_the_end("Train lenet,")
     person.looks_at("lenet").get_by_role("heading", name="Confusion matrix").wait_for()
-    person.page.set_viewport_size({"width": SIZE["width"], "height": 1420})  # down to the end of the matrix
+    person.page.set_viewport_size({"width": SIZE["width"], "height": 1570})  # down to the end of the matrix
     keep(person, "models")
     person.page.set_viewport_size(SIZE)
     person.cell("Train lenet,")
