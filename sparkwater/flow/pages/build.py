@@ -236,6 +236,7 @@ class Builder:
         self.train.disable()
         try:
             action = self.action()
+            _ = self.desk.workspace.spark  # says so where the session has ended
             refused = await run.io_bound(self._refusal)
             if refused:
                 where, message = refused

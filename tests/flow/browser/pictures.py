@@ -20,7 +20,7 @@ from PIL import Image
 
 PICTURES = ROOT / "docs" / "flow"
 #: Size of a window, and bytes of a picture at most.
-SIZE, MOST_BYTES = {"width": 1200, "height": 860}, 150_000
+SIZE, MOST_BYTES = {"width": 1280, "height": 860}, 150_000
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,7 @@ def digits() -> Iterator[Path]:
 def keep(person: Any, name: str) -> None:
     """Keep what the window shows, in as few colours as it needs."""
     person.page.mouse.move(0, SIZE["height"] - 1)  # no tooltip
+    person.page.evaluate("scrollTo(0, 0)")
     person.page.wait_for_timeout(700)
     shot = Image.open(io.BytesIO(person.page.screenshot(animations="disabled"))).convert("RGB")
     PICTURES.mkdir(exist_ok=True)
@@ -58,7 +59,7 @@ def test_pictures(window: Any, digits: Path) -> None:
     keep(person, "jobs")
     person.sees_the_end("Train lenet,")
     person.looks_at("lenet").get_by_role("heading", name="Confusion matrix").wait_for()
-    person.page.set_viewport_size({"width": SIZE["width"], "height": 1240})  # down to the end of the matrix
+    person.page.set_viewport_size({"width": SIZE["width"], "height": 1570})  # down to the end of the matrix
     keep(person, "models")
     person.page.set_viewport_size(SIZE)
     person.cell("Train lenet,")

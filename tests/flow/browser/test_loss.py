@@ -56,7 +56,7 @@ def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
         panel = person.opens_tab("Score")
         person.presses("Score", panel)
         panel.get_by_text(LOST).wait_for()
-        person.fills_the_form("rows", "more", imageShape="14, 14, 1")
+        person.fills_the_form("rows", "more", network="mlp", imageShape="14, 14, 1")
         person.presses("Train")
         person.page.get_by_role("alert").get_by_text(LOST).locator("visible=true").nth(1).wait_for()
         person.goes_to("Flow")
