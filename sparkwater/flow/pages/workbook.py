@@ -91,7 +91,7 @@ def _running_again(desk: Desk) -> Callable[[], None]:
     return ask
 
 
-def _question(saved: Sequence[str], run_again: Callable[[bool], None], leave: Callable[[], None]) -> None:
+def _question(saved: Sequence[str], run_again: Callable[[bool], None], leave: Callable[[], object]) -> None:
     """Ask whether all cells are to run again, and whether what they saved is replaced."""
     heading("Run all cells again?")
     ui.label("All data and models of this flow are forgotten first, and made anew. Trainings take their time again.")
