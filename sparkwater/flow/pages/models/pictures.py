@@ -112,8 +112,8 @@ def _nearest(desk: Desk) -> None:
         result, asked, within = desk.workspace.fresh("nearest"), chosen(queries), chosen(references)
         by, pictures = chosen(identifier), chosen(picture)
         desk.jobs.complete(NearestRows(result, asked, within, chosen(features), by, k=int(k.value or 0)))
-        pairs, queried, searched = map(desk.workspace.value, (result, asked, within))
-        found = nearest(pairs, queried, searched, pictures, by, said.value)
+        pairs, asked_for, found_in = map(desk.workspace.value, (result, asked, within))
+        found = nearest(pairs, asked_for, found_in, pictures, by, said.value)
         return lambda: _show_nearest(found)
 
     SlowButton("Find the nearest", work)
