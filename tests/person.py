@@ -147,13 +147,13 @@ class Person:
         self.goes_to("Models")
         self.chooses("Model", model)
         self.page.get_by_role("heading", name=re.compile(rf"^{re.escape(model)}, ")).wait_for()
-        return self.page.get_by_role("tabpanel").locator("visible=true")
+        return self.page.get_by_role("tabpanel").locator("visible=true").last
 
     def opens_tab(self, name: str) -> Any:
         """Open one of a page's tabs, and return its panel."""
         self.page.get_by_role("tab", name=name, exact=True).click()
         self.page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
-        return self.page.get_by_role("tabpanel").locator("visible=true")
+        return self.page.get_by_role("tabpanel").locator("visible=true").last
 
     def cell(self, title: str) -> Any:
         """Return the last cell with a title on the page Flow, which has pages of its own where there are many."""
