@@ -118,6 +118,7 @@ class Person:
         if kind:
             self.chooses("Estimator", re.compile(f"^{kind}:"))
         for label, value in fields.items():
+            self.page.get_by_label(label, exact=True).locator("visible=true").first.wait_for()
             if isinstance(value, list):
                 self.chooses_several(label, value)
             elif self.page.get_by_role("combobox", name=label, exact=True).count():
