@@ -70,7 +70,7 @@ class Keyboard:
         """Open a tab, and return its panel."""
         self.presses("tab", name)
         self.page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
-        return self.page.get_by_role("tabpanel").locator("visible=true")
+        return self.page.get_by_role("tabpanel").locator("visible=true").last
 
     def goes_to(self, name: str) -> None:
         """Use the navigation."""

@@ -118,6 +118,7 @@ class Person:
         if kind:
             self.chooses("Estimator", re.compile(f"^{kind}:"))
         for label, value in fields.items():
+            self.page.get_by_label(label, exact=True).locator("visible=true").first.wait_for()
             if isinstance(value, list):
                 self.chooses_several(label, value)
             elif self.page.get_by_role("combobox", name=label, exact=True).count():
@@ -147,13 +148,13 @@ class Person:
         self.goes_to("Models")
         self.chooses("Model", model)
         self.page.get_by_role("heading", name=re.compile(rf"^{re.escape(model)}, ")).wait_for()
-        return self.page.get_by_role("tabpanel").locator("visible=true")
+        return self.page.get_by_role("tabpanel").locator("visible=true").last
 
     def opens_tab(self, name: str) -> Any:
         """Open one of a page's tabs, and return its panel."""
         self.page.get_by_role("tab", name=name, exact=True).click()
         self.page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
-        return self.page.get_by_role("tabpanel").locator("visible=true")
+        return self.page.get_by_role("tabpanel").locator("visible=true").last
 
     def cell(self, title: str) -> Any:
         """Return the last cell with a title on the page Flow, which has pages of its own where there are many."""

@@ -26,7 +26,7 @@ sys.stdin.readline()
 """
 LOST = "The Spark session has ended, and all variables with it. Save the flow, start anew, open it there and run it."
 #: Seconds within which each page has to say so.
-SOON = 15
+SOON = 30
 
 
 def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
