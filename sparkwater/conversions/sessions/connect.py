@@ -53,9 +53,7 @@ class ConnectSession:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark: Any = spark
-        if self._spark.session_id not in _compared:
-            check_versions(pyspark.__version__, spark.version)
-            _compared.add(self._spark.session_id)
+        _check_server(spark)
 
     @property
     def files(self) -> RemoteFiles:
@@ -190,6 +188,13 @@ class ConnectSession:
     def _count_range(self) -> int:
         numbers = self._spark.range(_LONG).select(F.spark_partition_id().alias("number"))
         return int(numbers.distinct().count())
+
+
+def _check_server(spark: Any) -> None:
+    """Refuse a server that is older than this process's Spark; it is asked once a session."""
+    if spark.session_id not in _compared:
+        check_versions(pyspark.__version__, spark.version)
+        _compared.add(spark.session_id)
 
 
 def _references(stage: Any) -> Iterator[str]:
