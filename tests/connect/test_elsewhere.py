@@ -11,5 +11,6 @@ pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 def test_servers_in_processes_of_their_own() -> None:
-    run_remotely(Path(__file__).with_name("elsewhere.py"), seconds=280)
+    run_remotely(Path(__file__).with_name("elsewhere.py"), seconds=480)

@@ -21,7 +21,7 @@ from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
 from sparkwater.conversions.sessions.versions import check_versions
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 #: Profiles that a server knows, by its session and what a task asks for.
 _profiles: dict[tuple[str, int, int], ResourceProfile] = {}
@@ -51,11 +51,9 @@ class ConnectSession:
     #: A client isn't told.
     heartbeat_seconds = 0.0
 
-    def __init__(self, spark: Any) -> None:
-        self._spark = spark
-        if self._spark.session_id not in _compared:
-            check_versions(pyspark.__version__, spark.version)
-            _compared.add(self._spark.session_id)
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark: Any = spark
+        _check_server(spark)
 
     @property
     def files(self) -> RemoteFiles:
@@ -190,6 +188,13 @@ class ConnectSession:
     def _count_range(self) -> int:
         numbers = self._spark.range(_LONG).select(F.spark_partition_id().alias("number"))
         return int(numbers.distinct().count())
+
+
+def _check_server(spark: Any) -> None:
+    """Refuse a server that is older than this process's Spark; it is asked once a session."""
+    if spark.session_id not in _compared:
+        check_versions(pyspark.__version__, spark.version)
+        _compared.add(spark.session_id)
 
 
 def _references(stage: Any) -> Iterator[str]:
