@@ -38,8 +38,8 @@ class Windows:
         """Close all windows, and fail where something has gone wrong in one."""
         for context in self._contexts:
             context.close()
-        assert self._elsewhere == []
-        assert self.errors == []
+        assert not self._elsewhere, self._elsewhere
+        assert not self.errors, self.errors
 
     def _answer(self, route: Any) -> None:
         if urlsplit(route.request.url).netloc in self._own:

@@ -18,7 +18,7 @@ from sparkwater import flow
 
 spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
 served = flow.serve(spark, sys.argv[1:], port=0)
-print(served.url, flush=True)
+print(served.invite(), flush=True)
 sys.stdin.readline()
 spark.stop()
 print("stopped", flush=True)
@@ -71,3 +71,4 @@ def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
         person.presses("Run again")
         person.sees_the_end("Train kept,")
         person.looks_at("kept").get_by_role("heading", name="Confusion matrix").wait_for()
+        person.page.close()
