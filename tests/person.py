@@ -109,7 +109,7 @@ class Person:
         """Name a network without a training, for ensembles and searches."""
         self.fills_the_form(frame, name, "ImageClassifier", **fields)
         self.presses("Keep as a learner")
-        self.sees(re.compile(f"^Set up {name}, ImageClassifier: done"))
+        self.sees(re.compile(f"^{name} is kept."))
 
     def fills_the_form(self, frame: str, name: str, kind: str = "", **fields: str | list[str]) -> None:
         """Choose data and an estimator, fill some fields of the form, and give a name."""
