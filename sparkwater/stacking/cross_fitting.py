@@ -348,8 +348,11 @@ def fit_folds(
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
     """Put the predictions of all fits side by side, and measure them."""
     order = {learner.name: position for position, learner in enumerate(learners)}
-    values = put_together(prepared, [one.values for one in scored], list(order)).persist()
-    metrics = measure(prepared, values, list(order))
+    with ExitStack() as undo:
+        values = put_together(prepared, [one.values for one in scored], list(order)).persist()
+        undo.callback(values.unpersist)
+        metrics = measure(prepared, values, list(order))
+        undo.pop_all()
     for one in scored:
         one.unpersist()
     records = [record for one in scored for record in one.records]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
@@ -58,11 +59,14 @@ def fit_fold(prepared: Prepared, learner: Learner, fold: FoldRows, keep: bool, f
     fit = fit_without(prepared, learner, fold)
     fitted, values = time.monotonic(), fit.values(prepared)
     session = session_of(prepared.frame.sparkSession)
-    if folder is None:
-        values = session.keep(values)
-    else:
-        values = write_fit(values, folder, fit.model if keep else None)
-    check_rows(values, fold.rows, fit.where)
+    with ExitStack() as undo:
+        if folder is None:
+            values = session.keep(values)
+            undo.callback(values.unpersist)  # where a row has no prediction
+        else:
+            values = write_fit(values, folder, fit.model if keep else None)
+        check_rows(values, fold.rows, fit.where)
+        undo.pop_all()
     record = fit.record(time.monotonic() - fitted)
     logger.info(
         "%s: fitted in %.1f s, %d rows scored in %.1f s", fit.where, record.fitSeconds, record.rows, record.scoreSeconds
