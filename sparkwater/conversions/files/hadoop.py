@@ -93,11 +93,9 @@ def replacing(spark: SparkSession, path: str, overwrite: bool) -> Iterator[str]:
             yield path
         return
     beside = f"{path.rstrip('/')}.writing-{uuid.uuid4().hex}"
-    try:
+    with new_folder(files, beside):
         yield beside
         _swap(files, beside, path)
-    finally:
-        files.delete(beside)
 
 
 def check_free(spark: SparkSession, path: str, overwrite: bool) -> None:
