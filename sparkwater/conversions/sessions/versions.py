@@ -22,10 +22,12 @@ def check_versions(client: str, server: str) -> None:
     ConfigurationError
         With both versions.
     """
-    if _numbers(client) > _numbers(server):
+    theirs = _numbers(server)
+    if _numbers(client) > theirs:
         raise ConfigurationError(
             f"pyspark {client} is newer than the Spark Connect server, which has Spark {server}: a server serves "
-            f"clients of its own version and older ones; here: pip install 'pyspark[connect]=={server}'"
+            "clients of its own version and older ones; here: pip install "
+            f"'pyspark[connect]=={'.'.join(map(str, theirs))}.*'"
         )
 
 
