@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: Digits keep their meaning when they are moved and turned a little, and made larger or smaller; not when mirrored.
 JITTER = [{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]
 
-#: Steps of networks whose batches are normalised, in numbers of 16 bits where processors have them.
+#: Steps of networks whose batches are normalised, in numbers of 16 bits: slower where a processor has none.
 SHARP = {"learningRate": 0.1, "nesterov": True, "precision": "bfloat16"}
 
 

@@ -128,7 +128,7 @@ class CheckpointFolder:
         Raises
         ------
         CheckpointError
-            If there are some and all are damaged, or the folder can't be read.
+            If there are some and none is whole and can be read, or the folder can't be read.
         """
         try:
             names = self._finished()
@@ -187,7 +187,7 @@ class CheckpointFolder:
             self._delete(f"{self._root}/{name}")
 
     def _load(self, name: str) -> Checkpoint | None:
-        """Return a checkpoint, or None and a warning where it is damaged."""
+        """Return a checkpoint, or None and a warning where it is damaged or can't be read."""
         folder = f"{self._root}/{name}"
         try:
             with self._filesystem.open_input_stream(f"{folder}/{_MANIFEST}") as stream:

@@ -69,7 +69,8 @@ class Scored:
     records : tuple of FitRecord
         Records of the fits.
     values : pyspark.sql.DataFrame
-        Key and fold of each row, its values, the name of the learner that gave them, and what its fit left out.
+        Key and fold of each row, its values, and the name of the learner that gave them; those of `fit_folds` have what
+        its fit left out besides.
     models : tuple of FoldModel
         The models, where they were kept.
     cached : pyspark.sql.DataFrame or None
