@@ -68,7 +68,9 @@ class Keyboard:
 
     def opens_tab(self, name: str) -> Any:
         """Open a tab by arrows from the open one, which Tab reaches, and return its panel."""
-        self.reaches("tab", str(self.page.get_by_role("tab", selected=True).locator("visible=true").last.text_content()))
+        self.reaches(
+            "tab", str(self.page.get_by_role("tab", selected=True).locator("visible=true").last.text_content())
+        )
         tab = self.page.get_by_role("tab", name=name, exact=True).locator("visible=true").first
         for _ in range(FAR):
             if tab.evaluate(_HAS_FOCUS):
