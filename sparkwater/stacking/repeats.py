@@ -88,7 +88,11 @@ def _merge(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
         columns = [name, *(f"{name}/{number}" for number in range(1, len(frames)))]
         return mean_values([F.col(f"`{column}`") for column in columns]).alias(name)
 
-    values = joined.select(ROW, *map(mean, first.names)).persist()
+    with ExitStack() as undo:
+        values = joined.select(ROW, *map(mean, first.names)).persist()
+        undo.callback(values.unpersist)
+        metrics = measure(first.prepared, values, first.names)
+        undo.pop_all()
     numbered = ((fit, number) for number, one in enumerate(frames, 1) for fit in one.fits)
     return replace(
         first,
@@ -96,5 +100,5 @@ def _merge(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
         fits=tuple(replace(fit, fold=f"{fit.fold} of repeat {number}") for fit, number in numbered),
         # Each was checked against its own folds, which are other than the first's.
         models=tuple(replace(model, fingerprint=first.fingerprint) for one in frames for model in one.models),
-        metrics=measure(first.prepared, values, first.names),
+        metrics=metrics,
     )
