@@ -45,14 +45,16 @@ def check_nearest(rows, k):
 def test_small_side_is_broadcast_and_large_ones_meet_block_by_block_with_the_same_result(spark, monkeypatch):
     monkeypatch.setattr("sparkwater.ml.similarity.search._ROWS_FOR_NEAREST", 4)
     queries, references = frame(spark, QUERIES), frame(spark, REFERENCES, partitions=3)
-    found = {}
+    found, adaptive = {}, spark.conf.get("spark.sql.adaptive.enabled")
     for threshold in ("10MB", "-1"):
+        spark.conf.set("spark.sql.adaptive.enabled", "true")  # sizes are known once rows are there
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", threshold)
         try:
             nearest = k_nearest(queries, references, 7, "l2")
             rows = as_rows(nearest)
         finally:
             spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
+            spark.conf.set("spark.sql.adaptive.enabled", adaptive)
         join = "BroadcastNestedLoopJoin" if threshold == "10MB" else "CartesianProduct"
         plan = nearest._jdf.queryExecution().executedPlan().toString()
         assert join in plan.split("Initial Plan")[0]

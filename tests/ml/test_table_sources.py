@@ -22,8 +22,8 @@ def test_a_table_learns_the_same_held_mapped_and_streamed(spark: SparkSession, t
     encoded = TableToTensor(inputCols=INPUTS, outputCol="features").fit(rows).transform(rows)
     frame = encoded.select("id", "features", "kind").cache()
     # One batch is all rows, so that the order in which they come changes the last digits of sums only.
-    settings = {"recipe": "mlp", "hidden": [16], "epochs": 5, "batchSize": ROWS, "featuresCol": "features"}
-    learner = DeepLearningClassifier(**settings, labelCol="kind", dropout=0.0)
+    settings = {"recipe": "h2o", "hidden": [16], "epochs": 5, "batchSize": ROWS, "featuresCol": "features"}
+    learner = DeepLearningClassifier(**settings, labelCol="kind", activation="tanh")
     held = learner.fit(frame)
     assert learner.copy({learner.maxMemoryInMB: 0.001}).fit(frame).weights == held.weights
     write_petastorm(frame, str(tmp_path / "table"))
