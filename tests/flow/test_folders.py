@@ -157,6 +157,20 @@ def test_a_folder_with_a_link_that_leads_outside_is_not_read_as_a_whole(tmp_path
             folders.check_links(str(path))
 
 
+def test_a_link_that_leads_outside_is_found_beside_links_of_any_kind(tmp_path):
+    inside = tmp_path / "inside"
+    (inside / "_kind=1").mkdir(parents=True)
+    for number in range(20):  # folders are listed in no order
+        (inside / f"long{number}").symlink_to("x" * 300)
+        (inside / "_kind=1" / f"long{number}").symlink_to("x" * 300)
+    folders = Folders([inside])
+    assert folders.below(str(inside)) == {inside, inside / "_kind=1"}
+    for number in range(20):
+        (inside / "_kind=1" / f"out{number}").symlink_to("/etc")
+    with pytest.raises(ConfigurationError, match="leads outside of the folders"):
+        folders.check_links(str(inside))
+
+
 def test_a_file_is_no_folder(places):
     with pytest.raises(ConfigurationError, match="no folder"):
         Folders([places[0] / "a.csv"])

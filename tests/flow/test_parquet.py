@@ -63,6 +63,19 @@ def test_other_classes_are_refused_wherever_they_are_named(tmp_path, text, said)
         check_classes(folders.below(str(tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["_kind=1/a.parquet", "_a=1.parquet", "_metadata.d/a.parquet", "_common_metadata.x"])
+def test_names_with_an_underline_that_spark_reads_are_looked_at(tmp_path, name):
+    write(tmp_path / name, schema({**VECTOR, "pyClass": "a.B"}))
+    with pytest.raises(DataError, match=r"class 'a\.B'"):
+        check_classes(Folders([tmp_path]).below(str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["_hidden/a.parquet", ".a=1/a.parquet", "_SUCCESS"])
+def test_names_that_spark_leaves_out_are_left_out(tmp_path, name):
+    write(tmp_path / name, schema({**VECTOR, "pyClass": "a.B"}))
+    check_classes(Folders([tmp_path]).below(str(tmp_path)))
+
+
 def test_a_file_that_is_no_parquet_says_so(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and more")
     with pytest.raises(DataError, match=r"'a\.parquet' can't be read as Parquet"):

@@ -90,7 +90,7 @@ class Folders:
     def check_links(self, path: str) -> Path:
         """Return what `within` gives, and refuse a folder in which a link leads outside: Spark would follow it.
 
-        Names that begin with a point or an underline are left out, as Spark does.
+        What Spark leaves out by its name is left out: see `is_read`.
 
         Raises
         ------
@@ -120,11 +120,11 @@ class Folders:
         inner = set()
         with suppress(OSError), os.scandir(folder) as listed:  # Spark says why it can't read one
             for each in listed:
-                if each.name[0] not in "._" and (each.is_symlink() or each.is_dir()):
+                if is_read(each.name) and (each.is_symlink() or each.is_dir()):
                     target = Path(each.path)
                     if each.is_symlink():
                         target = self._target(each.path)
-                    if target.is_dir():
+                    if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises for names that are too long
                         inner.add(target)
         return inner
 
@@ -208,6 +208,12 @@ def _is_model(folder: Path) -> bool:
     return any((folder / "metadata").glob("part-*")) or all(
         (folder / name).is_file() for name in ("manifest.json", "model.onnx")
     )
+
+
+def is_read(name: str) -> bool:
+    """Return whether Spark reads what has this name in a folder, as its ``HadoopFSUtils.shouldFilterOutPathName``."""
+    hidden = name.startswith(".") or (name.startswith("_") and "=" not in name)
+    return not hidden or name.startswith(("_metadata", "_common_metadata"))
 
 
 def readable(name: str) -> str:

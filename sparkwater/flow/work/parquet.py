@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sparkwater.errors import DataError
+from sparkwater.flow.work.folders import is_read
 
 #: Key of the schema as Spark writes it, among a file's metadata.
 _SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
 #: Beginnings of the names of Spark's own classes, which are loaded by their names alone.
 _KNOWN = ("pyspark.ml.linalg.", "org.apache.spark.ml.linalg.")
-
-#: Files that Spark takes a schema from, though it reads no rows of them.
-_SUMMARIES = ("_metadata", "_common_metadata")
 
 
 def check_classes(places: Iterable[Path]) -> None:
@@ -49,7 +47,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
             yield place
         elif place.is_dir():
             for each in place.iterdir():
-                if each.is_file() and (each.name[0] not in "._" or each.name in _SUMMARIES):
+                if is_read(each.name) and each.is_file():
                     yield each
 
 
