@@ -46,6 +46,7 @@ def test_plain_types_and_spark_s_own_vectors_are_taken(tmp_path, text):
     [
         (schema({**VECTOR, "pyClass": "os.Evil"}), "class 'os.Evil'"),
         (schema({**VECTOR, "class": "com.example.Evil"}), "class 'com.example.Evil'"),
+        (schema({**VECTOR, "pyClass": "pyspark.ml.linalg._test"}), "class 'pyspark.ml.linalg._test'"),
         (schema({**VECTOR, "serializedClass": "gASV"}), "class 'pickled'"),
         (schema({"type": "array", "containsNull": True, "elementType": {**VECTOR, "pyClass": "a.B"}}), "class 'a.B'"),
         (schema(VECTOR).replace('"pyClass"', '"pyClass": "a.B", "pyClass"'), "class 'a.B'"),

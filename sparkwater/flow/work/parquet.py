@@ -13,8 +13,10 @@ from sparkwater.flow.work.folders import is_read
 #: Key of the schema as Spark writes it, among a file's metadata.
 _SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
-#: Beginnings of the names of Spark's own classes, which are loaded by their names alone.
-_KNOWN = ("pyspark.ml.linalg.", "org.apache.spark.ml.linalg.")
+#: Spark's own types. Other names in their modules are no types, and would be called as well.
+_KNOWN = frozenset(
+    f"{module}.ml.linalg.{name}" for module in ("pyspark", "org.apache.spark") for name in ("VectorUDT", "MatrixUDT")
+)
 
 
 def check_classes(places: Iterable[Path]) -> None:
@@ -33,7 +35,7 @@ def check_classes(places: Iterable[Path]) -> None:
         If a file has such a column, or can't be read as Parquet.
     """
     for file in _files(places):
-        named = [name for name in _classes(_schema(file)) if not name.startswith(_KNOWN)]
+        named = [name for name in _classes(_schema(file)) if name not in _KNOWN]
         if named:
             raise DataError(
                 f"the file {file.name!r} has a column of the class {named[0][:80]!r}, whose code Spark would run; a "
