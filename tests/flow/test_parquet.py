@@ -64,6 +64,18 @@ def test_other_classes_are_refused_wherever_they_are_named(tmp_path, text, said)
         check_classes(folders.below(str(tmp_path)))
 
 
+def test_a_second_schema_behind_a_harmless_one_is_refused(tmp_path):
+    key, other = "org.apache.spark.sql.parquet.row.metadata", "org.apache.spark.sql.parquet.row.metadatb"
+    texts = {key: schema("double"), other: schema({**VECTOR, "pyClass": "a.B"})}
+    file = tmp_path / "a.parquet"
+    pq.write_table(TABLE.replace_schema_metadata(texts), file)
+    check_classes([file])
+    file.write_bytes(file.read_bytes().replace(other.encode(), key.encode()))
+    assert pq.read_metadata(file).metadata[key.encode()] == texts[key].encode()  # what pyarrow sees of the two
+    with pytest.raises(DataError, match="several schemas of Spark's"):
+        check_classes([file])
+
+
 @pytest.mark.parametrize("name", ["_kind=1/a.parquet", "_a=1.parquet", "_metadata.d/a.parquet", "_common_metadata.x"])
 def test_names_with_an_underline_that_spark_reads_are_looked_at(tmp_path, name):
     write(tmp_path / name, schema({**VECTOR, "pyClass": "a.B"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,22 @@ def _schema(file: Path) -> bytes:
     import pyarrow.parquet as pq
 
     try:
-        return (pq.read_metadata(file).metadata or {}).get(_SCHEMA, b"")
+        schema: bytes = (pq.read_metadata(file).metadata or {}).get(_SCHEMA, b"")
+        given = _footer(file).count(_SCHEMA)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"the file {file.name!r} can't be read as Parquet: {str(error)[:200]}") from error
+    if given > 1:  # pyarrow takes the first, and Spark the last
+        raise DataError(f"the file {file.name!r} has several schemas of Spark's; a flow reads none that may differ")
+    return schema
+
+
+def _footer(file: Path) -> bytes:
+    """Return the metadata at the end of a Parquet file: before its length, in 4 bytes, and the mark PAR1."""
+    with file.open("rb") as stream:
+        stream.seek(-8, os.SEEK_END)
+        size = int.from_bytes(stream.read(4), "little")
+        stream.seek(-8 - size, os.SEEK_END)
+        return stream.read(size)
 
 
 def _classes(schema: bytes) -> list[str]:
