@@ -97,7 +97,7 @@ def speed(browser: Browser, data: Path, arguments: argparse.Namespace) -> None:
     jobs.complete(ReadPictures("digits", str(data / "training")))
     context = browser.new_context(viewport=SIZE)
     page = context.new_page()
-    page.goto(served.url)
+    page.goto(served.invite())
     page.close()
 
     def rows_a_second(name: str) -> float:
@@ -109,7 +109,7 @@ def speed(browser: Browser, data: Path, arguments: argparse.Namespace) -> None:
     @contextmanager
     def opened() -> Iterator[None]:
         page = context.new_page()
-        page.goto(f"{served.url.split('?')[0]}jobs")
+        page.goto(f"{served.url}jobs")
         yield
         assert page.get_by_role("region", name="The chosen job").is_visible()
         page.close()
