@@ -192,7 +192,7 @@ def _is_small(headers: dict[str, list[str]]) -> bool:
     """Return whether a body says its size, as all that browsers send do, and is one that a page may send."""
     sizes = headers.get("content-length", [])
     return "transfer-encoding" not in headers and all(
-        size.isascii() and size.isdecimal() and int(size[:20]) <= _MOST_BYTES for size in sizes
+        size.isascii() and size.isdecimal() and len(size) <= 20 and int(size) <= _MOST_BYTES for size in sizes
     )
 
 
