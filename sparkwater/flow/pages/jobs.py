@@ -24,8 +24,6 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
     page_title("Jobs")
-    if not desk.jobs.all():
-        remark("Nothing has run yet. Read some data, or build a model; what runs is shown here.")
     _JobsPage(desk)
 
 
@@ -35,6 +33,7 @@ class _JobsPage:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._chosen: int | None = None
+        self._none = remark("Nothing has run yet. Read some data, or build a model; what runs is shown here.")
         with ui.column().classes("w-full gap-2"):
             self._list = _JobList(self._choose)
             self._pages = page_numbers("Pages of jobs", self._refresh)
@@ -48,6 +47,7 @@ class _JobsPage:
 
     def _refresh(self) -> None:
         jobs = self._desk.jobs.all()[::-1]
+        self._none.set_visibility(not jobs)  # another window may start the first one
         self._list.show([job_row(job) for job in jobs[shown_part(self._pages, len(jobs), _LISTED)]])
         chosen = next((job for job in jobs if job.id == self._chosen), None) or _latest(jobs)
         if chosen is not None:
