@@ -29,6 +29,7 @@ def pages(tmp_path_factory):
         jobs.complete(read)
         jobs.complete(ChangeTypes("typed", "data", ((EVIL, "number", ""),)))
         jobs.complete(SplitFrame("one", "data", 50, (("two", 50),), together=EVIL))
+        jobs.wait(jobs.start(SplitFrame("three", "data", 50, (("four", 50),), together=QUOTES)).id)
         jobs.wait(jobs.start(ReadParquet("gone", f"{folder}/{EVIL}{QUOTES.replace('{', '').replace('}', '')}")).id)
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
         opener.open(served.invite(), timeout=20).read()
@@ -47,3 +48,5 @@ def test_names_of_files_columns_and_errors_are_no_markup(pages, name):
     assert "${alert" not in page
     if name:
         assert "onerror=alert(1)" in page  # it is shown
+    if name == "flow":
+        assert "{alert(1)}{{alert(1)}}" in page
