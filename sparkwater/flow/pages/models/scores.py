@@ -54,7 +54,7 @@ def _own_column(model: Any) -> str:
 def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
     own = _own_column(model)
     scored = [one for one in desk.workspace.frames() if own in desk.workspace.value(one).columns]
-    if not scored:
+    if not scored or not model.hasParam("labelCol"):  # autoencoders have no labels to compare with
         return
     heading("Compare scores with labels")
     with ui.row().classes("w-full flow-wrap"):
