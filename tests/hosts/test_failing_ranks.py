@@ -27,7 +27,7 @@ def test_the_error_of_one_rank_comes_with_its_host(hosts, collective):
     failure = begun(lambda: failing.fit(tensor_frame(hosts.session(), 100))).exception(timeout=60)
     assert isinstance(failure, RankFailure)
     assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
-    assert failure.host in [worker.address for worker in hosts.workers.values()]
+    assert failure.host in hosts.workers
     assert "the eighth step is too much" in str(failure)
     assert eventually(lambda: files_left() <= left)
 
