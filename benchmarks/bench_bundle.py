@@ -3,9 +3,9 @@
 Part one takes each registered network for pictures, trained for twenty steps (deep ones begin with outputs beyond
 float32's digits), and each learner of Spark that can go along and each recipe for tables, fitted on rows with missing
 values, extremes and unseen categories. The same rows go through ``transform`` and through the exported bundle; the
-table has the rows whose predictions differ, the largest difference of a probability, and that of any other number (relative
-to those above 1). Part two is LeNet on 28 x 28 pixels: milliseconds for one row, rows a second in batches on all cores,
-the bundle's bytes, and the seconds to load it.
+table has the rows whose predictions differ, the largest difference of a probability, and that of any other number
+(relative to those above 1). Part two is LeNet on 28 x 28 pixels: milliseconds for one row, rows a second in batches on
+all cores, the bundle's bytes, and the seconds to load it.
 
     python benchmarks/bench_bundle.py [--rows 10000] [--rounds 5] [--only networks|learners|speed]
 """
