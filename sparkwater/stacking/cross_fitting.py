@@ -27,7 +27,7 @@ from sparkwater.stacking.level_one.fit_plan import (
 )
 from sparkwater.stacking.level_one.fits import fit_fold, fit_without, retry, run_side_by_side
 from sparkwater.stacking.level_one.learners import Learner, find_learners, hide_columns, set_apart
-from sparkwater.stacking.level_one.metrics import LearnerMetrics, measure
+from sparkwater.stacking.level_one.metrics import LearnerMetrics, keep_measured
 from sparkwater.stacking.level_one.one_job import check_plan, fit_in_one_job, holds_its_rows
 from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.level_one.prepared import LevelOneTask, Prepared
@@ -348,11 +348,8 @@ def fit_folds(
 def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: Sequence[Scored]) -> LevelOneFrame:
     """Put the predictions of all fits side by side, and measure them."""
     order = {learner.name: position for position, learner in enumerate(learners)}
-    with ExitStack() as undo:
-        values = put_together(prepared, [one.values for one in scored], list(order)).persist()
-        undo.callback(values.unpersist)
-        metrics = measure(prepared, values, list(order))
-        undo.pop_all()
+    together = put_together(prepared, [one.values for one in scored], list(order))
+    values, metrics = keep_measured(prepared, together, list(order))
     for one in scored:
         one.unpersist()
     records = [record for one in scored for record in one.records]

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.stacking.folds import Folds
-from sparkwater.stacking.level_one.metrics import measure
+from sparkwater.stacking.level_one.metrics import keep_measured
 from sparkwater.stacking.level_one.values import mean_values
 from sparkwater.stacking.row_keys import ROW
 
@@ -88,11 +88,7 @@ def _merge(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
         columns = [name, *(f"{name}/{number}" for number in range(1, len(frames)))]
         return mean_values([F.col(f"`{column}`") for column in columns]).alias(name)
 
-    with ExitStack() as undo:
-        values = joined.select(ROW, *map(mean, first.names)).persist()
-        undo.callback(values.unpersist)
-        metrics = measure(first.prepared, values, first.names)
-        undo.pop_all()
+    values, metrics = keep_measured(first.prepared, joined.select(ROW, *map(mean, first.names)), first.names)
     numbered = ((fit, number) for number, one in enumerate(frames, 1) for fit in one.fits)
     return replace(
         first,

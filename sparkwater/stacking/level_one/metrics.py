@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -150,10 +151,17 @@ class LearnerMetrics:
         )
 
 
-def measure(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> LearnerMetrics:
-    """Measure the learners' values against the labels; one Spark job."""
-    task = prepared.task
-    return LearnerMetrics(task.kind, collect_losses(labelled(prepared, values), task, names), task.deviance)
+def keep_measured(prepared: Prepared, values: DataFrame, names: Sequence[str]) -> tuple[DataFrame, LearnerMetrics]:
+    """Keep the learners' values in Spark's cache, and measure them against the labels; one Spark job.
+
+    They are freed where they can't be measured.
+    """
+    task, kept = prepared.task, values.persist()
+    with ExitStack() as undo:
+        undo.callback(kept.unpersist)
+        metrics = LearnerMetrics(task.kind, collect_losses(labelled(prepared, kept), task, names), task.deviance)
+        undo.pop_all()
+    return kept, metrics
 
 
 def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
