@@ -42,23 +42,19 @@ def score(desk: Desk, name: str, model: Any) -> None:
 
     SlowButton("Score", work)
     place.move()
-    scored = [one for one in desk.workspace.frames() if _own_column(model) in desk.workspace.value(one).columns]
     with place:
-        _evaluate(desk, model, scored[-1] if scored else None)
+        _evaluate(desk, model)
 
 
-def _own_column(model: Any) -> str:
-    return str(model.getOrDefault("predictionCol")) if model.hasParam("predictionCol") else ""
-
-
-def _evaluate(desk: Desk, model: Any, made: str | None) -> None:
-    own = _own_column(model)
+def _evaluate(desk: Desk, model: Any, made: str | None = None) -> None:
+    """Build the comparison of what was made with labels; of the last scored data where nothing was made just now."""
+    own = str(model.getOrDefault("predictionCol")) if model.hasParam("predictionCol") else ""
     scored = [one for one in desk.workspace.frames() if own in desk.workspace.value(one).columns]
     if not scored or not model.hasParam("labelCol"):  # autoencoders have no labels to compare with
         return
     heading("Compare scores with labels")
     with ui.row().classes("w-full flow-wrap"):
-        frame = choice("Scored data", scored, made)
+        frame = choice("Scored data", scored, made or scored[-1])
         label, prediction = choice("Labels"), choice("Predictions")
         usual = CONFUSION if getattr(model, "classes", None) else "rmse"
         measure = ui.select(MEASURES, label="Measure", value=usual).classes("flow-grow")
