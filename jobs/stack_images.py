@@ -197,8 +197,8 @@ def stack(spark: SparkSession, arguments: argparse.Namespace) -> str:
         model.write().overwrite().save(arguments.save)
         print(f"saved the ensemble to {arguments.save}")
     own = measured.pop(ENSEMBLE)
-    (least, _), (_, best) = (min(measured.values(), key=lambda one: one[place]) for place in (0, 1))
-    alone = min(measured, key=lambda name: measured[name][1])
+    least = min(loss for loss, _ in measured.values())
+    alone, best = min(((name, error) for name, (_, error) in measured.items()), key=lambda one: one[1])
     return (
         f"test error {100 * own[1]:.2f} % of {rows:,} pictures; its best learner alone, {alone}, {100 * best:.2f} %; "
         f"log loss {own[0]:.5f}, {100 * (1 - own[0] / least):.1f} % below that of the best learner, {least:.5f}"
@@ -215,8 +215,7 @@ def measure(model: StackedEnsembleModel, rows: DataFrame) -> tuple[int, dict[str
     place = F.array_position(F.array(*map(F.lit, model.classes)), F.col("label")) - 1
     values = {ENSEMBLE: vector_to_array(model.getProbabilityCol())}
     for name in model.baseModels:  # of two classes it is the second one's probability
-        two = F.array(1 - F.col(name), F.col(name)) if model.numClasses == 2 else None
-        values[name] = vector_to_array(name) if two is None else two
+        values[name] = F.array(1 - F.col(name), F.col(name)) if model.numClasses == 2 else vector_to_array(name)
     parts = [place.alias("place"), *(value.alias(name) for name, value in values.items())]
     sums = [F.count(F.lit(1)).alias("rows")]
     for name in values:
