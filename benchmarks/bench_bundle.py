@@ -64,7 +64,6 @@ NETWORKS = {
 #: Recipes for tables, and the raw columns that they take.
 COLUMNS, RECIPES = ["a", "b", "f", "n", "color"], ("realmlp", "tabm", "mlp", "h2o")
 
-
 HEADER = (
     "| {} | rows | seconds to export | MB | other predictions | difference of probabilities | of other numbers |\n"
     "|---|---|---|---|---|---|---|"
@@ -135,18 +134,20 @@ def transformed(model: Transformer, frame: DataFrame) -> pd.DataFrame:
 def compared(found: dict[str, Any], expected: pd.DataFrame) -> tuple[int, float, float]:
     """Return the rows with another prediction, and the largest difference of a probability and of any other number.
 
-    Networks begin with outputs close to each other: a row whose two largest are equal in float32 may have either class.
+    A row whose two largest probabilities are equal in float32 may have either class.
     """
-    differ, largest = 0, {True: 0.0, False: 0.0}
+    differ, chances, others = 0, 0.0, 0.0
     for name, values in found.items():
         wanted = np.stack([np.asarray(value) for value in expected[name]])
         if name.startswith("prediction") and values.ndim == 1:
             differ += int((np.abs(values - wanted) > 1e-5 * np.maximum(1, np.abs(wanted))).sum())
         if values.dtype.kind == "f" and not (name.startswith("prediction") and "probability" in found):
-            away = np.abs(values - wanted) / np.maximum(1.0, np.abs(wanted))
-            chance = name.startswith("probability")
-            largest[chance] = max(largest[chance], float(np.nanmax(away, initial=0.0)))
-    return differ, largest[True], largest[False]
+            away = float(np.nanmax(np.abs(values - wanted) / np.maximum(1.0, np.abs(wanted)), initial=0.0))
+            if name.startswith("probability"):
+                chances = max(chances, away)
+            else:
+                others = max(others, away)
+    return differ, chances, others
 
 
 def pixel_frame(spark: SparkSession, rows: int, shape: tuple[int, int, int]) -> DataFrame:

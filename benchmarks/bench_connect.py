@@ -23,8 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
-from sessions import check_digits, start_spark
+from sessions import check_digits, read_digits, start_spark
 
 from sparkwater.conversions import TensorSpec, with_tensor_spec
 from sparkwater.ml import ImageClassifier
@@ -55,15 +54,14 @@ def main() -> None:
 
 def write_digits(source: Path, folder: str) -> None:
     """Write Parquet of tensors and labels, a file a rank: rows to fit, and rows to score."""
-    files = sorted(source.glob("*/*.png"))
-    pictures = [np.asarray(Image.open(file)).tobytes() for file in files]
-    labels = [int(file.parent.name) for file in files]
+    pictures, labels = read_digits(source)
+    encoded = [picture.tobytes() for picture in pictures]
     for name, count in (("fit", FIT_ROWS), ("transform", TRANSFORM_ROWS)):
         Path(folder, name).mkdir()
         # The files come class by class.
-        chosen = np.random.default_rng(0).permutation(count) % len(files)
+        chosen = np.random.default_rng(0).permutation(count) % len(labels)
         for part, rows in enumerate(np.array_split(chosen, RANKS)):
-            table = pa.table({"features": [pictures[row] for row in rows], "label": [labels[row] for row in rows]})
+            table = pa.table({"features": [encoded[row] for row in rows], "label": labels[rows]})
             pq.write_table(table, Path(folder, name, f"{part}.parquet"))
 
 

@@ -14,13 +14,11 @@ import argparse
 import hashlib
 import statistics
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
-from sessions import check_digits
+from sessions import check_digits, read_digits
 
 from sparkwater.conversions import from_numpy
 from sparkwater.ml import ImageClassifier
@@ -68,16 +66,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def digits(spark: SparkSession, data: str, rows: int) -> DataFrame:
     """Return tensors and labels of so many digits: the shipped ones, again and again."""
-    found = list(pictures(Path(data, "training")))
-    tensors, labels = (np.stack(column) for column in zip(*found, strict=True))
-    chosen = np.arange(rows) % len(found)
-    return from_numpy(spark, {"features": tensors[chosen], "label": labels[chosen]})
-
-
-def pictures(folder: Path) -> Iterator[tuple[np.ndarray, np.float64]]:
-    """Yield each picture, ``(1, 28, 28)``, with its label."""
-    for path in sorted(folder.rglob("*.png")):
-        yield np.asarray(Image.open(path))[None], np.float64(path.parent.name)
+    tensors, labels = read_digits(Path(data, "training"))
+    chosen = np.arange(rows) % len(labels)
+    return from_numpy(spark, {"features": tensors[chosen], "label": labels[chosen].astype(float)})
 
 
 def trained(rows: DataFrame, collective: str, arguments: argparse.Namespace) -> tuple[list[float], float, str]:

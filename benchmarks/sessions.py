@@ -7,7 +7,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
+from PIL import Image
 from pyspark.sql import SparkSession
 
 
@@ -38,6 +40,13 @@ def check_digits(data: str | Path) -> None:
     """End the program, and say what to do, where a folder of digits isn't there."""
     if not Path(data, "training").is_dir():
         sys.exit(f"there is no {data}/training: run 'make build/mnist_png' once, or pass --data")
+
+
+def read_digits(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures in a folder of <label>/<picture>, uint8 ``(rows, 1, 28, 28)``, and their labels, by class."""
+    files = sorted(folder.glob("*/*.png"))
+    pictures = np.stack([np.asarray(Image.open(file))[None] for file in files])
+    return pictures, np.array([int(file.parent.name) for file in files])
 
 
 def processor_seconds() -> float:
