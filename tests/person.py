@@ -56,6 +56,7 @@ class Person:
                     raise
                 self.page.keyboard.press("Escape")
             else:
+                self.page.get_by_role("listbox").wait_for(state="detached")  # it fades, beside the next one
                 return
 
     def chooses_several(self, label: str, options: list[str]) -> None:
@@ -93,6 +94,12 @@ class Person:
         self.presses("Read")
         self.sees_data(name, f"{rows}, 3 columns")
 
+    def previews(self, table: Path, column: str) -> None:
+        """Open a file in one of the folders, and wait until its columns are shown."""
+        self.presses(str(table.parent))
+        self.presses(table.name)
+        self.page.get_by_role("combobox", name=f"Type of {column}", exact=True).wait_for()
+
     def sees_data(self, name: str, rows: str | re.Pattern[str]) -> None:
         """Wait until data is the chosen one, and its rows are counted."""
         self.page.get_by_role("button", name=name, exact=True, pressed=True).wait_for()
@@ -111,12 +118,19 @@ class Person:
         self.presses("Keep as a learner")
         self.sees(re.compile(f"^{name} is kept."))
 
-    def fills_the_form(self, frame: str, name: str, kind: str = "", **fields: str | list[str]) -> None:
-        """Choose data and an estimator, fill some fields of the form, and give a name."""
+    def builds_on(self, frame: str, kind: str = "") -> None:
+        """Choose data and an estimator, and wait until the form is theirs: the one before takes values no more."""
+        python = self.page.get_by_role("region", name="Python", exact=True)
         self.goes_to("Build")
         self.chooses("Data to learn from", frame)
+        python.filter(has_text=f".fit({frame})").wait_for()
         if kind:
             self.chooses("Estimator", re.compile(f"^{kind}:"))
+            python.filter(has_text=f"{kind}(").wait_for()
+
+    def fills_the_form(self, frame: str, name: str, kind: str = "", **fields: str | list[str]) -> None:
+        """Choose data and an estimator, fill some fields of the form, and give a name."""
+        self.builds_on(frame, kind)
         for label, value in fields.items():
             self.page.get_by_label(label, exact=True).locator("visible=true").first.wait_for()
             if isinstance(value, list):

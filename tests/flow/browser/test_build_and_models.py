@@ -9,8 +9,7 @@ from typing import Any
 
 def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, read: str) -> None:
     person = window()
-    person.goes_to("Build")
-    person.chooses("Data to learn from", read)
+    person.builds_on(read)
     train = person.page.get_by_role("button", name="Train", exact=True)
     person.opens("Advanced")
     person.opens("Expert")
@@ -36,8 +35,7 @@ def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, rea
 
 def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -> None:
     person = window()
-    person.goes_to("Build")
-    person.chooses("Data to learn from", read)
+    person.builds_on(read)
     person.fills("numWorkers", "64")
     person.presses("Train")
     person.sees(re.compile("numWorkers=64, but the cluster runs 2 tasks"))
@@ -46,8 +44,7 @@ def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -
 
 def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window: Any, read: str) -> None:
     person = window()
-    person.goes_to("Build")
-    person.chooses("Data to learn from", read)
+    person.builds_on(read)
     person.fills("imageShape", "20, 20, 1")
     person.page.get_by_role("img", name=re.compile("lenet, rows of 1 x 20 x 20")).wait_for()
     person.chooses("network", "mlp")
@@ -72,7 +69,11 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.keeps_a_picture("mistakes")
     panel = person.opens_tab("Nearest")
     person.chooses("Data", read)
+    person.fills("Name of the new data", "used_features")
     person.presses("Add deep features", panel)
+    # Scored data of other tests has vectors, too.
+    person.chooses("Pictures to start from", "used_features")
+    person.chooses("Pictures to search in", "used_features")
     person.presses("Find the nearest", panel)
     panel.get_by_text(re.compile("^Framed")).wait_for()
     assert panel.get_by_role("listitem").locator("visible=true").count() >= 12

@@ -56,9 +56,7 @@ def test_from_digits_to_parts_by_clicking(window, digits):
 
 def test_a_table_whose_types_are_changed(window):
     person = window()
-    person.presses(str(ROOT / "data"))
-    person.presses("penguins.csv")
-    person.sees("bill_length_mm")
+    person.previews(ROOT / "data" / "penguins.csv", "bill_length_mm")
     person.chooses("Type of species", "number")
     person.presses("Read")
     person.sees(re.compile("Column 'species': no value fits the type 'number'"))

@@ -36,9 +36,7 @@ def test_two_learners_are_stacked_and_searched(window: Any, read: str) -> None:
 
 def test_automl_learns_a_table(window: Any) -> None:
     person = window()
-    person.presses(str(ROOT / "data"))
-    person.presses("penguins.csv")
-    person.sees("bill_length_mm")
+    person.previews(ROOT / "data" / "penguins.csv", "bill_length_mm")
     person.fills("Name of the data", "penguins_of_automl")
     person.presses("Read")
     person.sees_data("penguins_of_automl", "344 rows, 8 columns")
