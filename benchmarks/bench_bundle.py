@@ -96,7 +96,7 @@ def compare_networks(spark: SparkSession, rows: int) -> None:
     for name, shape in NETWORKS.items():
         frame = pixel_frame(spark, rows, shape)
         learner: Any = AutoEncoder if "autoencoder" in name else ImageClassifier
-        model = learner(network=name, epochs=20, batchSize=64, learningRate=0.01).fit(frame.limit(64))
+        model = learner(network=name, epochs=20, batchSize=64, learningRate=0.01).fit(frame.limit(256))
         line(name, model, frame)
 
 
