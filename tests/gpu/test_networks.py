@@ -260,6 +260,14 @@ def test_a_normalised_perceptron_has_the_ladders_layers() -> None:
     torch.testing.assert_close(network(rows[:1]), network(rows)[:1])
 
 
+def test_a_normalised_perceptron_s_outputs_are_float32_where_its_products_are_not() -> None:
+    network = build_network(find_network("mlp", {"hidden": [30], "batch_norm": True}), (12,), 3, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(torch.randn(16, 12))
+    assert outputs.dtype == torch.float32
+    assert not torch.equal(outputs, outputs.bfloat16().float())
+
+
 def test_a_perceptron_takes_layers_and_dropout_as_arguments() -> None:
     arguments = {"hidden": [30, 20, 10], "dropout": 0.5, "input_dropout": 0.2}
     network = build_network(find_network("mlp", arguments), (12,), 3, 1)

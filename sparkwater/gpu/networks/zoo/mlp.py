@@ -31,8 +31,9 @@ class _NormalizedLinear(nn.Linear):
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return the outputs, ``(rows, outputs)``."""
-        normalized: torch.Tensor = self.norm(super().forward(inputs))
+        """Return the outputs, ``(rows, outputs)``, in float32."""
+        # Around 3, numbers of bfloat16 are 1/64 apart, and the scale makes more of it: softmax shows that.
+        normalized: torch.Tensor = self.norm(super().forward(inputs).float())
         return normalized * self.scale
 
 
