@@ -13,8 +13,8 @@ from sparkwater.errors import ConfigurationError
 def check_server(server: str) -> None:
     """Refuse a server that is older than this process's pyspark.
 
-    Databricks' own builds of pyspark aren't compared: they have the numbers of development versions. Its package of
-    that build, databricks-connect 19.3.0, says 4.4.0.dev0, and its servers refuse by the version of their runtime.
+    Databricks' own builds of pyspark aren't compared. They may have the number of a development version, as that of
+    databricks-connect 19.3.0 is 4.4.0.dev0, and its servers refuse clients by the version of their runtime.
 
     Parameters
     ----------
