@@ -185,6 +185,17 @@ def test_each_guarantee_names_a_test_that_exists() -> None:
             assert not function or f"\ndef {function}(" in read(path), promise
 
 
+def test_each_place_names_a_test_or_says_that_there_is_none() -> None:
+    table = read("docs/where_it_runs.md").split("\n\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) > 15
+    for capability, *cells in rows[1:]:
+        assert len(cells) == len(rows[0]) - 1, capability
+        for cell in cells:
+            proofs = [path for path in paths_in(cell) if path.startswith("tests/") and (ROOT / path).is_file()]
+            assert proofs or cell.strip() in ("not tried", "by hand", "refused"), (capability, cell)
+
+
 def test_each_module_on_the_way_of_a_row_exists() -> None:
     text = read("CONTRIBUTING.md")
     modules = re.findall(r"`(sparkwater/[\w/]+\.py)`", text[text.index("## The way of a row") :].split("\n## ")[0])

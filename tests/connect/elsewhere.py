@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from sparkwater.conversions import to_torch
 from sparkwater.conversions.sessions.session import session_of
+from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.errors import ConfigurationError
 from sparkwater.ml import DeepLearningClassifier, DeepLearningClassifierModel, ImageClassifier, exact_shapley_values
 
@@ -90,7 +91,7 @@ def test_a_server_of_another_spark(tmp_path: Path) -> None:
         pytest.skip("there is no environment of the other set of dependencies beside this one")
     with running_server(python, python, tmp_path, ROOT) as url, connected(url) as spark:
         learner = ImageClassifier(network="mlp", featuresCol="content", imageShape=[16, 16, 1], epochs=1, numWorkers=2)
-        if pyspark.__version__ > spark.version:
+        if first_numbers(pyspark.__version__) > first_numbers(spark.version):
             # Spark itself fails at the first request that its server doesn't know, and names a setting.
             with refused(
                 rf"pyspark {pyspark.__version__} is newer than the .* server, which has Spark {spark.version}"

@@ -23,6 +23,7 @@ from sparkwater.conversions import ImageToTensor, read_images
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.sessions.shipping import Shipped
+from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.conversions.stages.columns import tensor_spec
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError
 from sparkwater.ml import (
@@ -130,7 +131,7 @@ def test_a_regression_is_stacked_without_a_jvm_and_models_of_folds_leave_the_ser
 def held_models(spark, names: set[str]) -> set[str]:
     """Return those of some models' names that are in the server's cache."""
     gc.collect()
-    if spark.version < "4.1":  # nothing lists them there
+    if first_numbers(spark.version) < (4, 1):  # nothing lists them there
         return {name for name in names if is_held(name)}
     listed = " ".join(spark.client._get_ml_cache_info())
     return {name for name in names if name in listed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from conftest import ROOT
 
 
 def run_remotely(*tests: str | Path, seconds: int, **environment: str) -> None:
-    """Run tests in another process; its words are the failure's, where it fails.
+    """Run tests in another process; its words are the failure's, where it fails or skips all of them.
 
     Parameters
     ----------
@@ -32,4 +33,6 @@ def run_remotely(*tests: str | Path, seconds: int, **environment: str) -> None:
         timeout=seconds,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-10_000:]}"
+    said = f"{done.stdout[-20_000:]}\n{done.stderr[-10_000:]}"
+    assert done.returncode == 0, said
+    assert re.search(r"\b[1-9]\d* passed\b.* in \d", done.stdout), said

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyspark
 import pytest
 
-from sparkwater.conversions.sessions.versions import check_versions
+from sparkwater.conversions.sessions.versions import check_server, check_versions
 from sparkwater.errors import ConfigurationError
 
 
@@ -21,3 +24,12 @@ def test_a_newer_client_is_refused_with_what_to_install(server: str) -> None:
         ConfigurationError, match=rf"pyspark 4\.10\.0 is newer .* Spark {server}: .*connect\]==4\.9\.\*'"
     ):
         check_versions("4.10.0", server)
+
+
+def test_databricks_own_pyspark_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=rf"pyspark {pyspark.__version__} is newer .* Spark 3\.5\.2"):
+        check_server("3.5.2")
+    (tmp_path / "databricks").mkdir()
+    (tmp_path / "databricks" / "__init__.py").touch()
+    monkeypatch.setattr(pyspark, "__path__", [*pyspark.__path__, str(tmp_path)])
+    check_server("3.5.2")

@@ -63,10 +63,16 @@ class Cluster:
                 process.kill()
         psutil.wait_procs(processes, timeout=10)
 
-    def session(self, **settings: str) -> SparkSession:
+    def session(self, **given: str) -> SparkSession:
         """Return a session of this process, which must be on the driver's host, on this cluster."""
-        address = {"spark.driver.host": self.driver.address, "spark.driver.bindAddress": self.driver.address}
-        return start_session(self.master, **SETTINGS, **address, **settings)
+        return start_session(self.master, **settings(self.driver.address), **given)
+
+    @staticmethod
+    def free() -> None:
+        """Stop this process's session, which holds all cores."""
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
 
     def _spark(self, host: Host, name: str, options: list[str], environment: dict[str, str]) -> None:
         home = Path(pyspark.__file__).parent
@@ -82,6 +88,11 @@ class Cluster:
         command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}", *options]
         with (self._folder / f"{host.name}.log").open("w") as log:
             subprocess.Popen(host.on(command), stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def settings(address: str) -> dict[str, str]:
+    """Return what a session of a driver at this address is started with."""
+    return {**SETTINGS, "spark.driver.host": address, "spark.driver.bindAddress": address}
 
 
 @contextmanager
@@ -125,9 +136,7 @@ def _end_spark() -> None:
         return
     # After a test that was stopped at its time limit it may not answer as it should.
     with suppress(Exception):
-        session = SparkSession.getActiveSession()
-        if session is not None:
-            session.stop()
+        Cluster.free()
     SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
     with suppress(Exception):
         gateway.shutdown()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import psutil
 import pytest
 from digits import tensor_frame
 from failing_networks import failing_networks
 from hosts.cluster import python_processes
 from hosts.fits import STALL, begun_fit, learner
+from hosts.sockets import connects
 from processes import begun, eventually, files_left
 
 from sparkwater.errors import RankFailure
@@ -43,6 +46,19 @@ def test_a_rank_that_stands_still_is_named(hosts, collective):
     assert "rank 1 stood still" in str(failure)
 
 
+def test_a_cancelled_fit_ends_soon_on_all_hosts(hosts, caplog):
+    left = files_left()
+    fit = begun_fit(hosts, caplog, learner(collective="horovod", epochs=100_000, maxRestarts=3))
+    alpha, beta = hosts.workers.values()
+    ranks = [process for process in python_processes(alpha) if connects(process.pid, beta)]
+    hosts.session().sparkContext.cancelAllJobs()
+    failure = fit.exception(timeout=10)
+    assert isinstance(failure, RankFailure)
+    assert "cancel" in str(failure)
+    assert ranks
+    assert eventually(lambda: not any(connects(process.pid, beta) for process in ranks) and files_left() <= left)
+
+
 def test_a_lost_executor_costs_no_bit(hosts, undisturbed, caplog, tmp_path):
     again = learner(collective="horovod", maxRestarts=1, checkpointDir=str(tmp_path), checkpointInterval=1)
     fit = begun_fit(hosts, caplog, again)
@@ -52,6 +68,7 @@ def test_a_lost_executor_costs_no_bit(hosts, undisturbed, caplog, tmp_path):
         executor.kill()
     assert psutil.wait_procs(ranks, timeout=30)[1] == []
     model = fit.result(timeout=120)
+    assert re.search(r"restart 1 of 1: .*in epoch \d+, step \d+ or later", caplog.text)
     assert model.summary.restarts == 1
     assert model.summary.resumedAt > 0
     assert model.weights == undisturbed

@@ -1,19 +1,46 @@
-"""Ranks whose driver can't be reached, for a while or for good."""
+"""Ranks whose driver is killed, or can't be reached for a while or for good."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 
 import psutil
+from conftest import ROOT
 from hosts.cluster import Cluster, python_processes
 from hosts.fits import begun_fit, learner
+from hosts.sockets import connects
 from processes import eventually, files_left
 
 from sparkwater.errors import RankFailure
 
+#: A driver in a process of its own, with the master's URL and its host's address.
+DRIVER = """
+import logging, os, sys
+from conftest import start_session
+from digits import tensor_frame
+from hosts.cluster import settings
+from hosts.fits import learner
+master, address = sys.argv[1:]
+os.environ["SPARK_LOCAL_IP"] = address
+logging.basicConfig(level=logging.INFO)
+frame = tensor_frame(start_session(master, **settings(address)), 100)
+learner(collective="horovod", epochs=100_000).fit(frame)
+"""
+
 
 def workers(hosts: Cluster) -> list[psutil.Process]:
     return [process for host in hosts.workers.values() for process in python_processes(host)]
+
+
+def processes(hosts: Cluster) -> set[psutil.Process]:
+    """Return all processes on the workers' hosts: Spark's workers, their executors, and Python's."""
+    return {process for host in hosts.workers.values() for process in host.processes}
 
 
 def busy(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -29,6 +56,52 @@ def spent(process: psutil.Process) -> float:
         return process.cpu_times().user
     except psutil.NoSuchProcess:
         return 0.0
+
+
+def kill(driver: subprocess.Popen[str]) -> None:
+    """Kill a driver and its JVM."""
+    if driver.poll() is None:
+        for process in [*psutil.Process(driver.pid).children(recursive=True), driver]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@contextmanager
+def training_driver(hosts: Cluster) -> Iterator[subprocess.Popen[str]]:
+    """Give a driver in a process of its own, once its fit has done an epoch."""
+    hosts.free()
+    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, hosts.master, hosts.driver.address],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+        text=True,
+    ) as driver:
+        try:
+            said = list(takewhile(lambda line: "epoch 2/" not in line, driver.stderr))
+            assert driver.poll() is None, "".join(said)
+            yield driver
+        finally:
+            kill(driver)
+
+
+def test_nothing_is_left_on_the_workers_of_a_driver_that_was_killed(hosts):
+    left, before = files_left(), processes(hosts)
+    with training_driver(hosts) as driver:
+        begun = processes(hosts) - before
+        alpha, beta = hosts.workers.values()
+        ranks = [process for process in python_processes(alpha) if connects(process.pid, beta)]
+        ranks += [process for process in python_processes(beta) if connects(process.pid, alpha)]
+        assert len(ranks) == 2
+        assert begun >= set(ranks)
+        kill(driver)  # its JVM too: nobody says a word to the executors
+        _, alive = psutil.wait_procs(begun, timeout=30)
+    for process in alive:
+        process.kill()
+    assert alive == []
+    assert processes(hosts) <= before
+    assert eventually(lambda: files_left() <= left)
 
 
 def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):

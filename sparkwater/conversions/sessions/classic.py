@@ -18,6 +18,9 @@ from sparkwater.conversions.sessions.shipping import Inline
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+#: Settings of how long the driver waits for a heartbeat: the first that is set counts, before the whole network's.
+_HEARTBEAT_TIMEOUTS = ("spark.storage.blockManagerHeartbeatTimeoutMs", "spark.storage.blockManagerSlaveTimeoutMs")
+
 
 class ClassicSession:
     """A session whose driver is this process.
@@ -62,8 +65,8 @@ class ClassicSession:
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds after which Spark gives up an executor that it doesn't hear of."""
-        return float(self._context.conf().getTimeAsSeconds("spark.network.timeout", "120s"))
+        """The seconds after which Spark has given up an executor that it doesn't hear of."""
+        return longest_silence(self._context.conf())
 
     def executor_places(self) -> list[tuple[str, int]]:
         """Return host and port of the executors that Spark counts on."""
@@ -130,3 +133,19 @@ class ClassicSession:
     def _context(self) -> Any:
         context: Any = self._spark.sparkContext
         return context._jsc.sc()
+
+
+def longest_silence(conf: Any) -> float:
+    """Return the seconds after which the driver has given up an executor that it doesn't hear of.
+
+    ``org.apache.spark.HeartbeatReceiver`` looks once an interval for executors whose time is over, in Spark 4.0.5 as in
+    4.3.0.
+
+    Parameters
+    ----------
+    conf : py4j.java_gateway.JavaObject
+        A ``SparkConf``; it knows the units.
+    """
+    given = next((name for name in _HEARTBEAT_TIMEOUTS if conf.contains(name)), None)
+    patience = conf.getTimeAsMs(given) if given else 1000 * conf.getTimeAsSeconds("spark.network.timeout", "120s")
+    return float(patience + conf.getTimeAsMs("spark.network.timeoutInterval", "60s")) / 1000

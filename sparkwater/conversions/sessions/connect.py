@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pyspark
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
@@ -18,7 +17,7 @@ from sparkwater.conversions.sessions.contexts import in_context
 from sparkwater.conversions.sessions.kept_rows import drop_unused, keep_rows
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
-from sparkwater.conversions.sessions.versions import check_versions
+from sparkwater.conversions.sessions.versions import check_server
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -193,7 +192,7 @@ class ConnectSession:
 def _check_server(spark: Any) -> None:
     """Refuse a server that is older than this process's Spark; it is asked once a session."""
     if spark.session_id not in _compared:
-        check_versions(pyspark.__version__, spark.version)
+        check_server(spark.version)
         _compared.add(spark.session_id)
 
 

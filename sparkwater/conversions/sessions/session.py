@@ -114,7 +114,7 @@ class Session(Protocol):
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds after which Spark gives up an executor that it doesn't hear of; 0 where nobody can know."""
+        """The seconds after which Spark has given up an executor that it doesn't hear of; 0 where unknown."""
         ...
 
     def executor_places(self) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions.sessions.session import master, session_of
+from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.connections import missing_collective
 from sparkwater.ml.launch.resources import rank_profile
@@ -79,7 +80,7 @@ def check_cluster(
 
 def check_spark_version(version: str) -> None:
     """Refuse a Spark that is too old."""
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SPARK:
+    if first_numbers(version) < OLDEST_SPARK:
         raise ConfigurationError(
             f"Spark {version} is too old: sparkwater needs Spark {OLDEST_SPARK[0]}.{OLDEST_SPARK[1]} or newer, "
             "on the cluster as well as in Python (pip install 'pyspark>=4.0')"
