@@ -13,8 +13,9 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 # Networks of tests are too small for several threads, which wait for each other where other tests run beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Tests are too short for the second compiler to pay off: without it Java takes half the processor time.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Tests are too short for the second compiler to pay off: without it Java takes half the processor time. It has 48 MB
+# for what it compiled then, which a minute of tests fills, and drops and compiles again what doesn't fit.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m")
 
 import pytest
 from hypothesis import is_hypothesis_test
@@ -29,8 +30,6 @@ ROOT = Path(__file__).parents[1]
 #: The Spark Connect server of this run's sessions, such as ``local[2]``; empty for classic sessions. A process has one
 #: kind of sessions only.
 REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
-if REMOTE:
-    os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
 #: Settings for plans that are interpreted, in place of compiled, and planned once, in place of anew after each stage:
 #: a third less work where each runs once, on few rows. They are those of `make test` on the pinned set; on the newest
@@ -43,13 +42,9 @@ INTERPRETED = {
 PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
 
 
-#: Workers are forked from a process that has loaded torch, as ranks are; not those of Connect's server.
-PRELOADED = {
-    "spark.python.daemon.module": "preloaded_workers",
-    "spark.executorEnv.PYTHONPATH": os.pathsep.join(
-        [str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ),
-}
+#: Where workers find the module that they are forked from, which has loaded torch, as ranks are.
+DAEMONS = os.pathsep.join([str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])])
+PRELOADED = {"spark.python.daemon.module": "preloaded_workers", "spark.executorEnv.PYTHONPATH": DAEMONS}
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -71,11 +66,15 @@ def start_session(master: str, **settings: str) -> SparkSession:
         # Else each operation on a column asks Java a dozen things about the line that it stands on.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         **PLANS,
-        **({} if REMOTE else PRELOADED),
+        **PRELOADED,
     }
-    if not REMOTE:
-        # What a JVM is started with stays its default: the first session's own settings would be those of all others.
-        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
+    if REMOTE:
+        os.environ["PYTHONPATH"] = DAEMONS  # workers of a Connect server have no other environment than its own
+    # What a JVM is started with stays its default: the first session's own settings would be those of all others.
+    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
+    if REMOTE:
+        # The server takes a free port; else it insists on 15002. A JVM that knew of it would plan everything twice.
+        os.environ["SPARK_TESTING"] = "1"
     builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
     builder = builder.appName("sparkwater tests").config("tests.settings", str(settings))
     for name, value in {**defaults, **settings}.items():

@@ -59,6 +59,11 @@ SAME_VERSIONS = frozenset(
     }
 )
 
+#: They run programs of `jobs/`, which parse arguments and make a call or two of the package: those are tested on both
+#: sets. None of the programs calls NumPy, pandas or pyarrow itself; `test_repository.py` proves it. What spark-submit
+#: gives is tested on both, in `jobs/test_submit.py`.
+PROGRAMS = frozenset({"jobs/test_find_anomalies.py", "jobs/test_find_similar.py", "jobs/test_programs.py"})
+
 #: They repeat others over Spark Connect; `connect/lane.py` runs there on both sets.
 REPEATED = frozenset({"connect/test_suites.py"})
 
@@ -66,7 +71,8 @@ REPEATED = frozenset({"connect/test_suites.py"})
 def needs_one_set(path: Path) -> bool:
     """Return whether the tests of a file are run on the pinned set alone."""
     here = Path(__file__).parent
-    return path.is_relative_to(here) and path.relative_to(here).as_posix() in REPOSITORY | SAME_VERSIONS | REPEATED
+    of_one_set = REPOSITORY | SAME_VERSIONS | PROGRAMS | REPEATED
+    return path.is_relative_to(here) and path.relative_to(here).as_posix() in of_one_set
 
 
 #: A line of a program that makes it one for both sets: calls of these packages differ more than their names do.

@@ -1,13 +1,28 @@
-"""The programs in jobs/, run in this process on the session of the tests."""
+"""The programs in jobs/, run by spark-submit, or in this process on the session of the tests."""
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, start_session
 from pyspark.sql import SparkSession
+
+SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
+
+
+def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program by spark-submit with the settings for one machine."""
+    settings = ROOT / "conf" / "spark-defaults-local.conf"
+    command = [SPARK_SUBMIT, "--properties-file", settings, ROOT / "jobs" / program, *arguments]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    # spark-submit itself sends a program's standard error to its standard output.
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(command, **both, text=True, check=False, env=environment)
 
 
 def run_here(program: str, *arguments: object) -> int:

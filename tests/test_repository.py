@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from one_set import SAME_VERSIONS, by_turns
+from one_set import PROGRAMS, SAME_VERSIONS, by_turns
 from sources import imports
 
 from sparkwater.conversions.images.decoding import decode_image
@@ -92,15 +93,22 @@ def pins(name: str) -> dict[str, str]:
 
 
 def test_tests_of_one_set_are_about_packages_with_one_version():
-    """As soon as torch or Horovod have two, these tests are to be run on both sets."""
+    """As soon as torch or Horovod have two, these tests are to be run on both sets.
+
+    Programs have Spark beside them, and leave the others to the package.
+    """
     pinned, latest = pins("pinned"), pins("latest")
     assert all(pinned[name] == latest[name] for name in ("torch", "horovod", "psutil"))
     modules = {"pillow": "PIL"}
     two = {modules.get(name, name) for name in pinned if pinned[name] != latest.get(name)} - {"pytest"}
     assert {"numpy", "pyarrow", "pyspark", "pandas", "PIL"} <= two
-    files = [ROOT / "tests" / name for name in SAME_VERSIONS]
-    found = {f"{path.name}:{line}: {module}" for path in files for module, _, line in imports(path)
-             if module.split(".")[0] in two}  # fmt: skip
+    texts = [(ROOT / "tests" / name).read_text() for name in PROGRAMS]
+    programs = {ROOT / "jobs" / name for text in texts for name in re.findall(r'"(\w+\.py)"', text)}
+    assert len(programs) > 8
+    alone = dict.fromkeys((ROOT / "tests" / name for name in SAME_VERSIONS), two)
+    alone |= {path: two - {"pyspark"} for path in programs}
+    found = {f"{path.name}:{line}: {module}" for path, others in alone.items() for module, _, line in imports(path)
+             if module.split(".")[0] in others}  # fmt: skip
     assert not found
     for target, others in (("test", "newest"), ("test-latest", "house")):
         recipe = (ROOT / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 import subprocess
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, start_session
 from digits import pictures, png
-from programs import exit_code, last_line, run_here
+from programs import exit_code, last_line, run_here, submit
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import OneHotEncoder
@@ -23,18 +22,7 @@ from pyspark.sql import functions as F
 from sparkwater.conversions import ArrayToTensor
 from sparkwater.stacking import StackedEnsembleModel
 
-SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
-
 pytestmark = pytest.mark.spark  # spark-submit starts sessions of its own
-
-
-def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = ROOT / "conf" / "spark-defaults-local.conf"
-    command = [SPARK_SUBMIT, "--properties-file", settings, ROOT / "jobs" / program, *arguments]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    # spark-submit itself sends a program's standard error to its standard output.
-    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.run(command, **both, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -209,12 +197,6 @@ def test_failure_exits_with_one_and_names_the_cause_last(tree, trained, tmp_path
     places = {"tree": tree, "empty": empty, "corrupt": corrupt, "model": trained[1]}
     assert run_here(program, *(argument.format(**places) for argument in arguments)) == 1
     assert cause in last_line(capsys.readouterr().err)
-
-
-def test_spark_submit_passes_exit_code_and_cause_on():
-    done = submit("train_image_classifier.py", "--data", "/no/such/folder")
-    assert done.returncode == 1
-    assert "ConfigurationError: there is no folder" in last_line(done.stdout)
 
 
 @pytest.mark.parametrize(
