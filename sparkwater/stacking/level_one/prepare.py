@@ -150,7 +150,7 @@ def _check_ids(frame: DataFrame, idCol: str) -> None:
         raise DataError(f"idCol={idCol!r}: {row['rows']} rows have the id {row['id']!r}; each row needs its own")
 
 
-def _unfit(weightCol: str | None) -> Column:
+def unfit_weight(weightCol: str | None) -> Column:
     """Return whether a row has a weight that no sum takes."""
     if weightCol is None:
         return F.lit(False)
@@ -173,7 +173,7 @@ def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str, weightCol: s
     found = grouped.agg(
         rows.alias("rows"), total.alias("total"), mixed.alias("mixed"),
         label_total.alias("label_total"), label_mixed.alias("label_mixed"),
-        F.count_if(invalid).alias("unlabelled"), F.count_if(_unfit(weightCol)).alias("unfit"),
+        F.count_if(invalid).alias("unlabelled"), F.count_if(unfit_weight(weightCol)).alias("unfit"),
         F.min(time).alias("start"), F.max(time).alias("end"),
         F.sum(F.col(f"`{weightCol}`").cast("double") if weightCol else F.lit(1.0)).alias("weight"),
     ).limit(MAX_CLASSES + 1).collect()  # fmt: skip
