@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LevelOneFrame:
-    """The rows with one out-of-fold prediction of each learner.
+    """The rows with one out-of-fold prediction of each learner: `frame` shows them, and `StackedEnsemble` stacks them.
 
     Attributes
     ----------
@@ -223,12 +223,6 @@ def cross_fit(
     checkpointDir : str, optional
         Folder that all executors reach, for rows and finished fits; the same call goes on from there. Default:
         Spark's cache, which ``unpersist`` frees.
-
-    Returns
-    -------
-    LevelOneFrame
-        ``frame`` has the rows with a column a learner, ``metrics`` the losses of each; ``join`` adds the learners of
-        another call, and `StackedEnsemble.fitLevelOne` stacks them.
 
     Raises
     ------

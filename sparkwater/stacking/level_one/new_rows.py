@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -59,22 +59,25 @@ def measure(
         unfit_weight(weightCol).alias("unfit"),
         *(column.alias(name) for name, column in values.items()),
     )
-    lost = F.lit(False)
-    for name in values:
+    found = run_job(rows.agg(*_counts(values, task), *sum_losses(list(values), task)).first)
+    assert found is not None  # an aggregate has a row
+    _check(found, labelCol, weightCol)
+    by_name = {name: {"all": one} for name, one in read_losses(found, list(values)).items()}
+    return int(found["rows"]), LearnerMetrics(task.kind, by_name, task.deviance)
+
+
+def _counts(names: Iterable[str], task: LevelOneTask) -> list[Column]:
+    """Return the aggregates that `_check` reads."""
+    usable, lost = F.col(LABEL).isNotNull(), F.lit(False)
+    for name in names:
         first, _ = losses(F.col(f"`{name}`"), task)
         lost = lost | F.col(f"`{name}`").isNull() | F.coalesce(F.isnan(first), F.lit(True))
-    usable = F.col(LABEL).isNotNull()
-    counts = [
+    return [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(~usable).alias("unlabelled"),
         F.count_if("unfit").alias("unfit"),
         F.count_if(usable & lost).alias("lost"),
     ]
-    found = run_job(rows.agg(*counts, *sum_losses(list(values), task)).first)
-    assert found is not None  # an aggregate has a row
-    _check(found, labelCol, weightCol)
-    by_name = {name: {"all": one} for name, one in read_losses(found, list(values)).items()}
-    return int(found["rows"]), LearnerMetrics(task.kind, by_name, task.deviance)
 
 
 def _label(frame: DataFrame, labelCol: str, task: LevelOneTask) -> Column:
