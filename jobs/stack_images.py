@@ -35,8 +35,6 @@ from sparkwater.stacking.summary import ENSEMBLE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from sparkwater.stacking import StackedEnsembleModel
-
 #: Digits keep their meaning when they are moved and turned a little, and made larger or smaller; not when mirrored.
 JITTER = [{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]
 
@@ -182,49 +180,27 @@ def stack(spark: SparkSession, arguments: argparse.Namespace) -> str:
         print(f"wrote {write_png_tree(arguments.from_idx, Path(arguments.data)):,} pictures to {arguments.data}")
     ensemble = StackedEnsemble(
         learners=base_learners(arguments), numFolds=arguments.folds, foldAssignment="stratified", idCol="path",
-        seed=arguments.seed, includeBasePredictions=True, metaLearnerTransform=arguments.meta_transform,
+        seed=arguments.seed, metaLearnerTransform=arguments.meta_transform,
         finalModels=arguments.final_models or RECIPES[arguments.recipe].final_models,
     )  # fmt: skip
     if arguments.checkpoint_dir:
         ensemble.setCheckpointDir(arguments.checkpoint_dir)
     model = ensemble.fit(read_pictures(spark, f"{arguments.data}/training"))
     print(f"\n{model.summary}\n{model.summary.totalSeconds:.0f} s in all\n")
-    rows, measured = measure(model, read_pictures(spark, f"{arguments.data}/testing"))
-    for name, (loss, error) in sorted(measured.items(), key=lambda one: one[1]):
-        said = "the ensemble" if name == ENSEMBLE else name
-        print(f"test error of {said}: {100 * error:.2f} %, log loss {loss:.5f}")
+    tested = model.evaluate(read_pictures(spark, f"{arguments.data}/testing"))
+    for score in tested.scores:
+        said = "the ensemble" if score.learner == ENSEMBLE else score.learner
+        print(f"test error of {said}: {100 * score.second:.2f} %, log loss {score.value:.5f}")
     if arguments.save:
         model.write().overwrite().save(arguments.save)
         print(f"saved the ensemble to {arguments.save}")
-    own = measured.pop(ENSEMBLE)
-    least = min(loss for loss, _ in measured.values())
-    alone, best = min(((name, error) for name, (_, error) in measured.items()), key=lambda one: one[1])
+    own, alone = tested.score(), [score for score in tested.scores if score.learner != ENSEMBLE]
+    best, least = min(alone, key=lambda one: one.second), min(score.value for score in alone)
     return (
-        f"test error {100 * own[1]:.2f} % of {rows:,} pictures; its best learner alone, {alone}, {100 * best:.2f} %; "
-        f"log loss {own[0]:.5f}, {100 * (1 - own[0] / least):.1f} % below that of the best learner, {least:.5f}"
+        f"test error {100 * own.second:.2f} % of {tested.rows:,} pictures; its best learner alone, {best.learner}, "
+        f"{100 * best.second:.2f} %; log loss {own.value:.5f}, {100 * (1 - own.value / least):.1f} % below that of the "
+        f"best learner, {least:.5f}"
     )
-
-
-def measure(model: StackedEnsembleModel, rows: DataFrame) -> tuple[int, dict[str, tuple[float, float]]]:
-    """Return the number of rows, and log loss and error of the ensemble and each of its learners; one Spark job."""
-    from pyspark.ml.functions import vector_to_array
-    from pyspark.sql import functions as F
-
-    scored = model.transform(rows)
-    # The place of the label: a picture of another class than the training's counts as wrong.
-    place = F.array_position(F.array(*map(F.lit, model.classes)), F.col("label")) - 1
-    values = {ENSEMBLE: vector_to_array(model.getProbabilityCol())}
-    for name in model.baseModels:  # of two classes it is the second one's probability
-        values[name] = F.array(1 - F.col(name), F.col(name)) if model.numClasses == 2 else vector_to_array(name)
-    parts = [place.alias("place"), *(value.alias(name) for name, value in values.items())]
-    sums = [F.count(F.lit(1)).alias("rows")]
-    for name in values:
-        right = F.coalesce(F.get(name, F.col("place").cast("int")), F.lit(0.0))
-        wrong = F.array_position(name, F.array_max(name)) - 1 != F.col("place")
-        sums.append(F.avg(-F.log(F.greatest(right, F.lit(1e-15)))).alias(f"loss {name}"))
-        sums.append(F.avg(wrong.cast("double")).alias(f"error {name}"))
-    (found,) = scored.select(*parts).agg(*sums).collect()
-    return found["rows"], {name: (found[f"loss {name}"], found[f"error {name}"]) for name in values}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -52,3 +53,9 @@ class MeanModel(Model, HasLabelCol, HasPredictionCol):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         return dataset.withColumn(self.getPredictionCol(), F.lit(self.mean))
+
+
+def depth(frame: DataFrame) -> int:
+    """Return the depth of a DataFrame's plan."""
+    lines = frame._jdf.queryExecution().analyzed().toString().splitlines()
+    return max(len(re.match("[ :+-]*", line)[0]) // 3 for line in lines)

@@ -106,7 +106,7 @@ stacking.meta_learner          conversions.stages stacking.level_one
 stacking.combiners             conversions.sessions conversions.stages stacking.level_one stacking.meta_learner
 stacking.calibration           stacking.combiners
 stacking.diagnostics           stacking.combiners
-stacking.scores                stacking.level_one
+stacking.scores                conversions.sessions ml.reports stacking.level_one
 stacking.report                plots.drawing  # colours, names and intervals, which need no matplotlib
                                stacking.diagnostics stacking.scores
 stacking.plotting              plots stacking.diagnostics stacking.scores

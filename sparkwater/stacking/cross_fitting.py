@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 from pyspark.ml import Estimator
@@ -33,7 +33,7 @@ from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.level_one.prepared import LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
 from sparkwater.stacking.level_one.scoring import FoldFit, score_together
-from sparkwater.stacking.level_one.values import LEARNER, VALUES, shown
+from sparkwater.stacking.level_one.values import LEARNER, VALUES, shown, union_all
 from sparkwater.stacking.row_keys import ROW, Fingerprint
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LevelOneFrame:
-    """The rows with one out-of-fold prediction of each learner.
+    """The rows with one out-of-fold prediction of each learner: `frame` shows them, and `StackedEnsemble` stacks them.
 
     Attributes
     ----------
@@ -328,7 +328,7 @@ def fit_folds(
     slots = count_slots(prepared.frame.sparkSession)
     if keep_models:
         check_kept(prepared.frame.sparkSession, learners, len(prepared.folds))
-    plan = plan_fits(learners, len(prepared.folds), slots, parallelism)
+    plan = plan_fits(learners, len(prepared.folds), slots, parallelism, len(prepared.single))
     logger.info("cross-fitting %d rows: %s", prepared.rows.rows, plan)
     most = session_of(prepared.frame.sparkSession).most_models
     may_wait = prepared.small and (most is None or count_models(learners, len(prepared.folds)) <= most)
@@ -366,7 +366,7 @@ def collect_level_one(prepared: Prepared, learners: Sequence[Learner], scored: S
 
 def put_together(prepared: Prepared, parts: Sequence[DataFrame], names: Sequence[str]) -> DataFrame:
     """Return the key of each row and a column of values a learner, from predictions of parts of the rows."""
-    stacked = prepared.gather(reduce(DataFrame.unionAll, [part.select(ROW, VALUES, LEARNER) for part in parts]))
+    stacked = prepared.gather(union_all([part.select(ROW, VALUES, LEARNER) for part in parts]))
     # Each row has one array of each learner: every fold was counted when it was scored.
     columns = [F.max(F.when(F.col(LEARNER) == name, F.col(VALUES))).alias(name) for name in names]
     return stacked.groupBy(ROW).agg(*columns)

@@ -21,10 +21,11 @@ from sparkwater.stacking.combiners.model import bound
 from sparkwater.stacking.ensemble_params import EnsembleParams
 from sparkwater.stacking.level_one.deviance import Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last_stage
+from sparkwater.stacking.level_one.new_rows import measure
 from sparkwater.stacking.level_one.prepared import LevelOneTask
-from sparkwater.stacking.level_one.values import add_values, mean_values, shown
-from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput
-from sparkwater.stacking.scores import Curve
+from sparkwater.stacking.level_one.values import add_values, mean_values, output_values, shown
+from sparkwater.stacking.meta_learner import LEVEL_ONE, OUTPUTS, LevelOneInput
+from sparkwater.stacking.scores import ENSEMBLE, Curve, EnsembleEvaluation
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
@@ -174,22 +175,41 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{folder.path}/{_FILE} is damaged: {error!r}") from error
 
+    def evaluate(self, dataset: DataFrame, weightCol: str | None = None) -> EnsembleEvaluation:
+        """Measure the ensemble and each of its learners on rows with labels, such as a test set; one Spark job.
+
+        The metrics are those of the summary, which are of the training's rows, out of fold.
+
+        Parameters
+        ----------
+        dataset : pyspark.sql.DataFrame
+            The rows, with the features and ``labelCol``. A class that the training had not counts as wrong, with a
+            probability of 0.
+        weightCol : str, optional
+            Weights of the rows in the metrics.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing or of another type.
+        DataError
+            If there are no rows, or some have no usable label, weight or prediction.
+        """
+        task = self.fitted.reads.task
+        outputs = {param: OUTPUTS[param] for param in self._outputs()}
+        scored, columns = self._scored(dataset, outputs, True)
+        output = outputs["probabilityCol" if task.kind == CLASSIFICATION else "predictionCol"]
+        values = {name: F.col(column) for name, column in columns.items()}
+        values[ENSEMBLE] = output_values(F.col(output), Learner(ENSEMBLE, self, task.kind, output), task)
+        return EnsembleEvaluation.of(*measure(scored, task, self.getLabelCol(), weightCol, values))
+
     def _transform(self, dataset: DataFrame) -> DataFrame:
         reads, wanted = self.fitted.reads, self.getIncludeBasePredictions()
         outputs = self._outputs()
         taken = [name for name in [*outputs.values(), *(reads.learners if wanted else ())] if name in dataset.columns]
         if taken:
             raise SchemaError(f"there is a column {taken[0]!r} already; drop it or name another output column")
-        columns = {base.name: f"__sparkwater_base_{place}" for place, base in enumerate(self.fitted.bases)}
-        scored = dataset
-        asked = self.fitted.asked(wanted)
-        for base in self.fitted.bases:
-            scored = self._add_base(scored, base, columns, base.name in asked)
-        scored = scored.withColumn(LEVEL_ONE, reads.renamed(columns).column(scored.schema))
-        meta = self.fitted.meta
-        scored = meta.copy({meta.getParam(param): name for param, name in outputs.items()}).transform(scored)
-        if self.fitted.calibration is not None and self.getProbabilityCol():
-            scored = self._calibrated(scored, self.fitted.calibration)
+        scored, columns = self._scored(dataset, outputs, wanted)
         results = [F.col(f"`{name}`") for name in outputs.values() if name]
         if reads.task.named:
             results.append(self._named_label())
@@ -197,20 +217,36 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
             results += [shown(F.col(columns[base.name]), reads.task).alias(base.name) for base in self.fitted.bases]
         return scored.select(*(F.col(f"`{name}`") for name in dataset.columns), *results)
 
+    def _scored(
+        self, dataset: DataFrame, outputs: Mapping[str, str], everyone: bool
+    ) -> tuple[DataFrame, dict[str, str]]:
+        """Return the rows with the ensemble's outputs and its learners' values, and the columns of these by name.
+
+        Parameters
+        ----------
+        dataset : pyspark.sql.DataFrame
+            The rows.
+        outputs : mapping of str to str
+            Names of the ensemble's columns, by Param.
+        everyone : bool
+            Whether learners without any weight are asked too; else their values are zeros.
+        """
+        columns = {base.name: f"__sparkwater_base_{place}" for place, base in enumerate(self.fitted.bases)}
+        scored, asked = dataset, self.fitted.asked(everyone)
+        for base in self.fitted.bases:
+            scored = self._add_base(scored, base, columns, base.name in asked)
+        scored = scored.withColumn(LEVEL_ONE, self.fitted.reads.renamed(columns).column(scored.schema))
+        meta = self.fitted.meta
+        scored = meta.copy({meta.getParam(param): name for param, name in outputs.items()}).transform(scored)
+        if self.fitted.calibration is not None and outputs["probabilityCol"]:
+            scored = _calibrated(scored, self.fitted.calibration, outputs)
+        return scored, columns
+
     def _outputs(self) -> dict[str, str]:
         params = {"predictionCol": self.getPredictionCol()}
         if self.fitted.reads.task.kind == CLASSIFICATION:
             params |= {"probabilityCol": self.getProbabilityCol(), "rawPredictionCol": self.getRawPredictionCol()}
         return {param: name for param, name in params.items() if self.fitted.meta.hasParam(param)}
-
-    def _calibrated(self, scored: DataFrame, calibration: Combination) -> DataFrame:
-        """Replace probabilities by calibrated ones, and predictions by the class of the largest; raw ones stay."""
-        name, array = self.getProbabilityCol(), "__sparkwater_calibrated"
-        values = bound(vector_numbers(F.col(f"`{name}`")), lambda row: calibrated(row, calibration))
-        place = F.array_position(F.col(array), F.array_max(array)) - 1
-        return scored.withColumn(array, values).withColumns(
-            {name: array_to_vector(F.col(array)), self.getPredictionCol(): place.cast("double")}
-        )
 
     def _named_label(self) -> Column:
         names = F.array(*map(F.lit, self.fitted.reads.task.classes))
@@ -229,6 +265,16 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         if len(parts) == 1:
             return scored.withColumnRenamed(parts[0], column)
         return scored.withColumn(column, mean_values([F.col(part) for part in parts])).drop(*parts)
+
+
+def _calibrated(scored: DataFrame, calibration: Combination, outputs: Mapping[str, str]) -> DataFrame:
+    """Replace probabilities by calibrated ones, and predictions by the class of the largest; raw ones stay."""
+    name, array = outputs["probabilityCol"], "__sparkwater_calibrated"
+    values = bound(vector_numbers(F.col(f"`{name}`")), lambda row: calibrated(row, calibration))
+    place = F.array_position(F.col(array), F.array_max(array)) - 1
+    return scored.withColumn(array, values).withColumns(
+        {name: array_to_vector(F.col(array)), outputs["predictionCol"]: place.cast("double")}
+    )
 
 
 def _described(base: BaseModel) -> dict[str, Any]:

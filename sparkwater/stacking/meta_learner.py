@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 #: The column of vectors that the meta-learner reads.
 LEVEL_ONE = "__sparkwater_level_one"
+
+#: Columns of a meta-learner's predictions while it is measured, by Param.
+OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
 TRANSFORMS = ("none", "logit")
 
 #: Probabilities nearer to 0 or 1 than this have no larger logit, as in H2O.

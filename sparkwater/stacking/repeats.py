@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from sparkwater.errors import ConfigurationError, DataError
 from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.metrics import keep_measured
-from sparkwater.stacking.level_one.values import mean_values
+from sparkwater.stacking.level_one.values import mean_values, side_by_side
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ def _merge(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
             "the rows or labels of two repeats differ: the input gives other rows each time that Spark evaluates it; "
             "write it to a file first"
         )
-    joined = first.values
-    for number, frame in enumerate(frames[1:], 1):
-        others = [F.col(f"`{name}`").alias(f"{name}/{number}") for name in first.names]
-        joined = joined.join(frame.values.select(ROW, *others), ROW)
+    parts = [
+        frame.values.select(ROW, *(F.col(f"`{name}`").alias(f"{name}/{number}") for name in first.names))
+        for number, frame in enumerate(frames)
+    ]
+    joined = side_by_side(parts, first.prepared.gather)
 
     def mean(name: str) -> Column:
-        columns = [name, *(f"{name}/{number}" for number in range(1, len(frames)))]
-        return mean_values([F.col(f"`{column}`") for column in columns]).alias(name)
+        return mean_values([F.col(f"`{name}/{number}`") for number in range(len(frames))]).alias(name)
 
     values, metrics = keep_measured(first.prepared, joined.select(ROW, *map(mean, first.names)), first.names)
     numbered = ((fit, number) for number, one in enumerate(frames, 1) for fit in one.fits)

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from sparkwater.conversions.sessions.session import current_session
+from sparkwater.errors import ConfigurationError
+from sparkwater.ml.reports.text_table import as_html, table
 from sparkwater.stacking.level_one.metrics import LearnerMetrics, Losses
 from sparkwater.stacking.level_one.records import FitRecord
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Name of the whole in leaderboards.
+ENSEMBLE = "ensemble"
+
+_EVALUATED = (
+    "learner string, metric string, value double, low double, high double, secondMetric string, secondValue double"
+)
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Tried:
-    """Estimate of a combiner that was tried as the meta-learner.
+    """Estimate of a combiner that was tried as the meta-learner, or of a calibration.
 
     Attributes
     ----------
     name : str
-        Its name; ``auto`` for the choice among the others, nested in the folds.
+        Its name; ``auto`` for the choice among the others, nested in the folds, and ``none`` for no calibration.
     value, low, high : float
         The first metric by cross-validation on level one, and its 95 % confidence interval.
     """
@@ -115,6 +129,88 @@ class Levels:
             f"{loss} {self.difference:+.5f}, 95 % interval "
             f"{self.low:+.5f} to {self.high:+.5f})"
         )
+
+
+@dataclass(frozen=True)
+class RowsScore:
+    """One line of the leaderboard of `EnsembleEvaluation`.
+
+    Attributes
+    ----------
+    learner : str
+        Its name; ``ensemble`` for the whole.
+    value, low, high : float
+        The first metric over all rows, and its 95 % confidence interval.
+    second : float
+        The second metric.
+    """
+
+    learner: str
+    value: float
+    low: float
+    high: float
+    second: float
+
+
+@dataclass(frozen=True)
+class EnsembleEvaluation:
+    """Metrics of an ensemble and each of its learners on given rows, such as a test set.
+
+    Attributes
+    ----------
+    rows : int
+        The rows.
+    metrics : tuple of (str, str)
+        The two metrics, as those of `EnsembleSummary`. The lower, the better.
+    scores : tuple of RowsScore
+        Best first.
+    """
+
+    rows: int
+    metrics: tuple[str, str]
+    scores: tuple[RowsScore, ...]
+
+    @classmethod
+    def of(cls, rows: int, metrics: LearnerMetrics) -> EnsembleEvaluation:
+        """Return the evaluation of what was measured."""
+        scores = [
+            RowsScore(name, metrics.value(name), *metrics.interval(name), metrics.error(name))
+            for name in metrics.byFold
+        ]
+        return cls(rows, metrics.names, tuple(sorted(scores, key=lambda score: score.value)))
+
+    def score(self, learner: str = ENSEMBLE) -> RowsScore:
+        """Return the line of a learner, or of the ensemble.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such learner.
+        """
+        found = {one.learner: one for one in self.scores}
+        if learner not in found:
+            raise ConfigurationError(f"there is no learner {learner!r} here; there are {', '.join(found)}")
+        return found[learner]
+
+    @property
+    def leaderboard(self) -> DataFrame:
+        """One row a learner and one for the ensemble, best first."""
+        rows = [
+            (one.learner, self.metrics[0], one.value, one.low, one.high, self.metrics[1], one.second)
+            for one in self.scores
+        ]
+        return current_session().createDataFrame(rows, _EVALUATED)
+
+    def __str__(self) -> str:
+        header = ["", self.metrics[0], "95 % interval", self.metrics[1]]
+        lines = [
+            [one.learner, f"{one.value:.5f}", f"{one.low:.5f} - {one.high:.5f}", f"{one.second:.5f}"]
+            for one in self.scores
+        ]
+        return f"{self.rows:,} rows\n{table([header, *lines])}"
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 def rank_learners(

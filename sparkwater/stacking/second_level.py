@@ -23,10 +23,10 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values
-from sparkwater.stacking.meta_learner import LevelOneInput, check_meta_learner
+from sparkwater.stacking.meta_learner import OUTPUTS, LevelOneInput, check_meta_learner
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.scores import Levels
-from sparkwater.stacking.stack import OUTPUTS, MetaFit, configured, ordered_level_one
+from sparkwater.stacking.stack import MetaFit, configured, ordered_level_one
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -100,19 +100,34 @@ def cross_fit_second(
             kept = level_one.checkpoint.within("pairs") if level_one.checkpoint else None
             logger.info("second level: the first level is fitted without each two folds")
             parts = fit_folds(pairs, level_one.learners, done, kept, parallelism, False)
+            rows = ordered_level_one(prepared, level_one.values, reads).persist()
+            done.callback(rows.unpersist)
             for fold in prepared.folds:
-                inner = _outside(fold, pairs, parts, level_one.names)
-                scored += _score(fold, inner, level_one, learners, reads, parallelism, undo)
+                inner = ordered_level_one(prepared, outside(fold, pairs, parts, level_one.names), reads)
+                scored += _score(fold, inner, rows, level_one, learners, parallelism, undo)
         found = collect_level_one(prepared, learners, scored)
         undo.pop_all()
     return found
 
 
-def _outside(fold: FoldRows, pairs: Prepared, parts: Sequence[Scored], names: Sequence[str]) -> DataFrame:
-    """Return the predictions of the rows outside of a fold by the models that saw neither the fold nor theirs."""
+def outside(fold: FoldRows, pairs: Prepared, parts: Sequence[Scored], names: Sequence[str]) -> DataFrame:
+    """Return the predictions of the rows outside of a fold by the models that saw neither the fold nor theirs.
+
+    Parameters
+    ----------
+    fold : FoldRows
+        The fold.
+    pairs : Prepared
+        The rows, with pairs of folds.
+    parts : sequence of Scored
+        The predictions of all pairs; of these parts only those with a pair of the fold are read.
+    names : sequence of str
+        Names of the learners.
+    """
     own = [str(pair.value) for pair in pairs.folds if fold in pair.both]
     here = F.col(LEFT_OUT).isin(own) & ~F.col(FOLD).eqNullSafe(F.lit(fold.value))
-    return put_together(pairs, [part.values.where(here) for part in parts], names)
+    read = [part.values.where(here) for part in parts if any(record.fold in own for record in part.records)]
+    return put_together(pairs, read, names)
 
 
 def _check_folds(prepared: Prepared) -> None:
@@ -135,14 +150,13 @@ def _check_folds(prepared: Prepared) -> None:
 
 
 def _score(
-    fold: FoldRows, inner: DataFrame, level_one: LevelOneFrame, learners: Sequence[Learner], reads: LevelOneInput,
+    fold: FoldRows, inner: DataFrame, rows: DataFrame, level_one: LevelOneFrame, learners: Sequence[Learner],
     parallelism: int | None, undo: ExitStack,
 ) -> list[Scored]:  # fmt: skip
     """Fit the second level on predictions of the rows outside of a fold, and score the fold by level one."""
-    prepared = level_one.prepared
-    training = ordered_level_one(prepared, inner, reads).persist()
+    training = inner.persist()
     try:
-        scorable = ordered_level_one(prepared, level_one.values, reads).where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
+        scorable = rows.where(F.col(FOLD).eqNullSafe(F.lit(fold.value)))
         work = [partial(_fit, learner, fold, training, scorable, level_one, undo) for learner in learners]
         return run_side_by_side(work, parallelism or len(work))
     finally:

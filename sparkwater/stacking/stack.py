@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -28,8 +28,8 @@ from sparkwater.stacking.level_one.metrics import (
     labelled,
 )
 from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask, Prepared
-from sparkwater.stacking.level_one.values import output_values
-from sparkwater.stacking.meta_learner import LEVEL_ONE, LevelOneInput, MetaWeights, default_meta_learner
+from sparkwater.stacking.level_one.values import output_values, union_all
+from sparkwater.stacking.meta_learner import LEVEL_ONE, OUTPUTS, LevelOneInput, MetaWeights, default_meta_learner
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.scores import Curve, Levels, Tried, interval, rank_learners
 from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from sparkwater.stacking.cross_fitting import LevelOneFrame
-
-#: Columns of a meta-learner's predictions while it is measured.
-OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[A
         )
         for model, fold in zip(models, folds, strict=True)
     ]
-    return reduce(lambda left, right: left.union(right), parts)
+    return union_all(parts)
 
 
 def summarize(

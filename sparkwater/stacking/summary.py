@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.stacking.diagnostics import Diagnostics
 from sparkwater.stacking.level_one.records import FitRecord
+from sparkwater.stacking.scores import ENSEMBLE as ENSEMBLE
 from sparkwater.stacking.scores import Curve, Levels, Score, Tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from sparkwater.plots import Plot
-
-#: What the ensemble is called in the leaderboard.
-ENSEMBLE = "ensemble"
 
 _LEADERBOARD = (
     "learner string, metric string, value double, deviation double, low double, high double, secondMetric string, "

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import start_session
 from mixed_tables import mixed_frame
+from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -193,6 +194,14 @@ def test_one_call_gives_a_leaderboard_and_a_model_of_raw_columns(frame: DataFram
     scored = found.transform(frame.drop("kind", "price"))
     right = scored.join(frame.select("id", "kind"), "id").where(F.col("predictedLabel") == F.col("kind"))
     assert right.count() > 65
+    measured = found.evaluate(frame)
+    assert 1 - measured.score().second == pytest.approx(right.count() / 80)
+    classes = F.array(*map(F.lit, found.bestModel.classes))
+    place = (F.array_position(classes, F.col("kind")) - 1).cast("int")
+    own = F.avg(-F.log(F.get(vector_to_array("probability"), place)))
+    assert measured.score().value == pytest.approx(found.transform(frame).agg(own).first()[0])  # calibrated ones
+    numbers = found.evaluate(frame.withColumn("kind", F.lit(3)))  # named, as the training's numbers would be
+    assert numbers.score().second == 1.0
 
 
 def test_the_model_is_saved_and_loaded(frame: DataFrame, found: AutoMLModel, tmp_path) -> None:

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructType
 from sklearn.metrics import log_loss, roc_auc_score
-from tables import MeanModel, MeanRegressor, table
+from tables import MeanModel, MeanRegressor, depth, table
 
 from sparkwater.conversions import TableToTensor
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
@@ -34,6 +34,9 @@ from sparkwater.stacking.folds import role_columns
 from sparkwater.stacking.level_one import prepared as preparation
 from sparkwater.stacking.level_one.learners import find_learners, hide_columns
 from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.values import union_all
+from sparkwater.stacking.repeats import repeat_folds
+from sparkwater.stacking.row_keys import ROW
 
 
 def forest(**params: str) -> RandomForestClassifier:
@@ -436,6 +439,32 @@ def test_repeats_are_the_mean_of_predictions_by_models_that_never_saw_the_row(sp
     assert len({tuple(sorted(trained[start : start + 3])) for start in (0, 3, 6)}) == 3
     level_one.check_same(level_one.prepared)  # so that it serves further ensembles, with its models
     level_one.unpersist()
+
+
+def test_many_repeats_make_a_plan_as_deep_as_few_do(numbers: DataFrame) -> None:
+    base = cross_fit({"mean": MeanRegressor()}, numbers, Folds(3, idCol="id"))
+    shown = {row[ROW]: row["mean"][0] for row in base.values.collect()}
+
+    def repeat(folds: Folds | str) -> LevelOneFrame:
+        shift = float(folds.seed)
+        return replace(base, values=base.values.select(ROW, F.transform("mean", lambda one: one + shift).alias("mean")))
+
+    depths = []
+    for count in (3, 20):
+        found = repeat_folds(repeat, Folds(3, seed=0), count)
+        seeds = [number * 15_485_863.0 for number in range(count)]
+        expected = {row: sum(mean + seed for seed in seeds) / count for row, mean in shown.items()}
+        assert {row[ROW]: row["mean"][0] for row in found.values.collect()} == pytest.approx(expected)
+        depths.append(depth(found.values))
+        found.unpersist()
+    assert depths[0] == depths[1]
+    base.unpersist()
+
+
+def test_a_union_of_many_is_as_deep_as_one_of_few_and_keeps_their_order(spark: SparkSession) -> None:
+    few, many = (union_all([spark.range(part, part + 1) for part in range(count)]) for count in (3, 21))
+    assert [row.id for row in many.collect()] == list(range(21))
+    assert depth(few) == depth(many)
 
 
 @pytest.mark.parametrize(("settings", "message"), [

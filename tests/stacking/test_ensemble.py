@@ -119,6 +119,49 @@ def test_rows_weigh_in_the_metrics(cancer: DataFrame, fitted: StackedEnsembleMod
     assert found.frame.columns == [*cancer.columns, "fold", "logistic", "tree"]
 
 
+def test_new_rows_measure_the_ensemble_and_each_learner(cancer: DataFrame, fitted: StackedEnsembleModel) -> None:
+    label = F.when(F.col("id") == 5, "unknown").otherwise(F.col("label"))
+    rows = cancer.where("id < 200").withColumn("label", label)
+    context = cancer.sparkSession.sparkContext
+    context.setJobGroup("evaluate", "")
+    found = fitted.evaluate(rows, weightCol="weight")
+    assert 1 <= len(context.statusTracker().getJobIdsForGroup("evaluate")) <= 2  # one, with its shuffle
+    context.setLocalProperty("spark.jobGroup.id", None)
+    scored = fitted.transform(rows).collect()
+    weight = np.array([row.weight for row in scored])
+    place = np.array([fitted.classes.index(row.label) if row.label in fitted.classes else -1 for row in scored])
+    given = {"ensemble": [row.probability[1] for row in scored]}
+    given |= {name: [row[name] for row in scored] for name in ("logistic", "tree")}
+    for name, second in given.items():
+        both = np.column_stack([1 - np.array(second), second, np.zeros(len(scored))])  # the last one is of the unknown
+        loss = -np.log(np.maximum(both[np.arange(len(place)), place], 1e-15))
+        one = found.score(name)
+        mean = np.average(loss, weights=weight)
+        assert one.value == pytest.approx(mean)
+        assert one.second == pytest.approx(np.average(both.argmax(axis=1) != place, weights=weight))
+        spread = np.average((loss - mean) ** 2, weights=weight)
+        assert one.high - one.value == pytest.approx(1.959964 * np.sqrt(spread / weight.sum()))
+    assert found.rows == len(scored) > 100
+    assert [row.value for row in found.leaderboard.collect()] == sorted(one.value for one in found.scores)
+    assert f"{found.score().value:.5f}" in str(found)
+    with pytest.raises(ConfigurationError, match="no learner 'net' here; there are"):
+        found.score("net")
+
+
+def test_rows_that_cannot_be_measured_are_refused(cancer: DataFrame, fitted: StackedEnsembleModel) -> None:
+    lost = F.when(F.col("id") > 2, F.col("label"))
+    for rows, weight, error, message in (
+        (cancer.withColumn("label", F.lit(1.0)), None, SchemaError, "labelCol='label' is double; accepted: strings"),
+        (cancer, "label", SchemaError, "weightCol='label' is string; accepted: numbers"),
+        (cancer.withColumn("label", lost), None, DataError, "2 rows have no usable label"),
+        (cancer.withColumn("weight", F.lit(-1)), "weight", DataError, "300 rows have a weight that is null, NaN, inf"),
+        (cancer.withColumn("weight", F.lit(0)), "weight", DataError, "weightCol='weight' is 0 in all rows"),
+        (cancer.where("id < 0"), None, DataError, "no rows to measure by"),
+    ):
+        with pytest.raises(error, match=message):
+            fitted.evaluate(rows, weight)
+
+
 def test_a_saved_model_predicts_the_same_bits(cancer: DataFrame, fitted: StackedEnsembleModel, tmp_path: Path) -> None:
     path = str(tmp_path / "model")
     PipelineModel([fitted]).save(path)
@@ -172,6 +215,12 @@ def test_learners_without_weight_are_not_asked(diabetes: DataFrame) -> None:
     with pytest.raises(SchemaError, match="a column 'prediction' already"):
         model.transform(scored)
     assert model.summary.metrics == ("rmse", "mae")
+    found = model.evaluate(diabetes)  # all learners, those without weight too
+    assert {one.learner for one in found.scores} == {"ensemble", "linear", "tree", "mean"}
+    for metric, measured in zip(found.metrics, (found.score().value, found.score().second), strict=True):
+        assert measured == pytest.approx(RegressionEvaluator(metricName=metric).evaluate(scored))
+    with pytest.raises(DataError, match="240 rows have no usable label"):
+        model.evaluate(diabetes.withColumn("label", F.lit(float("nan"))))
 
 
 def test_the_average_of_the_fold_models_scores_and_a_new_call_takes_them(diabetes: DataFrame, tmp_path: Path) -> None:
@@ -318,7 +367,15 @@ def test_several_classes_and_another_meta_learner() -> None:
     assert model.metaModel.getRegParam() == 1 / wine.count()
     assert model.summary.columns == ("bayes/0", "bayes/1", "bayes/2", "tree/0", "tree/1", "tree/2")
     scored = model.transform(wine)
-    assert MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored) > 0.9
+    accuracy, loss = (
+        MulticlassClassificationEvaluator(metricName=metric).evaluate(scored) for metric in ("accuracy", "logLoss")
+    )
+    assert accuracy > 0.9
+    measured = model.evaluate(wine)
+    assert (1 - measured.score().second, measured.score().value) == pytest.approx((accuracy, loss))
+    assert measured.score("bayes").value > measured.score().value
+    strange = F.get(F.array(F.lit(3.0), F.lit(-1.0), F.lit(0.5)), F.col("id").cast("int"))
+    assert model.evaluate(wine.where("id < 3").withColumn("label", strange)).score("bayes").second == 1.0
     by_tree = StackedEnsemble(learners={"tree": learners["tree"]}, metaLearner=DecisionTreeClassifier(), numFolds=2)
     found = by_tree.fit(wine)
     assert found.summary.coefficients == ()

@@ -40,6 +40,13 @@ def test_narrow_fits_where_they_fill_the_slots(workers, folds, slots, width, par
     assert plan_fits([network("net", workers)], folds, slots).learners[0].num_workers == width
 
 
+def test_fits_without_two_folds_are_as_wide_as_those_without_one() -> None:
+    """Of 5 folds there are 10 pairs, which would fill 8 slots by one worker each."""
+    plan = plan_fits([network("net", 2)], 10, 8, folds=5)
+    assert (plan.learners[0].num_workers, plan.parallelism) == (2, 4)
+    assert plan_fits([network("net", 2)], 10, 5, folds=5).learners[0].num_workers == 1
+
+
 def test_parallelism_is_the_users() -> None:
     assert plan_fits([TABLE], 5, 2, 4).parallelism == 4
     with pytest.raises(ConfigurationError, match="parallelism=0; accepted: integers from 1 up"):

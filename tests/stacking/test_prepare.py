@@ -54,9 +54,25 @@ def test_a_learner_sees_the_rows_outside_of_a_fold_and_scores_those_in_it(prepar
 
 def test_few_rows_are_one_partition_in_order_of_their_keys(prepared):
     rows = prepared.scorable()
-    assert (rows.rdd.getNumPartitions(), prepared.frame.rdd.getNumPartitions()) == (1, 2)
+    assert (rows.rdd.getNumPartitions(), prepared.frame.rdd.getNumPartitions()) == (1, 1)
     keys = [row[ROW] for row in rows.collect()]
     assert keys == sorted(keys)
+
+
+def test_few_rows_are_sorted_once_and_planned_once_for_all_fits(frame, prepared):
+    fold = prepared.folds[1]
+    training = prepared.training(fold)
+    assert training is prepared.training(fold) is not prepared.training(prepared.folds[2])
+    above_the_cache = training._jdf.queryExecution().executedPlan().toString().split("InMemoryTableScan")[0]
+    assert "Filter" in above_the_cache
+    assert "Sort" not in above_the_cache
+    persistent = frame.sparkSession.sparkContext._jsc.getPersistentRDDs
+    before = persistent().size()
+    other = prepare(frame, "fold", CLASSIFICATION, "label", idCol="id")
+    assert persistent().size() == before + 1  # not in the order that they came in, too
+    other.frame.unpersist()
+    kept = prepare(frame, "fold", CLASSIFICATION, "label", idCol="id", store=lambda rows: rows)  # not ours to order
+    assert [row.id for row in kept.training(fold).collect()] == [row.id for row in training.collect()]
 
 
 def test_labels_say_how_many_classes_there_are_unless_they_say_more(frame, prepared):

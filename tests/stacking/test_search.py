@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from tables import MeanModel, MeanRegressor, table
+from tables import MeanModel, MeanRegressor, depth, table
 
 from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.ml import DeepLearningRegressor
@@ -164,12 +163,6 @@ def test_probabilities_of_what_a_search_stacks_are_calibrated_where_that_is_aske
         searched[1].ensemble(calibration="isotonic")
     with pytest.raises(ConfigurationError, match="calibration='platt'; accepted: none, temperature"):
         searched[1].ensemble(calibration="platt")
-
-
-def depth(frame: DataFrame) -> int:
-    """Return the depth of a DataFrame's plan."""
-    lines = frame._jdf.queryExecution().analyzed().toString().splitlines()
-    return max(len(re.match("[ :+-]*", line)[0]) // 3 for line in lines)
 
 
 def test_many_trials_make_a_plan_as_deep_as_few_do(rows: DataFrame) -> None:

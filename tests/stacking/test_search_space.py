@@ -220,6 +220,14 @@ def test_trials_are_expected_to_take_as_long_as_those_of_their_family() -> None:
     assert expected_seconds([], "new") == 0
 
 
+def test_a_trial_that_failed_says_nothing_of_the_seconds_of_others() -> None:
+    slow = Trial(0, "a", {}, 1.0, wallSeconds=90, fits=3, family="slow")
+    failed = Trial(1, "b", {}, None, wallSeconds=0.5, fits=0, error="failed at once", family="broken")
+    for family in ("new", "broken"):
+        assert expected_seconds([slow, failed], family) == 30  # a fit of the last one that succeeded
+    assert expected_seconds([failed], "new") == expected_seconds([failed], "broken") == 0
+
+
 def test_the_best_trial_is_the_first_of_the_lowest_and_failed_ones_come_last() -> None:
     explored = Explored(trials(None, 2.0, 1.0, 1.0))
     best = explored.best()

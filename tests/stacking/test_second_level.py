@@ -22,8 +22,13 @@ from tables import MeanRegressor
 from sparkwater.errors import ConfigurationError, DataError, SchemaError
 from sparkwater.ml import SklearnRegressor
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+from sparkwater.stacking.level_one.prepare import prepare
+from sparkwater.stacking.level_one.prepared import FOLD, FoldRows
+from sparkwater.stacking.level_one.records import FitRecord, Scored
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES
+from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.scores import Levels
-from sparkwater.stacking.second_level import cross_fit_second, find_second
+from sparkwater.stacking.second_level import cross_fit_second, find_second, outside
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,28 @@ def test_fits_of_all_pairs_of_folds_in_one_job_leave_out_both(groups: DataFrame,
     assert len(list(tmp_path.glob("*/pairs/mean-*/*/fit.json"))) == 6
     for one in (found, level_one):
         one.unpersist()
+
+
+def test_predictions_outside_of_a_fold_are_read_from_its_own_pairs_alone(groups: DataFrame) -> None:
+    """Else plans would grow with the square of the folds: each of n folds has n - 1 of the n (n - 1) / 2 pairs."""
+    spark = groups.sparkSession
+    rows = prepare(groups.withColumn("part", F.col("id") % 6), "part", "regression", "label")
+    pairs = rows.in_pairs()
+
+    def scored(pair: FoldRows) -> Scored:
+        values = spark.range(2).select(
+            F.lit(0).alias(ROW),
+            F.element_at(F.array(*(F.lit(one.value) for one in pair.alone)), F.col("id").cast("int") + 1).alias(FOLD),
+            F.array(F.lit(1.0)).alias(VALUES),
+            F.lit("mean").alias(LEARNER),
+            F.lit(str(pair.value)).alias(LEFT_OUT),
+        )
+        return Scored((FitRecord("mean", str(pair.value), 2, 0.0, 0.0, 1),), values)
+
+    found = outside(rows.folds[2], pairs, [scored(pair) for pair in pairs.folds], ["mean"])
+    assert len(pairs.folds) == 15
+    assert found._jdf.queryExecution().analyzed().toString().count("Range (") == 5
+    rows.frame.unpersist()
 
 
 def test_a_class_that_is_in_two_folds_only_is_refused(groups: DataFrame) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyspark.ml import Model
+from pyspark.sql.types import NumericType
 
+from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.errors import CheckpointError
+from sparkwater.stacking.automl.data import as_names
 from sparkwater.stacking.automl.summary import AutoMLSummary
 from sparkwater.stacking.ensemble_model import StackedEnsembleModel
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from sparkwater.conversions.stages.stage_folders import NewFolder, SavedFolder
     from sparkwater.stacking.cross_fitting import LevelOneFrame
+    from sparkwater.stacking.scores import EnsembleEvaluation
 
 _FILE = "automl.json"
 
@@ -50,6 +54,26 @@ class AutoMLModel(Model, Settings, SavedStage):
     def leaderboard(self) -> DataFrame:
         """A row a model: metric with its interval, fit seconds, milliseconds for 1,000 rows; best first."""
         return self.summary.leaderboard
+
+    def evaluate(self, dataset: DataFrame, weightCol: str | None = None) -> EnsembleEvaluation:
+        """Measure the model and each of its learners on rows with labels, such as a test set; one Spark job.
+
+        Parameters
+        ----------
+        dataset : pyspark.sql.DataFrame
+            The rows, with the columns of the training.
+        weightCol : str, optional
+            Weights of the rows in the metrics.
+
+        Raises
+        ------
+        SchemaError, DataError
+            As of `StackedEnsembleModel.evaluate`.
+        """
+        name = self.bestModel.getLabelCol()
+        numbers = isinstance(find_field(dataset.schema, name).dataType, NumericType)
+        named = numbers and isinstance(next(iter(self.bestModel.classes), None), str)  # as the training's were
+        return self.bestModel.evaluate(as_names(dataset, name) if named else dataset, weightCol)
 
     def copy(self, extra: dict | None = None) -> AutoMLModel:  # type: ignore[type-arg]
         """Return a copy with other Params; models and predictions are shared."""

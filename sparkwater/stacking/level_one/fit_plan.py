@@ -46,23 +46,28 @@ class FitPlan:
         )
 
 
-def plan_fits(learners: Sequence[Learner], fitsEach: int, slots: int, parallelism: int | None = None) -> FitPlan:
+def plan_fits(
+    learners: Sequence[Learner], fitsEach: int, slots: int, parallelism: int | None = None, folds: int | None = None
+) -> FitPlan:
     """Return the plan.
 
-    A learner whose fits alone fill the slots trains each of them with one worker: many narrow fits
-    lose no time to communication. Otherwise it keeps its ``numWorkers``. That depends on this
-    learner only, so the others never change what it learns.
+    A learner whose fits of all folds fill the slots trains each of them with one worker: many narrow fits lose no time
+    to communication. Otherwise it keeps its ``numWorkers``. That depends on this learner only, so the others never
+    change what it learns. Fits without each two folds are many more; they are as wide as those without one, as their
+    models stand for these.
 
     Parameters
     ----------
     learners : sequence of Learner
         The learners to fit.
     fitsEach : int
-        Fits of each learner: the folds.
+        Fits of each learner.
     slots : int
         Tasks that the cluster runs at a time.
     parallelism : int, optional
         Fits at a time. Default: as many as the widest of them leaves slots for.
+    folds : int, optional
+        The folds, where they aren't as many as the fits of each learner.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def plan_fits(learners: Sequence[Learner], fitsEach: int, slots: int, parallelis
         If ``parallelism`` is below 1.
     """
     check_parallelism(parallelism)
-    narrow = [_narrowed(learner) if fitsEach >= slots else learner for learner in learners]
+    narrow = [_narrowed(learner) if (folds or fitsEach) >= slots else learner for learner in learners]
     widest = max(learner.num_workers or 1 for learner in narrow)
     # Networks take longest: started first, they don't keep everyone waiting at the end.
     ordered = sorted(narrow, key=lambda learner: learner.num_workers is None)

@@ -178,7 +178,16 @@ def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
 
 def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -> dict[str, dict[str, Losses]]:
     """Sum the losses by fold."""
-    weight, sums = F.col(WEIGHT), []
+    found = frame.groupBy(FOLD).agg(*sum_losses(names, task)).collect()
+    found.sort(key=lambda row: row[FOLD])
+    by_fold = {str(row[FOLD]): read_losses(row, names) for row in found}
+    return {name: {fold: sums[name] for fold, sums in by_fold.items()} for name in names}
+
+
+def sum_losses(names: Sequence[str], task: LevelOneTask) -> list[Column]:
+    """Return the aggregates that `read_losses` reads, of rows with label, weight and columns of values."""
+    weight = F.col(WEIGHT)
+    sums = [F.sum(weight).alias("weight")]
     for position, name in enumerate(names):
         first, second = losses(F.col(f"`{name}`"), task)
         sums += [
@@ -186,26 +195,24 @@ def collect_losses(frame: DataFrame, task: LevelOneTask, names: Sequence[str]) -
             F.sum(weight * first * first).alias(f"squares{position}"),
             F.sum(weight * second).alias(f"second{position}"),
         ]
-    found = frame.groupBy(FOLD).agg(F.sum(weight).alias("weight"), *sums).collect()
-    found.sort(key=lambda row: row[FOLD])
+    return sums
+
+
+def read_losses(row: Any, names: Sequence[str]) -> dict[str, Losses]:
+    """Return the losses of each column, from a row of `sum_losses`."""
     return {
-        name: {
-            str(row[FOLD]): Losses(
-                row["weight"], row[f"first{position}"], row[f"squares{position}"], row[f"second{position}"]
-            )
-            for row in found
-        }
+        name: Losses(row["weight"], row[f"first{position}"], row[f"squares{position}"], row[f"second{position}"])
         for position, name in enumerate(names)
     }
 
 
 def losses(values: Column, task: LevelOneTask) -> tuple[Column, Column]:
-    """Return both losses of a row."""
+    """Return both losses of a row; a label of no class is wrong, whatever the values are."""
     label = F.col(LABEL)
     if task.kind != CLASSIFICATION:
         return task.deviance.column(values[0], label), F.abs(values[0] - label)
     if task.width == 1:
-        right = F.when(label == 1.0, values[0]).otherwise(1.0 - values[0])
+        right = F.when(label == 1.0, values[0]).when(label == 0.0, 1.0 - values[0])
         wrong = (values[0] > 0.5).cast("double") != label
     else:
         right = F.get(values, label.cast("int"))

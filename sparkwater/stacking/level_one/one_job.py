@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.sessions.jobs import run_job
@@ -24,11 +23,11 @@ from sparkwater.stacking.level_one.finished import find_finished, finish, write_
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, union_all
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from sparkwater.stacking.level_one.checkpoints import FitStore
 
@@ -121,7 +120,7 @@ def fit_on_all_rows(prepared: Prepared, learners: Sequence[Learner]) -> list[Any
         fit = replace(fit, name=where, vector=_vector(prepared.task), number=number)
         tasks.append(rows.select(*columns).coalesce(1).mapInArrow(partial(run_fit, fit=fit), RESULTS))
     with _unions_of_tasks(prepared.frame.sparkSession):
-        fitted = collect_fits(reduce(DataFrame.unionAll, tasks))
+        fitted = collect_fits(union_all(tasks))
     return [
         learner.stage.make_model(TrainedEstimator(content, classes, report["rows"]))
         for learner, (report, content) in zip(learners, (fitted[number] for number in range(len(tasks))), strict=True)
@@ -161,7 +160,7 @@ def _results(prepared: Prepared, pairs: Sequence[_Pair], keep: bool) -> DataFram
         left_out = tuple(prepared.single.index(one) for one in pair.fold.alone)
         fit = replace(fit, name=pair.where, vector=vector, number=pair.number, folds=left_out, keep=keep)
         tasks.append(rows[key].mapInArrow(partial(run_fit, fit=fit), RESULTS))
-    return reduce(DataFrame.unionAll, tasks)
+    return union_all(tasks)
 
 
 def _classes(task: LevelOneTask) -> tuple[float, ...]:

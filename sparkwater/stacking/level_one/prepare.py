@@ -20,7 +20,7 @@ from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepared import FoldRows, LevelOneTask, Prepared
+from sparkwater.stacking.level_one.prepared import SMALL_ROWS, FoldRows, LevelOneTask, Prepared
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def prepare(
 ) -> Prepared:
     """Evaluate the rows once, with key and fold, and look at each fold.
 
-    Rows are in the order of their keys, the same for the same rows. Two Spark jobs, three with an id column.
+    Rows are in the order of their keys, the same for the same rows. Two Spark jobs, three with an id column, and one
+    more for few rows in the cache.
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ def prepare(
     kept = store(keyed) if store else _cache(keyed)
     try:
         found = _look(kept, spec, folds is spec, kind, labelCol, identity, weightCol)
+        ordered = store is None and sum(row["rows"] for row in found) <= SMALL_ROWS
+        kept = _in_order(kept) if ordered else kept
     except BaseException:
         kept.unpersist()
         raise
@@ -82,7 +85,7 @@ def prepare(
     labels = Fingerprint.over(Fingerprint(row["rows"], int(row["label_total"]), row["label_mixed"]) for row in found)
     return Prepared(
         kept, tuple(frame.columns), task, labelCol, spec.foldCol, weightCol, _folds(found), labels,
-        spec.timeCol, spec.embargo, spec.groupCol or identity,
+        spec.timeCol, spec.embargo, spec.groupCol or identity, ordered,
     )  # fmt: skip
 
 
@@ -90,6 +93,18 @@ def _cache(frame: DataFrame) -> DataFrame:
     """Keep the rows in a cache entry of their own: Spark gives equal plans one, and any of them can drop it."""
     mine = uuid.uuid4().hex
     return session_of(frame.sparkSession).keep(frame.where(F.lit(mine) == F.lit(mine)))
+
+
+def _in_order(kept: DataFrame) -> DataFrame:
+    """Return few rows as one partition in order of their keys, so that no pass of a fit sorts them."""
+    ordered = _cache(kept.coalesce(1).sortWithinPartitions(ROW))
+    try:
+        ordered.count()
+    except BaseException:
+        ordered.unpersist()
+        raise
+    kept.unpersist()
+    return ordered
 
 
 def _check_schema(frame: DataFrame, kind: str, labelCol: str, weightCol: str | None, foldCol: str | None) -> None:
@@ -150,7 +165,7 @@ def _check_ids(frame: DataFrame, idCol: str) -> None:
         raise DataError(f"idCol={idCol!r}: {row['rows']} rows have the id {row['id']!r}; each row needs its own")
 
 
-def _unfit(weightCol: str | None) -> Column:
+def unfit_weight(weightCol: str | None) -> Column:
     """Return whether a row has a weight that no sum takes."""
     if weightCol is None:
         return F.lit(False)
@@ -173,7 +188,7 @@ def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str, weightCol: s
     found = grouped.agg(
         rows.alias("rows"), total.alias("total"), mixed.alias("mixed"),
         label_total.alias("label_total"), label_mixed.alias("label_mixed"),
-        F.count_if(invalid).alias("unlabelled"), F.count_if(_unfit(weightCol)).alias("unfit"),
+        F.count_if(invalid).alias("unlabelled"), F.count_if(unfit_weight(weightCol)).alias("unfit"),
         F.min(time).alias("start"), F.max(time).alias("end"),
         F.sum(F.col(f"`{weightCol}`").cast("double") if weightCol else F.lit(1.0)).alias("weight"),
     ).limit(MAX_CLASSES + 1).collect()  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import combinations
 from operator import or_
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,8 @@ class Prepared:
         As in `Folds`.
     unitCol : str or None
         Column whose equal values share a fold, of groups or ids; None where equal rows do.
+    ordered : bool
+        Whether ``frame`` is one partition in order of the keys.
     """
 
     frame: DataFrame
@@ -137,6 +139,7 @@ class Prepared:
     timeCol: str | None = None
     embargo: float = 0.0
     unitCol: str | None = None
+    ordered: bool = False
 
     @property
     def rows(self) -> Fingerprint:
@@ -158,10 +161,16 @@ class Prepared:
         """Partitions for sums over the rows: they follow from their number alone, so that the sums do."""
         return -(-self.rows.rows // SMALL_ROWS)
 
-    @property
+    @cached_property
     def _read(self) -> DataFrame:
         # In order of their keys, whatever the number of partitions before.
-        return self.frame.coalesce(1).sortWithinPartitions(ROW) if self.small else self.frame
+        few = self.small and not self.ordered
+        return self.frame.coalesce(1).sortWithinPartitions(ROW) if few else self.frame
+
+    @cached_property
+    def _trainings(self) -> dict[FoldRows, DataFrame]:
+        """The rows outside of each fold that was asked for: one plan serves all learners."""
+        return {}
 
     def in_pairs(self) -> Prepared:
         """Return the same rows with all pairs of folds in place of the folds, each to be left out and scored together.
@@ -185,7 +194,9 @@ class Prepared:
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        return self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+        if fold not in self._trainings:
+            self._trainings[fold] = self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+        return self._trainings[fold]
 
     def divided(self, fold: FoldRows) -> DataFrame:
         """Return the rows of `training` and of `scorable` together, with key and fold."""

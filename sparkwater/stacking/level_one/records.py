@@ -18,7 +18,7 @@ class FitRecord:
     learner : str
         Its name.
     fold : str
-        The held-out fold.
+        The held-out fold, or both of a pair; with its number where there are several repeats of folds.
     rows : int
         The held-out rows that its model scored.
     fitSeconds, scoreSeconds : float

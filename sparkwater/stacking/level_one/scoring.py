@@ -6,10 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.sessions.jobs import run_job
@@ -18,10 +16,12 @@ from sparkwater.stacking.level_one.checks import NO_ROWS, check_columns, check_c
 from sparkwater.stacking.level_one.learners import Learner
 from sparkwater.stacking.level_one.prepared import FOLD
 from sparkwater.stacking.level_one.records import FitRecord, FoldModel, Scored
-from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values
+from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values, union_all
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from sparkwater.stacking.level_one.prepared import FoldRows, Prepared
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def score_together(prepared: Prepared, fits: Sequence[FoldFit], keep: bool) -> S
     started = time.monotonic()
     parts = [fit.values(prepared).withColumn(_FIT, F.lit(number)) for number, fit in enumerate(fits)]
     session = session_of(prepared.frame.sparkSession)
-    values = session.keep(prepared.gather(reduce(DataFrame.unionAll, parts)))
+    values = session.keep(prepared.gather(union_all(parts)))
     try:
         found = run_job(values.groupBy(_FIT).agg(*check_columns(values.schema)).collect)
         counts = {row[_FIT]: row for row in found}

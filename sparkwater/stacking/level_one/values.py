@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import vector_numbers
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
+from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
     from sparkwater.stacking.level_one.prepared import LevelOneTask
 
@@ -24,6 +26,44 @@ LEARNER = "__sparkwater_learner"
 
 #: The column with what the fit that gave them left out: the value of a fold, or those of two, as text.
 LEFT_OUT = "__sparkwater_left_out"
+
+
+_PART = "__sparkwater_part"
+
+
+def union_all(frames: Sequence[DataFrame]) -> DataFrame:
+    """Return the rows of several DataFrames in this order, as one union whose plan is no deeper for more of them.
+
+    Spark looks through a whole union each time that one is added to it, so neighbours are put together first.
+    """
+    while len(frames) > 1:
+        pairs = [frames[place : place + 2] for place in range(0, len(frames), 2)]
+        frames = [pair[0].unionAll(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
+    return frames[0]
+
+
+def side_by_side(frames: Sequence[DataFrame], gather: Callable[[DataFrame], DataFrame]) -> DataFrame:
+    """Return the columns of several DataFrames of the same rows beside each other.
+
+    A union with a pivot: joins, one after the other, would be as many as there are DataFrames.
+
+    Parameters
+    ----------
+    frames : sequence of pyspark.sql.DataFrame
+        A key, and arrays of values in columns of other names than the others have.
+    gather : callable
+        `Prepared.gather` of the rows.
+    """
+    parts, columns = [], []
+    for number, frame in enumerate(frames):
+        names = [name for name in frame.columns if name != ROW]
+        own = F.array(*(F.col(f"`{name}`") for name in names)).alias(VALUES)
+        parts.append(frame.select(ROW, F.lit(number).alias(_PART), own))
+        columns += [
+            F.max(F.when(F.col(_PART) == number, F.get(F.col(VALUES), F.lit(place)))).alias(name)
+            for place, name in enumerate(names)
+        ]
+    return gather(union_all(parts)).groupBy(ROW).agg(*columns)
 
 
 def add_values(frame: DataFrame, model: Any, learner: Learner, task: LevelOneTask, column: str = VALUES) -> DataFrame:

@@ -194,12 +194,16 @@ def _said(budget: Budget, wanted: int, adaptive: bool) -> str:
 
 
 def expected_seconds(trials: Sequence[Trial], family: str) -> float:
-    """Return the wall time that a trial may take, by the slowest of its family's last ones.
+    """Return the wall time that a trial may take, by the slowest of its family's last two; 0 where none is known.
 
-    The first of a family, which may be dearer than all before, counts as one fit of the last trial.
+    The first of a family, which may be dearer than all before, counts as one fit of the last trial. Trials that failed
+    or were ended early don't count: they may have stopped at once.
     """
-    same = [one.wallSeconds for one in trials if one.family == family and one.error is None]
-    return max(same[-2:]) if same else trials[-1].wallSeconds / max(1, trials[-1].fits) if trials else 0.0
+    whole = [one for one in trials if one.error is None]
+    same = [one.wallSeconds for one in whole if one.family == family]
+    if same:
+        return max(same[-2:])
+    return whole[-1].wallSeconds / max(1, whole[-1].fits) if whole else 0.0
 
 
 #: What came of a piece of work: the scores of its fits, an error, an early end, or None where it wasn't begun.

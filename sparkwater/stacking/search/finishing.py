@@ -7,15 +7,10 @@ from dataclasses import replace
 from functools import reduce
 from typing import NoReturn
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.stacking.cross_fitting import LevelOneFrame
-from sparkwater.stacking.row_keys import ROW
+from sparkwater.stacking.level_one.values import side_by_side
 from sparkwater.stacking.search.exploring import Explored, Rows
-
-_WAVE, _OF_WAVE = "__sparkwater_wave", "__sparkwater_of_wave"
 
 
 def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
@@ -29,7 +24,7 @@ def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
     frames = list(explored.frames)
     if not frames:
         _raise_first(explored)
-    whole = frames[0] if len(frames) == 1 else side_by_side(frames)
+    whole = frames[0] if len(frames) == 1 else join_all(frames)
     counted = [one.learner for one in explored.trials if one.learner in whole.names]
     if len(frames) > 1 or len(counted) < len(whole.names):
         whole = whole.select(counted)  # without trials beyond an early end
@@ -40,29 +35,21 @@ def finish(rows: Rows, explored: Explored) -> LevelOneFrame:
     return replace(whole, checkpoint=rows.checkpoint)
 
 
-def side_by_side(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
+def join_all(frames: Sequence[LevelOneFrame]) -> LevelOneFrame:
     """Return the learners of several frames of the same rows, as one frame.
-
-    A union with a pivot: joins, one after the other, would be as many as there are frames.
 
     Parameters
     ----------
     frames : sequence of LevelOneFrame
         Frames with learners of their own.
     """
-    first, parts, columns = frames[0], [], []
-    for number, frame in enumerate(frames):
+    first = frames[0]
+    for frame in frames:
         first.check_same(frame.prepared)
-        own = F.array(*(F.col(f"`{name}`") for name in frame.names))
-        parts.append(frame.values.select(ROW, F.lit(number).alias(_WAVE), own.alias(_OF_WAVE)))
-        columns += [
-            F.max(F.when(F.col(_WAVE) == number, F.get(F.col(_OF_WAVE), F.lit(place)))).alias(name)
-            for place, name in enumerate(frame.names)
-        ]
     return replace(
         first,
         learners=tuple(learner for frame in frames for learner in frame.learners),
-        values=first.prepared.gather(reduce(DataFrame.unionAll, parts)).groupBy(ROW).agg(*columns),
+        values=side_by_side([frame.values for frame in frames], first.prepared.gather),
         fits=tuple(fit for frame in frames for fit in frame.fits),
         models=tuple(model for frame in frames for model in frame.models),
         metrics=reduce(lambda one, other: one.join(other), (frame.metrics for frame in frames)),

@@ -79,8 +79,8 @@ class SearchModel(Model, Settings, SavedStage):
         Raises
         ------
         ConfigurationError
-            If there are no probabilities to calibrate.
-            If the predictions aren't there: the model was loaded, or they weren't kept.
+            If the predictions aren't there, as the model was loaded or they weren't kept; or if there are no
+            probabilities to calibrate.
         """
         if self.levelOne is None:
             raise ConfigurationError(
