@@ -43,7 +43,7 @@ def test_a_network_s_summary_is_shown_whole(flow: Workspace) -> None:
     assert facts["Network"] == "mlp"
     assert facts["Rows trained"] == str(summary.numRows)
     assert facts["Rows to validate on"] == str(summary.numValidationRows)
-    assert {curves.title for curves in view.curves} >= {"loss", "logloss", "error"}
+    assert {curves.title for curves in view.curves} >= {"loss (logloss)", "error"}
     error = next(curves for curves in view.curves if curves.title == "error")
     assert error.lines["validation rows"] == tuple(one.validation["error"] for one in summary.records)
     assert error.lines["training rows"] == tuple(one.training["error"] for one in summary.records)
