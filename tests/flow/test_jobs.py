@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import threading
 import time
 import urllib.request
@@ -168,6 +169,26 @@ def test_what_an_earlier_run_saved_is_told_before_anything_is_forgotten(flow, fo
     assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "done"]
     assert [cell.action for cell in workbook.cells] == [Statement("m", binarizer), SaveModel("m", place, True)]
     assert jobs.in_the_way(workbook.cells) == []
+
+
+def test_an_opened_flow_replaces_nothing_without_a_question(flow, folder):
+    _, jobs, workbook = flow
+    binarizer = "m = __import__('pyspark.ml.feature').ml.feature.Binarizer(inputCol='a', outputCol='b')"
+    place = folder / "of_mine"
+    for action in (Statement("m", binarizer), SaveModel("m", str(place))):
+        jobs.complete(action)
+    (place / "mine").touch()
+    cells = [Cell(Statement("m", binarizer), "new"), Cell(SaveModel("m", str(place), overwrite=True), "new")]
+    jobs.open(cells)
+    assert (jobs.in_the_way(cells), jobs.lost_by(cells)) == ([], [str(place)])
+    with pytest.raises(ConfigurationError, match="of_mine' exists already, and a cell replaces it"):
+        jobs.start_again(workbook.cells)
+    assert (list(workbook.cells), (place / "mine").exists()) == (cells, True)
+    made = jobs.start_again(workbook.cells, replaces=True)
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "done"]
+    assert not (place / "mine").exists()
+    shutil.rmtree(place)
+    assert jobs.lost_by(workbook.cells) == []  # then nothing is asked
 
 
 def test_an_error_that_can_t_be_read_is_an_error(flow):

@@ -89,9 +89,9 @@ def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> 
 
 def _joined(panels: Mapping[str, _Lines]) -> dict[str, _Lines]:
     """Return the panels with the loss in that of the metric whose values it has."""
-    loss = [*panels[_LOSS].values()][0]
+    loss = next(iter(panels[_LOSS].values()))
     for title, lines in panels.items():
-        if title != _LOSS and _same(loss, [*lines.values()][0]):
+        if title != _LOSS and _same(loss, next(iter(lines.values()))):
             others = {name: each for name, each in panels.items() if name not in (_LOSS, title)}
             return {f"{_LOSS} ({title})": lines, **others}
     return dict(panels)
