@@ -63,13 +63,16 @@ class Window:
         return found
 
     def texts(self) -> list[str]:
-        return [each.text for each in self.all(ui.label) if each.visible]
+        return [
+            each.text for each in self.all(ui.label) if all(one.visible for one in each.ancestors(include_self=True))
+        ]
 
     def passes_time(self) -> None:
         """Do what the page does each second."""
         for timer in self.all(ui.timer):
             if timer.interval:
-                timer.callback()
+                with timer.parent_slot:
+                    timer.callback()
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from sparkwater.flow.pages.parts.elements import (
 )
 from sparkwater.flow.pages.parts.following import follow, with_chosen
 from sparkwater.flow.pages.parts.tabs import add_tabs
-from sparkwater.flow.pages.parts.texts import heading, page_title, remark
+from sparkwater.flow.pages.parts.texts import code_block, heading, page_title, remark
 from sparkwater.flow.pages.parts.waiting import Spot
-from sparkwater.flow.views.models import ModelView, comparison, model_view
+from sparkwater.flow.views.models import ModelView, comparison, model_view, paragraphs
 from sparkwater.flow.views.networks import drawing_of
 
 #: Models in the first comparison.
@@ -121,8 +121,11 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
 def _overview(view: ModelView) -> None:
     heading(f"{view.name}, {view.kind}")
     show_facts(view.facts)
-    for note in view.notes:
-        remark(note)
+    for is_table, words in paragraphs(view.notes):
+        if is_table:
+            code_block(words, "Columns")
+        else:
+            remark(words)
     if view.curves:
         heading("Learning curves")
         with ui.element("div").classes("flow-curves"):
