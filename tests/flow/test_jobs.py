@@ -227,6 +227,15 @@ def test_errors_are_told_in_their_own_words(flow, folder):
         jobs.complete(Statement("x", "x = 1 / 0"))
     assert [cell.state for cell in workbook.cells] == ["failed"] * 3
     assert "nothing_there" not in script(workbook.cells)
+    (folder / "a:b.csv").write_text("x\n1\n")
+    job = jobs.wait(
+        jobs.start(Statement("x", f"x = spark.read.csv({str(folder / 'a:b.csv')!r}, header=True)")).id, SECONDS
+    )
+    (folder / "a:b.csv").unlink()
+    assert "a:b.csv" in job.error
+    assert "Relative path in absolute URI" in job.error  # the cause
+    assert "Py4J" not in job.error
+    assert "calling o" not in job.error
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def variable(name: Any) -> str:
     """
     if type(name) is str and len(name) > LONGEST_NAME:
         raise ConfigurationError(
-            f"{name[:LONGEST_NAME]!r}... can't name a variable: it has {len(name):,} letters; take {LONGEST_NAME} at most"
+            f"{name[:LONGEST_NAME]!r}... can't name a variable: it has {len(name):,} letters, of {LONGEST_NAME} at most"
         )
     good = type(name) is str and name.isascii() and name.isidentifier()
     if not good or keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED or name[0] == "_":
