@@ -41,7 +41,8 @@ def keep(desk: Desk, name: str) -> None:
         "A folder that is scored without Spark and torch. Up to 100 rows of the sample go along, readable, with the "
         "outputs that are expected."
     )
-    sample = living_choice(desk, "Sample of real input", desk.workspace.frames)
+    with ui.row().classes("w-full flow-wrap"):
+        sample = living_choice(desk, "Sample of real input", desk.workspace.frames)
     SlowButton("Export", lambda: _kept(desk, ExportBundle(name, chosen(sample), place("_bundle"), bool(over.value))))
 
 

@@ -116,7 +116,6 @@ class FieldInputs:
             made = ui.select(
                 choices, label=label, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
             )
-            made.props("use-chips" if several else "")
         else:
             made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")
         # The estimator validates; NiceGUI would take its messages away.
@@ -130,6 +129,7 @@ class FieldInputs:
         default = _default(field, made)
         made.props["placeholder"] = default
         if isinstance(made, ui.select):
+            made.props.set_bool("use-chips", bool(made.multiple and made.value))  # chips leave no room for the words
             show_placeholder(made, None if made.value else default)
 
     def _take(self, field: Field, made: Any, value: Any) -> None:
