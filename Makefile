@@ -59,7 +59,7 @@ test-hosts: $(PINNED)
 	.venv/bin/python $(PYTEST) tests/hosts
 
 test-flow: $(PINNED) $(NODE)
-	scripts/setup_browser.sh
+	scripts/setup_browser.sh build/node
 	.venv/bin/python -m pytest -q --durations=10 tests/flow/browser
 
 # Pictures of docs/flow.md, on the shipped digits: look at them before they are committed.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Put onnxruntime for Node into a folder, for the test of docs/bundle.md's JavaScript, and axe, for that of the web
-# face's accessibility; without npm these tests are skipped.
+# face's accessibility; without npm the first is skipped, and make test-flow fails.
 # Usage: setup_node.sh FOLDER
 set -euo pipefail
 folder=$1

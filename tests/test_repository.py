@@ -186,3 +186,31 @@ def test_java_that_spark_does_not_run_on_is_refused(tools, version):
     done = check(tools)
     assert done.returncode == 1
     assert f"Java {version.split('.')[0]} doesn't fit: Spark 4 runs on Java 17 or 21" in done.stderr
+
+
+def setup_browser(tools: Path, *arguments: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "scripts" / "setup_browser.sh"
+    command = [str(tools / "bash"), str(script), *map(str, arguments)]
+    return subprocess.run(command, env={"PATH": str(tools), **environment}, capture_output=True, text=True, check=False)
+
+
+def test_a_machine_that_can_t_test_the_web_face_is_told_what_to_install(tools, tmp_path):
+    for name in ("mkdir", "id", "env"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    packages = tmp_path / "packages"
+    done = setup_browser(tools, packages)
+    assert (done.returncode, "chromium is missing" in done.stderr) == (1, True)
+    executable(tools / "chromium", "true")
+    done = setup_browser(tools, packages)
+    assert done.returncode == 1
+    assert "axe is missing, and npm, which comes with Node, is what installs it: install it" in done.stderr
+    assert "SPARKWATER_WITHOUT_BROWSER=1" in done.stderr
+    done = setup_browser(tools, packages, SPARKWATER_WITHOUT_BROWSER="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "axe is missing: the web face's accessibility is not tested" in done.stdout
+    assert setup_browser(tools).returncode == 0  # pictures need a browser alone
+    executable(
+        tools / "npm", f"mkdir -p {packages}/node_modules/axe-core; : >{packages}/node_modules/axe-core/axe.min.js"
+    )
+    assert setup_browser(tools, packages).returncode == 0
+    assert "setup_browser.sh build/node" in (ROOT / "Makefile").read_text()

@@ -31,6 +31,12 @@ POLICY = "; ".join(
     )
 )
 
+#: The look of the guard's own pages, in the colours of the browser.
+_LOOK = (
+    '<meta name=viewport content="width=device-width"><meta name=color-scheme content="light dark">'
+    "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}</style>"
+)
+
 #: The largest body of a request. A flow that is opened is the largest that a page sends, with 4 MiB at most.
 _MOST_BYTES = 5 * 1024 * 1024
 
@@ -164,7 +170,7 @@ async def _answer(send: Send, status: int, body: str, *more: tuple[bytes, bytes]
 
 
 def _page(title: str, content: str, head: str = "") -> str:
-    return f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>{head}{content}</html>"
+    return f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>{_LOOK}{head}{content}</html>"
 
 
 def _with_headers(send: Send) -> Send:

@@ -73,7 +73,25 @@ def test_values_within_values_without_end_are_refused():
 
 @pytest.mark.parametrize(
     "name",
-    ["", "1a", "a b", "a;b", "a\n", "class", "match", "spark", "print", "__builtins__", "_x", "ﬁ", "é", None, 3, "a.b"],
+    [
+        "",
+        "1a",
+        "a b",
+        "a;b",
+        "a\n",
+        "class",
+        "match",
+        "spark",
+        "print",
+        "__builtins__",
+        "_x",
+        "ﬁ",
+        "é",
+        None,
+        3,
+        "a.b",
+        "a" * 61,
+    ],
 )
 def test_names_that_are_no_plain_identifiers_are_refused(name):
     with pytest.raises(ConfigurationError, match="can't name a variable"):
@@ -82,6 +100,7 @@ def test_names_that_are_no_plain_identifiers_are_refused(name):
 
 def test_a_good_name_is_taken():
     assert variable("digits_1") == "digits_1"
+    assert variable("a" * 60) == "a" * 60
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -36,6 +36,16 @@ def test_paths_within_are_taken(places):
     assert folders.within(f"{inside}/in") == inside / "deep"
 
 
+def test_a_file_that_spark_can_t_read_by_its_name_is_told(places):
+    inside, _ = places
+    (inside / "12:30.csv").touch()
+    (inside / "a:b").mkdir()
+    folders = Folders([inside])
+    assert folders.within(f"{inside}/a:b") == inside / "a:b"
+    with pytest.raises(ConfigurationError, match="has : in its name, by which Spark reads no file; rename the file"):
+        folders.within(f"{inside}/12:30.csv")
+
+
 @pytest.mark.parametrize(
     "path",
     [

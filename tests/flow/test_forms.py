@@ -283,6 +283,7 @@ def test_files_suggest_names_that_variables_may_have() -> None:
     files = ("Penguins 2.csv", "class.parquet", "2024-01", "a.b.c", "---", "spark")
     suggested = [suggested_name(file) for file in files]
     assert suggested == ["penguins_2", "class_data", "data_2024_01", "a", "data", "spark_data"]
+    assert suggested_name(f"{'long_' * 60}.csv") == "long_" * 7 + "long"
 
 
 def test_code_is_an_argument_a_line_where_it_is_long() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import threading
 import time
 import urllib.request
@@ -170,6 +171,26 @@ def test_what_an_earlier_run_saved_is_told_before_anything_is_forgotten(flow, fo
     assert jobs.in_the_way(workbook.cells) == []
 
 
+def test_an_opened_flow_replaces_nothing_without_a_question(flow, folder):
+    _, jobs, workbook = flow
+    binarizer = "m = __import__('pyspark.ml.feature').ml.feature.Binarizer(inputCol='a', outputCol='b')"
+    place = folder / "of_mine"
+    for action in (Statement("m", binarizer), SaveModel("m", str(place))):
+        jobs.complete(action)
+    (place / "mine").touch()
+    cells = [Cell(Statement("m", binarizer), "new"), Cell(SaveModel("m", str(place), overwrite=True), "new")]
+    jobs.open(cells)
+    assert (jobs.in_the_way(cells), jobs.lost_by(cells)) == ([], [str(place)])
+    with pytest.raises(ConfigurationError, match="of_mine' exists already, and a cell replaces it"):
+        jobs.start_again(workbook.cells)
+    assert (list(workbook.cells), (place / "mine").exists()) == (cells, True)
+    made = jobs.start_again(workbook.cells, replaces=True)
+    assert [jobs.wait(job.id, SECONDS).state for job in made] == ["done", "done"]
+    assert not (place / "mine").exists()
+    shutil.rmtree(place)
+    assert jobs.lost_by(workbook.cells) == []  # then nothing is asked
+
+
 def test_an_error_that_can_t_be_read_is_an_error(flow):
     _, jobs, _ = flow
     line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"
@@ -206,6 +227,15 @@ def test_errors_are_told_in_their_own_words(flow, folder):
         jobs.complete(Statement("x", "x = 1 / 0"))
     assert [cell.state for cell in workbook.cells] == ["failed"] * 3
     assert "nothing_there" not in script(workbook.cells)
+    (folder / "a:b.csv").write_text("x\n1\n")
+    job = jobs.wait(
+        jobs.start(Statement("x", f"x = spark.read.csv({str(folder / 'a:b.csv')!r}, header=True)")).id, SECONDS
+    )
+    (folder / "a:b.csv").unlink()
+    assert "a:b.csv" in job.error
+    assert "Relative path in absolute URI" in job.error  # the cause
+    assert "Py4J" not in job.error
+    assert "calling o" not in job.error
 
 
 @pytest.mark.parametrize(

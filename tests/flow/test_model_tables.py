@@ -4,7 +4,8 @@ from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
 from sparkwater.flow.views.markup import matrix_table
-from sparkwater.flow.views.tables import Matrix
+from sparkwater.flow.views.models import paragraphs
+from sparkwater.flow.views.tables import Matrix, table_of, without_empty_columns
 from sparkwater.stacking.automl.summary import AutoMLSummary, Entry
 from sparkwater.stacking.scores import Score
 from sparkwater.stacking.search.records import SearchSummary, Trial
@@ -73,3 +74,15 @@ def test_automl_shows_its_leaderboard_and_all_that_was_tried() -> None:
     assert tried.rows[2] == ("mlp", "mlp", "epochs=2.0", "no slots")
     assert parts.notes == ("in time", "columns", "are fine")
     assert line_of(summary) == ("forest", {"logLoss": 0.25, "error": 0.125})
+
+
+def test_columns_without_a_value_are_left_out_and_notes_that_are_a_table_stay_together() -> None:
+    table = table_of("t", ("a", "b", "c", "d"), [(1, None, "", 0), (None, None, "", False)])
+    assert without_empty_columns(table) == table_of("t", ("a", "d"), [(1, 0), (None, False)])
+    assert without_empty_columns(table_of("t", ("a",), [])) == table_of("t", ("a",), [])
+    assert paragraphs(["in time", "column   type", "sex      text", "done", "x  y"]) == [
+        (False, "in time"),
+        (True, "column   type\nsex      text"),
+        (False, "done"),
+        (True, "x  y"),
+    ]

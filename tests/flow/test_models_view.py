@@ -43,7 +43,7 @@ def test_a_network_s_summary_is_shown_whole(flow: Workspace) -> None:
     assert facts["Network"] == "mlp"
     assert facts["Rows trained"] == str(summary.numRows)
     assert facts["Rows to validate on"] == str(summary.numValidationRows)
-    assert {curves.title for curves in view.curves} >= {"loss", "logloss", "error"}
+    assert {curves.title for curves in view.curves} >= {"loss (logloss)", "error"}
     error = next(curves for curves in view.curves if curves.title == "error")
     assert error.lines["validation rows"] == tuple(one.validation["error"] for one in summary.records)
     assert error.lines["training rows"] == tuple(one.training["error"] for one in summary.records)
@@ -186,3 +186,20 @@ def test_models_are_saved_and_exported_within_the_folders_alone(flow: Workspace)
         for action in (SaveModel("network", outside), ExportBundle("network", "rest", outside)):
             with pytest.raises(ConfigurationError, match=r"outside of|whole path"):
                 flow.run(action)
+
+
+def test_models_are_saved_at_names_as_they_are_written(flow: Workspace) -> None:
+    inside = root(flow) / "odd"
+    flow.run(Define("plain", "LogisticRegression", {"maxIter": 3}))
+    for place, name in enumerate(("%2e%2e/%2e%2e/out", "a b#c", "50%", 'it\'s "so"', "<b>", "a;b:c")):
+        folder = inside / name
+        flow.run(SaveModel("network", str(folder)))
+        assert (folder / "metadata").is_dir(), name
+        assert ImageClassifierModel.load(str(folder)).weights == flow.value("network").weights
+        flow.run(SaveModel("plain", f"{folder}/of_spark"))
+        assert (folder / "of_spark" / "metadata").is_dir(), name
+        if place < 2:
+            flow.run(ExportBundle("network", "rest", f"{folder}_bundle"))
+            assert Path(f"{folder}_bundle", "manifest.json").is_file(), name
+    assert {path.name for path in root(flow).parent.iterdir()} & {"out", "out_bundle"} == set()
+    assert {path.name for path in root(flow).iterdir()} & {"out", "out_bundle"} == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,10 +90,28 @@ def test_names_that_spark_leaves_out_are_left_out(tmp_path, name):
     check_classes(Folders([tmp_path]).below(str(tmp_path)))
 
 
-def test_a_file_that_is_no_parquet_says_so(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 and more")
+@pytest.mark.parametrize(
+    "content", [b"PAR1 and more", b"", b"PAR1", b"PAR1\xff\xff\xff\xffPAR1", b"PAR1\0\0\0\0PAR1", b"PARE\0\0\0\0PARE"]
+)
+def test_a_file_that_is_no_parquet_says_so(tmp_path, content):
+    (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(DataError, match=r"'a\.parquet' can't be read as Parquet"):
         check_classes([tmp_path])
+
+
+def bytes_read():
+    """Return the bytes that this process has read from files so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_metadata_is_read_once(tmp_path):
+    texts = {"other": "x" * 2_000_000, "org.apache.spark.sql.parquet.row.metadata": schema("double")}
+    file = tmp_path / "a.parquet"
+    pq.write_table(TABLE.replace_schema_metadata(texts), file)
+    check_classes([file])  # imports
+    before = bytes_read()
+    check_classes([file])
+    assert 2_000_000 < bytes_read() - before < 1.2 * file.stat().st_size
 
 
 def test_a_module_that_a_schema_names_is_not_imported(spark, tmp_path, monkeypatch):

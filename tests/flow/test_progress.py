@@ -104,6 +104,18 @@ def test_curves_have_the_metrics_that_are_defined():
     assert len({series["lineStyle"]["type"] for series in options["series"]}) == 2
 
 
+def test_a_metric_that_is_the_loss_is_drawn_once():
+    held_out = Metrics(logloss=0.75, error=0.5, auc=None)
+    records = [record(epoch, held_out) for epoch in range(2)]
+    same = [replace(one, training=Metrics({**one.training, "logloss": one.loss * (1 + 1e-7)})) for one in records]
+    found = training_curves(same)
+    assert [panel.title for panel in found] == ["loss (logloss)", "error"]
+    assert found[0].lines["validation rows"] == (0.75, 0.75)
+    assert found[0].alt.startswith("loss (logloss) by epoch. training rows: 0.5 in epoch 1")
+    other = [same[0], replace(same[1], loss=0.4)]
+    assert [panel.title for panel in training_curves(other)] == ["loss", "logloss", "error"]
+
+
 @pytest.mark.parametrize("epochs", [1, 299, 300, 301, 5000])
 def test_long_curves_are_thinned_to_their_last_point(epochs):
     (loss, *_) = training_curves([record(epoch) for epoch in range(epochs)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nicegui import run, ui
 from pyspark.ml import Estimator
@@ -12,6 +12,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.elements import add_style, show_drawing
 from sparkwater.flow.pages.parts.fields import FieldInputs, Options
+from sparkwater.flow.pages.parts.following import follow, with_chosen
 from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.pages.parts.waiting import Spot
 from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
@@ -22,6 +23,9 @@ from sparkwater.flow.views.validation import REFUSALS, fill, refusal, refusal_te
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
 from sparkwater.flow.workbook.actions.training import Define, Fit
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
 
 #: Params that the drawing of a network depends on.
 _DRAWN = frozenset(
@@ -39,14 +43,21 @@ _WORDS = {
 def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
-    frames = desk.workspace.frames()
     page_title("Build")
-    if not frames:
-        with ui.row().classes("items-center"):
-            ui.label("There is no data yet.")
-            ui.link("Read some first", "/").classes("flow-inline-link")
-        return
-    Builder(desk, frames).build()
+    with ui.row().classes("items-center") as none:
+        ui.label("There is no data yet.")
+        ui.link("Read some first", "/").classes("flow-inline-link")
+    place = ui.column().classes("flow-content")
+
+    def look() -> None:
+        frames = desk.workspace.frames()
+        if frames and not place.default_slot.children:
+            none.set_visibility(False)
+            with place:
+                Builder(desk, frames).build()
+
+    follow(desk, look)
+    look()
 
 
 class Builder:
@@ -63,9 +74,11 @@ class Builder:
     def __init__(self, desk: Desk, frames: list[str]) -> None:
         self.desk, self.frames = desk, frames
         self.frame = frames[0]
-        pictures = picture_columns(desk.workspace.value(self.frame).schema)
-        self.estimator = "ImageClassifier" if pictures else "DeepLearningClassifier"
+        self.schema: StructType = desk.workspace.value(self.frame).schema
+        self.estimator = "ImageClassifier" if picture_columns(self.schema) else "DeepLearningClassifier"
+        self.suggested = ""
         self.typed: dict[str, Any] = {}
+        self.elsewhere: dict[str, Any] = {}  # what was typed for Params that other estimators have
         self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
 
@@ -80,8 +93,7 @@ class Builder:
         kept = [name for name, value in workspace.variables().items() if isinstance(value, Estimator)]
         return Options(
             columns={
-                field.name: f"{field.name} ({field.dataType.simpleString()[:24]})"
-                for field in workspace.value(self.frame).schema.fields
+                field.name: f"{field.name} ({field.dataType.simpleString()[:24]})" for field in self.schema.fields
             },
             variables={
                 FRAME: workspace.frames(),
@@ -101,13 +113,21 @@ class Builder:
             with ui.column().classes("flow-build-side"):
                 self._side()
         self.rebuild()
+        follow(self.desk, self.follow)
+
+    def follow(self) -> None:
+        """Let the choices be what the flow has now; what was chosen and typed stays."""
+        workspace = self.desk.workspace
+        self.data.set_options(with_chosen(workspace.frames(), self.frame), value=self.frame)
+        if self.name.value == self.suggested and self.suggested in workspace.variables():
+            self._name_model()
+        self._fit_columns()
 
     def _choices(self) -> None:
         kinds = {name: f"{name}: {kind.lower()}" for kind, names in KINDS.items() for name in names}
         with ui.row().classes("w-full flow-wrap"):
-            ui.select(self.frames, value=self.frame, label="Data to learn from", on_change=self._take_frame).classes(
-                "flow-grow"
-            )
+            self.data = ui.select(self.frames, value=self.frame, label="Data to learn from")
+            self.data.on_value_change(self._take_frame).classes("flow-grow")
             ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator).classes(
                 "flow-estimator"
             )
@@ -129,20 +149,34 @@ class Builder:
 
     def _take_frame(self, event: Any) -> None:
         self.frame = event.value
-        self.rebuild()
+        self._fit_columns()
 
     def _take_estimator(self, event: Any) -> None:
+        others = {field.name for field in self.form.fields}
+        self.elsewhere = {name: given for name, given in self.elsewhere.items() if name not in others} | self.typed
         self.estimator = event.value
+        self.typed.update(self.elsewhere)
         self.rebuild()
+
+    def _fit_columns(self) -> None:
+        """Let the fields be for the columns of the chosen data: their inputs stay, with what is being typed in them."""
+        frame = self.desk.workspace.variables().get(self.frame)
+        self.schema = self.schema if frame is None else frame.schema
+        self._fit_typed()
+        self.inputs.follow()
+        self.changed()
+
+    def _fit_typed(self) -> None:
+        form, schema = self.form, self.schema
+        given = {**suggested_columns(form, schema), **still_fitting(form, self.typed, schema.names)}
+        self.typed.clear()
+        self.typed.update(given)
 
     def rebuild(self) -> None:
         """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
-        form, schema = self.form, self.desk.workspace.value(self.frame).schema
-        given = {**suggested_columns(form, schema), **still_fitting(form, self.typed, schema.names)}
+        self._fit_typed()
         self.inputs.clear()
-        self.typed.clear()
-        self.typed.update(given)
-        self.lead.set_text(form.lead)
+        self.lead.set_text(self.form.lead)
         self._name_model()
         self.panels.clear()
         with self.panels:
@@ -152,7 +186,10 @@ class Builder:
         self.changed()
 
     def _name_model(self) -> None:
-        self.name.value = self.desk.workspace.fresh(suggested_model(self.estimator))
+        """Suggest a name for the model, where nobody has typed one."""
+        if (self.name.value or "") in ("", self.suggested):
+            self.suggested = self.desk.workspace.fresh(suggested_model(self.estimator))
+            self.name.value = self.suggested
 
     def _level(self, level: str) -> None:
         groups = self.form.groups(level)
@@ -271,6 +308,7 @@ class Builder:
             self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
             return
         ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
+        self.suggested = self.name.value  # it is taken now
         self._name_model()
 
     async def _draw(self) -> None:

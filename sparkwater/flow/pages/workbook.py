@@ -16,6 +16,8 @@ from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
 
 #: Cells in a page of the list.
 _LISTED = 20
+#: Folders that are named in a sentence.
+_NAMED = 5
 _TOO_LARGE = "The file is too large for a flow."
 _EMPTY = "There are no cells yet. What you do on the other pages is written down here, with the Python that repeats it."
 
@@ -51,6 +53,8 @@ def _cell(number: int, cell: Cell) -> None:
         words = {"new": "has not run", "done": "done"}.get(cell.state, f"{cell.state}; not in scripts")
         heading(f"{number}. {cell.action.title}")
         remark(f"{words}{took}")
+        if cell.action.replaced and cell.repeats:
+            ui.label(f"When it runs, it replaces what is at {_listed(cell.action.replaced)}.").classes("flow-warning")
         code_block(cell.action.code().shown, f"Python of cell {number}")
         if cell.error:
             ui.label(cell.error).classes("flow-bad")
@@ -79,29 +83,39 @@ def _running_again(desk: Desk) -> Callable[[], None]:
 
     def ask() -> None:
         with telling():
-            saved = desk.jobs.in_the_way(desk.workbook.cells)
-            if not saved and not desk.workspace.variables():
+            cells, forgets = desk.workbook.cells, bool(desk.workspace.variables())
+            saved = [*desk.jobs.in_the_way(cells), *desk.jobs.lost_by(cells)]
+            if not saved and not forgets:
                 run_again()
                 return
             confirmed.clear()
             with confirmed, ui.card():
-                _question(saved, run_again, confirmed.close)
+                _question(saved, forgets, run_again, confirmed.close)
             confirmed.open()
 
     return ask
 
 
-def _question(saved: Sequence[str], run_again: Callable[[bool], None], leave: Callable[[], object]) -> None:
-    """Ask whether all cells are to run again, and whether what they saved is replaced."""
+def _question(
+    saved: Sequence[str], forgets: bool, run_again: Callable[[bool], None], leave: Callable[[], object]
+) -> None:
+    """Ask whether all cells are to run again, and whether what they save replaces what is there."""
     heading("Run all cells again?")
-    ui.label("All data and models of this flow are forgotten first, and made anew. Trainings take their time again.")
+    if forgets:
+        ui.label(
+            "All data and models of this flow are forgotten first, and made anew. Trainings take their time again."
+        )
     over = ui.checkbox("Replace what is there")
     over.set_visibility(bool(saved))
     if saved:
-        ui.label(f"An earlier run has saved {', '.join(saved[:5])}{' and more' if len(saved) > 5 else ''}.")
+        ui.label(f"Cells save into folders in which there is something already: {_listed(saved)}.").classes("flow-path")
     with ui.row():
         ui.button("Run all cells", on_click=lambda: run_again(bool(over.value)))
-        ui.button("Keep them", on_click=leave).props("flat")
+        ui.button("Keep them" if forgets else "Leave it", on_click=leave).props("flat")
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return f"{', '.join(paths[:_NAMED])}{' and more' if len(paths) > _NAMED else ''}"
 
 
 def _download(words: str, icon: str, name: str, text: Callable[[], str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sparkwater.ml.reports.plotting import curve_panels
 from sparkwater.plots.drawing.palette import listed, number
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
 #: The most points of a line, for which a plot has room, and the most metrics: a task's first ones are those to watch.
 _POINTS, _METRICS = 300, 6
+
+#: Panel of what training makes small; and the largest relative difference from a metric that is the same, summed up in
+#: another order.
+_LOSS, _ROUNDING = "loss", 1e-5
+
+_Lines: TypeAlias = Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class Curves:
 def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> tuple[Curves, ...]:
     """Return the loss and the first metrics by epoch, of training and validation rows; none without epochs.
 
+    A metric that is what training makes small, as ``logloss`` mostly is, and the loss are one plot.
+
     Parameters
     ----------
     records : sequence of EpochRecord
@@ -74,7 +83,25 @@ def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> 
     numbers = tuple(record.epoch + 1 for record in shown)
     return tuple(
         Curves(title, {name: tuple(values) for name, values in lines.items()}, best, numbers)
-        for title, lines in curve_panels(shown, _METRICS).items()
+        for title, lines in _joined(curve_panels(shown, _METRICS)).items()
+    )
+
+
+def _joined(panels: Mapping[str, _Lines]) -> dict[str, _Lines]:
+    """Return the panels with the loss in that of the metric whose values it has."""
+    loss = next(iter(panels[_LOSS].values()))
+    for title, lines in panels.items():
+        if title != _LOSS and _same(loss, next(iter(lines.values()))):
+            others = {name: each for name, each in panels.items() if name not in (_LOSS, title)}
+            return {f"{_LOSS} ({title})": lines, **others}
+    return dict(panels)
+
+
+def _same(loss: Sequence[float | None], metric: Sequence[float | None]) -> bool:
+    """Return whether values differ by their rounding alone."""
+    return all(
+        one is not None and other is not None and math.isclose(one, other, rel_tol=_ROUNDING)
+        for one, other in zip(loss, metric, strict=True)
     )
 
 

@@ -63,6 +63,18 @@ class ModelView:
     network: Any = field(default=None, compare=False)
 
 
+def paragraphs(notes: Sequence[str]) -> list[tuple[bool, str]]:
+    """Return notes, each with whether it is a table made of blanks, whose lines come one after the other."""
+    found: list[tuple[bool, str]] = []
+    for note in notes:
+        table = "  " in note
+        if table and found and found[-1][0]:
+            found[-1] = (True, f"{found[-1][1]}\n{note}")
+        else:
+            found.append((table, note))
+    return found
+
+
 def model_view(name: str, model: Any) -> ModelView:
     """Return what there is to say of a fitted model."""
     summary, kind = getattr(model, "summary", None) if _has_summary(model) else None, type(model).__name__

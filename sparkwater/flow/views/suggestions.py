@@ -31,6 +31,8 @@ _MODELS = {
 }
 #: Types of words and numbers in short, and names that ids often have, the likeliest first.
 _PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "name")
+#: Letters of a name that is made of a file's: room is left for what is added to it.
+_SUGGESTED = 40
 #: Names that labels often have.
 _LABELS = ("label", "class", "target", "species", "y")
 
@@ -89,7 +91,7 @@ def suggested_model(estimator: str) -> str:
 def suggested_name(file: str) -> str:
     """Return a variable's name like a file's."""
     plain = re.sub(r"[^a-z0-9]+", "_", file.split(".")[0].lower()).strip("_") or "data"
-    plain = plain if plain[0].isalpha() else f"data_{plain}"
+    plain = (plain if plain[0].isalpha() else f"data_{plain}")[:_SUGGESTED].rstrip("_")
     try:
         return variable(plain)
     except ConfigurationError:  # one of Python's own words

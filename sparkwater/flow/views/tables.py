@@ -81,6 +81,17 @@ class Matrix:
         return f"{count_text(self.right)} of {count_text(self.total)} right ({share(self.right, self.total)})"
 
 
+def without_empty_columns(table: Table) -> Table:
+    """Return a table without the columns in which no row has a value; all are there where there are no rows."""
+    kept = [
+        place
+        for place in range(len(table.columns))
+        if not table.rows or any(row[place] not in (None, "") for row in table.rows)
+    ]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    return Table(table.title, tuple(table.columns[place] for place in kept), rows)
+
+
 def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Table:
     """Return a table of any sequences."""
     return Table(title, tuple(columns), tuple(map(tuple, rows)))

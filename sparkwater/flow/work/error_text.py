@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.errors import SparkwaterError
 
 _LONGEST = 2000
+#: How Py4J begins.
+_JAVA = re.compile(r"An error occurred while calling \S+\s*:\s*(?:[\w.$]+: )?")
 
 
 def in_words(error: BaseException) -> str:
@@ -18,6 +22,9 @@ def in_words(error: BaseException) -> str:
         text = "its words can't be had any more"
     if isinstance(error, SparkwaterError):
         return _short(text)
+    if _JAVA.match(text):  # an error of Java's that PySpark has no class for: its own words, and those of its cause
+        causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", str(error), re.MULTILINE)
+        return _short(": ".join([_JAVA.sub("", text).rstrip(" :"), *causes[-1:]]))
     if isinstance(error, PySparkException):
         return _short(text.split("\n\nJVM stacktrace:")[0].split(";\n'")[0])
     return _short(f"{type(error).__name__}: {text}")

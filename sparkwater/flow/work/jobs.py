@@ -117,6 +117,10 @@ class Jobs:
         """Return the folders that cells would save models in, and in which earlier runs have saved some."""
         return [path for cell in cells if cell.repeats for path in self._workspace.in_the_way(cell.action)]
 
+    def lost_by(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the folders in which there is something that cells replace, as they say themselves."""
+        return [path for cell in cells if cell.repeats for path in self._workspace.lost_by(cell.action)]
+
     def start_again(self, cells: Sequence[Cell], *, replaces: bool = False) -> list[Job]:
         """Run actions one after the other with no variables at first; the first failure ends it.
 
@@ -127,7 +131,8 @@ class Jobs:
         cells : sequence of Cell
             The actions; those that failed or were cancelled are left out.
         replaces : bool
-            Whether models and bundles are saved in place of those that an earlier run saved.
+            Whether models and bundles are saved in place of those that are there, also where a cell says so already:
+            a flow that was opened is another one's wish.
 
         Raises
         ------
@@ -142,6 +147,12 @@ class Jobs:
             actions = [action.replacing() if self._workspace.in_the_way(action) else action for action in actions]
         for action in actions:
             self._workspace.check_paths(action)
+        lost = [] if replaces else self.lost_by(cells)
+        if lost:
+            raise ConfigurationError(
+                f"{lost[0][:200]!r} exists already, and a cell replaces it; tick 'Replace what is there', or move what "
+                "is there"
+            )
         with self._starting:
             self.check_idle()
             _ = self._workspace.spark  # refuses before anything is cleared

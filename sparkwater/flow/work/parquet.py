@@ -14,6 +14,9 @@ from sparkwater.flow.work.folders import is_read
 #: Key of the schema as Spark writes it, among a file's metadata.
 _SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
+#: The first and the last bytes of a file whose metadata isn't encrypted.
+_MARK = b"PAR1"
+
 #: Spark's own types. Other names in their modules are no types, and would be called as well.
 _KNOWN = frozenset(
     f"{module}.ml.linalg.{name}" for module in ("pyspark", "org.apache.spark") for name in ("VectorUDT", "MatrixUDT")
@@ -60,11 +63,13 @@ def _schema(file: Path) -> bytes:
     import pyarrow.parquet as pq
 
     try:
-        schema: bytes = (pq.read_metadata(file).metadata or {}).get(_SCHEMA, b"")
-        given = _footer(file).count(_SCHEMA)
+        footer = _footer(file)
+        # The bytes that are counted in are those that are read: a file of them alone.
+        alone = _MARK + footer + len(footer).to_bytes(4, "little") + _MARK
+        schema: bytes = (pq.read_metadata(pa.BufferReader(alone)).metadata or {}).get(_SCHEMA, b"")
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"the file {file.name!r} can't be read as Parquet: {str(error)[:200]}") from error
-    if given > 1:  # pyarrow takes the first, and Spark the last
+    if footer.count(_SCHEMA) > 1:  # pyarrow takes the first, and Spark the last
         raise DataError(f"the file {file.name!r} has several schemas of Spark's; a flow reads none that may differ")
     return schema
 
@@ -73,7 +78,9 @@ def _footer(file: Path) -> bytes:
     """Return the metadata at the end of a Parquet file: before its length, in 4 bytes, and the mark PAR1."""
     with file.open("rb") as stream:
         stream.seek(-8, os.SEEK_END)
-        size = int.from_bytes(stream.read(4), "little")
+        size, mark = int.from_bytes(stream.read(4), "little"), stream.read(4)
+        if mark != _MARK:
+            raise OSError(f"it ends with {mark!r} in place of {_MARK!r}")
         stream.seek(-8 - size, os.SEEK_END)
         return stream.read(size)
 

@@ -45,6 +45,7 @@ class Workspace:
         self._failure = ""
         self._names: dict[str, Any] = {}
         self._imported: set[str] = set()
+        self._changes = 0
 
     @property
     def spark(self) -> SparkSession:
@@ -75,6 +76,11 @@ class Workspace:
     def failure(self) -> str:
         """Why Spark didn't start; empty where it did, or is about to."""
         return self._failure
+
+    @property
+    def changes(self) -> int:
+        """Number of times that variables were made or forgotten."""
+        return self._changes
 
     def attach(self, spark: SparkSession) -> None:
         """Take the session that has started."""
@@ -129,6 +135,10 @@ class Workspace:
         """Return the paths that an action creates and that are there already."""
         return [path for path in action.created if self.folders.within(path).exists()]
 
+    def lost_by(self, action: Action) -> list[str]:
+        """Return the paths at which an action replaces what is there."""
+        return [path for path in action.replaced if self.folders.within(path).exists()]
+
     def run(self, action: Action) -> Any:
         """Run an action's Python, and return the value of its result; None where it makes none.
 
@@ -151,6 +161,7 @@ class Workspace:
             exec(compile(code.text, f"<{action.kind}>", "exec"), names)  # noqa: S102 - identifiers and literals alone
         with self._lock:
             self._names.update({name: names[name] for name in sorted(code.assigned)})
+            self._changes += 1
         return None if action.result is None else names[action.result]
 
     def value(self, name: str) -> Any:
@@ -193,3 +204,4 @@ class Workspace:
         """Forget all variables."""
         with self._lock:
             self._names, self._imported = {}, set()
+            self._changes += 1

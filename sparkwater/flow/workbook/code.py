@@ -17,6 +17,9 @@ RESERVED = frozenset({"spark", *dir(builtins)})
 #: Containers in containers beyond this depth are no values of an action.
 _DEEPEST = 16
 
+#: Letters of a variable's name at most: pages and scripts show it everywhere.
+LONGEST_NAME = 60
+
 #: Lines of an action's Python that a page shows.
 _SHOWN = 60
 
@@ -103,8 +106,13 @@ def variable(name: Any) -> str:
     Raises
     ------
     ConfigurationError
-        If it isn't a str, not a Python identifier of ASCII letters, a keyword, reserved, or begins with ``_``.
+        If it isn't a str, not a Python identifier of ASCII letters, a keyword, reserved, too long, or begins with
+        ``_``.
     """
+    if type(name) is str and len(name) > LONGEST_NAME:
+        raise ConfigurationError(
+            f"{name[:LONGEST_NAME]!r}... can't name a variable: it has {len(name):,} letters, of {LONGEST_NAME} at most"
+        )
     good = type(name) is str and name.isascii() and name.isidentifier()
     if not good or keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED or name[0] == "_":
         raise ConfigurationError(

@@ -6,10 +6,12 @@ They are no test, and kept in docs/flow: look at them before they are committed.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,25 @@ SIZE, MOST_BYTES = {"width": 1280, "height": 860}, 150_000
 @pytest.fixture(scope="session")
 def digits() -> Iterator[Path]:
     """The first shipped digits of each class, in a folder whose name pages may show."""
-    folder = Path(tempfile.gettempdir()) / "digits"
-    folder.mkdir()
-    unpack_first_digits(folder)
-    yield folder
-    shutil.rmtree(folder)
+    folder = new_folder("digits")
+    try:
+        unpack_first_digits(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def new_folder(name: str) -> Path:
+    """Return a new folder for this user alone, with a number after its name where another one has the name.
+
+    Pictures are the same each time they are made, and short; with `tempfile`'s random letters they weren't.
+    """
+    for number in itertools.count(1):
+        folder = Path(tempfile.gettempdir()) / (name if number == 1 else f"{name}_{number}")
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            return folder
+    raise AssertionError("there are always more numbers")
 
 
 def keep(person: Any, name: str) -> None:

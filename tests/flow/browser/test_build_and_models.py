@@ -60,7 +60,7 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person = window()
     person.trains(read, "used", network="mlp", imageShape="14, 14, 1", epochs="2")
     person.sees_the_end("Train used,")
-    person.looks_at("used").get_by_role("img", name=re.compile("^loss by epoch")).wait_for()
+    person.looks_at("used").get_by_role("img", name=re.compile(r"^loss \(logloss\) by epoch")).wait_for()
     person.keeps_a_picture("model")
     panel = person.opens_tab("Mistakes")
     person.chooses("Data", read)

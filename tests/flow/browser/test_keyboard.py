@@ -20,11 +20,12 @@ def test_from_the_digits_to_a_model_without_a_mouse(window: Any, digits: Path) -
     person.sees_data("by_keys", "400 rows, 3 columns")
     keys.goes_to("Build")
     keys.chooses("Data to learn from", "by_keys")
+    python = person.page.get_by_role("region", name="Python", exact=True)
+    python.filter(has_text=".fit(by_keys)").wait_for()  # the form is that of the data
     keys.types("imageShape", "14, 14, 1")
     keys.chooses("network", "mlp")
     keys.types("epochs", "1")
     keys.types("Name of the model", "typed")
-    python = person.page.get_by_role("region", name="Python", exact=True)
     for typed in ("imageShape=[14, 14, 1]", "network='mlp'", "epochs=1", "typed = ", ".fit(by_keys)"):
         python.filter(has_text=typed).wait_for()
     keys.presses("button", "Train")

@@ -61,14 +61,30 @@ def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
         person.page.get_by_role("alert").get_by_text(LOST).locator("visible=true").nth(1).wait_for()
         person.goes_to("Flow")
         saved = person.downloads("Save", tmp_path)
-        assert [action["result"] for action in json.loads(saved.read_text())["actions"]] == ["rows", "kept"]
+        flow = json.loads(saved.read_text())
+        assert [action["result"] for action in flow["actions"]] == ["rows", "kept"]
         person.page.close()
+    earlier = digits / "earlier"
+    (earlier / "metadata").mkdir(parents=True)
+    (earlier / "metadata" / "part-0").write_text("a model")
+    flow["actions"].append({"kind": "save_model", "model": "kept", "folder": str(earlier), "overwrite": True})
+    saved.write_text(json.dumps(flow))
     with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", "--folder", str(digits)) as server:
         person = windows(server.address)
         person.sees("Files")
         person.opens_a_flow(saved)
-        person.sees(re.compile(r"^Opened flow.json: 2 cells"))
+        person.sees(re.compile(r"^Opened flow.json: 3 cells"))
+        person.sees(f"When it runs, it replaces what is at {earlier}.")
         person.presses("Run again")
-        person.sees_the_end("Train kept,")
+        question = person.page.get_by_role("dialog", name="Run again")
+        question.get_by_text(re.compile(f"in which there is something already: {earlier}")).wait_for()
+        person.presses("Run all cells", question)
+        person.sees(re.compile("earlier' exists already, and a cell replaces it; tick 'Replace what is there'"))
+        assert (earlier / "metadata" / "part-0").read_text() == "a model"
+        person.presses("Run again")
+        question.get_by_role("checkbox", name="Replace what is there").click()
+        person.presses("Run all cells", question)
+        person.sees_the_end("Save kept as earlier")
+        assert (earlier / "weights.safetensors").exists() or any(earlier.iterdir())
         person.looks_at("kept").get_by_role("heading", name="Confusion matrix").wait_for()
         person.page.close()

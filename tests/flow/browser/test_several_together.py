@@ -11,11 +11,16 @@ PICTURES = {"network": "mlp", "imageShape": "14, 14, 1"}
 
 
 def test_two_learners_are_stacked_and_searched(window: Any, read: str) -> None:
-    person = window()
+    person, other = window(), window()
+    other.builds_on(read, "StackedEnsemble")
     person.keeps_a_learner(read, "short", epochs="1", **PICTURES)
     person.keeps_a_learner(read, "longer", epochs="2", **PICTURES)
+    other.chooses_several("learners", ["short", "longer"])  # its page is as it was loaded, before they were there
+    other.page.get_by_role("region", name="Python", exact=True).filter(has_text="'longer': longer").wait_for()
+    other.goes_to("Models")
     person.trains(read, "both", "StackedEnsemble", learners=["short", "longer"], numFolds="2")
     person.sees_the_end("Train both,")
+    other.chooses("Model", "both")
     panel = person.looks_at("both")
     board = panel.locator(".q-table__container").filter(has_text="Leaderboard, out of fold")
     for learner in ("ensemble", "short", "longer"):

@@ -80,7 +80,7 @@ class FileList:
         self._crumbs.clear()
         with self._crumbs:
             if len(self._folders.roots) > 1:
-                _crumb("Folders", partial(self._open, None))
+                _crumb("Folders", partial(self._open, None), is_last=self._folder is None)
             if self._folder is None:
                 return
             root = next(root for root in self._folders.roots if root == self._folder or root in self._folder.parents)

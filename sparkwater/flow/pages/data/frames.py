@@ -47,16 +47,17 @@ class FramePanel:
         self._desk = desk
         self._buttons: dict[str, ui.button] = {}
         self._chosen = ""
+        self._frame: DataFrame | None = None
         heading("Data in this flow")
         self._list = ui.row().classes("data-frames").props('role=group aria-label="Data in this flow"')
         self._remarks, self._spot = Spot(), Spot()
         self._look()
-        ui.timer(2.0, self._look)
+        ui.timer(2.0, self._follow)
         ui.timer(0, self._again, once=True)
 
     async def choose(self, name: str, remarks: list[str] | None = None) -> None:
         """Show a DataFrame, and remarks on it."""
-        self._chosen = name
+        self._chosen, self._frame = name, self._desk.workspace.variables().get(name)
         self._look()
         self._remarks.clear()
         with self._remarks.column:
@@ -72,8 +73,15 @@ class FramePanel:
         if known and not self._chosen:
             await self.choose(known[-1])
 
+    async def _follow(self) -> None:
+        """Follow the workspace, in which other pages and windows make DataFrames too, or the same ones anew."""
+        self._look()
+        now = self._desk.workspace.variables().get(self._chosen)
+        if now is not None and now is not self._frame:
+            await self.choose(self._chosen)
+
     def _look(self) -> None:
-        """Follow the workspace, in which other pages and windows make DataFrames too."""
+        """Show the names of the DataFrames there are, and which one is chosen."""
         names = self._desk.workspace.frames()
         if names != list(self._buttons) or not self._list.default_slot.children:
             self._show_list(names)

@@ -202,7 +202,7 @@ class _CsvForm(_Form):
         """Add the inputs."""
         self._delimiter = ui.select(DELIMITERS, label="Between values", value=self._guess.delimiter)
         self._delimiter.on_value_change(self.look).classes("min-w-40")
-        self._null = ui.input("Text for a missing value", value=self._guess.null_text)
+        self._null = ui.input("Text for a missing value", value=self._guess.null_text).classes("min-w-52")
         self._null.on("change", self.look)
         self._header = ui.switch("First line has the names", value=self._guess.header, on_change=self.look)
 

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.parts.choosing import choice, chosen
+from sparkwater.flow.pages.parts.choosing import choice, chosen, living_choice
 from sparkwater.flow.pages.parts.texts import code_block, heading, remark
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
@@ -41,7 +41,8 @@ def keep(desk: Desk, name: str) -> None:
         "A folder that is scored without Spark and torch. Up to 100 rows of the sample go along, readable, with the "
         "outputs that are expected."
     )
-    sample = choice("Sample of real input", desk.workspace.frames())
+    with ui.row().classes("w-full flow-wrap"):
+        sample = living_choice(desk, "Sample of real input", desk.workspace.frames)
     SlowButton("Export", lambda: _kept(desk, ExportBundle(name, chosen(sample), place("_bundle"), bool(over.value))))
 
 

@@ -17,10 +17,11 @@ from sparkwater.flow.pages.parts.elements import (
     show_matrix,
     show_table,
 )
+from sparkwater.flow.pages.parts.following import follow, with_chosen
 from sparkwater.flow.pages.parts.tabs import add_tabs
-from sparkwater.flow.pages.parts.texts import heading, page_title, remark
+from sparkwater.flow.pages.parts.texts import code_block, heading, page_title, remark
 from sparkwater.flow.pages.parts.waiting import Spot
-from sparkwater.flow.views.models import ModelView, comparison, model_view
+from sparkwater.flow.views.models import ModelView, comparison, model_view, paragraphs
 from sparkwater.flow.views.networks import drawing_of
 
 #: Models in the first comparison.
@@ -30,39 +31,78 @@ _COMPARED = 20
 def show(desk: Desk) -> None:
     """Build the page's content."""
     add_style()
-    names = desk.workspace.models()
     page_title("Models")
-    if not names:
-        with ui.row().classes("items-center"):
+    _ModelsPage(desk)
+
+
+class _ModelsPage:
+    """The comparison, and the model that was chosen; both follow the jobs that end and the other windows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._shown: Any = None
+        with ui.row().classes("items-center") as self._none:
             ui.label("No model is fitted yet.")
             ui.link("Build one", "/build").classes("flow-inline-link")
-        return
-    if len(names) > 1:
-        _compare(desk, names)
-    chosen = ui.select(names, value=names[-1], label="Model").classes("flow-chosen")
-    spot = Spot()
+        self._comparison = _Comparison(desk)
+        self._chosen = ui.select([], label="Model").classes("flow-chosen")
+        self._spot = Spot()
+        self._look()
+        self._chosen.on_value_change(self._tell)
+        ui.timer(0, self._tell, once=True)
+        follow(desk, self._look)
 
-    async def tell() -> None:
-        name: str = chosen.value
-        model = desk.workspace.value(name)
-        await spot.fill(f"Reading {name}", lambda: model_view(name, model), lambda view: _tabs(desk, view, model))
+    def _look(self) -> None:
+        names = self._desk.workspace.models()
+        self._comparison.look(names)
+        chosen = self._chosen.value or next(reversed(names), None)
+        self._none.set_visibility(chosen is None)
+        self._chosen.set_visibility(chosen is not None)
+        self._chosen.set_options(with_chosen(names, chosen), value=chosen)
+        if self._shown is not None and self._model() not in (None, self._shown):
+            ui.timer(0, self._tell, once=True)  # a flow that ran again has made it anew
 
-    chosen.on_value_change(tell)
-    ui.timer(0, tell, once=True)
+    def _model(self) -> Any:
+        return self._desk.workspace.variables().get(self._chosen.value)
+
+    async def _tell(self) -> None:
+        name, model = self._chosen.value, self._model()
+        if model is not None:
+            self._shown = model
+            await self._spot.fill(
+                f"Reading {name}", lambda: model_view(name, model), lambda view: _tabs(self._desk, view, model)
+            )
 
 
-def _compare(desk: Desk, names: list[str]) -> None:
-    with ui.expansion("Compare", value=True).classes("w-full flow-panel"):
-        chosen = ui.select(names, value=names[-_COMPARED:], label="Models to compare", multiple=True).props("use-chips")
-        place = ui.column().classes("w-full")
+class _Comparison:
+    """A table of several models; new ones are taken in while there are few."""
 
-        def tell() -> None:
-            place.clear()
-            with place:
-                show_table(comparison([(name, desk.workspace.value(name)) for name in chosen.value]))
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._offered: list[str] = []
+        self._compared: list[tuple[str, Any]] = []
+        with ui.expansion("Compare", value=True).classes("w-full flow-panel") as self._panel:
+            self._chosen = ui.select([], label="Models to compare", value=[], multiple=True).props("use-chips")
+            self._place = ui.column().classes("w-full")
+        self._chosen.classes("w-full").on_value_change(self._tell)
 
-        chosen.classes("w-full").on_value_change(tell)
-        tell()
+    def look(self, names: list[str]) -> None:
+        """Let the choices be these models."""
+        chosen = [name for name in names if name in self._chosen.value or name not in self._offered]
+        self._offered = names
+        self._panel.set_visibility(len(names) > 1)
+        self._chosen.set_options(names, value=chosen[-_COMPARED:])
+        self._tell()
+
+    def _tell(self) -> None:
+        variables = self._desk.workspace.variables()
+        compared = [(name, variables[name]) for name in self._chosen.value if name in variables]
+        if compared == self._compared:
+            return
+        self._compared = compared
+        self._place.clear()
+        with self._place:
+            show_table(comparison(compared))
 
 
 def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
@@ -81,8 +121,11 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
 def _overview(view: ModelView) -> None:
     heading(f"{view.name}, {view.kind}")
     show_facts(view.facts)
-    for note in view.notes:
-        remark(note)
+    for is_table, words in paragraphs(view.notes):
+        if is_table:
+            code_block(words, "Columns")
+        else:
+            remark(words)
     if view.curves:
         heading("Learning curves")
         with ui.element("div").classes("flow-curves"):

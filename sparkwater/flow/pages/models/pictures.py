@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_pictures
 from sparkwater.flow.pages.parts.texts import heading, remark
 from sparkwater.flow.pages.parts.waiting import SlowButton
@@ -28,13 +28,13 @@ from sparkwater.flow.workbook.actions.scoring import ExtractFeatures, NearestRow
 
 def mistakes(desk: Desk, model: Any) -> None:
     """Build the panel of pictures that a classifier took for another class."""
-    frames = [name for name in desk.workspace.frames() if picture_columns(desk.workspace.value(name).schema)]
+
+    def with_pictures() -> list[str]:
+        return frames_with(desk, picture_columns)
+
     heading("Pictures it got wrong")
-    if not frames:
-        ui.label("No data here has a column of pictures.")
-        return
     with ui.row().classes("w-full flow-wrap"):
-        frame = choice("Data", frames, frames[-1])
+        frame = living_choice(desk, "Data", with_pictures, next(reversed(with_pictures()), None))
         picture = choice("Pictures")
         label = choice("Labels")
     columns_follow(desk, frame, picture, picture_columns)
@@ -65,7 +65,7 @@ def neighbours(desk: Desk, view: ModelView) -> None:
     )
     layers = ["penultimate", *(layer.name for layer in view.network.layers)]
     with ui.row().classes("w-full flow-wrap"):
-        frame = choice("Data", desk.workspace.frames())
+        frame = living_choice(desk, "Data", desk.workspace.frames)
         layer = choice("Layer", layers)
         result = ui.input("Name of the new data").classes("flow-grow")
     result.value = desk.workspace.fresh("features")
@@ -92,14 +92,15 @@ def neighbours(desk: Desk, view: ModelView) -> None:
 
 
 def _nearest(desk: Desk) -> None:
-    frames = [name for name in desk.workspace.frames() if vector_columns(desk.workspace.value(name).schema)]
+    def with_vectors() -> list[str]:
+        return frames_with(desk, vector_columns)
+
+    found = with_vectors()
     heading("Nearest pictures")
-    if not frames:
-        remark("No data has vectors yet: add deep features first.")
-        return
+    remark("Pictures whose vectors are near: add deep features first, where no data has vectors yet.")
     with ui.row().classes("w-full flow-wrap"):
-        queries = choice("Pictures to start from", frames)
-        references = choice("Pictures to search in", frames, frames[-1])
+        queries = living_choice(desk, "Pictures to start from", with_vectors)
+        references = living_choice(desk, "Pictures to search in", with_vectors, next(reversed(found), None))
         features, identifier = choice("Vectors"), choice("Ids")
         picture, said = choice("Pictures"), choice("Words below each")
         k = ui.number("Nearest of each", value=6, min=1, max=8, step=1, precision=0).classes("flow-grow")

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from sparkwater.flow.pages.desk import Desk
-from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow
+from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_matrix
 from sparkwater.flow.pages.parts.texts import code_block, heading
 from sparkwater.flow.pages.parts.waiting import SlowButton
@@ -21,7 +21,7 @@ def score(desk: Desk, name: str, model: Any) -> None:
     """Build the panel of scores of a frame, and of their comparison with labels."""
     heading("Score data")
     with ui.row().classes("w-full flow-wrap"):
-        frame = choice("Data to score", desk.workspace.frames())
+        frame = living_choice(desk, "Data to score", desk.workspace.frames)
         result = ui.input("Name of the scored data").classes("flow-grow")
     result.value = desk.workspace.fresh("scored")
     place = ui.column().classes("w-full gap-4")
@@ -48,13 +48,17 @@ def score(desk: Desk, name: str, model: Any) -> None:
 
 def _evaluate(desk: Desk, model: Any, made: str | None = None) -> None:
     """Build the comparison of what was made with labels; of the last scored data where nothing was made just now."""
-    own = str(model.getOrDefault("predictionCol")) if model.hasParam("predictionCol") else ""
-    scored = [one for one in desk.workspace.frames() if own in desk.workspace.value(one).columns]
-    if not scored or not model.hasParam("labelCol"):  # autoencoders have no labels to compare with
+    if not model.hasParam("labelCol"):  # autoencoders have no labels to compare with
         return
+    own = str(model.getOrDefault("predictionCol")) if model.hasParam("predictionCol") else ""
+
+    def scored() -> list[str]:
+        return frames_with(desk, lambda schema: [name for name in schema.names if name == own])
+
+    found = scored()
     heading("Compare scores with labels")
     with ui.row().classes("w-full flow-wrap"):
-        frame = choice("Scored data", scored, made or scored[-1])
+        frame = living_choice(desk, "Scored data", scored, made or next(reversed(found), None))
         label, prediction = choice("Labels"), choice("Predictions")
         usual = CONFUSION if getattr(model, "classes", None) else "rmse"
         measure = ui.select(MEASURES, label="Measure", value=usual).classes("flow-grow")

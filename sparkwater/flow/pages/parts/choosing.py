@@ -9,6 +9,7 @@ from nicegui import ui
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.parts.following import follow, with_chosen
 
 
 def choice(label: str, names: Sequence[str] = (), value: str | None = None) -> ui.select:
@@ -16,6 +17,19 @@ def choice(label: str, names: Sequence[str] = (), value: str | None = None) -> u
     made = ui.select([], label=label).classes("flow-grow")
     offer(made, names, value)
     return made
+
+
+def living_choice(desk: Desk, label: str, find: Callable[[], Sequence[str]], value: str | None = None) -> ui.select:
+    """Add a choice among the names that a function finds, also later, among the flow's variables."""
+    made = choice(label, find(), value)
+    follow(desk, lambda: offer(made, with_chosen(find(), made.value)))
+    return made
+
+
+def frames_with(desk: Desk, find: Callable[[Any], list[str]]) -> list[str]:
+    """Return the names of DataFrames in whose schema a function finds columns."""
+    variables = desk.workspace.variables()
+    return [name for name in desk.workspace.frames() if name in variables and find(variables[name].schema)]
 
 
 def offer(made: ui.select, names: Sequence[str], value: str | None = None) -> None:

@@ -14,7 +14,7 @@ from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
 from sparkwater.flow.views.numbers import shown_value
-from sparkwater.flow.views.tables import Matrix, Table
+from sparkwater.flow.views.tables import Matrix, Table, without_empty_columns
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
 
@@ -29,7 +29,8 @@ def add_style() -> None:
 
 
 def show_table(table: Table) -> None:
-    """Show a table with its title; long ones in pages."""
+    """Show a table with its title; long ones in pages, and nothing of columns without any value."""
+    table = without_empty_columns(table)
     columns = [
         {
             "name": str(place),

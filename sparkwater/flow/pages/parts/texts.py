@@ -12,7 +12,7 @@ def page_title(text: str) -> None:
 
 def heading(text: str, level: int = 2) -> ui.label:
     """Add a heading below the page's title."""
-    return ui.label(text).classes("text-subtitle1 font-semibold").props(f"role=heading aria-level={level}")
+    return ui.label(text).classes("text-subtitle1 font-semibold flow-path").props(f"role=heading aria-level={level}")
 
 
 def remark(text: str) -> ui.label:

@@ -1,0 +1,183 @@
+"""Pages as elements, without a browser: what they do with what was typed while the flow changes under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from conftest import start_session
+from nicegui import Client, ui
+from nicegui.page import page
+
+from sparkwater.flow.pages import build, workbook
+from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.models import page as models
+from sparkwater.flow.work.folders import Folders
+from sparkwater.flow.work.jobs import Jobs
+from sparkwater.flow.work.workspace import Workspace
+from sparkwater.flow.workbook.actions import Action
+from sparkwater.flow.workbook.actions.keeping import SaveModel
+from sparkwater.flow.workbook.code import Code
+from sparkwater.flow.workbook.workbook import Cell, Workbook
+
+WIDE = ", ".join(f"column_{place} double" for place in range(40))
+
+
+@dataclass(frozen=True)
+class Made(Action):
+    """A DataFrame without rows, an estimator or a model."""
+
+    kind: ClassVar[str] = "made"
+
+    result: str
+    what: str
+
+    @property
+    def title(self) -> str:
+        return f"Make {self.result}"
+
+    def code(self) -> Code:
+        imports = (
+            "from pyspark.ml.classification import LogisticRegression",
+            "from pyspark.ml.feature import VectorIndexerModel",
+        )
+        made = self.what if self.what.endswith("()") else f"spark.createDataFrame([], {self.what!r})"
+        return Code(imports, (f"{self.result} = {made}",))
+
+
+class Window:
+    """The elements of a page, and the hands of who uses it."""
+
+    def __init__(self, desk: Desk, show: Any) -> None:
+        self.client = Client(page("/tested"))
+        with self.client:
+            show(desk)
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [each for each in self.client.elements.values() if isinstance(each, kind)]
+
+    def field(self, label: str) -> Any:
+        (found,) = [each for each in self.client.elements.values() if each.props.get("label") == label]
+        return found
+
+    def texts(self) -> list[str]:
+        return [
+            each.text for each in self.all(ui.label) if all(one.visible for one in each.ancestors(include_self=True))
+        ]
+
+    def passes_time(self) -> None:
+        """Do what the page does each second."""
+        for timer in self.all(ui.timer):
+            if timer.interval:
+                with timer.parent_slot:
+                    timer.callback()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture
+def desk(root: Path) -> Desk:
+    """A flow without variables."""
+    workspace, cells = Workspace(start_session("local[2]"), Folders([root])), Workbook()
+    return Desk(workspace, Jobs(workspace, cells), cells)
+
+
+def pictures(*names: str) -> list[Made]:
+    return [Made(name, "content binary, label string") for name in names]
+
+
+def run(desk: Desk, *actions: Action) -> None:
+    for action in actions:
+        desk.workspace.run(action)
+
+
+def test_build_waits_for_data_and_offers_what_other_windows_make(desk: Desk) -> None:
+    window = Window(desk, build.show)
+    assert "There is no data yet." in window.texts()
+    run(desk, *pictures("one"))
+    window.passes_time()
+    assert "There is no data yet." not in window.texts()
+    window.field("Estimator").set_value("StackedEnsemble")
+    assert window.field("learners").options == []
+    assert window.field("learners").props["display-value"].startswith("none yet")
+    run(desk, *pictures("two"), Made("glm", "LogisticRegression()"))
+    window.passes_time()
+    assert window.field("Data to learn from").options == ["one", "two"]
+    assert window.field("learners").options == ["glm"]
+    assert window.field("learners").props["display-value"].startswith("default")
+    window.field("learners").set_value(["glm"])
+    desk.workspace.clear()  # the flow runs again
+    window.passes_time()
+    assert window.field("Data to learn from").value == "one"
+    assert window.field("learners").value == ["glm"]
+    run(desk, Made("glm", "LogisticRegression()"), *pictures("three"))
+    window.passes_time()
+    assert window.field("Data to learn from").options == ["three", "one"]
+    assert window.field("learners").value == ["glm"]
+
+
+def test_what_is_typed_stays_with_other_data_and_other_estimators(desk: Desk) -> None:
+    run(desk, *pictures("one"), Made("two", "content binary, kind string"), Made("wide", f"label int, {WIDE}"))
+    window = Window(desk, build.show)
+    epochs = window.field("epochs")
+    epochs.set_value("7")
+    window.field("imageShape").set_value("8, 8, 1")
+    window.field("labelCol").set_value("label")
+    window.field("Name of the model").set_value("mine")
+    window.field("Data to learn from").set_value("two")
+    assert window.field("epochs") is epochs  # the same input, in which somebody may be typing
+    assert (window.field("labelCol").value, list(window.field("labelCol").options)) == (None, ["content", "kind"])
+    window.field("Data to learn from").set_value("wide")
+    assert window.field("epochs") is epochs
+    assert window.field("labelCol").props["use-input"]  # among many columns people search
+    window.field("Estimator").set_value("DeepLearningClassifier")
+    assert window.field("epochs").value == "7"
+    window.field("epochs").set_value("")
+    window.field("Estimator").set_value("ImageClassifier")
+    assert (window.field("imageShape").value, window.field("epochs").value) == ("8, 8, 1", "")
+    assert window.field("Name of the model").value == "mine"
+
+
+def test_a_suggested_name_that_another_window_takes_gives_way(desk: Desk) -> None:
+    run(desk, *pictures("one"))
+    window, other = Window(desk, build.show), Window(desk, build.show)
+    other.field("Name of the model").set_value("typed")
+    assert window.field("Name of the model").value == "network"
+    run(desk, *pictures("network", "typed"))
+    window.passes_time()
+    other.passes_time()
+    assert window.field("Name of the model").value == "network_2"
+    assert other.field("Name of the model").value == "typed"
+
+
+def test_models_offers_those_that_jobs_make(desk: Desk) -> None:
+    window = Window(desk, models.show)
+    assert "No model is fitted yet." in window.texts()
+    run(desk, Made("first", "VectorIndexerModel()"))
+    window.passes_time()
+    assert "No model is fitted yet." not in window.texts()
+    assert (window.field("Model").value, window.field("Model").visible) == ("first", True)
+    run(desk, Made("second", "VectorIndexerModel()"))
+    window.passes_time()
+    assert (window.field("Model").value, window.field("Model").options) == ("first", ["first", "second"])
+    assert window.field("Models to compare").value == ["first", "second"]
+    window.field("Models to compare").set_value(["second"])
+    run(desk, Made("third", "VectorIndexerModel()"))
+    window.passes_time()
+    assert window.field("Models to compare").value == ["second", "third"]
+    desk.workspace.clear()
+    window.passes_time()
+    assert window.field("Model").value == "first"
+
+
+def test_a_cell_that_replaces_a_folder_says_so(desk: Desk, root: Path) -> None:
+    desk.workbook.replace(
+        [Cell(SaveModel("m", str(root / "a"), overwrite=True), "new"), Cell(SaveModel("m", str(root / "b")), "new")]
+    )
+    said = [text for text in Window(desk, workbook.show).texts() if "replaces" in text]
+    assert said == [f"When it runs, it replaces what is at {root / 'a'}."]
