@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.program import named_value, read_table, run_job, split_rows
+from sparkwater.program import named_value, read_table, run_program, split_rows
 from sparkwater.stacking import AutoML
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("automl", lambda spark: find(spark, arguments))
+    return run_program("automl", lambda spark: find(spark, arguments))
 
 
 def find(spark: SparkSession, arguments: argparse.Namespace) -> str:

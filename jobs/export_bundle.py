@@ -18,7 +18,7 @@ from sparkwater import ml, stacking
 from sparkwater.bundle import export_bundle
 from sparkwater.conversions import read_images
 from sparkwater.errors import ConfigurationError
-from sparkwater.program import read_table, run_job
+from sparkwater.program import read_table, run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("export_bundle", lambda spark: export(spark, arguments))
+    return run_program("export_bundle", lambda spark: export(spark, arguments))
 
 
 def export(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions import read_images
 from sparkwater.errors import ConfigurationError
 from sparkwater.ml import ImageClassifierModel
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("extract_features", lambda spark: extract(spark, arguments))
+    return run_program("extract_features", lambda spark: extract(spark, arguments))
 
 
 def extract(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from sparkwater.conversions import read_images
 from sparkwater.ml import AutoEncoder
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("find_anomalies", lambda spark: find(spark, arguments))
+    return run_program("find_anomalies", lambda spark: find(spark, arguments))
 
 
 def find(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("find_similar", lambda spark: find(spark, arguments))
+    return run_program("find_similar", lambda spark: find(spark, arguments))
 
 
 def find(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -22,7 +22,7 @@ from pyspark.sql import types as T
 from sparkwater.bundle import Bundle
 from sparkwater.conversions import read_images
 from sparkwater.errors import SchemaError
-from sparkwater.program import read_table, run_job
+from sparkwater.program import read_table, run_program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("score_bundle", lambda spark: score(spark, arguments))
+    return run_program("score_bundle", lambda spark: score(spark, arguments))
 
 
 def score(spark: SparkSession, arguments: argparse.Namespace) -> str:

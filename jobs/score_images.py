@@ -16,7 +16,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions import read_images
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("score_images", lambda spark: score(spark, arguments))
+    return run_program("score_images", lambda spark: score(spark, arguments))
 
 
 def score(spark: SparkSession, arguments: argparse.Namespace) -> str:

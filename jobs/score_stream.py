@@ -16,7 +16,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions import stream_images
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("score_stream", lambda spark: score(spark, arguments))
+    return run_program("score_stream", lambda spark: score(spark, arguments))
 
 
 def score(spark: SparkSession, arguments: argparse.Namespace) -> str:

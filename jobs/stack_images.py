@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions import ImageToTensor, TensorToVector, read_image_folder
 from sparkwater.conversions.images.idx import write_png_tree
 from sparkwater.ml import ImageClassifier
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.ensemble import FINAL_MODELS
 from sparkwater.stacking.meta_learner import TRANSFORMS
@@ -137,7 +137,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("stack_images", lambda spark: stack(spark, arguments))
+    return run_program("stack_images", lambda spark: stack(spark, arguments))
 
 
 def base_learners(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from sparkwater.conversions import ImageToTensor, read_image_folder
 from sparkwater.conversions.images.idx import write_png_tree
 from sparkwater.ml import ImageClassifier, confusion_matrix
-from sparkwater.program import run_job
+from sparkwater.program import run_program
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("train_image_classifier", lambda spark: train(spark, arguments))
+    return run_program("train_image_classifier", lambda spark: train(spark, arguments))
 
 
 def train(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -18,7 +18,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sparkwater.ml import DeepLearningClassifier, DeepLearningRegressor, confusion_matrix
-from sparkwater.program import named_value, read_table, run_job, split_rows
+from sparkwater.program import named_value, read_table, run_program, split_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run_job("train_table", lambda spark: train(spark, arguments))
+    return run_program("train_table", lambda spark: train(spark, arguments))
 
 
 def train(spark: SparkSession, arguments: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def run_job(name: str, program: Callable[[SparkSession], str]) -> int:
+def run_program(name: str, program: Callable[[SparkSession], str]) -> int:
     """Run a program in a Spark session.
 
     Parameters

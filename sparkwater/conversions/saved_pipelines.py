@@ -10,7 +10,7 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.pipeline import PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsWriter
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, new_folder, replacing
+from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, new_folder, replacing
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.stage_folders import NewFolder, save_stage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.files.hadoop import read_bytes
+from sparkwater.conversions.files.session_files import read_bytes
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.inspection.describe import describe_entry

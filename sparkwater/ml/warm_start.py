@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from sparkwater.conversions.files.hadoop import files_of
+from sparkwater.conversions.files.session_files import files_of
 from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.environment_variables import MLFLOW_DFS_TMP
 from pyspark.sql import types as T
 
-from sparkwater.conversions.files.hadoop import copy_from_driver, copy_to_driver, files_of
+from sparkwater.conversions.files.session_files import copy_from_driver, copy_to_driver, files_of
 from sparkwater.conversions.sessions.session import current_session, session_of
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage

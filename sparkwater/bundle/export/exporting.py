@@ -15,7 +15,7 @@ from sparkwater.bundle.export.registry import check_stage, emit
 from sparkwater.bundle.export.sampling import sampled_vectors
 from sparkwater.bundle.format import CARD, CARD_HTML, MANIFEST, MODEL, PREPROCESSING, SIGNATURE, VECTORS
 from sparkwater.bundle.graph.builder import Graph
-from sparkwater.conversions.files.hadoop import check_replaceable, replacing, write_bytes
+from sparkwater.conversions.files.session_files import check_replaceable, replacing, write_bytes
 from sparkwater.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches
+from sparkwater.conversions.files.session_files import check_spark_reaches
 from sparkwater.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, read_bytes, replacing, write_bytes
+from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, read_bytes, replacing, write_bytes
 from sparkwater.conversions.petastorm.codecs import NDARRAY, decode_npy_or_raw, decode_tensors, npy_header
 from sparkwater.conversions.petastorm.schema import (
     COMMON_METADATA,

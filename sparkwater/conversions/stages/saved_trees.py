@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.files.hadoop import files_of, read_bytes
+from sparkwater.conversions.files.session_files import files_of, read_bytes
 from sparkwater.conversions.stages.stage_folders import save_stage
 from sparkwater.errors import CheckpointError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparkwater import __version__
-from sparkwater.conversions.files.hadoop import files_of, replacing
+from sparkwater.conversions.files.session_files import files_of, replacing
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line, read_metadata
 from sparkwater.conversions.stages.store_folders import as_text, content_of, write_to_store

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, MLWritable
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, read_bytes, write_bytes
+from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, read_bytes, write_bytes
 from sparkwater.conversions.sessions.session import Files, jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.files.hadoop import check_free, files_of, new_folder
+from sparkwater.conversions.files.session_files import check_free, files_of, new_folder
 from sparkwater.conversions.stages.stage_folders import metadata_parts
 from sparkwater.errors import CheckpointError
 

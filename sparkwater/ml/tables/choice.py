@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sparkwater.conversions.files.hadoop import read_bytes
+from sparkwater.conversions.files.session_files import read_bytes
 from sparkwater.conversions.tables.encoding.encoder import TableLayout
 from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import CheckpointError, ConfigurationError

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.files.hadoop import check_spark_reaches, files_of, keeping, kept, point_to
+from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, keeping, kept, point_to
 from sparkwater.conversions.stages.plain_values import hash_columns
 from sparkwater.conversions.stages.stage_folders import load_stage, save_stage
 from sparkwater.stacking.level_one.learners import Learner

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from sparkwater.conversions.files.hadoop import files_of, read_bytes, write_bytes
+from sparkwater.conversions.files.session_files import files_of, read_bytes, write_bytes
 from sparkwater.conversions.stages.stage_folders import load_stage
 from sparkwater.errors import CheckpointError
 from sparkwater.stacking.level_one.checks import check_rows
