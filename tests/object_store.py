@@ -43,8 +43,9 @@ class Store:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which it is reached."""
-        return {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        """The variables by which it is reached, and by which clients ask no machine of AWS's for a region first."""
+        own = {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        return {**own, "AWS_EC2_METADATA_DISABLED": "true"}
 
     @property
     def client(self) -> Any:
@@ -104,7 +105,6 @@ def use(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the environment by which a store is reached, in this process."""
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
 
