@@ -13,8 +13,9 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 # Networks of tests are too small for several threads, which wait for each other where other tests run beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Tests are too short for the second compiler to pay off: without it Java takes half the processor time.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Tests are too short for the second compiler to pay off: without it Java takes half the processor time. It has 48 MB
+# for what it compiled then, which a minute of tests fills, and drops and compiles again what doesn't fit.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m")
 
 import pytest
 from hypothesis import is_hypothesis_test
