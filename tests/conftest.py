@@ -44,13 +44,9 @@ INTERPRETED = {
 PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
 
 
-#: Workers are forked from a process that has loaded torch, as ranks are; not those of Connect's server.
-PRELOADED = {
-    "spark.python.daemon.module": "preloaded_workers",
-    "spark.executorEnv.PYTHONPATH": os.pathsep.join(
-        [str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ),
-}
+#: Where workers find the module that they are forked from, which has loaded torch, as ranks are.
+DAEMONS = os.pathsep.join([str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])])
+PRELOADED = {"spark.python.daemon.module": "preloaded_workers", "spark.executorEnv.PYTHONPATH": DAEMONS}
 
 
 def start_session(master: str, **settings: str) -> SparkSession:
@@ -72,9 +68,11 @@ def start_session(master: str, **settings: str) -> SparkSession:
         # Else each operation on a column asks Java a dozen things about the line that it stands on.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         **PLANS,
-        **({} if REMOTE else PRELOADED),
+        **PRELOADED,
     }
-    if not REMOTE:
+    if REMOTE:
+        os.environ["PYTHONPATH"] = DAEMONS  # workers of a Connect server have no other environment than its own
+    else:
         # What a JVM is started with stays its default: the first session's own settings would be those of all others.
         SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
     builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
