@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[1]
 #: The Spark Connect server of this run's sessions, such as ``local[2]``; empty for classic sessions. A process has one
 #: kind of sessions only.
 REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
+if REMOTE:
+    os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
 #: Settings for plans that are interpreted, in place of compiled, and planned once, in place of anew after each stage:
 #: a third less work where each runs once, on few rows. They are those of `make test` on the pinned set; on the newest
@@ -70,11 +72,9 @@ def start_session(master: str, **settings: str) -> SparkSession:
     }
     if REMOTE:
         os.environ["PYTHONPATH"] = DAEMONS  # workers of a Connect server have no other environment than its own
-    # What a JVM is started with stays its default: the first session's own settings would be those of all others.
-    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
-    if REMOTE:
-        # The server takes a free port; else it insists on 15002. A JVM that knew of it would plan everything twice.
-        os.environ["SPARK_TESTING"] = "1"
+    else:
+        # What a JVM is started with stays its default: the first session's own settings would be those of all others.
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll([*defaults.items()]))
     builder = SparkSession.builder.remote(REMOTE) if REMOTE else SparkSession.builder.master(master)
     builder = builder.appName("sparkwater tests").config("tests.settings", str(settings))
     for name, value in {**defaults, **settings}.items():
