@@ -20,7 +20,7 @@ from sparkwater.ml.columns.classes import MAX_CLASSES, check_label_type
 from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
-from sparkwater.stacking.level_one.prepared import SMALL_ROWS, FoldRows, LevelOneTask, Prepared
+from sparkwater.stacking.level_one.prepared import FoldRows, LevelOneTask, Prepared, are_few
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def prepare(
     kept = store(keyed) if store else _cache(keyed)
     try:
         found = _look(kept, spec, folds is spec, kind, labelCol, identity, weightCol)
-        ordered = store is None and sum(row["rows"] for row in found) <= SMALL_ROWS
+        ordered = store is None and are_few(sum(row["rows"] for row in found))
         kept = _in_order(kept) if ordered else kept
     except BaseException:
         kept.unpersist()

@@ -26,6 +26,11 @@ FOLD = "__sparkwater_fold"
 SMALL_ROWS = 20_000
 
 
+def are_few(rows: int) -> bool:
+    """Return whether so many rows are read as one partition."""
+    return rows <= SMALL_ROWS
+
+
 @dataclass(frozen=True)
 class LevelOneTask:
     """The learning task: kind and classes.
@@ -154,7 +159,7 @@ class Prepared:
     @property
     def small(self) -> bool:
         """True for rows that are read as one partition."""
-        return self.parts == 1
+        return are_few(self.rows.rows)
 
     @property
     def parts(self) -> int:
