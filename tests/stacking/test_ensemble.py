@@ -14,7 +14,7 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionE
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.optimize import minimize
 from tables import MeanRegressor, table
@@ -22,7 +22,10 @@ from tables import MeanRegressor, table
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError, UnsafeLoadError
 from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+from sparkwater.stacking.level_one.deviance import Deviance
 from sparkwater.stacking.level_one.learners import kind_of
+from sparkwater.stacking.level_one.new_rows import measure
+from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.meta_learner import NonNegativeRegression, check_meta_learner
 
 
@@ -160,6 +163,14 @@ def test_rows_that_cannot_be_measured_are_refused(cancer: DataFrame, fitted: Sta
     ):
         with pytest.raises(error, match=message):
             fitted.evaluate(rows, weight)
+
+
+@pytest.mark.parametrize("label", [0.0, -1.0])
+def test_labels_that_a_deviance_is_not_defined_for_are_refused(spark: SparkSession, label: float) -> None:
+    task = LevelOneTask("regression", deviance=Deviance("gammaDeviance"))
+    rows = spark.createDataFrame([(3.0, 2.0), (label, 2.0)], "label double, mean double")
+    with pytest.raises(DataError, match="1 rows have no prediction of some learner, or a label that the metric isn't"):
+        measure(rows, task, "label", None, {"gamma": F.array("mean")})
 
 
 def test_a_saved_model_predicts_the_same_bits(cancer: DataFrame, fitted: StackedEnsembleModel, tmp_path: Path) -> None:

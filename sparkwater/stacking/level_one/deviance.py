@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,9 @@ class Deviance:
         if self.name == "poissonDeviance":
             return F.when(label > 0, label * F.log(label / mean)).otherwise(0.0) - label + mean
         if self.name == "gammaDeviance":
-            return F.log(mean / label) + label / mean - 1.0
+            loss = F.log(mean / label) + label / mean - 1.0
+            # Else Spark fails the job for a label of 0, and has null, which sums pass over, for those below.
+            return F.when(label > 0, loss).otherwise(math.nan)
         first, second = 1.0 - self.parameter, 2.0 - self.parameter
         parts = F.pow(label, F.lit(second)) / (first * second) - label * F.pow(mean, F.lit(first)) / first
         return parts + F.pow(mean, F.lit(second)) / second

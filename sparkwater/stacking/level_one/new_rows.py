@@ -71,7 +71,7 @@ def _counts(names: Iterable[str], task: LevelOneTask) -> list[Column]:
     usable, lost = F.col(LABEL).isNotNull(), F.lit(False)
     for name in names:
         first, _ = losses(F.col(f"`{name}`"), task)
-        lost = lost | F.col(f"`{name}`").isNull() | F.coalesce(F.isnan(first), F.lit(True))
+        lost = lost | F.col(f"`{name}`").isNull() | first.isNull() | F.isnan(first)
     return [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(~usable).alias("unlabelled"),
