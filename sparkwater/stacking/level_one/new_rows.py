@@ -91,8 +91,9 @@ def _label(frame: DataFrame, labelCol: str, task: LevelOneTask) -> Column:
     label = task.label(labelCol)
     if task.kind != CLASSIFICATION or task.named:
         return label
-    known = (label >= 0) & (label < task.size) & (label == F.floor(label))
-    return F.when(known | F.isnan(label) | (F.abs(label) == math.inf) | label.isNull(), label).otherwise(_UNKNOWN)
+    # NaN is larger than all numbers in Spark.
+    strange = (F.abs(label) < math.inf) & ~label.isin(*task.classes)
+    return F.when(strange, _UNKNOWN).otherwise(label)
 
 
 def _weight(frame: DataFrame, weightCol: str) -> Column:
