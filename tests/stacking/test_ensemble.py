@@ -177,9 +177,9 @@ def test_a_class_between_those_of_the_training_counts_as_wrong(spark: SparkSessi
     task = LevelOneTask("classification", (0.0, 2.0))
     rows = [(1.0, [0.1, 0.8, 0.1]), (2.0, [0.2, 0.2, 0.6])]
     frame = spark.createDataFrame(rows, "label double, probability array<double>")
-    count, metrics = measure(frame, task, "label", None, {"net": F.col("probability")})
-    assert (count, metrics.error("net")) == (2, 0.5)
-    assert metrics.value("net") == pytest.approx(-np.log([1e-15, 0.6]).mean())
+    count, metrics = measure(frame, task, "label", None, {"unfit": F.col("probability")})
+    assert (count, metrics.error("unfit")) == (2, 0.5)
+    assert metrics.value("unfit") == pytest.approx(-np.log([1e-15, 0.6]).mean())
 
 
 def test_a_saved_model_predicts_the_same_bits(cancer: DataFrame, fitted: StackedEnsembleModel, tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: The place of a class that the training had not.
 _UNKNOWN = -1.0
 
+#: Column beside those of learners, which have names of the user's: whether the weight can't be summed.
+_UNFIT = "__sparkwater_unfit"
+
 
 def measure(
     frame: DataFrame, task: LevelOneTask, labelCol: str, weightCol: str | None, values: Mapping[str, Column]
@@ -56,7 +59,7 @@ def measure(
     rows = frame.select(
         F.when(usable, label).alias(LABEL),
         weight.alias(WEIGHT),
-        unfit_weight(weightCol).alias("unfit"),
+        unfit_weight(weightCol).alias(_UNFIT),
         *(column.alias(name) for name, column in values.items()),
     )
     found = run_job(rows.agg(*_counts(values, task), *sum_losses(list(values), task)).first)
@@ -75,7 +78,7 @@ def _counts(names: Iterable[str], task: LevelOneTask) -> list[Column]:
     return [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(~usable).alias("unlabelled"),
-        F.count_if("unfit").alias("unfit"),
+        F.count_if(_UNFIT).alias("unfit"),
         F.count_if(usable & lost).alias("lost"),
     ]
 
