@@ -199,9 +199,12 @@ class Prepared:
 
     def training(self, fold: FoldRows) -> DataFrame:
         """Return the rows outside of a fold as learners get them."""
-        if fold not in self._trainings:
-            self._trainings[fold] = self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
-        return self._trainings[fold]
+        found = self._trainings.get(fold)
+        if found is None:
+            found = self._visible(self._read.where(~self._in_fold(fold) & ~self._is_near(fold)))
+            # Fits are begun in threads: the first of those that ask at the same time is everyone's.
+            found = self._trainings.setdefault(fold, found)
+        return found
 
     def divided(self, fold: FoldRows) -> DataFrame:
         """Return the rows of `training` and of `scorable` together, with key and fold."""
