@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,11 +114,11 @@ def _check_type(kind: T.DataType, labelCol: str, asked: str) -> None:
 
 
 def as_names(frame: DataFrame, labelCol: str) -> DataFrame:
-    """Return the rows with a label of numbers as strings; whole ones without a point."""
+    """Return the rows with a label of numbers as strings; whole ones without a point, NaN and infinite ones null."""
     label = F.col(f"`{labelCol}`").cast("double")
-    whole = label == F.floor(label)
+    whole, finite = label == F.floor(label), F.abs(label) < math.inf  # NaN is larger than all numbers in Spark
     return frame.withColumn(
-        labelCol, F.when(whole, label.cast("bigint").cast("string")).otherwise(label.cast("string"))
+        labelCol, F.when(whole, label.cast("bigint").cast("string")).when(finite, label.cast("string"))
     )
 
 
