@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.functions import array_to_vector
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.columns import vector_numbers
@@ -14,7 +13,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.row_keys import ROW
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
     from sparkwater.stacking.level_one.prepared import LevelOneTask
 
@@ -27,7 +26,7 @@ LEARNER = "__sparkwater_learner"
 #: The column with what the fit that gave them left out: the value of a fold, or those of two, as text.
 LEFT_OUT = "__sparkwater_left_out"
 
-
+#: The column with the number of the DataFrame that a row of a union is of.
 _PART = "__sparkwater_part"
 
 
