@@ -178,7 +178,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
     def evaluate(self, dataset: DataFrame, weightCol: str | None = None) -> EnsembleEvaluation:
         """Measure the ensemble and each of its learners on rows with labels, such as a test set; one Spark job.
 
-        The metrics are those of the summary, which are of the training's rows, out of fold.
+        The two metrics are the same as in the summary, which has them of the training's rows, out of fold.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ class _NormalizedLinear(nn.Linear):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs, ``(rows, outputs)``, in float32."""
-        # Around 3, numbers of bfloat16 are 1/64 apart, and the scale makes more of it: softmax shows that.
+        # Around 3, numbers of bfloat16 are 1/64 apart, and the scale multiplies that: too coarse for probabilities.
         normalized: torch.Tensor = self.norm(super().forward(inputs).float())
         return normalized * self.scale
 
