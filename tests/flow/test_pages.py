@@ -155,6 +155,20 @@ def test_what_is_typed_stays_with_other_data_and_other_estimators(desk: Desk) ->
     assert window.field("Name of the model").value == "mine"
 
 
+def test_a_choice_that_was_emptied_stays_empty(desk: Desk) -> None:
+    run(desk, *pictures("one"), Made("other", "content binary, class string"))
+    window = Window(desk, build.show)
+    window.field("Data to learn from").set_value("other")
+    assert window.field("labelCol").value == "class"  # suggested
+    window.field("labelCol").set_value(None)
+    run(desk, *pictures("two"))
+    window.passes_time()
+    assert window.field("labelCol").value is None
+    window.field("Data to learn from").set_value("one")
+    window.field("Data to learn from").set_value("other")
+    assert window.field("labelCol").value == "class"
+
+
 def test_a_suggested_name_that_another_window_takes_gives_way(desk: Desk) -> None:
     run(desk, *pictures("one"))
     window, other = Window(desk, build.show), Window(desk, build.show)

@@ -161,8 +161,9 @@ class Builder:
     def _fit_columns(self) -> None:
         """Let the fields be for the columns of the chosen data: their inputs stay, with what is being typed in them."""
         frame = self.desk.workspace.variables().get(self.frame)
-        self.schema = self.schema if frame is None else frame.schema
-        self._fit_typed()
+        if frame is not None and frame.schema != self.schema:  # suggestions come back for other columns alone
+            self.schema = frame.schema
+            self._fit_typed()
         self.inputs.follow()
         self.changed()
 
@@ -308,7 +309,8 @@ class Builder:
             self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
             return
         ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
-        self.suggested = self.name.value  # it is taken now
+        if (self.name.value or "").strip() == ended.action.result:  # it is taken now; one typed meanwhile stays
+            self.suggested = self.name.value
         self._name_model()
 
     async def _draw(self) -> None:
