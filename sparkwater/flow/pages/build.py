@@ -110,7 +110,7 @@ class Builder:
                 self._choices()
                 self.lead = remark("")
                 self.panels = ui.column().classes("w-full gap-2")
-            with ui.column().classes("flow-build-side"):
+            with ui.column().classes("flow-build-side") as self.side:
                 self._side()
         self.rebuild()
         follow(self.desk, self.follow)
@@ -258,7 +258,8 @@ class Builder:
         drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
         if drawn != self.drawn:
             self.drawn = drawn
-            ui.timer(0, self._draw, once=True)
+            with self.side:  # a timer beside an input that is made anew would end with it, in the middle of its work
+                ui.timer(0, self._draw, once=True)
 
     def made(self) -> Any:
         """Return the estimator with all that was typed."""
