@@ -46,6 +46,15 @@ def test_a_file_that_spark_can_t_read_by_its_name_is_told(places):
         folders.within(f"{inside}/12:30.csv")
 
 
+def test_names_with_a_colon_outside_are_as_others_there(places):
+    inside, outside = places
+    (outside / "12:30.csv").touch()
+    with pytest.raises(ConfigurationError, match="is outside of the folders"):
+        Folders([inside]).within(f"{outside}/12:30.csv")
+    long = f"{inside}/{'a:' * 200}"
+    assert Folders([inside]).within(long) == Path(long)
+
+
 @pytest.mark.parametrize(
     "path",
     [

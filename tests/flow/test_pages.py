@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from conftest import start_session
-from nicegui import Client, ui
+from nicegui import Client, events, ui
 from nicegui.page import page
 
 from sparkwater.flow.pages import build, workbook
@@ -22,6 +23,7 @@ from sparkwater.flow.workbook.actions.keeping import SaveModel
 from sparkwater.flow.workbook.code import Code
 from sparkwater.flow.workbook.workbook import Cell, Workbook
 
+WAYS = "tick 'Replace what is there', or move what is there"
 WIDE = ", ".join(f"column_{place} double" for place in range(40))
 
 
@@ -57,6 +59,16 @@ class Window:
 
     def all(self, kind: type[Any]) -> list[Any]:
         return [each for each in self.client.elements.values() if isinstance(each, kind)]
+
+    def presses(self, words: str) -> None:
+        (button,) = [each for each in self.all(ui.button) if each.text == words]
+        for listener in button._event_listeners.values():
+            events.handle_event(
+                listener.handler, events.GenericEventArguments(sender=button, client=self.client, args={})
+            )
+
+    def notes(self) -> list[str]:
+        return [content["message"] for _, kind, content in self.client.outbox.messages if kind == "notify"]
 
     def field(self, label: str) -> Any:
         (found,) = [each for each in self.client.elements.values() if each.props.get("label") == label]
@@ -143,6 +155,20 @@ def test_what_is_typed_stays_with_other_data_and_other_estimators(desk: Desk) ->
     assert window.field("Name of the model").value == "mine"
 
 
+def test_a_choice_that_was_emptied_stays_empty(desk: Desk) -> None:
+    run(desk, *pictures("one"), Made("other", "content binary, class string"))
+    window = Window(desk, build.show)
+    window.field("Data to learn from").set_value("other")
+    assert window.field("labelCol").value == "class"  # suggested
+    window.field("labelCol").set_value(None)
+    run(desk, *pictures("two"))
+    window.passes_time()
+    assert window.field("labelCol").value is None
+    window.field("Data to learn from").set_value("one")
+    window.field("Data to learn from").set_value("other")
+    assert window.field("labelCol").value == "class"
+
+
 def test_a_suggested_name_that_another_window_takes_gives_way(desk: Desk) -> None:
     run(desk, *pictures("one"))
     window, other = Window(desk, build.show), Window(desk, build.show)
@@ -181,3 +207,28 @@ def test_a_cell_that_replaces_a_folder_says_so(desk: Desk, root: Path) -> None:
     )
     said = [text for text in Window(desk, workbook.show).texts() if "replaces" in text]
     assert said == [f"When it runs, it replaces what is at {root / 'a'}."]
+
+
+def test_the_answer_to_run_again_is_for_the_folders_that_were_named(tmp_path: Path) -> None:
+    places = [tmp_path / f"model_{number}" for number in range(7)]
+    for place in places[:-1]:
+        (place / "metadata").mkdir(parents=True)
+        (place / "metadata" / "part-0").touch()
+    cells = [Cell(SaveModel("m", str(place), overwrite=True), "new") for place in places]
+    workspace, book = Workspace(None, Folders([tmp_path])), Workbook(cells)
+    window = Window(Desk(workspace, Jobs(workspace, book), book), workbook.show)
+    window.presses("Run again")
+    (said,) = [text for text in window.texts() if text.startswith("Cells save into folders")]
+    assert [place.name for place in places if str(place) in said] == [place.name for place in places[:-1]]
+    window.presses("Run all cells")
+    assert window.notes() == [f"{str(places[0])!r} exists already, and a cell replaces it; {WAYS}"]
+    window.presses("Run again")
+    (over,) = window.all(ui.checkbox)
+    over.value = True
+    (places[-1] / "of_another").mkdir(parents=True)
+    window.presses("Run all cells")
+    assert "has changed since you were asked" in window.notes()[-1]
+    shutil.rmtree(places[-1])
+    book.replace(cells[:1])  # another window opens a flow
+    window.presses("Run all cells")
+    assert "has changed since you were asked" in window.notes()[-1]

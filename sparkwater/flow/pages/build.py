@@ -110,7 +110,7 @@ class Builder:
                 self._choices()
                 self.lead = remark("")
                 self.panels = ui.column().classes("w-full gap-2")
-            with ui.column().classes("flow-build-side"):
+            with ui.column().classes("flow-build-side") as self.side:
                 self._side()
         self.rebuild()
         follow(self.desk, self.follow)
@@ -161,8 +161,9 @@ class Builder:
     def _fit_columns(self) -> None:
         """Let the fields be for the columns of the chosen data: their inputs stay, with what is being typed in them."""
         frame = self.desk.workspace.variables().get(self.frame)
-        self.schema = self.schema if frame is None else frame.schema
-        self._fit_typed()
+        if frame is not None and frame.schema != self.schema:  # suggestions come back for other columns alone
+            self.schema = frame.schema
+            self._fit_typed()
         self.inputs.follow()
         self.changed()
 
@@ -257,7 +258,8 @@ class Builder:
         drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
         if drawn != self.drawn:
             self.drawn = drawn
-            ui.timer(0, self._draw, once=True)
+            with self.side:  # a timer beside an input that is made anew would end with it, in the middle of its work
+                ui.timer(0, self._draw, once=True)
 
     def made(self) -> Any:
         """Return the estimator with all that was typed."""
@@ -308,7 +310,8 @@ class Builder:
             self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
             return
         ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
-        self.suggested = self.name.value  # it is taken now
+        if (self.name.value or "").strip() == ended.action.result:  # it is taken now; one typed meanwhile stays
+            self.suggested = self.name.value
         self._name_model()
 
     async def _draw(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from nicegui import events, ui
 
+from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.messages import tell, telling
 from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
@@ -16,8 +18,6 @@ from sparkwater.flow.workbook.workbook import MOST_BYTES, Cell, cells_of
 
 #: Cells in a page of the list.
 _LISTED = 20
-#: Folders that are named in a sentence.
-_NAMED = 5
 _TOO_LARGE = "The file is too large for a flow."
 _EMPTY = "There are no cells yet. What you do on the other pages is written down here, with the Python that repeats it."
 
@@ -54,7 +54,7 @@ def _cell(number: int, cell: Cell) -> None:
         heading(f"{number}. {cell.action.title}")
         remark(f"{words}{took}")
         if cell.action.replaced and cell.repeats:
-            ui.label(f"When it runs, it replaces what is at {_listed(cell.action.replaced)}.").classes("flow-warning")
+            ui.label(f"When it runs, it replaces what is at {', '.join(cell.action.replaced)}.").classes("flow-warning")
         code_block(cell.action.code().shown, f"Python of cell {number}")
         if cell.error:
             ui.label(cell.error).classes("flow-bad")
@@ -73,24 +73,33 @@ def _files(desk: Desk) -> None:
 def _running_again(desk: Desk) -> Callable[[], None]:
     """Return the function that runs all cells again, and asks before where something would be lost."""
 
-    def run_again(replaces: bool = False) -> None:
+    def found() -> tuple[tuple[Cell, ...], list[str]]:
+        """Return the cells, and the folders that they write and in which there is something."""
+        cells = desk.workbook.cells
+        return cells, list(dict.fromkeys([*desk.jobs.in_the_way(cells), *desk.jobs.lost_by(cells)]))
+
+    def run_again(asked: tuple[tuple[Cell, ...], list[str]], replaces: bool = False) -> None:
         confirmed.close()
         with telling():
-            desk.jobs.start_again(desk.workbook.cells, replaces=replaces)
+            if found() != asked:  # another window's doing, which the answer isn't about
+                raise ConfigurationError(
+                    "the flow, or what is in its folders, has changed since you were asked; press 'Run again' once more"
+                )
+            desk.jobs.start_again(asked[0], replaces=replaces)
             ui.navigate.to("/jobs")
 
     confirmed = ui.dialog().props('aria-label="Run again"')
 
     def ask() -> None:
         with telling():
-            cells, forgets = desk.workbook.cells, bool(desk.workspace.variables())
-            saved = [*desk.jobs.in_the_way(cells), *desk.jobs.lost_by(cells)]
+            asked, forgets = found(), bool(desk.workspace.variables())
+            saved = asked[1]
             if not saved and not forgets:
-                run_again()
+                run_again(asked)
                 return
             confirmed.clear()
             with confirmed, ui.card():
-                _question(saved, forgets, run_again, confirmed.close)
+                _question(saved, forgets, partial(run_again, asked), confirmed.close)
             confirmed.open()
 
     return ask
@@ -108,14 +117,11 @@ def _question(
     over = ui.checkbox("Replace what is there")
     over.set_visibility(bool(saved))
     if saved:
-        ui.label(f"Cells save into folders in which there is something already: {_listed(saved)}.").classes("flow-path")
+        words = f"Cells save into folders in which there is something already: {', '.join(saved)}."
+        ui.label(words).classes("flow-path")
     with ui.row():
         ui.button("Run all cells", on_click=lambda: run_again(bool(over.value)))
         ui.button("Keep them" if forgets else "Leave it", on_click=leave).props("flat")
-
-
-def _listed(paths: Sequence[str]) -> str:
-    return f"{', '.join(paths[:_NAMED])}{' and more' if len(paths) > _NAMED else ''}"
 
 
 def _download(words: str, icon: str, name: str, text: Callable[[], str]) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 #: The most points of a line, for which a plot has room, and the most metrics: a task's first ones are those to watch.
 _POINTS, _METRICS = 300, 6
 
-#: Panel of what training makes small; and the largest relative difference from a metric that is the same, summed up in
-#: another order.
+#: Title of the loss's panel; and the largest relative difference between the loss and a metric that is equal to it:
+#: their sums are of the same numbers in another order.
 _LOSS, _ROUNDING = "loss", 1e-5
 
 _Lines: TypeAlias = Mapping[str, Sequence[float | None]]
@@ -68,7 +68,7 @@ class Curves:
 def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> tuple[Curves, ...]:
     """Return the loss and the first metrics by epoch, of training and validation rows; none without epochs.
 
-    A metric that is what training makes small, as ``logloss`` mostly is, and the loss are one plot.
+    The loss and a metric of the same values, as ``logloss`` mostly is, are one plot.
 
     Parameters
     ----------

@@ -131,8 +131,8 @@ class Jobs:
         cells : sequence of Cell
             The actions; those that failed or were cancelled are left out.
         replaces : bool
-            Whether models and bundles are saved in place of those that are there, also where a cell says so already:
-            a flow that was opened is another one's wish.
+            Whether models and bundles are saved in place of those that are there. Without it, cells that say so
+            themselves are refused too: another person may have written the flow that was opened.
 
         Raises
         ------
@@ -143,18 +143,18 @@ class Jobs:
         actions = [cell.action for cell in cells if cell.repeats]
         if not actions:
             raise ConfigurationError("there is nothing to run: no action has succeeded or was opened")
-        if replaces:
-            actions = [action.replacing() if self._workspace.in_the_way(action) else action for action in actions]
-        for action in actions:
-            self._workspace.check_paths(action)
-        lost = [] if replaces else self.lost_by(cells)
-        if lost:
-            raise ConfigurationError(
-                f"{lost[0][:200]!r} exists already, and a cell replaces it; tick 'Replace what is there', or move what "
-                "is there"
-            )
         with self._starting:
-            self.check_idle()
+            self.check_idle()  # no job writes into the folders that are looked at
+            if replaces:
+                actions = [action.replacing() if self._workspace.in_the_way(action) else action for action in actions]
+            for action in actions:
+                self._workspace.check_paths(action)
+            lost = [] if replaces else self.lost_by(cells)
+            if lost:
+                raise ConfigurationError(
+                    f"{lost[0][:200]!r} exists already, and a cell replaces it; tick 'Replace what is there', or move "
+                    "what is there"
+                )
             _ = self._workspace.spark  # refuses before anything is cleared
             self._workspace.clear()
             self._workbook.replace(())

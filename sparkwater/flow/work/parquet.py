@@ -64,7 +64,7 @@ def _schema(file: Path) -> bytes:
 
     try:
         footer = _footer(file)
-        # The bytes that are counted in are those that are read: a file of them alone.
+        # pyarrow reads the very bytes in which schemas are counted below: a file that holds nothing else.
         alone = _MARK + footer + len(footer).to_bytes(4, "little") + _MARK
         schema: bytes = (pq.read_metadata(pa.BufferReader(alone)).metadata or {}).get(_SCHEMA, b"")
     except (OSError, pa.ArrowException) as error:

@@ -15,7 +15,8 @@ def test_two_learners_are_stacked_and_searched(window: Any, read: str) -> None:
     other.builds_on(read, "StackedEnsemble")
     person.keeps_a_learner(read, "short", epochs="1", **PICTURES)
     person.keeps_a_learner(read, "longer", epochs="2", **PICTURES)
-    other.chooses_several("learners", ["short", "longer"])  # its page is as it was loaded, before they were there
+    # Its page is as it was loaded, before they were there. With the one that came last no choice changes any more.
+    other.chooses_several("learners", ["longer", "short"])
     other.page.get_by_role("region", name="Python", exact=True).filter(has_text="'longer': longer").wait_for()
     other.goes_to("Models")
     person.trains(read, "both", "StackedEnsemble", learners=["short", "longer"], numFolds="2")
