@@ -126,8 +126,7 @@ def run_rank(
         with _threads(peers.threads), kept_heap(), ExitStack() as opened:
             return _run(batches, job, peers, observer, progress, Stopwatch("connect"), opened)
     except StallError as error:
-        where = f"in epoch {progress.epoch}, step {progress.step}"
-        raise StallError("; ".join([f"rank {world.rank} {error} {where}", *error.unreached])) from error
+        raise StallError("; ".join([f"rank {world.rank} {error} {progress}", *error.unreached])) from error
     except Exception as error:
         return Outcome(world.rank, socket.gethostname(), _failure(error, progress))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -125,3 +126,21 @@ class Progress:
     def steps_done(self) -> int:
         """The steps of the epoch that are done, once the step is."""
         return 0 if self.step is None else self.step + 1
+
+    def __str__(self) -> str:
+        """Return the place in words, which `AT` matches."""
+        if self.epoch is None:
+            return "before the first epoch"
+        if self.step is None:
+            return f"between steps of epoch {self.epoch}"
+        return f"in epoch {self.epoch}, step {self.step}"
+
+
+#: The words of a `Progress`, with epoch and step as groups.
+AT = r"(?:before the first epoch|between steps of epoch (?P<after>\d+)|in epoch (?P<epoch>\d+), step (?P<step>\d+))"
+
+
+def place_in(found: re.Match[str]) -> Progress:
+    """Return the place of a match of a pattern that has `AT` in it."""
+    epoch, step = found["epoch"] or found["after"], found["step"]
+    return Progress(None if epoch is None else int(epoch), None if step is None else int(step))

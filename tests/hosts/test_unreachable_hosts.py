@@ -16,8 +16,9 @@ from sparkwater.ml.launch.preflight import wait_for_lost_executors
 
 #: Of the failure after a link was cut: which end can't be reached from which other, and nobody to blame.
 CUT = (
-    r"rank \d waited \d+ seconds for the other ranks .* in epoch \d+, step \d+; rank \d's host can't be "
-    r"reached at 10\.77\.0\.3:\d+ from 10\.77\.0\.2: the network between them, or a host, is gone"
+    r"rank \d waited \d+ seconds for the other ranks .* (?:in epoch \d+, step \d+|between steps of epoch \d+); "
+    r"rank \d's host can't be reached at 10\.77\.0\.3:\d+ from 10\.77\.0\.2: "
+    r"the network between them, or a host, is gone"
 )
 
 #: Spark gives up executors that it doesn't hear of, some seconds after the ranks said what they know.

@@ -23,7 +23,7 @@ from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
-from sparkwater.gpu.records import NOBODY, Observer
+from sparkwater.gpu.records import AT, NOBODY, Observer, Progress, place_in
 from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.display import all_of, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
@@ -234,7 +234,7 @@ def first_cause(failures: list[Outcome]) -> SparkwaterError:
     assert failure is not None  # by the caller's selection
     if failure.error_type in MISTAKES:
         return MISTAKES[failure.error_type](failure.message)
-    where = "before the first epoch" if failure.epoch is None else f"in epoch {failure.epoch}, step {failure.step}"
+    where = Progress(failure.epoch, failure.step)
     return RankFailure(
         f"rank {outcome.rank} on {outcome.host} failed {where}: {failure.error_type}: {failure.message}\n"
         f"{failure.remote_traceback}",
@@ -253,19 +253,20 @@ def lost(error: Exception, num_workers: int, last: LastReport) -> SparkwaterErro
     mistake = raised_on_executor(error)  # before the ranks: by a conversion, or for want of a module
     if mistake is not None:
         return mistake
-    stalled = re.search(r"StallError: (rank (\d+) waited .* in epoch (\w+), step (\w+))(; .*)?", text)
+    stalled = re.search(rf"StallError: (?P<words>rank (?P<rank>\d+) waited .* {AT})(?:; (?P<unreached>.*))?", text)
     if stalled:
-        epoch, step = (None if part == "None" else int(part) for part in stalled.groups()[2:4])
+        place = place_in(stalled)
         # The rank that waited is not the one that failed, and that one can't say its number. Between two hosts that
         # don't reach each other nobody knows which of them is cut off.
-        known = num_workers == 2 and "for the other ranks" in stalled[1] and not stalled[5]
-        culprit = 1 - int(stalled[2]) if known else None
-        blame = f"{stalled[5]}: the network between them, or a host, is gone" if stalled[5] else ""
+        words, unreached = stalled["words"], stalled["unreached"]
+        known = num_workers == 2 and "for the other ranks" in words and not unreached
+        culprit = 1 - int(stalled["rank"]) if known else None
+        blame = f"; {unreached}: the network between them, or a host, is gone" if unreached else ""
         return RankFailure(
-            stalled[1] + (blame if culprit is None else f"; rank {culprit} stood still"),
+            words + (blame if culprit is None else f"; rank {culprit} stood still"),
             rank=culprit,
-            epoch=epoch,
-            step=step,
+            epoch=place.epoch,
+            step=place.step,
             error_type="StallError",
             remote_traceback=text,
             retryable=True,
