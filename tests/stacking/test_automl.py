@@ -56,9 +56,9 @@ def test_the_label_says_what_is_to_be_learned(labels: list[Any], kind: str, task
 
 
 def test_numbers_that_are_no_classes_have_no_name() -> None:
-    labels = [2.0, -1.0, 1.5, float("nan"), float("inf"), None]
+    labels = [2.0, -1.0, 1.5, 1e300, float("nan"), float("inf"), None]
     rows = start_session("local[2]").createDataFrame([(value,) for value in labels], "label double")
-    assert [row.label for row in as_names(rows, "label").collect()] == ["2", "-1", "1.5", None, None, None]
+    assert [row.label for row in as_names(rows, "label").collect()] == ["2", "-1", "1.5", "1.0E300", None, None, None]
 
 
 def test_labels_that_can_t_be_learned_are_refused() -> None:

@@ -186,6 +186,12 @@ def vector_numbers(column: Column) -> Column:
     return F.when(column.isNotNull(), numbers)
 
 
+def is_whole(column: Column) -> Column:
+    """Return whether a double is a whole number that it has exactly; null where it is null."""
+    # Not by floor: it is a bigint, and an error for larger numbers in Spark 4.3. NaN is larger than all numbers.
+    return (F.abs(column) < 2.0**53) & (column == F.rint(column))
+
+
 def series_runs(column: pd.Series[Any]) -> Runs:
     """Return a pandas batch of flat arrays as runs; None is a null row."""
     rows = column.to_numpy()

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 
 from sparkwater.conversions import TableToTensor
 from sparkwater.conversions.images.columns import is_image_field
-from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.conversions.stages.columns import find_field, is_whole, tensor_spec
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.stacking.automl.pretrained import said_of
 from sparkwater.stacking.level_one.learners import CLASSIFICATION, REGRESSION
@@ -88,7 +88,7 @@ def look_at_label(frame: DataFrame, labelCol: str, asked: str) -> LabelFacts:
     summed: Any = counts.agg(
         F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("distinct"), F.min("rows").alias("fewest"),
         *((F.min("label").alias("low"), F.max("label").alias("high"),
-           F.every(F.col("label") == F.floor("label")).alias("whole")) if numeric else ()),
+           F.every(is_whole(F.col("label"))).alias("whole")) if numeric else ()),
     ).first()  # fmt: skip
     if not summed["rows"]:
         raise DataError(f"the DataFrame has no rows with a label in labelCol={labelCol!r}")
@@ -116,9 +116,9 @@ def _check_type(kind: T.DataType, labelCol: str, asked: str) -> None:
 def as_names(frame: DataFrame, labelCol: str) -> DataFrame:
     """Return the rows with a label of numbers as strings; whole ones without a point, NaN and infinite ones null."""
     label = F.col(f"`{labelCol}`").cast("double")
-    whole, finite = label == F.floor(label), F.abs(label) < math.inf  # NaN is larger than all numbers in Spark
+    finite = F.abs(label) < math.inf  # NaN is larger than all numbers in Spark
     return frame.withColumn(
-        labelCol, F.when(whole, label.cast("bigint").cast("string")).when(finite, label.cast("string"))
+        labelCol, F.when(is_whole(label), label.cast("bigint").cast("string")).when(finite, label.cast("string"))
     )
 
 

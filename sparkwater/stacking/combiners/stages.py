@@ -8,7 +8,7 @@ from pyspark.ml import Estimator
 from pyspark.sql import functions as F
 
 from sparkwater.conversions.stages.accepts import at_least
-from sparkwater.conversions.stages.columns import find_field, vector_numbers
+from sparkwater.conversions.stages.columns import find_field, is_whole, vector_numbers
 from sparkwater.conversions.stages.saving import SavedStage
 from sparkwater.conversions.stages.settings import Setting, setting
 from sparkwater.conversions.stages.spark_params import HasLabelCol, HasWeightCol
@@ -77,7 +77,7 @@ class Combiner(Estimator[CombinerModel], CombinerParams, HasLabelCol, HasWeightC
             F.max(F.size("values")).alias("high"),
             F.min("label").alias("least"),
             F.max("label").alias("label"),
-            F.count_if(F.col("label").isNull() | F.isnan("label") | (F.col("label") != F.floor("label"))).alias("odd"),
+            F.count_if(~F.coalesce(is_whole(F.col("label")), F.lit(False))).alias("odd"),
         ).first()
         assert found is not None  # an aggregate has a row
         if not found["rows"]:
