@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepared import FOLD
+from sparkwater.stacking.level_one.usable import weight_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -166,10 +167,9 @@ def keep_measured(prepared: Prepared, values: DataFrame, names: Sequence[str]) -
 
 def labelled(prepared: Prepared, values: DataFrame, *others: str) -> DataFrame:
     """Return the values with ``label``, ``weight`` and ``fold`` of their rows, and other columns."""
-    weight = F.col(f"`{prepared.weightCol}`").cast("double") if prepared.weightCol else F.lit(1.0)
     columns = [
         prepared.task.label(prepared.labelCol).alias(LABEL),
-        weight.alias(WEIGHT),
+        weight_of(prepared.weightCol).alias(WEIGHT),
         F.col(f"`{prepared.foldCol}`").alias(FOLD),
         *(F.col(f"`{name}`") for name in others),
     ]

@@ -14,7 +14,7 @@ from sparkwater.conversions.stages.columns import find_field
 from sparkwater.errors import DataError, SchemaError
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.metrics import LABEL, WEIGHT, LearnerMetrics, losses, read_losses, sum_losses
-from sparkwater.stacking.level_one.prepare import unfit_weight
+from sparkwater.stacking.level_one.usable import check_numbers, check_usable, unfit_number, unfit_weight, weight_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -54,12 +54,13 @@ def measure(
         If there are no rows, or some have no usable label, weight or prediction.
     """
     label = _label(frame, labelCol, task)
-    usable = label.isNotNull() & ~F.isnan(label) & (F.abs(label) != math.inf)
-    weight = F.lit(1.0) if weightCol is None else _weight(frame, weightCol)
+    if weightCol is not None:
+        check_numbers(frame.schema, "weightCol", weightCol)
+    weight = weight_of(weightCol)
     rows = frame.select(
-        F.when(usable, label).alias(LABEL),
+        F.when(~unfit_number(label), label).alias(LABEL),
         weight.alias(WEIGHT),
-        unfit_weight(weightCol).alias(_UNFIT),
+        unfit_weight(weight).alias(_UNFIT),
         *(column.alias(name) for name, column in values.items()),
     )
     found = run_job(rows.agg(*_counts(values, task), *sum_losses(list(values), task)).first)
@@ -99,23 +100,11 @@ def _label(frame: DataFrame, labelCol: str, task: LevelOneTask) -> Column:
     return F.when(strange, _UNKNOWN).otherwise(label)
 
 
-def _weight(frame: DataFrame, weightCol: str) -> Column:
-    found = find_field(frame.schema, weightCol).dataType
-    if not isinstance(found, T.NumericType):
-        raise SchemaError(f"weightCol={weightCol!r} is {found.simpleString()}; accepted: numbers")
-    return F.col(f"`{weightCol}`").cast("double")
-
-
 def _check(found: Any, labelCol: str, weightCol: str | None) -> None:
     """Refuse rows by their counts."""
     if not found["rows"]:
         raise DataError("the DataFrame has no rows to measure by")
-    if found["unlabelled"]:
-        raise DataError(f"labelCol={labelCol!r}: {found['unlabelled']} rows have no usable label (null, NaN, infinite)")
-    if found["unfit"]:
-        raise DataError(
-            f"{found['unfit']} rows have a weight that is null, NaN, infinite or negative; mend or leave out"
-        )
+    check_usable(labelCol, found["unlabelled"], found["unfit"])
     if not found["weight"]:
         raise DataError(f"weightCol={weightCol!r} is 0 in all rows, so nothing is measured on them")
     if found["lost"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,10 +20,11 @@ from sparkwater.stacking.folds import Folds, time_value
 from sparkwater.stacking.level_one.deviance import SQUARED, Deviance
 from sparkwater.stacking.level_one.learners import CLASSIFICATION
 from sparkwater.stacking.level_one.prepared import FoldRows, LevelOneTask, Prepared, are_few
+from sparkwater.stacking.level_one.usable import check_numbers, check_usable, unfit_number, unfit_weight, weight_of
 from sparkwater.stacking.row_keys import ROW, Fingerprint, fingerprint_columns, row_hash
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 #: Rows that `assign_folds` chose by the same seed, for a CrossValidator around this, have other folds here.
 _APART = 7_919
@@ -110,14 +110,10 @@ def _in_order(kept: DataFrame) -> DataFrame:
 def _check_schema(frame: DataFrame, kind: str, labelCol: str, weightCol: str | None, foldCol: str | None) -> None:
     if kind == CLASSIFICATION:
         check_label_type(frame.schema, labelCol)
-    elif not isinstance(find_field(frame.schema, labelCol).dataType, T.NumericType):
-        raise SchemaError(
-            f"labelCol={labelCol!r} is {frame.schema[labelCol].dataType.simpleString()}; accepted: numbers"
-        )
-    if weightCol and not isinstance(find_field(frame.schema, weightCol).dataType, T.NumericType):
-        raise SchemaError(
-            f"weightCol={weightCol!r} is {frame.schema[weightCol].dataType.simpleString()}; accepted: numbers"
-        )
+    else:
+        check_numbers(frame.schema, "labelCol", labelCol)
+    if weightCol:
+        check_numbers(frame.schema, "weightCol", weightCol)
     if foldCol:
         kinds = (T.IntegralType, T.StringType, T.BooleanType, T.DateType)
         if not isinstance(find_field(frame.schema, foldCol).dataType, kinds):
@@ -165,22 +161,14 @@ def _check_ids(frame: DataFrame, idCol: str) -> None:
         raise DataError(f"idCol={idCol!r}: {row['rows']} rows have the id {row['id']!r}; each row needs its own")
 
 
-def unfit_weight(weightCol: str | None) -> Column:
-    """Return whether a row has a weight that no sum takes."""
-    if weightCol is None:
-        return F.lit(False)
-    weight = F.col(f"`{weightCol}`").cast("double")
-    return weight.isNull() | F.isnan(weight) | (weight < 0) | (weight == math.inf)
-
-
 def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str, weightCol: str | None) -> list[Any]:
     """Count and fingerprint the rows of each fold and class; one Spark job, on the kept rows."""
     label, plain_label = F.col(f"`{labelCol}`"), plain_column(frame.schema, labelCol)
-    fold = F.col(f"`{spec.foldCol}`")
+    fold, weight = F.col(f"`{spec.foldCol}`"), weight_of(weightCol)
     invalid = label.isNull()
     if isinstance(frame.schema[labelCol].dataType, T.NumericType):
         label = plain_label = label.cast("double")
-        invalid = invalid | F.isnan(label) | (F.abs(label) == math.inf)
+        invalid = unfit_number(label)
     grouped = frame.groupBy(fold.alias("fold"), (label if kind == CLASSIFICATION else F.lit(None)).alias("label"))
     time = time_value(frame.schema, spec.timeCol) if spec.timeCol else F.lit(None).cast("double")
     rows, total, mixed = fingerprint_columns(F.col(ROW), plain_column(frame.schema, spec.foldCol))
@@ -188,20 +176,15 @@ def _count(frame: DataFrame, spec: Folds, kind: str, labelCol: str, weightCol: s
     found = grouped.agg(
         rows.alias("rows"), total.alias("total"), mixed.alias("mixed"),
         label_total.alias("label_total"), label_mixed.alias("label_mixed"),
-        F.count_if(invalid).alias("unlabelled"), F.count_if(unfit_weight(weightCol)).alias("unfit"),
+        F.count_if(invalid).alias("unlabelled"), F.count_if(unfit_weight(weight)).alias("unfit"),
         F.min(time).alias("start"), F.max(time).alias("end"),
-        F.sum(F.col(f"`{weightCol}`").cast("double") if weightCol else F.lit(1.0)).alias("weight"),
+        F.sum(weight).alias("weight"),
     ).limit(MAX_CLASSES + 1).collect()  # fmt: skip
     if len(found) > MAX_CLASSES:
         raise DataError(
             f"labelCol={labelCol!r} and foldCol={spec.foldCol!r} have more than {MAX_CLASSES} pairs of values"
         )
-    unfit = sum(row["unfit"] for row in found)
-    if unfit:
-        raise DataError(f"{unfit} rows have a weight that is null, NaN, infinite or negative; mend or leave them out")
-    missing = sum(row["unlabelled"] for row in found)
-    if missing:
-        raise DataError(f"labelCol={labelCol!r}: {missing} rows have no usable label (null, NaN or infinite)")
+    check_usable(labelCol, sum(row["unlabelled"] for row in found), sum(row["unfit"] for row in found))
     if not found:
         raise DataError("the DataFrame has no rows to train on")
     return found
