@@ -16,6 +16,7 @@ from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.networks.inputs import Inputs
 from sparkwater.gpu.networks.treatment import Progressing
+from sparkwater.gpu.records import Progress
 from sparkwater.gpu.rows.augmentation import augment
 from sparkwater.gpu.rows.held import Batch
 from sparkwater.gpu.seeding import derive_seed, seed_generators
@@ -186,7 +187,4 @@ class Stepper:
 
 def _check_loss(loss: float, step: StepId) -> None:
     if not math.isfinite(loss):
-        raise DataError(
-            f"the loss is {loss} in epoch {step.epoch}, step {step.step}; a lower learningRate or fewer "
-            "extreme values may help"
-        )
+        raise DataError(f"the loss is {loss} {Progress(*step)}; a lower learningRate or fewer extreme values may help")

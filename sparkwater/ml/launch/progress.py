@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import asdict
 
-from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, StepRecord
+from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Progress, StepRecord
 from sparkwater.ml.launch.driver_channel import DriverChannel, Handler
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class LastReport:
         )
 
     def __str__(self) -> str:
-        return "before its first report" if self.epoch is None else f"in epoch {self.epoch}, step {self.step} or later"
+        return "before its first report" if self.epoch is None else f"{Progress(self.epoch, self.step)} or later"
 
     def _move(self, epoch: int, step: int) -> None:
         if (epoch, step) > (self.epoch or 0, self.step or 0):  # reports may overtake each other
