@@ -30,7 +30,7 @@ from sparkwater.program import run_program
 from sparkwater.stacking import StackedEnsemble
 from sparkwater.stacking.ensemble import FINAL_MODELS
 from sparkwater.stacking.meta_learner import TRANSFORMS
-from sparkwater.stacking.summary import ENSEMBLE
+from sparkwater.stacking.scores import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -30,9 +30,8 @@ from sparkwater.stacking.meta_learner import (
     NonNegativeRegression,
     check_meta_learner,
 )
-from sparkwater.stacking.scores import Levels, interval
+from sparkwater.stacking.scores import ENSEMBLE, Levels, interval
 from sparkwater.stacking.stack import MetaFit, fit_meta_learner
-from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

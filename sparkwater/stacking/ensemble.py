@@ -40,9 +40,9 @@ from sparkwater.stacking.level_one.prepare import prepare
 from sparkwater.stacking.meta_learner import TRANSFORMS, LevelOneInput, passthrough_values
 from sparkwater.stacking.refit import refit
 from sparkwater.stacking.repeats import check_repeats, repeat_folds
+from sparkwater.stacking.scores import ENSEMBLE
 from sparkwater.stacking.second_level import FEWEST_FOLDS, SecondLevel, find_second
 from sparkwater.stacking.stack import summarize
-from sparkwater.stacking.summary import ENSEMBLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -24,7 +24,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner, last
 from sparkwater.stacking.level_one.new_rows import measure
 from sparkwater.stacking.level_one.prepared import LevelOneTask
 from sparkwater.stacking.level_one.values import add_values, mean_values, output_values, shown
-from sparkwater.stacking.meta_learner import LEVEL_ONE, OUTPUTS, LevelOneInput
+from sparkwater.stacking.meta_learner import LEVEL_ONE, OUTPUTS, LevelOneInput, measured_output
 from sparkwater.stacking.scores import ENSEMBLE, Curve, EnsembleEvaluation
 from sparkwater.stacking.summary import EnsembleSummary
 
@@ -198,7 +198,7 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         task = self.fitted.reads.task
         outputs = {param: OUTPUTS[param] for param in self._outputs()}
         scored, columns = self._scored(dataset, outputs, True)
-        output = outputs["probabilityCol" if task.kind == CLASSIFICATION else "predictionCol"]
+        output = measured_output(task.kind)
         values = {name: F.col(column) for name, column in columns.items()}
         values[ENSEMBLE] = output_values(F.col(output), Learner(ENSEMBLE, self, task.kind, output), task)
         return EnsembleEvaluation.of(*measure(scored, task, self.getLabelCol(), weightCol, values))

@@ -36,6 +36,7 @@ LEVEL_ONE = "__sparkwater_level_one"
 
 #: Columns of a meta-learner's predictions while it is measured, by Param.
 OUTPUTS = {name: f"__sparkwater_{name}" for name in ("predictionCol", "probabilityCol", "rawPredictionCol")}
+
 TRANSFORMS = ("none", "logit")
 
 #: Probabilities nearer to 0 or 1 than this have no larger logit, as in H2O.
@@ -47,6 +48,11 @@ _RIDGE = 1e-6
 #: Variance of the weights' normal prior where there are several classes, by transform. Good learners leave few
 #: rows to learn hundreds of weights from: without a prior the ensemble is worse than its best learner.
 _VARIANCE = {"none": 1.0, "logit": 0.01}
+
+
+def measured_output(kind: str) -> str:
+    """Return the one of `OUTPUTS` that metrics read: probabilities of classes, predictions of a regression."""
+    return OUTPUTS["probabilityCol" if kind == CLASSIFICATION else "predictionCol"]
 
 
 def default_meta_learner(task: LevelOneTask, columns: int, unbounded: int, rows: int, transform: str) -> Any:

@@ -23,7 +23,7 @@ from sparkwater.stacking.level_one.learners import CLASSIFICATION, Learner
 from sparkwater.stacking.level_one.prepared import FOLD, FoldRows, Prepared
 from sparkwater.stacking.level_one.records import FitRecord, Scored
 from sparkwater.stacking.level_one.values import LEARNER, LEFT_OUT, VALUES, add_values
-from sparkwater.stacking.meta_learner import OUTPUTS, LevelOneInput, check_meta_learner
+from sparkwater.stacking.meta_learner import LevelOneInput, check_meta_learner, measured_output
 from sparkwater.stacking.row_keys import ROW
 from sparkwater.stacking.scores import Levels
 from sparkwater.stacking.stack import MetaFit, configured, ordered_level_one
@@ -56,7 +56,7 @@ def find_second(stages: Mapping[str, Any], kind: str, taken: Sequence[str]) -> l
     SchemaError
         If one has the name of a column or of another learner.
     """
-    output = OUTPUTS["probabilityCol" if kind == CLASSIFICATION else "predictionCol"]
+    output = measured_output(kind)
     for name, stage in stages.items():
         check_meta_learner(stage, kind, f"secondLevelLearners[{name!r}]")
         if not name or name in taken:

@@ -29,10 +29,17 @@ from sparkwater.stacking.level_one.metrics import (
 )
 from sparkwater.stacking.level_one.prepared import FOLD, LevelOneTask, Prepared
 from sparkwater.stacking.level_one.values import output_values, union_all
-from sparkwater.stacking.meta_learner import LEVEL_ONE, OUTPUTS, LevelOneInput, MetaWeights, default_meta_learner
+from sparkwater.stacking.meta_learner import (
+    LEVEL_ONE,
+    OUTPUTS,
+    LevelOneInput,
+    MetaWeights,
+    default_meta_learner,
+    measured_output,
+)
 from sparkwater.stacking.row_keys import ROW
-from sparkwater.stacking.scores import Curve, Levels, Tried, interval, rank_learners
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
+from sparkwater.stacking.scores import ENSEMBLE, Curve, Levels, Tried, interval, rank_learners
+from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -184,7 +191,7 @@ def _fit(meta: Any, rows: DataFrame, what: str) -> Any:
 
 
 def _score_out_of_fold(rows: DataFrame, models: Sequence[Any], folds: Sequence[Any], reads: LevelOneInput) -> DataFrame:
-    output = OUTPUTS["probabilityCol" if reads.task.kind == CLASSIFICATION else "predictionCol"]
+    output = measured_output(reads.task.kind)
     learner = Learner(ENSEMBLE, None, reads.task.kind, output)
     kept = [ROW, LABEL, WEIGHT, FOLD, *(F.col(f"`{name}`") for name in reads.learners)]
     parts = [

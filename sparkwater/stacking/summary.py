@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.stacking.diagnostics import Diagnostics
 from sparkwater.stacking.level_one.records import FitRecord
-from sparkwater.stacking.scores import ENSEMBLE as ENSEMBLE
-from sparkwater.stacking.scores import Curve, Levels, Score, Tried
+from sparkwater.stacking.scores import ENSEMBLE, Curve, Levels, Score, Tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

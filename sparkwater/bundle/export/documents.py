@@ -16,7 +16,8 @@ from sparkwater.bundle.export.outputs import stages_of
 from sparkwater.bundle.format import FORMAT, MISSING_TEXT
 from sparkwater.bundle.graph.builder import IR_VERSION, ML_OPSET, OPSET, Graph
 from sparkwater.bundle.graph.column import Column
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
+from sparkwater.stacking.scores import ENSEMBLE
+from sparkwater.stacking.summary import EnsembleSummary
 
 #: Tolerances of outputs, absolute and relative: where a network computes in float32, and where all is in float64.
 _OF_NETWORKS, _EXACT = (1e-4, 1e-4), (1e-9, 1e-9)

@@ -9,9 +9,9 @@ from typing import Any
 from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.tables import Matrix, Table, table_of
 from sparkwater.stacking.automl.summary import AutoMLSummary
-from sparkwater.stacking.scores import Score
+from sparkwater.stacking.scores import ENSEMBLE, Score
 from sparkwater.stacking.search.records import SearchSummary, ranked
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
+from sparkwater.stacking.summary import EnsembleSummary
 
 _TIMES = ("weight", "seconds of fits", "ms for 1,000 rows")
 

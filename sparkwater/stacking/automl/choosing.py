@@ -9,10 +9,11 @@ from sparkwater.stacking.automl.summary import ALL, BEST_OF_FAMILY
 from sparkwater.stacking.combiners.model import CombinerModel
 from sparkwater.stacking.cross_fitting import LevelOneFrame
 from sparkwater.stacking.ensemble_model import StackedEnsembleModel
+from sparkwater.stacking.scores import ENSEMBLE
 from sparkwater.stacking.search.records import Trial, ranked
 from sparkwater.stacking.search.stacked import combine, fit_used, used_by
 from sparkwater.stacking.stack import MetaFit
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
+from sparkwater.stacking.summary import EnsembleSummary
 
 #: Seconds of training and measuring the ensembles' combiners.
 _COMBINING = 3.0

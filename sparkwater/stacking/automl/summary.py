@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.sessions.session import current_session
 from sparkwater.ml.reports.text_table import as_html, table
-from sparkwater.stacking.scores import Score
+from sparkwater.stacking.scores import ENSEMBLE, Score
 from sparkwater.stacking.search.records import Trial
-from sparkwater.stacking.summary import ENSEMBLE, EnsembleSummary
+from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
