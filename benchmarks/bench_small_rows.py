@@ -20,6 +20,7 @@ from ranks import CLASSES, meet, plain_config, random_rows, run_processes
 from torch.nn import functional
 
 from sparkwater.gpu.collective.world import Place
+from sparkwater.gpu.device import computes_bfloat16
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.compute import PRECISIONS, Compute
 from sparkwater.gpu.rows.scaling import Scaling
@@ -36,7 +37,8 @@ SCALING = Scaling((127.5,), (73.9,))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, nargs="+", default=[128, 512], help="rows of a global batch")
-    parser.add_argument("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"])
+    both = ["float32", "bfloat16"] if computes_bfloat16(torch.device("cpu")) else ["float32"]
+    parser.add_argument("--precision", nargs="+", choices=tuple(PRECISIONS), default=both)
     parser.add_argument("--rows", type=int, default=12_800, help="rows an epoch, of both ranks (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()

@@ -21,6 +21,7 @@ from sessions import processor_seconds, start_spark
 
 from sparkwater.conversions import from_numpy
 from sparkwater.conversions.images.idx import read_idx_pair
+from sparkwater.gpu.device import computes_bfloat16, device_here
 from sparkwater.ml import ImageClassifier
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ RECIPE: dict[str, Any] = {
     "batchSize": 500,
     "virtualAdversarialRadius": 2.5,
     "weightAveraging": 0.998,
-    "precision": "bfloat16",
+    "precision": "bfloat16" if computes_bfloat16(device_here("auto")) else "float32",
 }
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with MNIST's idx files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="(%(default)s)")
-    parser.add_argument("--precision", default=RECIPE["precision"], help="float32 or bfloat16 (%(default)s)")
+    parser.add_argument("--precision", default=RECIPE["precision"], help="float32 or bfloat16 (%(default)s here)")
     parser.add_argument(
         "--validate", action="store_true", help="train on 50,000 training digits, and test on the other 10,000"
     )

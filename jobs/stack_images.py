@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions import ImageToTensor, TensorToVector, read_image_folder
 from sparkwater.conversions.images.idx import write_png_tree
+from sparkwater.gpu.device import computes_bfloat16, device_here
 from sparkwater.ml import ImageClassifier
 from sparkwater.program import run_program
 from sparkwater.stacking import StackedEnsemble
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 #: Digits keep their meaning when they are moved and turned a little, and made larger or smaller; not when mirrored.
 JITTER = [{"name": "shift", "pixels": 2}, {"name": "rotation", "degrees": 10}]
 
-#: Steps of networks whose batches are normalised, in numbers of 16 bits: slower where a processor has none.
-SHARP = {"learningRate": 0.1, "nesterov": True, "precision": "bfloat16"}
+#: Steps of networks whose batches are normalised.
+SHARP = {"learningRate": 0.1, "nesterov": True}
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,19 @@ class Recipe:
         Steps of the networks' augmentation.
     final_models : str
         What scores.
+    half : bool
+        Whether networks train in numbers of 16 bits, where machines like the driver's have instructions for them.
     """
 
     networks: Mapping[str, Mapping[str, Any]]
     others: tuple[str, ...]
     augmentation: list[dict[str, Any]]
     final_models: str
+    half: bool = False
+
+    def precision(self, device: str) -> str:
+        """Return the precision of the networks on a device."""
+        return "bfloat16" if self.half and computes_bfloat16(device_here(device)) else "float32"
 
     @property
     def learners(self) -> tuple[str, ...]:
@@ -90,6 +98,7 @@ RECIPES = {
         others=(),
         augmentation=[*JITTER, {"name": "scale", "factor": 0.1}],
         final_models="average",
+        half=True,
     ),
 }  # fmt: skip
 
@@ -153,6 +162,7 @@ def base_learners(arguments: argparse.Namespace) -> dict[str, Any]:
             "learningRateSchedule": "oneCycle",
             "numWorkers": arguments.workers,
             "device": arguments.device,
+            "precision": recipe.precision(arguments.device),
             "seed": arguments.seed,
             "augmentation": recipe.augmentation if arguments.jitter else [],
         }

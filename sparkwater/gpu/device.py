@@ -11,6 +11,9 @@ from sparkwater.errors import ConfigurationError
 
 DEVICES = ("auto", "cpu", "cuda")
 
+#: Instructions of processors for sums of products in bfloat16, as torch names them; the last two are ARM's.
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+
 
 def select_device(
     requested: str, addresses: Sequence[str], local_rank: int, local_size: int, *, shared: bool = False
@@ -56,6 +59,23 @@ def select_device(
         f"{list(addresses) or 'none'} and torch {torch.__version__} sees {available}; accepted: auto, cpu, or a GPU "
         "a task (spark.task.resource.gpu.amount=1), or allowSharedGpu=True"
     )
+
+
+def device_here(requested: str) -> torch.device:
+    """Return the kind of device that workers on machines like this one compute on, for a ``device`` of the learners."""
+    on_gpus = requested == "cuda" or (requested == "auto" and torch.cuda.device_count() > 0)
+    return torch.device("cuda" if on_gpus else "cpu")
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has instructions for bfloat16, without which it is much slower than float32.
+
+    GPUs count as having them, and so do processors of which torch, before 2.11, doesn't tell.
+    """
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return True
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
 
 
 def gpu_uuid(device: torch.device) -> str:

@@ -33,10 +33,11 @@ from sparkwater.gpu.collective.start_checks import (
     check_names,
     check_parts,
     count_rows,
+    slow_precision,
 )
 from sparkwater.gpu.collective.start_messages import Peers, exchange
 from sparkwater.gpu.collective.world import Place, World
-from sparkwater.gpu.device import gpu_uuid, select_device
+from sparkwater.gpu.device import computes_bfloat16, gpu_uuid, select_device
 from sparkwater.gpu.job import RankJob
 from sparkwater.gpu.networks import build_network
 from sparkwater.gpu.networks.compute import Compute, choose_layout
@@ -86,6 +87,7 @@ class _Prepared:
             "host": world.hosts[world.rank],
             "machine": machine(),
             "gpu": gpu_uuid(self.device),
+            "bfloat16": computes_bfloat16(self.device),
             "content": self.data.content,
             "name": socket.gethostname(),
             "named": named_address(),
@@ -146,6 +148,9 @@ def _run(
         peers, lambda: _prepare(batches, job, peers, clock, opened), lambda prepared: prepared.report(job, peers.world)
     )
     rows = _check(reports, job)
+    warning = slow_precision(reports, job.config.precision) if job.config.epochs else None
+    if warning and peers.world.rank == 0:
+        logger.warning(warning)
     with _connected(prepared, reports, job, peers) as connection:
         context = TrainingContext(observer=observer, callbacks=job.callbacks, progress=progress, clock=clock)
         trained = _train(prepared, reports, job, peers, rows, TimedCommunicator(connection, clock), context)

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.collective.start_checks import check_gpus, check_machine, check_names, check_parts
+from sparkwater.gpu.collective.start_checks import (
+    check_gpus,
+    check_machine,
+    check_names,
+    check_parts,
+    slow_precision,
+)
 from sparkwater.gpu.device import gpu_uuid
 
 
@@ -98,3 +104,13 @@ def test_on_one_machine_a_name_may_lead_to_loopback_but_must_lead_somewhere() ->
     check_names([named("one", "")], [[0]], "horovod")
     with pytest.raises(ConfigurationError, match="leads to nothing"):
         check_names([named("one", "")] * 2, [[0], [0]], "horovod")
+
+
+def test_processors_without_bfloat16_are_named_with_their_ranks_and_what_to_do() -> None:
+    reports = [{"bfloat16": False}, {"bfloat16": True}, {"bfloat16": False}]
+    warning = slow_precision(reports, "bfloat16")
+    assert warning is not None
+    assert "precision='bfloat16', but the processor of ranks 0, 2 has no instructions for bfloat16" in warning
+    assert "set precision='float32'" in warning
+    assert slow_precision(reports, "float32") is None
+    assert slow_precision(reports[1:2], "bfloat16") is None

@@ -10,6 +10,7 @@ import user_networks
 from gpu import ranks
 from torch import nn
 
+from sparkwater.gpu import device
 from sparkwater.gpu.collective.connections import COLLECTIVES
 from sparkwater.gpu.collective.start_messages import SinglePeer
 from sparkwater.gpu.networks import build_network, find_network
@@ -77,6 +78,27 @@ def test_16_bits_learn_nearly_the_same_and_weights_stay_float32(precision: str) 
     assert losses(mixed) == pytest.approx(losses(exact), abs=0.02)
     assert trained(precision=precision).weights_digest == mixed.weights_digest
     assert len(mixed.weights) == len(exact.weights)
+
+
+def test_bfloat16_warns_once_a_training_on_a_processor_without_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for known, warnings in ((("architecture",), 0), ((), 1)):  # what every processor tells, and nothing
+        monkeypatch.setattr(device, "BFLOAT16_INSTRUCTIONS", known)
+        caplog.clear()
+        trained(precision="bfloat16", epochs=1)
+        assert caplog.text.count("set precision='float32'") == warnings
+    caplog.clear()
+    trained(epochs=1)
+    assert "precision=" not in caplog.text
+
+
+def test_only_the_first_rank_warns_of_bfloat16(tmp_path: Path) -> None:
+    jobs = {"one": {"starts": [0, 25, 60], "collective": "memory", "precision": "bfloat16", "epochs": 1}}
+    first, second = ranks.launch("trainings", tmp_path, jobs=jobs)
+    assert first["one"]["failure"] is second["one"]["failure"] is None
+    warned = ["ranks 0, 1 has no instructions" in ranks.log_of(tmp_path, rank).read_text() for rank in (0, 1)]
+    assert warned == [not device.computes_bfloat16(CPU), False]
 
 
 def test_float16_skips_steps_whose_gradients_overflow_and_goes_on(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.device import select_device, visible_index
+from sparkwater.gpu import device
+from sparkwater.gpu.device import computes_bfloat16, device_here, select_device, visible_index
 
 without_gpu = pytest.mark.skipif(torch.cuda.device_count() > 0, reason="says what happens where there is no GPU")
 
@@ -65,3 +69,18 @@ def test_a_uuid_is_found_among_the_gpus_that_torch_sees(monkeypatch: pytest.Monk
 def test_a_rank_that_sees_only_its_own_gpu_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa")
     assert visible_index("3") == 0
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="/proc/cpuinfo names other instructions elsewhere")
+def test_a_processor_computes_bfloat16_by_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = {flag for line in Path("/proc/cpuinfo").read_text().splitlines() for flag in line.split()}
+    assert computes_bfloat16(torch.device("cpu")) == bool({"avx512_bf16", "amx_bf16"} & flags)
+    assert computes_bfloat16(torch.device("cuda"))
+    for known, computes in ((("sse2",), True), ((), False)):
+        monkeypatch.setattr(device, "BFLOAT16_INSTRUCTIONS", known)
+        assert computes_bfloat16(torch.device("cpu")) == computes
+
+
+def test_workers_on_machines_like_this_one_get_the_device_that_is_asked_for() -> None:
+    kinds = [device_here(requested).type for requested in ("cpu", "cuda", "auto")]
+    assert kinds == ["cpu", "cuda", "cuda" if torch.cuda.device_count() else "cpu"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from conftest import ROOT, start_session
 from digits import pictures, png
 from programs import exit_code, last_line, run_here, submit
@@ -20,6 +21,7 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import ArrayToTensor
+from sparkwater.gpu.device import computes_bfloat16
 from sparkwater.stacking import StackedEnsembleModel
 
 pytestmark = pytest.mark.spark  # spark-submit starts sessions of its own
@@ -158,6 +160,9 @@ def test_stacked_fold_models_are_measured_as_spark_measures_them(tree, tmp_path,
 
 def test_recipes_keep_the_meaning_of_digits_and_know_their_learners(tree, monkeypatch, capsys):
     recipes = runpy.run_path(str(ROOT / "jobs" / "stack_images.py"), run_name="job")["RECIPES"]
+    fast = "bfloat16" if computes_bfloat16(torch.device("cpu")) else "float32"
+    assert [recipes["digits"].precision(device) for device in ("cuda", "cpu")] == ["bfloat16", fast]
+    assert recipes["demo"].precision("cuda") == "float32"
     steps = [step["name"] for step in recipes["digits"].augmentation]
     assert "flip" not in steps
     assert {"shift", "rotation", "scale"} <= set(steps)

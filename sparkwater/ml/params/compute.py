@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from sparkwater.conversions.stages.accepts import one_of
 from sparkwater.conversions.stages.settings import Setting, Settings, setting
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.connections import COLLECTIVES
 from sparkwater.gpu.collective.shared_memory import machine
-from sparkwater.gpu.device import DEVICES
+from sparkwater.gpu.device import DEVICES, device_here
 from sparkwater.gpu.networks.compute import PRECISIONS
 from sparkwater.gpu.training.gradients import COMPRESSIONS
 from sparkwater.ml.launch.preflight import is_local
@@ -31,8 +29,9 @@ class ComputeParams(Settings):
     precision: Setting[str] = setting(
         "float32",
         "dtype in which convolutions and matrix products compute while training; weights and sums stay float32, and "
-        "the model scores in float32. bfloat16 gains on GPUs and on processors that have it; float16 keeps small "
-        "gradients by scaling the loss, and is for GPUs: on processors it works and is slow",
+        "the model scores in float32. bfloat16 gains on GPUs and on processors with instructions for it (AVX-512 "
+        "BF16, AMX, or ARM's); on others it is much slower than float32, of which the first worker's log warns. "
+        "float16 keeps small gradients by scaling the loss, and is for GPUs: on processors it works and is slow",
         accepts=one_of(*PRECISIONS),
         field="precision",
     )
@@ -84,6 +83,5 @@ class ComputeParams(Settings):
     def _default_collective(self, spark: SparkSession) -> str:
         # Where Spark places the workers, which executors it picks would decide in which order gradients are added, and
         # with it the last bits: memory is for those that share a machine in every run.
-        device = self.getDevice()
-        on_gpus = device == "cuda" or (device == "auto" and torch.cuda.device_count() > 0)
-        return "memory" if is_local(spark) and machine() and not on_gpus else "horovod"
+        on_cpus = device_here(self.getDevice()).type == "cpu"
+        return "memory" if is_local(spark) and machine() and on_cpus else "horovod"
