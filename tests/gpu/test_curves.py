@@ -101,9 +101,10 @@ def test_gains_are_those_of_groups_of_rows(weighted: bool) -> None:
     columns = dict(zip(GAINS_COLUMNS, table.T.numpy(), strict=True))
     truth, scores, counts = labels.numpy() == 1, as_binned(outputs), weights.numpy()
     share = counts[truth].sum() / counts.sum()
-    assert len(table) == GROUPS
-    # As even as bins of scores allow.
-    np.testing.assert_allclose(columns["dataFraction"], np.arange(1, 17) / 16, atol=0.03)
+    # As bins of scores allow.
+    np.testing.assert_allclose(columns["dataFraction"], GROUPS, atol=0.03)
+    assert GROUPS[0] == pytest.approx(1 / 100)
+    assert columns["lift"][0] == summed(outputs, labels, weights).metrics().liftTopGroup
     above = np.inf
     for group, threshold in enumerate(columns["threshold"]):
         level = scores[np.argmin(abs(1 / (1 + np.exp(-scores)) - threshold))]
@@ -143,7 +144,8 @@ def test_rows_of_one_score_are_one_group_and_one_threshold() -> None:
 def test_rows_of_one_class_have_no_curves(label: int) -> None:
     sums = summed(torch.randn(9, 2), torch.full((9,), label), None)
     found = sums.metrics()
-    assert [found[name] for name in ("auc", "gini", "aucPr", "maxF1", "aucMacro", "aucWeighted")] == [None] * 6
+    assert [found[name] for name in ("auc", "gini", "aucPr", "maxF1", "liftTopGroup")] == [None] * 5
+    assert (found.aucMacro, found.aucWeighted) == (None, None)
     assert list(sums.details()) == ["confusion"]
 
 

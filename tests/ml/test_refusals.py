@@ -40,7 +40,7 @@ BAD = {
     "beta1": [(1.0, "beta1=1.0; accepted: numbers from 0 up to, not including, 1")],
     "beta2": [(-0.1, "beta2=-0.1; accepted")],
     "calibrate": [
-        (True, "calibrate=True needs rows to validate on: set validationIndicatorCol or validationDataFrame"),
+        (True, "calibrate=True needs rows to validate on: set validationIndicatorCol, validationDataFrame or"),
     ],
     "callbacks": [([3], r"callbacks=\[3\]; accepted: a list of functions")],
     "checkpointDir": [

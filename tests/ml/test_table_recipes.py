@@ -16,6 +16,7 @@ from sparkwater.conversions.tables.encoding.encoder import TableLayout
 from sparkwater.conversions.tables.params import EncodingParams
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.networks.sources import asked_arguments
+from sparkwater.gpu.tasks import ClassificationTask, RegressionTask
 from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegressor, ImageClassifier
 from sparkwater.ml.tables.choice import table_network
 from sparkwater.ml.tables.recipes import RECIPES
@@ -107,3 +108,38 @@ def test_the_documentation_has_the_values_of_each_recipe() -> None:
 
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+#: Arguments of H2ODeepLearningEstimator, of H2O 3.46.
+H2O_ARGUMENTS = """
+activation adaptive_rate auc_type autoencoder average_activation balance_classes categorical_encoding checkpoint
+class_sampling_factors classification_stop col_major custom_metric_func diagnostics distribution
+elastic_averaging elastic_averaging_moving_rate elastic_averaging_regularization epochs epsilon
+export_checkpoints_dir export_weights_and_biases fast_mode fold_assignment fold_column force_load_balance
+gainslift_bins hidden hidden_dropout_ratios huber_alpha ignore_const_cols ignored_columns initial_biases
+initial_weight_distribution initial_weight_scale initial_weights input_dropout_ratio
+keep_cross_validation_fold_assignment keep_cross_validation_models keep_cross_validation_predictions l1 l2 loss
+max_after_balance_size max_categorical_features max_confusion_matrix_size max_runtime_secs max_w2
+mini_batch_size missing_values_handling momentum_ramp momentum_stable momentum_start
+nesterov_accelerated_gradient nfolds offset_column overwrite_with_best_model pretrained_autoencoder
+quantile_alpha quiet_mode rate rate_annealing rate_decay regression_stop replicate_training_data reproducible
+response_column rho score_duty_cycle score_each_iteration score_interval score_training_samples
+score_validation_samples score_validation_sampling seed shuffle_training_data single_node_mode sparse
+sparsity_beta standardize stopping_metric stopping_rounds stopping_tolerance target_ratio_comm_to_comp
+train_samples_per_iteration training_frame tweedie_power use_all_factor_levels validation_frame
+variable_importances weights_column
+"""
+
+
+def test_the_documentation_has_a_counterpart_of_each_of_h2o_s_arguments_or_the_reason_why_there_is_none() -> None:
+    text = (ROOT / "docs" / "deep_learning.md").read_text().split("## From H2O's Deep Learning")[1]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", text, re.MULTILINE)
+    named = [name for cells, _ in rows for name in re.findall(r"`(\w+)(?:=.*?)?`", cells)]
+    assert sorted({*H2O_ARGUMENTS.split()} - {*named}) == []
+    assert [cells for cells, here in rows if here.startswith("none") and not here.startswith("none: ")] == []
+    kinds = (DeepLearningClassifier, DeepLearningRegressor, AutoEncoder)
+    known = {param.name for kind in kinds for param in kind().params}
+    known |= {*ClassificationTask.METRICS, *RegressionTask.METRICS}
+    said = {name for _, here in rows for name in re.findall(r"`([a-z]+[A-Z]\w+)[=`]", here)}
+    assert sorted(said - known) == []
+    assert len(said) > 30

@@ -10,7 +10,7 @@ from sparkwater.gpu.tasks.score_bins import FLOAT_BINS, MOST_RANKED_CLASSES, ODD
 from sparkwater.gpu.tasks.task import Metrics, Sums, row_counts
 
 #: Metrics that are defined for two classes.
-OF_TWO = ("auc", "gini", "aucPr", "maxF1")
+OF_TWO = ("auc", "gini", "aucPr", "maxF1", "liftTopGroup")
 
 
 class ClassSums(Sums):
@@ -31,6 +31,8 @@ class ClassSums(Sums):
     - ``gini``: ``2 * auc - 1``.
     - ``aucPr``: area under the curve of precision by recall, see `Curves.average_precision`.
     - ``maxF1``: highest F1 of the second class over all thresholds.
+    - ``liftTopGroup``: share of the second class among the hundredth of the rows that are most probably of it, as a
+      ratio to its share among all rows; see `Curves.gains`.
 
     For up to `MOST_RANKED_CLASSES` classes, else None:
 
@@ -103,6 +105,7 @@ class ClassSums(Sums):
             gini=of_two["gini"],
             aucPr=of_two["aucPr"],
             maxF1=of_two["maxF1"],
+            liftTopGroup=of_two["liftTopGroup"],
             **self._against_rest(weights, of_two["auc"]),
         )
 
@@ -126,7 +129,7 @@ class ClassSums(Sums):
         if curves is None:
             return dict.fromkeys(OF_TWO)
         area = float(areas(curves.negative.flip(0), curves.positive.flip(0)))
-        values = (area, 2 * area - 1, curves.average_precision, float(curves.f1[curves.best]))
+        values = (area, 2 * area - 1, curves.average_precision, float(curves.f1[curves.best]), curves.top_lift)
         return dict(zip(OF_TWO, values, strict=True))
 
     def _against_rest(self, weights: torch.Tensor, of_two: float | None) -> dict[str, float | None]:

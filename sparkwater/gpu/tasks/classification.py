@@ -51,6 +51,7 @@ class ClassificationTask(OneClassTask):
         "gini": True,
         "aucPr": True,
         "maxF1": True,
+        "liftTopGroup": True,
         "aucMacro": True,
         "aucWeighted": True,
     }

@@ -22,8 +22,11 @@ GAINS_COLUMNS = (
     "cumulativeResponseRate", "cumulativeLift", "cumulativeCaptureRate", "cumulativeGain", "kolmogorovSmirnov",
 )  # fmt: skip
 
-#: Rows of the table by threshold, at most; and groups of the table of gains, as H2O's.
-MAX_THRESHOLDS, GROUPS = 100, 16
+#: Rows of the table by threshold, at most.
+MAX_THRESHOLDS = 100
+
+#: Shares of the rows up to which each group of the table of gains goes, as H2O's: narrow where the most probable are.
+GROUPS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,22 @@ class Curves:
         )
         return torch.stack(columns, dim=1)[rows]
 
-    def gains(self) -> torch.Tensor:
-        """Return the table of gains and lift, ``(groups, len(GAINS_COLUMNS))``, by up to `GROUPS` groups of rows.
+    @property
+    def top_lift(self) -> float:
+        """Lift of the first group of the table of gains: the hundredth of the rows with the highest scores."""
+        return float(self.gains()[0, GAINS_COLUMNS.index("lift")])
 
-        Rows are grouped by their scores, the highest first, as evenly as ties allow. With the share of the second
-        class among a group's rows, ``responseRate``: ``lift`` is its ratio to the share among all rows, ``gain`` is
-        100 times (lift - 1), ``captureRate`` the share of the second class's rows that are in the group. Those that
-        begin with ``cumulative`` are of all groups so far, as are ``dataFraction``, the share of all rows, and
-        ``kolmogorovSmirnov``, the difference between the captured shares of both classes. ``threshold`` is the lowest
-        probability of the group.
+    def gains(self) -> torch.Tensor:
+        """Return the table of gains and lift, ``(groups, len(GAINS_COLUMNS))``, a group of rows for each of `GROUPS`.
+
+        Rows are grouped by their scores, the highest first; groups are wider, and fewer, where ties ask for it. With
+        the share of the second class among a group's rows, ``responseRate``: ``lift`` is its ratio to the share among
+        all rows, ``gain`` is 100 times (lift - 1), ``captureRate`` the share of the second class's rows that are in the
+        group. Those that begin with ``cumulative`` are of all groups so far, as are ``dataFraction``, the share of all
+        rows, and ``kolmogorovSmirnov``, the difference between the captured shares of both classes. ``threshold`` is the
+        lowest probability of the group.
         """
-        ends = self._last_of(torch.arange(1, GROUPS + 1, dtype=torch.float64) / GROUPS).unique()  # type: ignore[no-untyped-call]
+        ends = self._last_of(torch.tensor(GROUPS, dtype=torch.float64)).unique()  # type: ignore[no-untyped-call]
         hits, alarms = self.hits[ends], self.alarms[ends]
         rows, total, others = hits + alarms, self.hits[-1], self.alarms[-1]
         nothing = torch.zeros(1, dtype=torch.float64)

@@ -162,9 +162,9 @@ class ClassifierParams(TrainingParams):
             raise ConfigurationError(f"calibrate=True is for one class a row; labelCol={name!r} is an array")
         if self.getCalibrate() and self.row_columns().held_out is None:
             raise ConfigurationError(
-                "calibrate=True needs rows to validate on: set validationIndicatorCol or validationDataFrame"
+                "calibrate=True needs rows to validate on: set validationIndicatorCol, validationDataFrame or "
+                "validationFraction"
             )
-
         if self.getCalibrate() and self.getOffsetCol() is not None:
             raise ConfigurationError(
                 f"calibrate=True and offsetCol={self.getOffsetCol()!r} are both set; a temperature would divide the "
