@@ -150,6 +150,8 @@ class RowLearner(Estimator[M], NetworkColumns, NetworkParams, TrainingParams, Sa
     def check_fit(self, dataset: DataFrame) -> NetworkChoice:
         """Refuse everything that can be known to be wrong before a Spark job runs."""
         self.check_training_params()
+        for sentence in self.idle_settings():
+            logger.warning(sentence)
         self.check_network_params()
         self.getHandleInvalid()
         choice = self.choose_network(dataset)

@@ -48,6 +48,12 @@ class WithDecay(Learner):
     decay: Setting[float] = setting(0.5, "what each fall multiplies by", accepts=above(0, up_to=1), field="decay")
 
 
+class WithBeta(Learner):
+    """A learner with a line for some kinds."""
+
+    beta: Setting[float] = setting(0.9, "of adam", only_with={"kind": ("adam", "adamw")})
+
+
 @dataclass(frozen=True)
 class Config:
     rate_of_steps: float
@@ -181,3 +187,11 @@ def test_params_are_set_together_by_the_names_of_the_constructor():
     assert (stage.getInputCol(), stage.getOutputCol()) == ("given", "made")
     with pytest.raises(TypeError, match=r"VectorToTensor has no Param 'outputcol'; did you mean outputCol\?"):
         stage.setParams(outputcol="made")
+
+
+def test_a_param_without_an_effect_beside_others_is_named_where_it_is_set() -> None:
+    learner = WithBeta(rate=0.1)
+    assert learner.idle_settings() == []
+    learner.setBeta(0.5)
+    assert learner.idle_settings() == ["beta=0.5 has no effect with kind='sgd'; it is for kind='adam' or 'adamw'"]
+    assert learner.setKind("adam").idle_settings() == []

@@ -251,6 +251,31 @@ def test_rows_that_can_not_be_encoded_are_named_or_counted(frame) -> None:
     assert [row.id for row in kept.where("prediction is null").collect()] == [7]
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "params", "message"),
+    [
+        ("price", -1.0, {"distribution": "poisson"}, "row 7: the label is -1.0; accepted: numbers from 0 up, for dist"),
+        ("price", 0.0, {"distribution": "gamma"}, "row 7: the label is 0.0; accepted: numbers above 0, for distribut"),
+        ("offset", None, {"offsetCol": "offset"}, "row 7: the offset is null"),
+    ],
+)
+def test_rows_without_a_usable_label_or_offset_are_named(frame, column: str, value, params, message: str) -> None:
+    rows = frame.withColumn("offset", F.lit(0.5)).withColumn("price", F.abs("price") + 1)
+    bad = rows.withColumn(column, F.when(F.col("id") == 7, F.lit(value)).otherwise(F.col(column)))
+    with pytest.raises(DataError, match=message):
+        regressor(idCol="id", **params).fit(bad)
+    skipping = regressor(idCol="id", handleInvalid="skip", epochs=1, **params).fit(bad)
+    assert [name for name, _ in skipping.summary.skippedRows] == ["7"]
+
+
+def test_a_column_of_nulls_is_left_out_and_named(frame, caplog) -> None:
+    rows = frame.withColumn("nothing", F.lit(None).cast("double"))
+    model = regressor(inputCols=[*INPUTS, "nothing"], epochs=0).fit(rows)
+    assert "'nothing': all values are null" in caplog.text
+    assert "nothing" not in [column.name for column in model.fitted.encoder.encoder.columns]
+    assert model.transform(frame).where("prediction is null").count() == 0  # it isn't asked for at scoring
+
+
 def test_a_column_of_numbers_is_scaled_and_not_encoded(frame) -> None:
     numbers = VectorAssembler(inputCols=["price", "id"], outputCol="vector").transform(frame)
     model = classifier(inputCols=None, featuresCol="vector").fit(numbers)

@@ -91,6 +91,22 @@ def test_what_can_be_known_is_refused_before_any_job(frame, params: dict[str, An
 
 
 @pytest.mark.usefixtures("no_jobs")
+def test_params_that_have_no_effect_beside_others_are_named_before_any_job(frame, caplog) -> None:
+    given = {"momentum": 0.5, "beta2": 0.99, "learningRateAnnealing": 1e-5, "rho": 0.9, "tweediePower": 1.2}
+    learner = DeepLearningRegressor(labelCol="price", recipe="h2o", inputCols=["missing"], **given)
+    with pytest.raises(SchemaError, match="there is no column 'missing'"):
+        learner.fit(frame)
+    said = {record.message for record in caplog.records if "has no effect" in record.message}
+    assert said == {
+        "momentum=0.5 has no effect with optimizer='adadelta'; it is for optimizer='sgd'",
+        "beta2=0.99 has no effect with optimizer='adadelta'; it is for optimizer='adam' or 'adamw'",
+        "learningRateAnnealing=1e-05 has no effect with learningRateSchedule='constant'; it is for "
+        "learningRateSchedule='annealing'",
+        "tweediePower=1.2 has no effect with distribution='gaussian'; it is for distribution='tweedie'",
+    }
+
+
+@pytest.mark.usefixtures("no_jobs")
 def test_weights_of_another_network_are_refused_before_any_job(spark, frame, model, tmp_path) -> None:
     file = tmp_path / "weights.safetensors"
     file.write_bytes(model.weights)

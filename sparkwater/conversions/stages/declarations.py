@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -41,6 +41,8 @@ class Declaration:
         Converter of given values to the Param's; by default the annotation's.
     field : str, optional
         The dataclass field that takes the value.
+    only_with : mapping of str to tuple, optional
+        Other settings, and the values of each beside which this one has an effect.
     is_param : bool
         False for an argument of the constructor that is no Param.
     name : str
@@ -54,6 +56,7 @@ class Declaration:
     accepts: Accepts | None = None
     convert: Callable[[Any], Any] | None = None
     field: str | None = None
+    only_with: Mapping[str, tuple[Any, ...]] | None = None
     is_param: bool = True
     name: str = ""
     annotation: str = ""

@@ -52,6 +52,7 @@ def setting(
     accepts: Accepts | None = None,
     convert: Callable[[Any], T] | None = None,
     field: str | None = None,
+    only_with: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Setting[T]:
     """Declare a Param in the body of a `Settings` class, annotated as ``Setting[type]``.
 
@@ -68,8 +69,10 @@ def setting(
         of float, int, bool, str, or a list of float, int or str.
     field : str, optional
         The dataclass field that takes the value in `fields_of`.
+    only_with : mapping of str to tuple, optional
+        Other Params, and the values of each beside which this one has an effect; see `Settings.idle_settings`.
     """
-    return cast("Setting[T]", Declaration(default, doc, accepts, convert, field))
+    return cast("Setting[T]", Declaration(default, doc, accepts, convert, field, only_with))
 
 
 def argument(doc: str) -> Argument[Any]:
@@ -176,6 +179,16 @@ class Settings(Params):
         """
         for name in type(self)._settings:
             self.accepted_value(name)
+
+    def idle_settings(self) -> list[str]:
+        """Return a sentence for each Param that is set, and has no effect beside the values of others."""
+        return [
+            f"{name}={self.getOrDefault(name)!r} has no effect with {other}={self.getOrDefault(other)!r}; it is for "
+            f"{other}={' or '.join(map(repr, values))}"
+            for name, one in type(self)._settings.items()
+            for other, values in (one.only_with or {}).items()
+            if one.is_param and self.isSet(name) and self.getOrDefault(other) not in values
+        ]
 
     def accepted_value(self, name: str) -> Any:
         """Return a Param's value, or None where it has none.

@@ -115,8 +115,8 @@ class Curves:
         the share of the second class among a group's rows, ``responseRate``: ``lift`` is its ratio to the share among
         all rows, ``gain`` is 100 times (lift - 1), ``captureRate`` the share of the second class's rows that are in the
         group. Those that begin with ``cumulative`` are of all groups so far, as are ``dataFraction``, the share of all
-        rows, and ``kolmogorovSmirnov``, the difference between the captured shares of both classes. ``threshold`` is the
-        lowest probability of the group.
+        rows, and ``kolmogorovSmirnov``, the difference between the captured shares of both classes. ``threshold`` is
+        the lowest probability of the group.
         """
         ends = self._last_of(torch.tensor(GROUPS, dtype=torch.float64)).unique()  # type: ignore[no-untyped-call]
         hits, alarms = self.hits[ends], self.alarms[ends]

@@ -14,6 +14,10 @@ from sparkwater.gpu.rows.scaling import is_scaled
 from sparkwater.gpu.training.optimizers import OPTIMIZERS
 from sparkwater.gpu.training.schedules import SCHEDULES
 
+#: What Params of one optimizer, and of one schedule, are for.
+SGD, ADAM = {"optimizer": ("sgd",)}, {"optimizer": ("adam", "adamw")}
+STEPS = {"learningRateSchedule": ("step",)}
+
 
 class RecipeParams(Settings):
     """Params of optimizer, schedules, penalties and limits."""
@@ -43,46 +47,71 @@ class RecipeParams(Settings):
         "of the schedule annealing, as in H2O: rate / (1 + learningRateAnnealing * rows visited)",
         accepts=at_least(0),
         field="annealing",
+        only_with={"learningRateSchedule": ("annealing",)},
     )
     decayEpochs: Setting[float] = setting(
-        10.0, "of the schedule step: epochs between two falls of the rate", accepts=above(0), field="decay_epochs"
+        10.0,
+        "of the schedule step: epochs between two falls of the rate",
+        accepts=above(0),
+        field="decay_epochs",
+        only_with=STEPS,
     )
     decayFactor: Setting[float] = setting(
         0.1,
         "of the schedule step: factor of each fall of the rate",
         accepts=above(0, up_to=1),
         field="decay_factor",
+        only_with=STEPS,
     )
     momentum: Setting[float] = setting(
         0.9,
         "momentum of sgd; where there is a ramp, the one at its end: H2O's momentum_stable",
         accepts=between(0, 1),
         field="momentum",
+        only_with=SGD,
     )
     momentumStart: Setting[float] = setting(
-        0.0, "momentum of sgd where its ramp begins", accepts=between(0, 1), field="momentum_start"
+        0.0,
+        "momentum of sgd where its ramp begins",
+        accepts=between(0, 1),
+        field="momentum_start",
+        only_with=SGD,
     )
     momentumRamp: Setting[float] = setting(
         0.0,
         "rows over which momentum goes from momentumStart to momentum; 0 for no ramp",
         accepts=at_least(0),
         field="momentum_ramp",
+        only_with=SGD,
     )
-    nesterov: Setting[bool] = setting(False, "Nesterov's momentum, for sgd", field="nesterov")
+    nesterov: Setting[bool] = setting(False, "Nesterov's momentum, for sgd", field="nesterov", only_with=SGD)
     beta1: Setting[float] = setting(
-        0.9, "of adam and adamw: decay of the mean of the gradients", accepts=between(0, 1), field="beta1"
+        0.9,
+        "of adam and adamw: decay of the mean of the gradients",
+        accepts=between(0, 1),
+        field="beta1",
+        only_with=ADAM,
     )
     beta2: Setting[float] = setting(
-        0.999, "of adam and adamw: decay of the mean of their squares", accepts=between(0, 1), field="beta2"
+        0.999,
+        "of adam and adamw: decay of the mean of their squares",
+        accepts=between(0, 1),
+        field="beta2",
+        only_with=ADAM,
     )
     rho: Setting[float] = setting(
-        0.9, "of adadelta: decay of the means of squares; H2O's is 0.99", accepts=between(0, 1), field="rho"
+        0.9,
+        "of adadelta: decay of the means of squares; H2O's is 0.99",
+        accepts=between(0, 1),
+        field="rho",
+        only_with={"optimizer": ("adadelta",)},
     )
     epsilon: Setting[float] = setting(
         0.0,
         "of all optimizers but sgd: a small number in the divisor; 0 for torch's own, 1e-6 for adadelta and else 1e-8",
         accepts=at_least(0),
         field="epsilon",
+        only_with={"optimizer": tuple(name for name in OPTIMIZERS if name != "sgd")},
     )
     layerRateDecay: Setting[float] = setting(
         1.0,

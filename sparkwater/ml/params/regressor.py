@@ -68,6 +68,7 @@ class RegressorParams(TrainingParams):
         "quantile to predict with distribution quantile, as H2O's quantile_alpha",
         accepts=Accepts(lambda value: 0 < value < 1, "numbers above 0 and below 1"),
         field="quantile",
+        only_with={"distribution": ("quantile",)},
     )
     quantiles: Setting[list[float] | None] = setting(
         None,
@@ -80,12 +81,14 @@ class RegressorParams(TrainingParams):
         "of distribution tweedie: the variance grows with this power of the mean, as H2O's tweedie_power",
         accepts=Accepts(lambda value: 1 < value < 2, "numbers above 1 and below 2"),
         field="power",
+        only_with={"distribution": ("tweedie",)},
     )
     huberDelta: Setting[float] = setting(
         1.0,
         "error, in standard deviations of the label, from which on distribution huber counts linearly",
         accepts=above(0),
         field="delta",
+        only_with={"distribution": ("huber",)},
     )
     stoppingMetric: Setting[str] = setting(
         "meanDeviance",
