@@ -11,7 +11,7 @@ DATA ?= build/mnist_png
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks lab-pages docs lint type format clean
-.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-bundle bench-connect bench-flow bench-hosts record
+.PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-wide-table bench-anomalies bench-bundle bench-connect bench-flow bench-hosts record
 
 help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
@@ -111,6 +111,12 @@ bench-small-rows: $(PINNED)
 # Tables and references are those of packages that are installed: pip install plotnine statsmodels river xgboost h2o.
 bench-tables: $(PINNED)
 	.venv/bin/python benchmarks/bench_tables.py
+
+bench-wide-table: $(PINNED)
+	.venv/bin/python benchmarks/bench_wide_table.py
+
+bench-anomalies: $(PINNED)
+	.venv/bin/python benchmarks/mnist_anomalies.py --data $(or $(MNIST),$(error make bench-anomalies MNIST=folder with MNIST's idx files))
 
 # MNIST's four idx files, as they are published; the repository ships a part of them only.
 record: $(PINNED)
