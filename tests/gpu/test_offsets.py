@@ -51,9 +51,13 @@ def metrics(outcome: Outcome) -> list[float | None]:
     return [record.loss for record in outcome.history] + [part[name] for part in parts if part for name in SAME]
 
 
-@pytest.mark.parametrize("distribution", ["gaussian", "laplace", "huber", "quantile"])
-def test_what_is_learned_beside_offsets_is_what_is_learned_of_labels_less_offsets(distribution: str) -> None:
-    plain, beside = (train(numbers(offsets), task=task_of(distribution)) for offsets in (False, True))
+@pytest.mark.parametrize(
+    "task",
+    [*map(task_of, ("gaussian", "laplace", "huber", "quantile")), replace(task_of("huber"), alpha=0.6)],
+    ids=lambda task: f"{task.distribution} {task.alpha}",
+)
+def test_what_is_learned_beside_offsets_is_what_is_learned_of_labels_less_offsets(task: RegressionTask) -> None:
+    plain, beside = (train(numbers(offsets), task=task) for offsets in (False, True))
     assert len(metrics(plain)) == 3 + 3 * 2 * 3
     assert metrics(beside) == pytest.approx(metrics(plain), rel=1e-4)
     for name, values in safetensors.torch.load(plain.weights).items():

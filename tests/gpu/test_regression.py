@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sparkwater.gpu.networks import find_network
 from sparkwater.gpu.networks.inference import TrainedNetwork, predict_raw
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.rows.held import load_rows
-from sparkwater.gpu.tasks import Metrics, RegressionTask
+from sparkwater.gpu.tasks import Metrics, RegressionTask, Task
 from sparkwater.gpu.tasks.regression import LOGARITHMIC
 
 CPU = torch.device("cpu")
@@ -198,6 +199,34 @@ def trained_predictions(task: RegressionTask, labels: Numbers) -> Numbers:
     network = TrainedNetwork(entry, job.spec.shape, task, outcome.scaling, outcome.weights, outcome.weights_digest)
     raw = predict_raw(network, load_rows(batches, job.spec, task, "error").features.numpy())
     return task.respond(raw)[:, 0]
+
+
+def test_a_share_of_the_errors_are_squares_and_the_others_pull_as_the_largest_of_them() -> None:
+    task = RegressionTask("huber", center=LABELS.mean() + 0.3, scale=LABELS.std(), delta=3.0, alpha=0.8)
+    prediction = trained_predictions(task, LABELS)[0]
+    bound = np.sort(abs(LABELS - prediction))[int(0.8 * len(LABELS)) - 1]
+    # What pulls it up is as strong as what pulls it down, where a fixed bound lets the largest one pull more.
+    assert abs(np.clip(LABELS - prediction, -bound, bound).mean()) < 0.05
+    assert bound < 0.2 * task.delta * task.scale
+    assert trained_predictions(replace(task, alpha=None), LABELS)[0] > prediction + 1
+
+
+def test_the_bound_of_an_epoch_is_a_quantile_of_absolute_errors_and_deviances_keep_theirs() -> None:
+    task, asked = RegressionTask("huber", scale=2.0, delta=3.0, alpha=0.7), []
+
+    def quantile(share: float, other: Task) -> float:
+        outputs, targets = torch.tensor([[1.0], [0.0]]), torch.tensor([0.0, 5.0], dtype=torch.float64)
+        asked.append((share, other.losses(outputs, targets).tolist()))
+        return 0.25
+
+    assert task.adapted(quantile) == replace(task, delta=0.25)
+    assert asked == [(0.7, [1.0, 2.5])]
+    assert task.adapted(lambda share, other: 0.0) == task  # all errors are 0
+    for other in (replace(task, alpha=None), replace(task, distribution="gaussian")):
+        assert (other.adapts, other.adapted(quantile)) == (False, other)
+    for alpha in (0.0, 1.0, math.nan):
+        with pytest.raises(ValueError, match="is not between 0 and 1"):
+            RegressionTask("huber", alpha=alpha)
 
 
 def test_predictions_of_labels_far_from_zero_keep_their_digits() -> None:

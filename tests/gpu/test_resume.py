@@ -100,6 +100,22 @@ def test_a_training_of_another_task_that_broke_off_gives_the_same_bits(tmp_path:
     assert train(tmp_path / "parts", batches, **{**settings, "task": task}).resumed_at == 0
 
 
+def test_a_bound_of_errors_that_follows_them_goes_on_exactly(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"task": replace(ranks.TASKS["regression"][0], alpha=0.6), "stopping_metric": "mae"}
+    batches = ranks.relabelled(ranks.picture_batches(range(ROWS), held_out=HELD_OUT), "regression")
+    whole = train(tmp_path / "whole", batches, **settings)
+    assert whole.failure is None
+    for call in (5, 8):  # after an epoch's first steps, whose bound is that of its beginning
+        folder = tmp_path / f"parts {call}"
+        assert train(folder, batches, **settings, fail_at=call).failure is not None
+        again = train(folder, batches, **settings)
+        assert again.resumed_at > 0
+        assert again.weights == whole.weights
+        assert without_times(again) == without_times(whole)
+    fixed = train(tmp_path / "fixed", batches, **{**settings, "task": ranks.TASKS["regression"][0]})
+    assert fixed.weights != whole.weights
+
+
 @pytest.mark.parametrize("call", [4, 9])
 def test_a_training_by_a_recipe_for_tables_that_broke_off_gives_the_same_bits(tmp_path: Path, call: int) -> None:
     settings: dict[str, Any] = {

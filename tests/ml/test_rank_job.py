@@ -92,6 +92,7 @@ SET: dict[str, tuple[Any, dict[str, Any]]] = {
 SET_BY_REGRESSORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "distribution": ("laplace", {}),
     "huberDelta": (0.5, {"distribution": "huber"}),
+    "huberAlpha": (0.8, {"distribution": "huber"}),
     "quantileAlpha": (0.9, {"distribution": "quantile"}),
     "quantiles": ([0.1, 0.9], {"distribution": "quantile"}),
     "stoppingMetric": ("r2", {}),

@@ -173,6 +173,7 @@ BAD_FOR_REGRESSORS = {
         ("weibull", "distribution='weibull'; accepted: gaussian, laplace, huber, poisson, gamma, tweedie, quantile"),
         ("Gaussian", "distribution='Gaussian'; accepted: gaussian"),
     ],
+    "huberAlpha": [(1.0, "huberAlpha=1.0; accepted: numbers above 0 and below 1"), (0.0, "huberAlpha=0.0; accepted")],
     "huberDelta": [(0.0, "huberDelta=0.0; accepted: numbers above 0"), (float("inf"), "huberDelta=inf; accepted")],
     "network": [
         ("lenett", "network='lenett' is not registered; did you mean lenet"),

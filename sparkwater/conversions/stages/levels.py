@@ -51,6 +51,7 @@ EXPERT = frozenset(
         "epsilon",
         "gradientCompression",
         "headLearningRateMultiplier",
+        "huberAlpha",
         "huberDelta",
         "includeBasePredictions",
         "initialization",

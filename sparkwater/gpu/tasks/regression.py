@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -67,6 +67,9 @@ class RegressionTask(Task):
         Of ``quantile``, in (0, 1).
     delta : float
         Of ``huber``, above 0: the error, in deviations of the labels, from which on it counts linearly.
+    alpha : float or None
+        Of ``huber``, in (0, 1): share of the rows whose errors count as squares. The losses of each epoch then have
+        that quantile of the absolute errors at its beginning in place of `delta`, as H2O's; deviances keep `delta`.
     power : float
         Of ``tweedie``, in (1, 2): the variance grows with this power of the mean.
     """
@@ -81,6 +84,7 @@ class RegressionTask(Task):
     quantile: float = 0.5
     delta: float = 1.0
     power: float = 1.5
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
@@ -89,6 +93,8 @@ class RegressionTask(Task):
             raise ValueError(f"center {self.center!r} and scale {self.scale!r} are no mean and deviation")
         if not (0 < self.quantile < 1 and 0 < self.delta < math.inf):
             raise ValueError(f"quantile {self.quantile!r} or delta {self.delta!r} is out of range")
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            raise ValueError(f"alpha {self.alpha!r} is not between 0 and 1")
         if not 1 < self.power < 2:
             raise ValueError(f"power {self.power!r} is not between 1 and 2")
 
@@ -141,6 +147,19 @@ class RegressionTask(Task):
         if self.distribution == "huber":
             return huber(residuals, self.delta)
         return pinball(residuals, self.quantile) if self.distribution == "quantile" else residuals.abs()
+
+    @property
+    def adapts(self) -> bool:
+        """True for ``huber`` with `alpha`."""
+        return self.distribution == "huber" and self.alpha is not None
+
+    def adapted(self, quantile: Callable[[float, Task], float]) -> Task:
+        """Return the task with a quantile of the absolute errors as `delta`, where there is an `alpha`."""
+        if not self.adapts or self.alpha is None:
+            return self
+        # The losses of laplace are absolute errors, in deviations of the labels.
+        found = quantile(self.alpha, replace(self, distribution="laplace"))
+        return replace(self, delta=found) if found > 0 else self
 
     def divergences(self, outputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """Return the distance of each row's prediction from the other one.

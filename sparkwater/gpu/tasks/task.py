@@ -6,7 +6,7 @@ The nearest relative is scikit-learn's ``BaseLoss``: a loss, a link and the vali
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -150,6 +150,22 @@ class Task(ABC):
             Of the network, ``(rows, outputs)``.
         """
         return (outputs - others).square().mean(dim=1) / 2
+
+    @property
+    def adapts(self) -> bool:
+        """True where `adapted` gives other losses."""
+        return False
+
+    def adapted(self, quantile: Callable[[float, Task], float]) -> Task:
+        """Return the task by whose losses an epoch learns, from the predictions at its beginning.
+
+        Parameters
+        ----------
+        quantile : callable
+            From a share and a task to that quantile of the task's losses on the training rows; all ranks call it.
+        """
+        del quantile
+        return self
 
     @property
     def weighs(self) -> bool:

@@ -31,6 +31,7 @@ from sparkwater.gpu.training.batch_statistics import average_buffers, average_te
 from sparkwater.gpu.training.checkpoints import CheckpointFolder
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.gradients import GradientSum
+from sparkwater.gpu.training.loss_quantile import loss_quantile
 from sparkwater.gpu.training.optimizers import make_optimizer
 from sparkwater.gpu.training.regularizers.sparsity import Sparsity
 from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
@@ -144,6 +145,7 @@ def _begin(
         scaler=loss_scaler(config.precision, compute.device),
         sums=task.sums(compute.device),
         progress=progress,
+        task=task,
         average=WeightAverage(compute.network, flat.values.data, decay) if decay else None,
     )
 
@@ -210,6 +212,7 @@ class _Loop:
                 break
             if state.progress.step is None:  # else a checkpoint was taken within the epoch
                 state.begin_epoch(epoch)
+                state.task = self._adapted()
             record, details = self._epoch(state, epoch)
             state.history.append(record)
             with clock.part("report"):
@@ -322,6 +325,16 @@ class _Loop:
         if state.average is None:
             return nullcontext()
         return state.average.applied(self.network, state.flat.values.data)
+
+    def _adapted(self) -> Task:
+        """Return the task by whose losses an epoch learns that begins with the present weights."""
+        compute = replace(self.steps.compute, network=self.network, precision="float32")
+
+        def quantile(share: float, task: Task) -> float:
+            with self.context.clock.part("validation"):
+                return loss_quantile(share, compute, self.data, task, self.place, self.communicator)
+
+        return self.steps.task.adapted(quantile)
 
     def _validate(self) -> Sums | None:
         held_out = self.data.held_out

@@ -12,7 +12,7 @@ from sparkwater.gpu.collective.communicator import Communicator
 from sparkwater.gpu.collective.world import Place
 from sparkwater.gpu.networks.compute import Compute
 from sparkwater.gpu.rows.feeding import feed
-from sparkwater.gpu.rows.held import RankData
+from sparkwater.gpu.rows.held import Batch, RankData
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.tasks import Task
 from sparkwater.gpu.training.validation import evaluating
@@ -37,11 +37,11 @@ def loss_quantile(
     share : float
         In (0, 1]; see `quantile`.
     compute : Compute
-        The trained network.
+        The network.
     data : RankData
         The rows of this rank; there may be none.
     task : Task
-        What it learned; losses are 0 or more.
+        The one whose losses are meant; they are 0 or more.
     place : Place
         This rank, and the rows that each rank trains on.
     communicator : Communicator
@@ -54,12 +54,15 @@ def _losses(compute: Compute, network: nn.Module, data: RankData, task: Task, pl
     """Return the losses of this rank's rows, float64."""
     plan = plan_epoch(place.rows, _ROWS * len(place.rows), 0, 0)
     with closing(data.batches(plan, place.rank)) as planned, evaluating(network), torch.no_grad():
-        losses = [
-            task.losses(*compute.compared(task, batch.features, batch.targets)).double()
-            for batch in feed(planned, compute.device)
-            if len(batch)
-        ]
+        losses = [_losses_of(batch, compute, task) for batch in feed(planned, compute.device) if len(batch)]
     return torch.cat([torch.empty(0, dtype=torch.float64, device=compute.device), *losses])
+
+
+def _losses_of(batch: Batch, compute: Compute, task: Task) -> torch.Tensor:
+    outputs, targets = compute.compared(task, batch.features, batch.targets)
+    if batch.offsets is not None:
+        outputs = task.add_offsets(outputs, batch.offsets)
+    return task.losses(outputs, targets).double()
 
 
 def quantile(values: torch.Tensor, share: float, communicator: Communicator) -> float:

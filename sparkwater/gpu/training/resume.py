@@ -144,6 +144,8 @@ def capture(
             "stoppedBy": state.stopped_by,
             "scaler": state.scaler.state_dict(),
             "places": places,
+            # Between epochs it is of no use: the next one begins with its own.
+            "task": state.task.to_dict() if state.task.adapts and state.progress.step is not None else None,
         },
         {name: value.detach().cpu().clone() for name, value in tensors.items()},
     )
@@ -169,11 +171,13 @@ def restore(checkpoint: Checkpoint, state: TrainingState, network: nn.Module, pl
         state.loss, state.rows, state.stopped_by = fields["loss"], fields["rows"], fields["stoppedBy"]
         state.details = {name: table.to(device) for name, table in _without(tensors, _DETAIL).items()}
         state.scaler.load_state_dict(fields["scaler"])
+        if fields.get("task"):
+            state.task = type(state.task).from_dict(fields["task"])
         state.history[:] = map(EpochRecord.from_dict, fields["history"])
         if fields["best"] is not None:
             buffers = {name: buffer.to(device) for name, buffer in _without(tensors, _BEST_BUFFER).items()}
             state.best = Best(**fields["best"], weights=tensors[_BEST].to(device), buffers=buffers)
-    except (KeyError, TypeError, RuntimeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"the checkpoint doesn't fit this training: {error!r}") from error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from sparkwater.gpu.records import EpochRecord, Progress
-from sparkwater.gpu.tasks import Sums
+from sparkwater.gpu.tasks import Sums, Task
 from sparkwater.gpu.training.flat_parameters import FlatParameters
 from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
 from sparkwater.gpu.training.stopping import Best
@@ -35,6 +35,8 @@ class TrainingState:
         Of this rank's training rows in this epoch so far.
     progress : Progress
         Epoch and step.
+    task : Task
+        The task by whose losses this epoch learns.
     average : WeightAverage or None
         The averaged weights, where they are wanted.
     loss : float
@@ -60,6 +62,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     sums: Sums
     progress: Progress
+    task: Task
     average: WeightAverage | None = None
     loss: float = 0.0
     rows: int = 0

@@ -59,7 +59,7 @@ class Stepper:
     length : Length
         Of the training.
     task : Task
-        What the network learns.
+        What the network learns; losses are those of `TrainingState.task`.
     gradients : GradientSum
         Sum of the gradients over the ranks.
     deadline : float
@@ -141,7 +141,7 @@ class Stepper:
         targets = self.task.targets_of(inputs, batch.targets)
         outputs = self.compute.outputs_of(inputs)
         shifted = self._shifted(outputs, batch)
-        losses = member_losses(self.task, shifted, targets)
+        losses = member_losses(state.task, shifted, targets)
         if self.sparsity is not None:
             losses = losses + self.sparsity.penalties(batch.weights)
         if self.config.virtual_adversarial_radius:

@@ -90,6 +90,15 @@ class RegressorParams(TrainingParams):
         field="delta",
         only_with={"distribution": ("huber",)},
     )
+    huberAlpha: Setting[float | None] = setting(
+        None,
+        "of distribution huber, as H2O's huber_alpha: share of the training rows whose errors count as squares. That "
+        "quantile of the absolute errors at the beginning of each epoch is then the error from which on they count "
+        "linearly; meanDeviance keeps huberDelta",
+        accepts=Accepts(lambda value: 0 < value < 1, "numbers above 0 and below 1"),
+        field="alpha",
+        only_with={"distribution": ("huber",)},
+    )
     stoppingMetric: Setting[str] = setting(
         "meanDeviance",
         "metric that decides on stopping and on the best epoch: of the validation rows where there are any, else of "
