@@ -184,12 +184,12 @@ def test_a_network_that_gives_one_number_learns_that_of_the_distribution(
         assert predictions[0] == pytest.approx(learned, abs=0.55 if distribution in ("laplace", "quantile") else 0.02)
 
 
-def trained_predictions(task: RegressionTask, labels: Numbers) -> Numbers:
+def trained_predictions(task: RegressionTask, labels: Numbers, epochs: int = 400) -> Numbers:
     """Return what a trained bias gives for the rows."""
     table = pa.Table.from_batches(ranks.picture_batches(range(len(labels))))
     batches = table.set_column(table.column_names.index("label"), "label", pa.array(labels)).to_batches()
     job = ranks.rank_job(
-        len(labels), task=task, network=Bias(), batch_size=100, epochs=400, learning_rate=0.05, schedule="cosine",
+        len(labels), task=task, network=Bias(), batch_size=100, epochs=epochs, learning_rate=0.05, schedule="cosine",
         momentum=0.5,
     )  # fmt: skip
     outcome = run_rank(batches, job, SinglePeer())
@@ -203,12 +203,12 @@ def trained_predictions(task: RegressionTask, labels: Numbers) -> Numbers:
 
 def test_a_share_of_the_errors_are_squares_and_the_others_pull_as_the_largest_of_them() -> None:
     task = RegressionTask("huber", center=LABELS.mean() + 0.3, scale=LABELS.std(), delta=3.0, alpha=0.8)
-    prediction = trained_predictions(task, LABELS)[0]
+    prediction = trained_predictions(task, LABELS, epochs=150)[0]
     bound = np.sort(abs(LABELS - prediction))[int(0.8 * len(LABELS)) - 1]
     # What pulls it up is as strong as what pulls it down, where a fixed bound lets the largest one pull more.
     assert abs(np.clip(LABELS - prediction, -bound, bound).mean()) < 0.05
     assert bound < 0.2 * task.delta * task.scale
-    assert trained_predictions(replace(task, alpha=None), LABELS)[0] > prediction + 1
+    assert trained_predictions(replace(task, alpha=None), LABELS, epochs=150)[0] > prediction + 1
 
 
 def test_the_bound_of_an_epoch_is_a_quantile_of_absolute_errors_and_deviances_keep_theirs() -> None:
