@@ -136,6 +136,7 @@ bench-stack: $(PINNED)
 
 bench-flow: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_flow.py
+	.venv/bin/python benchmarks/bench_flow_sizes.py
 
 bench-hosts: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_hosts.py
