@@ -10,7 +10,7 @@ DATA ?= build/mnist_png
 # they come in the order of tests/conftest.py.
 PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks lab-pages docs lint type format clean
+.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks notebooks-latest lab-pages docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-wide-table bench-anomalies bench-bundle bench-connect bench-flow bench-hosts record
 
 help:
@@ -78,6 +78,12 @@ wheel:
 notebooks: $(PINNED) build/mnist_png
 	ls notebooks/0*.py | SPARK_LOCAL_IP=127.0.0.1 xargs -n 1 -P 2 .venv/bin/python -m scripts.notebooks run build/notebooks
 
+# The same on the newest dependencies.
+notebooks-latest: $(LATEST) build/mnist_png
+	ls notebooks/0*.py | SPARK_LOCAL_IP=127.0.0.1 PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python \
+		PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
+		xargs -n 1 -P 2 .venv-latest/bin/python -m scripts.notebooks run build/notebooks-latest
+
 # The site shows what they gave: docs/lab is made of their outputs, and committed.
 lab-pages: notebooks
 	.venv/bin/python -m scripts.notebooks pages build/notebooks
@@ -142,6 +148,7 @@ bench-stack: $(PINNED)
 
 bench-flow: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_flow.py
+	.venv/bin/python benchmarks/bench_flow_sizes.py
 
 bench-hosts: $(PINNED) build/mnist_png
 	.venv/bin/python benchmarks/bench_hosts.py

@@ -124,8 +124,7 @@ plot_largest_losses(scored, classes=model.classes)
 # MAGIC ## Where it looked
 # MAGIC
 # MAGIC `Attributions` adds a map to each row: light are the pixels that spoke for the digit that it chose, dark those
-# MAGIC that spoke against it (integrated gradients). Above are pictures with their labels, below the maps with what
-# MAGIC they were taken for.
+# MAGIC that spoke against it (integrated gradients). First the pictures with their labels.
 
 # COMMAND ----------
 
@@ -135,6 +134,12 @@ from sparkwater.plots import plot_pictures
 explain = Attributions(model=model, method="integratedGradients")
 some = explain.transform(scored.where("label in ('4', '7', '9')").limit(6)).cache()
 plot_pictures(some, "features", ["label"])
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC And their maps, with what they were taken for. Strokes that make a digit what it is are light; a dark place is
+# MAGIC where the picture looked like another digit.
 
 # COMMAND ----------
 

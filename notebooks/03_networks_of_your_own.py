@@ -140,6 +140,12 @@ for name, classifier in networks.items():
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC The last figure hides the way there. One picture with all four shows which network learns fast, which one isn't
+# MAGIC done after five epochs, and which one jumps up and down.
+
+# COMMAND ----------
+
 from sparkwater.plots import learning_curves
 
 learning_curves({"share of validation rows that are wrong": errors})

@@ -30,6 +30,11 @@ else:
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC Few rows to learn from, and many to test on: so learners make errors, and their differences can be measured.
+
+# COMMAND ----------
+
 from sparkwater.conversions import ImageToTensor, read_image_folder
 
 decode = ImageToTensor(inputCol="content", outputCol="features", imageShape=[28, 28, 1])
@@ -116,6 +121,12 @@ gallery([Picture(np.frombuffer(row["features"], "uint8").reshape(28, 28), f"labe
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC The ten probabilities by each of the three learners, for this digit. A learner that is wrong is often less sure;
+# MAGIC this is what a combination can use.
+
+# COMMAND ----------
+
 plot = Plot(7.2, 2.6)
 for axes, name in zip(plot.subplots(1, 3, sharey=True), learners):
     axes.bar(range(10), row[name].toArray(), color="#0072b2")
@@ -151,18 +162,28 @@ print(model.summary)
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC The same as a picture, the best on top: the diamond is the ensemble, bars are 95 % intervals.
+
+# COMMAND ----------
+
 model.summary.plot("leaderboard")
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC How much each learner counts, and whether the ensemble's probabilities can be believed: of the rows for which it
-# MAGIC says 80 %, about 80 % should be right, so points should lie on the diagonal. Above it the ensemble is right more
-# MAGIC often than it says. Bars are 95 % intervals: they are long where there are few rows.
+# MAGIC How much each learner counts. A learner that is worse alone can have a share, where it is right in other places.
 
 # COMMAND ----------
 
 model.summary.plot("weights")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Can the ensemble's probabilities be believed? Of the rows for which it says 80 %, about 80 % should be right, so
+# MAGIC points should lie on the diagonal. Above it the ensemble is right more often than it says. Bars are 95 %
+# MAGIC intervals: they are long where there are few rows.
 
 # COMMAND ----------
 
@@ -174,19 +195,24 @@ model.summary.plot("reliability")
 # MAGIC ## Does it hold?
 # MAGIC
 # MAGIC The test digits have had no part in any of this. The ensemble is one model: it asks its learners and combines
-# MAGIC them.
+# MAGIC them. The order should be that of the leaderboard above.
 
 # COMMAND ----------
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
+from sparkwater.plots import Measured, leaderboard
+
 scored = model.transform(testing).cache()
+rows, measured = scored.count(), []
 for name in (*learners, "probability"):
     value = vector_to_array(F.col(name))
     found = F.array_position(value, F.array_max(value)) - 1
     error = scored.agg(F.avg((found != F.col("label")).cast("int"))).first()[0]
-    print(f"{name.replace('probability', 'ensemble'):12} {error:.1%} of the test digits are wrong")
+    reach = 1.96 * (error * (1 - error) / rows) ** 0.5
+    measured.append(Measured(name.replace("probability", "ensemble"), error, error - reach, error + reach))
+leaderboard(measured, f"share of {rows:,} test digits that are wrong", ["ensemble"])
 
 # COMMAND ----------
 

@@ -29,6 +29,12 @@ else:
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC Some of the digits are for the network to learn from. The others are what we look at: features of pictures that
+# MAGIC a network knows by heart would tell little.
+
+# COMMAND ----------
+
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import ImageToTensor, read_image_folder

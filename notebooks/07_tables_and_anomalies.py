@@ -48,6 +48,28 @@ penguins.summary("count", "mean", "min", "max").show()
 # COMMAND ----------
 
 # MAGIC %md
+# MAGIC Can the species be told from the measures at all? Bills show it: each species has a place of its own, and the
+# MAGIC places touch.
+
+# COMMAND ----------
+
+from sparkwater.plots import Plot
+
+plot = Plot(7.2, 3.6)
+axes = plot.subplots()
+bills = penguins.select("species", "bill_length_mm", "bill_depth_mm").na.drop().collect()
+looks = zip(sorted({row["species"] for row in bills}), ("o", "s", "^"), ("#0072b2", "#d55e00", "#009e73"))
+for species, mark, color in looks:
+    places = [(row["bill_length_mm"], row["bill_depth_mm"]) for row in bills if row["species"] == species]
+    axes.plot(*zip(*places), mark, color=color, markersize=4, label=species)
+axes.set(xlabel="length of the bill, mm", ylabel="depth of the bill, mm")
+axes.legend()
+plot.alt = f"Length and depth of the bills of {len(bills)} penguins: three species in three places that touch."
+plot
+
+# COMMAND ----------
+
+# MAGIC %md
 # MAGIC `TableToTensor` learns how the columns become numbers: measures are scaled, categories become flags or ids, what
 # MAGIC is missing is filled in and marked. The learners below do this by themselves; its report says what becomes of a
 # MAGIC column.
@@ -100,8 +122,6 @@ rows = weights.transform(testing).orderBy("prediction").select("body_mass_g", "q
 # MAGIC limit, so about four of five points should lie in it.
 
 # COMMAND ----------
-
-from sparkwater.plots import Plot
 
 plot = Plot(7.2, 3.4)
 axes = plot.subplots()

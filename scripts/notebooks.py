@@ -2,6 +2,8 @@
 
 ``python -m scripts.notebooks run FOLDER`` executes all of them in the repository's folder, and writes executed copies.
 ``python -m scripts.notebooks pages FOLDER`` turns these into the pages of ``docs/lab``.
+
+jupytext, which converts other formats, doesn't know that of Databricks (its issue 926).
 """
 
 from __future__ import annotations

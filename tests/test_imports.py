@@ -108,8 +108,8 @@ stacking.calibration           stacking.combiners
 stacking.diagnostics           stacking.combiners
 stacking.scores                conversions.sessions ml.reports stacking.level_one
 stacking.report                plots.drawing  # colours, names and intervals, which need no matplotlib
-                               stacking.diagnostics stacking.scores
-stacking.plotting              plots stacking.diagnostics stacking.scores
+                               ml.reports stacking.diagnostics stacking.scores
+stacking.plotting              plots ml.reports stacking.diagnostics stacking.scores
 stacking.cross_fitting         conversions.sessions stacking.row_keys stacking.folds stacking.level_one
 stacking.ensemble_params       conversions.stages
 stacking.fold_params           conversions.stages stacking.folds

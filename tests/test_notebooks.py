@@ -6,6 +6,7 @@ import re
 import runpy
 import tarfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,7 +66,7 @@ def test_a_notebook_runs_as_a_program(here: None, name: str) -> None:
 def test_a_notebook_runs_in_jupyter_and_its_page_has_its_pictures(folder: Path) -> None:
     executed = execute(FIRST, folder)
     text, pictures = page(executed, FIRST.stem)
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     assert all(data[:4] == b"\x89PNG" and len(data) < 60_000 for data in pictures.values())
     for name in pictures:
         assert re.search(rf"!\[[^\]]{{20,}}\]\({name}\)", text)
@@ -89,6 +90,18 @@ def test_a_cell_that_fails_ends_a_notebook(tmp_path: Path) -> None:
 def test_there_are_eight_that_begin_alike() -> None:
     assert len(OTHERS) == 7
     assert {start(path) for path in OTHERS} == {start(FIRST)}
+
+
+@ALL
+def test_words_say_what_each_cell_of_code_does(path: Path) -> None:
+    cells = read_notebook(path.read_text()).cells
+    assert cells[0].source.startswith("# ")
+    bare = [
+        cell.source.splitlines()[0]
+        for before, cell in pairwise(cells)
+        if cell.cell_type == "code" and before.cell_type == "code"
+    ]
+    assert not bare
 
 
 def test_on_databricks_a_field_says_where_the_digits_are() -> None:

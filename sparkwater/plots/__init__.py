@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         plot_neighbors as plot_neighbors,
         plot_pictures as plot_pictures,
     )
+    from sparkwater.plots.frames.scored import plot_reliability as plot_reliability
 else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
@@ -64,5 +65,6 @@ else:
             "drawing.waterfall": ("contribution_steps",),
             "frames.explained": ("plot_contributions", "plot_dependence", "plot_first_row", "plot_importance"),
             "frames.galleries": ("plot_largest_losses", "plot_neighbors", "plot_pictures"),
+            "frames.scored": ("plot_reliability",),
         },
     )

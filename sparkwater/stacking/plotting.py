@@ -1,4 +1,4 @@
-"""Plots of what was stacked or tried: leaderboard, weights, reliability, confusion of classes, learning curves."""
+"""Plots of what was stacked or tried: leaderboard, weights, reliability, classes, learning curves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sparkwater import plots
 from sparkwater.errors import DataError
+from sparkwater.ml.reports.confusion import ConfusionMatrix
+from sparkwater.ml.reports.plotting import plot_classes
 
 if TYPE_CHECKING:
     from sparkwater.plots import Plot
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from sparkwater.stacking.scores import Curve
 
 #: Plots of an ensemble.
-LEADERBOARD, WEIGHTS, RELIABILITY, CONFUSION, CURVES = KINDS = (
-    "leaderboard", "weights", "reliability", "confusion", "curves",
+LEADERBOARD, WEIGHTS, RELIABILITY, CONFUSION, CLASSES, CURVES = KINDS = (
+    "leaderboard", "weights", "reliability", "confusion", "classes", "curves",
 )  # fmt: skip
 
 
@@ -107,9 +109,24 @@ def plot_confusion(found: Diagnostics, classes: Sequence[str]) -> Plot:
     DataError
         If there is none.
     """
+    return _matrix(found, classes).plot()
+
+
+def plot_scores(found: Diagnostics, classes: Sequence[str]) -> Plot:
+    """Return precision, recall and F1 of each class by an ensemble out of fold.
+
+    Raises
+    ------
+    DataError
+        If there is no confusion matrix.
+    """
+    return plot_classes(_matrix(found, classes).classes)
+
+
+def _matrix(found: Diagnostics, classes: Sequence[str]) -> ConfusionMatrix:
     if not found.confusion:
         raise DataError("the ensemble has no confusion matrix: that is for classes, 50 at most")
-    return plots.confusion_heat_map(classes, found.confusion)
+    return ConfusionMatrix(tuple(classes), found.confusion)
 
 
 def plot_curves(curves: Sequence[Curve]) -> Plot:

@@ -178,10 +178,11 @@ class EnsembleSummary:
 
         Parameters
         ----------
-        kind : {"leaderboard", "weights", "reliability", "confusion", "curves"}
+        kind : {"leaderboard", "weights", "reliability", "confusion", "classes", "curves"}
             Learners and ensemble with the first metric and its interval; the learners' shares of the weights; observed
-            rates over predicted probabilities, before and after a calibration; labels against predicted classes; or
-            the learning curves of the learners that are networks. All out of fold.
+            rates over predicted probabilities, before and after a calibration; labels against predicted classes;
+            precision, recall and F1 of each class; or the learning curves of the learners that are networks. All out
+            of fold.
 
         Raises
         ------
@@ -202,6 +203,8 @@ class EnsembleSummary:
             return plotting.plot_reliability(self.diagnostics, self.classes)
         if kind == plotting.CONFUSION:
             return plotting.plot_confusion(self.diagnostics, self.classes)
+        if kind == plotting.CLASSES:
+            return plotting.plot_scores(self.diagnostics, self.classes)
         return plotting.plot_curves(self.curves)
 
     def _repr_html_(self) -> str:

@@ -30,6 +30,17 @@ def test_pictures_in_folders_within_are_seen(tmp_path):
     assert list_folder(folders, str(tmp_path / "training")).reads == ("pictures",)
 
 
+def test_a_folder_with_nothing_to_open_says_so(tmp_path):
+    folders = Folders([tmp_path])
+    assert list_folder(folders, str(tmp_path)).remark == "The folder is empty."
+    (tmp_path / "notes.md").write_text("x")
+    said = list_folder(folders, str(tmp_path)).remark
+    assert said.startswith("Nothing in this folder can be read: no pictures (png, ")
+    assert said.endswith(", and no tables (csv, tsv, txt, data, json, jsonl, ndjson, parquet).")
+    (tmp_path / "deeper").mkdir()
+    assert list_folder(folders, str(tmp_path)).remark == ""
+
+
 def test_a_folder_whose_name_is_a_pattern_does_not_hide_those_beside_it(tmp_path):
     (tmp_path / "a[1]").mkdir()
     (tmp_path / "b").mkdir()

@@ -24,6 +24,7 @@ from sparkwater.plots import (
     plot_largest_losses,
     plot_neighbors,
     plot_pictures,
+    plot_reliability,
 )
 
 
@@ -141,6 +142,37 @@ def test_the_largest_losses_are_the_least_probable_own_classes(pictures: DataFra
     expected = ["1, taken for 2\n0.60, loss 1.20", "3, taken for 3\n0.70, loss 0.36"]
     for classes in ([1.0, 2.0, 3.0], [1, 3], None):
         assert words(plot_largest_losses(numbers, classes=classes)) == expected
+
+
+def test_reliability_is_that_of_the_second_class_or_of_the_predicted_one(session: SparkSession) -> None:
+    # Of the second of two classes: 0.2 three times, of which it is one; 0.95 and 1.0, of which it is both.
+    lines = [(0.2, "no"), (0.2, "yes"), (0.2, "no"), (0.95, "yes"), (1.0, "yes")]
+    two = session.createDataFrame(
+        [(label, Vectors.dense(1 - chance, chance)) for chance, label in lines], ["label", "probability"]
+    )
+    plot = plot_reliability(two, classes=["no", "yes"])
+    assert plot.axes[0].get_xlabel() == "predicted probability of yes"
+    (line,) = [line for line in plot.axes[0].lines if line.get_marker() == "o"]
+    assert [list(map(float, value)) for value in line.get_data()] == [
+        pytest.approx([0.2, 0.975]),
+        pytest.approx([1 / 3, 1.0]),
+    ]
+    assert [bar.get_height() for bar in plot.axes[1].patches] == [3, 2]
+    # Of three it is that of the predicted class: 0.6 twice, right once; a label that was never learned is wrong.
+    lines = [(1.0, [0.3, 0.6, 0.1]), (0.0, [0.3, 0.6, 0.1]), (7.0, [0.1, 0.1, 0.8]), (None, [1.0, 0.0, 0.0])]
+    three = session.createDataFrame(
+        [(label, Vectors.dense(chances)) for label, chances in lines], ["label", "probability"]
+    )
+    plot = plot_reliability(three)
+    assert plot.axes[0].get_xlabel() == "predicted probability of the predicted class"
+    (line,) = [line for line in plot.axes[0].lines if line.get_marker() == "o"]
+    assert [list(map(float, value)) for value in line.get_data()] == [[0.6, 0.8], [0.5, 0.0]]
+    with pytest.raises(ConfigurationError, match=r"give classes=model\.classes"):
+        plot_reliability(two)
+    with pytest.raises(SchemaError, match="probabilityCol='label' is no vector column"):
+        plot_reliability(three, probabilityCol="label")
+    with pytest.raises(DataError, match="no bins"):
+        plot_reliability(three.where("label is null"))
 
 
 def fails(frame: DataFrame) -> DataFrame:

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from sparkwater.errors import ConfigurationError, DataError
+from sparkwater.ml.reports.confusion import ConfusionMatrix
+from sparkwater.plots.drawing.palette import SKY
 from sparkwater.stacking.automl.summary import AutoMLSummary, Entry
 from sparkwater.stacking.diagnostics import Diagnostics, ReliabilityBin
 from sparkwater.stacking.report import plots, svg
+from sparkwater.stacking.report.classes import class_scores
 from sparkwater.stacking.report.page import notebook_view, page
 from sparkwater.stacking.scores import Curve, Score, Tried
 from sparkwater.stacking.search.records import SearchSummary, Trial
@@ -57,6 +60,10 @@ def summary(**others) -> EnsembleSummary:
         ("weights", "convnet 0.700; forest 0.300"),
         ("reliability", "after calibration: predicted and observed differ by"),
         ("confusion", "3 classes: 99 of 105 rows are right, 94.3%"),
+        (
+            "classes",
+            "precision, recall, F1 of 3 classes, lowest F1 first: dog precision 0.962, recall 0.926, F1 0.943;",
+        ),
         ("curves", "LogLoss of the validation rows: convnet: 0.9 in epoch 0, 0.4 in epoch 2"),
     ],
 )
@@ -65,10 +72,15 @@ def test_the_summary_knows_its_plots(kind: str, words: str) -> None:
 
 
 def test_plots_that_an_ensemble_has_not_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="accepted: leaderboard, weights, reliability, confusion, curves"):
+    with pytest.raises(ConfigurationError, match="accepted: leaderboard, weights, reliability, confusion, classes"):
         summary().plot("pie")
     regression = summary(classes=(), diagnostics=Diagnostics(), curves=())
-    for kind, match in (("confusion", "50 at most"), ("reliability", "for classes"), ("curves", "no values by epoch")):
+    for kind, match in (
+        ("confusion", "50 at most"),
+        ("classes", "50 at most"),
+        ("reliability", "for classes"),
+        ("curves", "no values by epoch"),
+    ):
         with pytest.raises(DataError, match=match):
             regression.plot(kind)
 
@@ -140,7 +152,8 @@ def test_a_page_is_whole_says_all_and_loads_nothing() -> None:
     assert re.findall(r"https?://[^\"<\s]+", text.replace('xmlns="http://www.w3.org/2000/svg"', "")) == []
     for word in (
         "1,234 rows in 5 folds", "The ensemble beats its best learner 'convnet'", "A note.", "Leaderboard",
-        "Meta-learner", "Reliability of the probabilities", "Confusion of classes", "Correlation of errors",
+        "Meta-learner", "Reliability of the probabilities", "Confusion of classes", "Scores of each class",
+        "Correlation of errors",
         "Learning curves of networks",
         "Calibration: isotonic", *LEARNERS, "<owl>",
     ):  # fmt: skip
@@ -150,7 +163,7 @@ def test_a_page_is_whole_says_all_and_loads_nothing() -> None:
 def test_each_picture_is_svg_with_words_for_those_who_do_not_see_it() -> None:
     text = page(summary())
     pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     for picture in pictures:
         root = ET.fromstring(picture)
         assert root.get("role") == "img"
@@ -175,6 +188,19 @@ def test_the_numbers_of_a_plot_are_those_of_the_scores() -> None:
     ]
     assert bars[0] / bars[1] == pytest.approx(7 / 3, rel=0.01)
     assert bars[2] == 0
+
+
+def test_the_bar_of_a_class_is_its_f1_between_its_precision_and_its_recall() -> None:
+    matrix = ConfusionMatrix(("cat", "dog", "owl"), ((8.0, 2.0, 0.0), (0.0, 10.0, 0.0), (0.0, 0.0, 0.0)))
+    picture = ET.fromstring(class_scores(matrix.classes))
+    assert "lowest first: owl undefined; cat 0.889; dog 0.909" in picture.get("aria-label", "")
+    boxes = [node for node in picture.iter() if node.tag.endswith("rect")]
+    left, dots = float(boxes[0].get("x")), [float(n.get("cx")) for n in picture.iter() if n.tag.endswith("circle")]
+    bars = [float(node.get("width")) for node in boxes if node.get("fill") == SKY]
+    squares = [float(node.get("x")) + 4.5 for node in boxes if node.get("fill") == "white"]
+    assert bars[0] / bars[1] == pytest.approx((8 / 9) / (10 / 11), rel=0.001)
+    assert [round((at - left) / bars[0] * 8 / 9, 3) for at in squares] == [1.0, 0.833]
+    assert [round((at - left) / bars[0] * 8 / 9, 3) for at in dots] == [0.8, 1.0]
 
 
 @pytest.mark.parametrize(

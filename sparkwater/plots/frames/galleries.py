@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from sparkwater.conversions.image_stages import ImageToTensor
 from sparkwater.conversions.images.columns import is_image_field
-from sparkwater.conversions.stages.columns import find_field, tensor_spec, vector_numbers
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.errors import DataError, SchemaError
 from sparkwater.plots.drawing.pictures import Picture, gallery, is_picture, neighbor_gallery
-from sparkwater.plots.frames.rows import check_bound, check_columns, first_rows
+from sparkwater.plots.frames.rows import check_bound, check_columns, class_place, first_rows, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,15 +126,9 @@ def largest_losses(
     """Return the pictures of `plot_largest_losses`, with their words."""
     check_bound(maxPictures, "maxPictures")
     _check_pictures(scored, pictureCol)
-    if not isinstance(find_field(scored.schema, probabilityCol).dataType, VectorUDT):
-        raise SchemaError(f"probabilityCol={probabilityCol!r} is no vector column")
-    label, probability = F.col(f"`{labelCol}`"), vector_numbers(F.col(f"`{probabilityCol}`"))
-    strings = isinstance(find_field(scored.schema, labelCol).dataType, T.StringType)
-    if strings and not classes:
-        raise ConfigurationError(f"the labels in {labelCol!r} are strings; give classes=model.classes")
-    place = F.array_position(F.array(*map(F.lit, classes or ())), label) - 1 if strings else label.cast("int")
+    label, probability = F.col(f"`{labelCol}`"), probabilities(scored, probabilityCol)
     # A class that is out of the vector is one that was never learned.
-    own = F.coalesce(F.get(probability, place.cast("int")), F.lit(0.0))
+    own = F.coalesce(F.get(probability, class_place(scored, labelCol, classes)), F.lit(0.0))
     kept = scored.where(label.isNotNull() & F.col(f"`{probabilityCol}`").isNotNull())
     worst = kept.select(
         f"`{pictureCol}`", label.alias("__label"), own.alias("__own"), probability.alias("__all")

@@ -1,11 +1,16 @@
-"""Bounded numbers of rows of a DataFrame."""
+"""Bounded numbers of rows of a DataFrame, and the columns of its classes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sparkwater.conversions.stages.columns import find_field
-from sparkwater.errors import ConfigurationError
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkwater.conversions.stages.columns import find_field, vector_numbers
+from sparkwater.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -60,3 +65,34 @@ def check_bound(most: int, name: str) -> None:
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ConfigurationError(f"{name}={most!r} is not accepted; whole numbers from 1 up")
+
+
+def probabilities(scored: DataFrame, name: str) -> Column:
+    """Return a column of vectors of probabilities as arrays.
+
+    Raises
+    ------
+    SchemaError
+        If it is no vector column, or isn't there.
+    """
+    if not isinstance(find_field(scored.schema, name).dataType, VectorUDT):
+        raise SchemaError(f"probabilityCol={name!r} is no vector column")
+    return vector_numbers(F.col(f"`{name}`"))
+
+
+def class_place(scored: DataFrame, name: str, classes: Sequence[Any] | None) -> Column:
+    """Return the place of a label's class among the probabilities, from 0: of numbers it is the number.
+
+    Raises
+    ------
+    ConfigurationError
+        If the labels are strings, and no classes are given.
+    SchemaError
+        If the column isn't there.
+    """
+    label = F.col(f"`{name}`")
+    if not isinstance(find_field(scored.schema, name).dataType, T.StringType):
+        return label.cast("int")
+    if not classes:
+        raise ConfigurationError(f"the labels in {name!r} are strings; give classes=model.classes")
+    return (F.array_position(F.array(*map(F.lit, classes)), label) - 1).cast("int")

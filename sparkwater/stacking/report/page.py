@@ -6,7 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparkwater.stacking.report import matrices, plots, tables
+from sparkwater.ml.reports.confusion import ConfusionMatrix
+from sparkwater.stacking.report import classes, matrices, plots, tables
 
 if TYPE_CHECKING:
     from sparkwater.stacking.report.content import Content
@@ -96,6 +97,7 @@ def _said(content: Content) -> str:
 def _sections(content: Content) -> list[tuple[str, str]]:
     """Return the sections, empty where there is nothing to show."""
     found = content.diagnostics
+    scores = ConfusionMatrix(content.classes, found.confusion).classes if found.confusion else ()
     names = [*content.learners, _ENSEMBLE]
     kind = "probability" if len(content.classes) > 2 else f"probability of {(content.classes or ('',))[-1]}"
     return [
@@ -109,6 +111,11 @@ def _sections(content: Content) -> list[tuple[str, str]]:
             matrices.confusion(found.confusion, content.classes),
             "Rows of the ensemble out of fold, by weight where rows have weights. Shades are shares of the rows of a "
             "label.", tables.matrix(found.confusion, content.classes, ",.0f") if found.confusion else "",
+        )),
+        ("Scores of each class", _figure(
+            classes.class_scores(scores),
+            "Of the rows taken for a class, precision is the share that is of it; of the class's rows, recall is the "
+            "share that was found. F1 is their harmonic mean.", classes.table(scores),
         )),
         ("Correlation of errors", _figure(
             matrices.correlation(found.correlation, names),

@@ -94,8 +94,10 @@ class FileList:
             ui.button(_FOLDER_WORDS[way], on_click=partial(self._on_read, str(self._folder), way)).props(
                 "outline no-caps dense"
             ).classes("px-2")
+        words = ("" if listing.entries else "No names with this text.") if self._text else listing.remark
+        if words:
+            remark(words)
         if not listing.entries:
-            remark("No names with this text." if self._text else "The folder is empty.")
             return
         with file_list():
             for entry in listing.entries:

@@ -51,6 +51,18 @@ class Listing:
     pages: int
     reads: tuple[str, ...]
 
+    @property
+    def remark(self) -> str:
+        """Words for a folder, listed without a search, in which there is nothing to open; else empty."""
+        if self.folders or self.reads:
+            return ""
+        if not self.entries:
+            return "The folder is empty."
+        return (
+            f"Nothing in this folder can be read: no pictures ({', '.join(SUFFIXES)}), and no tables "
+            f"({', '.join(end for end, way in _READS.items() if way != 'pictures')})."
+        )
+
 
 def list_folder(folders: Folders, path: str, page: int = 0, text: str = "", size: int = PAGE) -> Listing:
     """Return a page of a folder's entries.
