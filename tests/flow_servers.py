@@ -22,6 +22,7 @@ class Server:
 
     address: str
     process: subprocess.Popen[str]
+    log: Path
 
     def tell(self, line: str) -> None:
         """Write a line to the program, which prints one when it has done what that asks for."""
@@ -37,7 +38,7 @@ def serving(*arguments: str) -> Iterator[Server]:
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
-        tempfile.TemporaryFile("w+") as log,
+        tempfile.NamedTemporaryFile("w+") as log,
         subprocess.Popen(
             [sys.executable, *arguments], **pipes, stderr=log, text=True, cwd=ROOT, env=environment
         ) as process,
@@ -49,7 +50,7 @@ def serving(*arguments: str) -> Iterator[Server]:
             if found is None:
                 log.seek(0)
                 raise RuntimeError(f"the program printed {line!r} and said {log.read()[-2000:]}")
-            yield Server(found[0], process)
+            yield Server(found[0], process, Path(log.name))
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:
