@@ -24,12 +24,12 @@ class Server:
     process: subprocess.Popen[str]
     log: Path
 
-    def tell(self, line: str) -> None:
-        """Write a line to the program, which prints one when it has done what that asks for."""
+    def tell(self, line: str) -> str:
+        """Write a line to the program, and return the one that it prints when it has done what that asks for."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(line, file=self.process.stdin, flush=True)
-        self.process.stdout.readline()
+        return self.process.stdout.readline()
 
 
 @contextmanager
