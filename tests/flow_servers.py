@@ -22,13 +22,14 @@ class Server:
 
     address: str
     process: subprocess.Popen[str]
+    log: Path
 
-    def tell(self, line: str) -> None:
-        """Write a line to the program, which prints one when it has done what that asks for."""
+    def tell(self, line: str) -> str:
+        """Write a line to the program, and return the one that it prints when it has done what that asks for."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(line, file=self.process.stdin, flush=True)
-        self.process.stdout.readline()
+        return self.process.stdout.readline()
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def serving(*arguments: str) -> Iterator[Server]:
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
-        tempfile.TemporaryFile("w+") as log,
+        tempfile.NamedTemporaryFile("w+") as log,
         subprocess.Popen(
             [sys.executable, *arguments], **pipes, stderr=log, text=True, cwd=ROOT, env=environment
         ) as process,
@@ -49,7 +50,7 @@ def serving(*arguments: str) -> Iterator[Server]:
             if found is None:
                 log.seek(0)
                 raise RuntimeError(f"the program printed {line!r} and said {log.read()[-2000:]}")
-            yield Server(found[0], process)
+            yield Server(found[0], process, Path(log.name))
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from person import Person
+from person import PICTURES, Person
 
 SIZE = {"width": 1280, "height": 900}
+#: What a person reads and has typed on a page.
+_SEEN = """() => {
+    const seen = element => element.checkVisibility() && element.innerText.trim();
+    const words = [...document.querySelectorAll("[role=alert], [role=status], .q-notification, [aria-label=Python]")];
+    const fields = [...document.querySelectorAll("label.q-field")].filter(field => field.checkVisibility());
+    return [
+        `${document.title}, ${location.href}`,
+        ...words.filter(seen).map(element => element.innerText.trim()),
+        ...fields.map(field => field.innerText.trim().replaceAll("\\n", " ") + ": "
+            + [...field.querySelectorAll("input, textarea")].map(input => input.value).join(" ")),
+        `focus: ${document.activeElement.outerHTML.slice(0, 300)}`,
+    ];
+}"""
 
 
 class Windows:
@@ -33,6 +47,17 @@ class Windows:
         page = context.new_page()
         page.goto(url)
         return Person(page)
+
+    def tell(self, name: str) -> Iterator[tuple[str, str]]:
+        """Save a picture of each window that is open, and return what is said and typed there, each with a title."""
+        pages = [page for context in self._contexts for page in context.pages]
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for number, page in enumerate(pages, 1):
+            picture = PICTURES / f"failed-{name}-{number}.png"
+            page.screenshot(path=str(picture))
+            yield f"window {number}, {picture}", "\n".join(page.evaluate(_SEEN))
+        if self.errors:
+            yield "errors in consoles", "\n".join(self.errors)
 
     def close(self) -> None:
         """Close all windows, and fail where something has gone wrong in one."""

@@ -171,6 +171,19 @@ def test_what_an_earlier_run_saved_is_told_before_anything_is_forgotten(flow, fo
     assert jobs.in_the_way(workbook.cells) == []
 
 
+def test_nothing_is_written_where_a_later_cell_would_replace_it(flow, folder):
+    _, jobs, _ = flow
+    later = str(folder / "models" / "later")
+    cells = [Cell(Statement("a", "a = time.sleep(1.0)"), "new"), Cell(SaveModel("a", later, overwrite=True), "new")]
+    jobs.start_again(cells)
+    for place in (later, f"{later}/inner", str(folder / "models")):
+        with pytest.raises(ConfigurationError, match=r"job 2 is about to write into .*later': Save a as later; wait"):
+            jobs.start(SaveModel("b", place))
+    assert jobs.wait(2, SECONDS).state == "failed"  # there is nothing to save
+    assert jobs.start(SaveModel("b", later)).id == 3
+    jobs.wait(3, SECONDS)
+
+
 def test_an_opened_flow_replaces_nothing_without_a_question(flow, folder):
     _, jobs, workbook = flow
     binarizer = "m = __import__('pyspark.ml.feature').ml.feature.Binarizer(inputCol='a', outputCol='b')"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from conftest import start_session
-from nicegui import Client, events, ui
+from nicegui import Client, background_tasks, core, events, ui
+from nicegui import run as run_in
 from nicegui.page import page
 
 from sparkwater.flow.pages import build, workbook
@@ -66,6 +70,27 @@ class Window:
             events.handle_event(
                 listener.handler, events.GenericEventArguments(sender=button, client=self.client, args={})
             )
+
+    def presses_and_waits(self, words: str, times: int = 1) -> None:
+        """Press a button some times, before the browser knows of the first, and wait for what comes of it."""
+
+        async def press() -> None:
+            core.loop, run_in.thread_pool = asyncio.get_running_loop(), ThreadPoolExecutor()
+            before = {*background_tasks.running_tasks}
+            for _ in range(times):
+                self.presses(words)
+            await asyncio.gather(*(background_tasks.running_tasks - before))
+
+        kept = core.loop, run_in.thread_pool
+        try:
+            asyncio.run(press())
+        finally:
+            core.loop, run_in.thread_pool = kept
+
+    def sends(self, element: Any, event: str, value: Any) -> None:
+        """Take an event as browsers send it, which know elements as they last got them."""
+        (listener,) = [each.id for each in element._event_listeners.values() if each.type == event]
+        self.client.handle_event({"id": element.id, "listener_id": listener, "args": [json.dumps(value)]})
 
     def notes(self) -> list[str]:
         return [content["message"] for _, kind, content in self.client.outbox.messages if kind == "notify"]
@@ -169,16 +194,110 @@ def test_a_choice_that_was_emptied_stays_empty(desk: Desk) -> None:
     assert window.field("labelCol").value == "class"
 
 
-def test_a_suggested_name_that_another_window_takes_gives_way(desk: Desk) -> None:
+def test_a_suggested_name_that_another_window_takes_gives_way_beside_what_is_typed(desk: Desk) -> None:
     run(desk, *pictures("one"))
     window, other = Window(desk, build.show), Window(desk, build.show)
+    name = window.field("Name of the model")
     other.field("Name of the model").set_value("typed")
-    assert window.field("Name of the model").value == "network"
+    assert name.props["placeholder"] == "network"
+    assert any(text.endswith("network = ImageClassifier().fit(one)") for text in window.texts())
     run(desk, *pictures("network", "typed"))
     window.passes_time()
     other.passes_time()
-    assert window.field("Name of the model").value == "network_2"
+    assert (name.value, name.props["placeholder"]) == ("", "network_2")  # a value would take away what is on its way
+    assert any(text.endswith("network_2 = ImageClassifier().fit(one)") for text in window.texts())
     assert other.field("Name of the model").value == "typed"
+
+
+def test_what_is_on_its_way_while_the_form_becomes_another_ones_arrives(desk: Desk) -> None:
+    run(desk, *pictures("one"), Made("vectors", "features vector, label double"))
+    window = Window(desk, build.show)
+    epochs, features = window.field("epochs"), window.field("featuresCol")
+    window.field("Estimator").set_value("AutoEncoder")
+    window.sends(epochs, "update:value", "9")
+    assert window.field("epochs") is epochs
+    assert any("epochs=9" in text for text in window.texts())
+    window.field("Estimator").set_value("LogisticRegression")
+    assert window.field("featuresCol") is features
+    assert epochs.is_deleted
+    window.field("Estimator").set_value("ImageClassifier")
+    assert window.field("epochs").value == "9"
+    shown = [each.props["label"] for each in window.all(ui.input)][1:]
+    assert shown == [each.props["label"] for each in fresh_inputs(desk)]
+
+
+def fresh_inputs(desk: Desk) -> list[Any]:
+    """Return the inputs of a form that was no other's."""
+    return Window(desk, build.show).all(ui.input)[1:]
+
+
+def test_an_answer_is_taken_by_its_words_where_choices_have_changed_meanwhile(desk: Desk) -> None:
+    run(desk, *pictures("one"), Made("glm", "LogisticRegression()"), Made("flat", "LogisticRegression()"))
+    window = Window(desk, build.show)
+    window.field("Estimator").set_value("StackedEnsemble")
+    learners = window.field("learners")
+    desk.workspace.clear()
+    run(desk, *pictures("one"), Made("flat", "LogisticRegression()"), Made("glm", "LogisticRegression()"))
+    window.passes_time()
+    window.sends(learners, "update:modelValue", [{"value": 0, "label": "glm"}])
+    assert learners.value == ["glm"]
+    window.field("Estimator").set_value("GridSearch")
+    searched = window.field("estimator")
+    window.sends(searched, "update:modelValue", {"value": 1, "label": "flat"})
+    assert searched.value == "flat"
+    window.sends(searched, "update:modelValue", {"value": 2, "label": "third"})
+    assert window.notes() == ["third is no choice any more under 'estimator'; choose another one"]
+    assert searched.value == "flat"
+    window.sends(searched, "update:modelValue", None)
+    assert searched.value is None
+
+
+def test_a_press_is_answered_each_time_and_two_at_once_are_one(desk: Desk) -> None:
+    run(desk, *pictures("one"))
+    window = Window(desk, build.show)
+    window.field("epochs").set_value("many")
+    said = "Refused: epochs='many'; accepted: numbers from 0 up"
+    window.presses_and_waits("Train")
+    assert [note[: len(said)] for note in window.notes()] == [said]
+    window.presses_and_waits("Train")
+    assert len(window.notes()) == 2
+    window.field("epochs").set_value("")
+    window.field("Name of the model").set_value("kept")
+    window.presses_and_waits("Keep as a learner", times=2)
+    assert [job.state for job in desk.jobs.all()] == ["done"]
+    assert window.notes()[2:] == [
+        "kept is kept. Choose it as a learner of a StackedEnsemble, or to search by.",
+    ]
+
+
+def test_what_fit_refuses_stays_in_sight_while_others_make_variables(desk: Desk) -> None:
+    run(desk, *pictures("one"))
+    window = Window(desk, build.show)
+    window.field("labelCol").set_value(None)
+    window.field("numWorkers").set_value("64")
+    window.presses_and_waits("Train")
+    (said,) = [text for text in window.texts() if text.startswith("numWorkers=64")]
+    assert window.field("numWorkers").error == said
+    run(desk, *pictures("two"))
+    window.passes_time()
+    assert said in window.texts()
+    window.field("numWorkers").set_value("1")
+    assert said not in window.texts()
+
+
+def test_the_estimator_is_suggested_for_the_data_until_somebody_chooses_one(desk: Desk) -> None:
+    run(desk, Made("table", "age int, label string"), *pictures("one"))
+    window = Window(desk, build.show)
+    estimator, data = window.field("Estimator"), window.field("Data to learn from")
+    assert estimator.value == "DeepLearningClassifier"
+    window.field("epochs").set_value("7")
+    data.set_value("one")
+    assert estimator.value == "ImageClassifier"
+    assert any("ImageClassifier(epochs=7).fit(one)" in text for text in window.texts())
+    estimator.set_value("AutoEncoder")
+    data.set_value("table")
+    data.set_value("one")
+    assert estimator.value == "AutoEncoder"
 
 
 def test_models_offers_those_that_jobs_make(desk: Desk) -> None:

@@ -10,15 +10,22 @@ from pyspark.ml import Estimator
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
+from sparkwater.flow.pages.parts.choosing import NameChoice
 from sparkwater.flow.pages.parts.elements import add_style, show_drawing
 from sparkwater.flow.pages.parts.fields import FieldInputs, Options
 from sparkwater.flow.pages.parts.following import follow, with_chosen
+from sparkwater.flow.pages.parts.levels import Levels
+from sparkwater.flow.pages.parts.naming import NewName
 from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
-from sparkwater.flow.pages.parts.waiting import Spot
-from sparkwater.flow.views.forms import LEVELS, Form, estimator_class, form_of
-from sparkwater.flow.views.galleries import picture_columns
+from sparkwater.flow.pages.parts.waiting import Spot, busy_button
+from sparkwater.flow.views.forms import Form, estimator_class, form_of
 from sparkwater.flow.views.networks import Drawing, drawing_of, planned_network
-from sparkwater.flow.views.suggestions import still_fitting, suggested_columns, suggested_model
+from sparkwater.flow.views.suggestions import (
+    still_fitting,
+    suggested_columns,
+    suggested_estimator,
+    suggested_model,
+)
 from sparkwater.flow.views.validation import REFUSALS, fill, refusal, refusal_text
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATOR, ESTIMATORS, FRAME, KINDS, MODEL
@@ -31,13 +38,6 @@ if TYPE_CHECKING:
 _DRAWN = frozenset(
     ["network", "networkArguments", "imageShape", "featuresCol", "featuresCols", "inputCols", "warmStart"]
 )
-
-#: Sentences under the names of levels.
-_WORDS = {
-    LEVELS[0]: "What most trainings set. An empty field keeps the estimator's default.",
-    LEVELS[1]: "What some trainings set.",
-    LEVELS[2]: "What few trainings set; it asks for knowledge of the method or of the cluster.",
-}
 
 
 def show(desk: Desk) -> None:
@@ -75,10 +75,11 @@ class Builder:
         self.desk, self.frames = desk, frames
         self.frame = frames[0]
         self.schema: StructType = desk.workspace.value(self.frame).schema
-        self.estimator = "ImageClassifier" if picture_columns(self.schema) else "DeepLearningClassifier"
-        self.suggested = ""
+        self.estimator = self.offered = suggested_estimator(self.schema)
+        self.chosen = False  # the estimator, by the person
         self.typed: dict[str, Any] = {}
         self.elsewhere: dict[str, Any] = {}  # what was typed for Params that other estimators have
+        self.shown: tuple[str, ...] = ()  # what the Python and the problem are of
         self.drawn: tuple[str, ...] = ()
         self.inputs = FieldInputs(self.typed, self.options, self.changed)
 
@@ -109,7 +110,8 @@ class Builder:
             with ui.column().classes("flow-build-form"):
                 self._choices()
                 self.lead = remark("")
-                self.panels = ui.column().classes("w-full gap-2")
+                with ui.column().classes("w-full gap-2"):
+                    self.levels = Levels(self.inputs, self.changed)
             with ui.column().classes("flow-build-side") as self.side:
                 self._side()
         self.rebuild()
@@ -117,32 +119,29 @@ class Builder:
 
     def follow(self) -> None:
         """Let the choices be what the flow has now; what was chosen and typed stays."""
-        workspace = self.desk.workspace
-        self.data.set_options(with_chosen(workspace.frames(), self.frame), value=self.frame)
-        if self.name.value == self.suggested and self.suggested in workspace.variables():
-            self._name_model()
+        self.data.set_options(with_chosen(self.desk.workspace.frames(), self.frame), value=self.frame)
         self._fit_columns()
 
     def _choices(self) -> None:
         kinds = {name: f"{name}: {kind.lower()}" for kind, names in KINDS.items() for name in names}
         with ui.row().classes("w-full flow-wrap"):
-            self.data = ui.select(self.frames, value=self.frame, label="Data to learn from")
+            self.data = NameChoice(self.frames, value=self.frame, label="Data to learn from")
             self.data.on_value_change(self._take_frame).classes("flow-grow")
-            ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator).classes(
-                "flow-estimator"
-            )
-            self.name = ui.input("Name of the model", on_change=lambda _: self.changed()).classes("flow-grow")
+            self.kind = ui.select(kinds, value=self.estimator, label="Estimator", on_change=self._take_estimator)
+            self.kind.classes("flow-estimator")
+            self.name = NewName("Name of the model", self._suggested_name, self.changed)
 
     def _side(self) -> None:
         with ui.card().classes("w-full").props("flat bordered"):
-            heading("Python")
-            self.code = code_block("")
-            self.problem = alert()
+            # Above what grows as the form is filled, which would move them away under a press.
             with ui.row().classes("flow-wrap"):
-                self.train = ui.button("Train", on_click=self._train)
-                ui.button("Keep as a learner", on_click=self._keep).props("outline").tooltip(
+                busy_button("Train", self._train)
+                busy_button("Keep as a learner", self._keep).props("outline").tooltip(
                     "Names the estimator without a training, for an ensemble to learn from"
                 )
+            self.problem = alert()
+            heading("Python")
+            self.code = code_block("")
         with ui.card().classes("w-full").props("flat bordered"):
             heading("Network")
             self.network = Spot()
@@ -152,6 +151,7 @@ class Builder:
         self._fit_columns()
 
     def _take_estimator(self, event: Any) -> None:
+        self.chosen = self.chosen or event.value != self.offered
         others = {field.name for field in self.form.fields}
         self.elsewhere = {name: given for name, given in self.elsewhere.items() if name not in others} | self.typed
         self.estimator = event.value
@@ -163,9 +163,14 @@ class Builder:
         frame = self.desk.workspace.variables().get(self.frame)
         if frame is not None and frame.schema != self.schema:  # suggestions come back for other columns alone
             self.schema = frame.schema
+            if not self.chosen:
+                self.offered = suggested_estimator(self.schema)
+                self.kind.value = self.offered
             self._fit_typed()
         self.inputs.follow()
-        self.changed()
+        self.name.follow()
+        if self._filled() != self.shown:  # what `fit` refused stays in sight while nothing is changed
+            self.changed()
 
     def _fit_typed(self) -> None:
         form, schema = self.form, self.schema
@@ -174,54 +179,19 @@ class Builder:
         self.typed.update(given)
 
     def rebuild(self) -> None:
-        """Build the fields of the chosen estimator anew; what was typed stays where the Param is there."""
+        """Let the fields be those of the chosen estimator; what was typed stays where the Param is there."""
         self._fit_typed()
-        self.inputs.clear()
         self.lead.set_text(self.form.lead)
-        self._name_model()
-        self.panels.clear()
-        with self.panels:
-            for level in LEVELS:
-                self._level(level)
-            self._left_out()
+        self.name.follow()
+        self.levels.show(self.form, self.typed)
         self.changed()
 
-    def _name_model(self) -> None:
-        """Suggest a name for the model, where nobody has typed one."""
-        if (self.name.value or "") in ("", self.suggested):
-            self.suggested = self.desk.workspace.fresh(suggested_model(self.estimator))
-            self.name.value = self.suggested
+    def _suggested_name(self) -> str:
+        return self.desk.workspace.fresh(suggested_model(self.estimator))
 
-    def _level(self, level: str) -> None:
-        groups = self.form.groups(level)
-        count = sum(map(len, groups.values()))
-        if not count:
-            return
-        title = f"{level} ({count})"
-        if level == LEVELS[0]:
-            with ui.card().classes("w-full").props("flat bordered"):
-                heading(title)
-                remark(_WORDS[level])
-                self.inputs.build(groups)
-            return
-        panel = ui.expansion(title, caption=_WORDS[level]).classes("w-full flow-panel")
-        panel.props["toggle-aria-label"] = f"{title} {_WORDS[level]}"  # what is seen, as what is heard
-        given = any(field.name in self.typed for fields in groups.values() for field in fields)
-
-        def fill_panel() -> None:
-            # Dozens of inputs of a closed panel would make the page slow.
-            if panel.value and not panel.default_slot.children:
-                with panel:
-                    self.inputs.build(groups)
-                self.changed()
-
-        panel.on_value_change(lambda _: fill_panel())
-        panel.value = given
-
-    def _left_out(self) -> None:
-        if self.form.left_out:
-            said = ", ".join(f"{name} ({reason})" for name, reason in self.form.left_out.items())
-            remark(f"Left to Python: {said}.")
+    def _filled(self) -> tuple[str, ...]:
+        """Return all that was chosen and typed, as text."""
+        return self.frame, self.estimator, self.name.text, repr(self.typed)
 
     def action(self, kind: Callable[..., Action] = Fit) -> Action:
         """Return the action of what was typed; errors are shown at their fields.
@@ -236,7 +206,7 @@ class Builder:
         if filled.errors:
             raise ConfigurationError("; ".join(filled.errors.values()))
         given: dict[str, Any] = {
-            "result": self.name.value.strip(),
+            "result": self.name.text,
             "estimator": self.estimator,
             "params": filled.values,
             "variables": self.inputs.variables(self.form),
@@ -247,14 +217,13 @@ class Builder:
 
     def changed(self) -> None:
         """Show the Python of what was typed, or what is refused."""
+        self.shown = self._filled()
         try:
             self.code.set_text(self.action().code().shown)
         except ConfigurationError as error:
             self.problem.set_text(str(error))
-            self.train.disable()
             return
         self.problem.set_text("")
-        self.train.enable()
         drawn = (self.frame, self.estimator, repr([(name, self.typed.get(name)) for name in sorted(_DRAWN)]))
         if drawn != self.drawn:
             self.drawn = drawn
@@ -271,23 +240,25 @@ class Builder:
         }
         return estimator_class(self.estimator)(**filled.values, **values)
 
+    def refuse(self, words: str, where: str = "") -> None:
+        """Say beside the buttons, and at a field, why a press did nothing; and at once, for the words may be there."""
+        if where:
+            self.inputs.show_errors({where: words})
+        self.problem.set_text(words)
+        ui.notify(f"Refused: {words}", type="negative", multi_line=True, classes="flow-message")
+
     async def _train(self) -> None:
-        self.train.disable()
         try:
             action = self.action()
             _ = self.desk.workspace.spark  # says so where the session has ended
             refused = await run.io_bound(self._refusal)
             if refused:
-                where, message = refused
-                self.inputs.show_errors({where: message})
-                self.problem.set_text(message)
+                self.refuse(refused[1], refused[0])
                 return
             self.desk.jobs.start(action)
         except REFUSALS as error:
-            self.problem.set_text(refusal_text(error))
+            self.refuse(refusal_text(error))
             return
-        finally:
-            self.train.enable()
         ui.navigate.to("/jobs")
 
     def _refusal(self) -> tuple[str, str] | None:
@@ -302,17 +273,15 @@ class Builder:
             job = self.desk.jobs.start(self.action(Define))
             ended = await run.io_bound(self.desk.jobs.wait, job.id, 30)
         except REFUSALS as error:
-            self.problem.set_text(refusal_text(error))
+            self.refuse(refusal_text(error))
             return
         if ended is None:  # the server ends
             return
         if ended.state != "done":
-            self.problem.set_text(f"{ended.action.title}: {ended.error or ended.state}")
+            self.refuse(f"{ended.action.title}: {ended.error or ended.state}")
             return
         ui.notify(f"{ended.action.result} is kept. Choose it as a learner of a StackedEnsemble, or to search by.")
-        if (self.name.value or "").strip() == ended.action.result:  # it is taken now; one typed meanwhile stays
-            self.suggested = self.name.value
-        self._name_model()
+        self._fit_columns()
 
     async def _draw(self) -> None:
         await self.network.fill("Drawing the network", self._drawing, _show_network)

@@ -216,9 +216,15 @@ def comparison(models: Sequence[tuple[str, Any]]) -> Table:
     """
     lines = [_line(name, model) for name, model in models]
     fixed = ("model", "class", "network", "rows", "epochs", "seconds", "judged on")
-    metrics = list(dict.fromkeys(metric for _, line in lines for metric, value in line.items() if value is not None))
-    rows = [(*start, *(measured.get(metric) for metric in metrics)) for start, measured in lines]
-    return table_of("Comparison", (*fixed, *metrics), rows)
+    # The logloss of networks is the logLoss of ensembles: one column, whose words are those that come first.
+    words: dict[str, str] = {}
+    for _, line in lines:
+        for metric in line:
+            words.setdefault(metric.lower(), metric)
+    found = [{metric.lower(): value for metric, value in line.items() if value is not None} for _, line in lines]
+    metrics = list(dict.fromkeys(metric for line in found for metric in line))
+    rows = [(*start, *map(measured.get, metrics)) for (start, _), measured in zip(lines, found, strict=True)]
+    return table_of("Comparison", (*fixed, *(words[metric] for metric in metrics)), rows)
 
 
 def _line(name: str, model: Any) -> tuple[tuple[Value, ...], dict[str, float | None]]:

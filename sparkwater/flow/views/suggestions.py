@@ -37,6 +37,11 @@ _SUGGESTED = 40
 _LABELS = ("label", "class", "target", "species", "y")
 
 
+def suggested_estimator(schema: StructType) -> str:
+    """Return an estimator for rows of a schema: for pictures where it has some."""
+    return "ImageClassifier" if picture_columns(schema) else "DeepLearningClassifier"
+
+
 def suggested_columns(form: Form, schema: StructType) -> dict[str, str]:
     """Return columns for the form's ``featuresCol`` and ``labelCol``; only those that seem sure."""
     fields = {field.name: field for field in form.fields if field.kind == forms.COLUMN}

@@ -106,12 +106,25 @@ class Jobs:
         Raises
         ------
         ConfigurationError
-            If Spark isn't there, a path lies outside of the folders, or the name of a variable is taken.
+            If Spark isn't there, a path lies outside of the folders, the name of a variable is taken, or a job that
+            hasn't ended writes into the same folder.
         """
         with self._starting:
             coming = frozenset(name for job in self.all() if job.active for name in job.action.code().assigned)
             self._workspace.check(action, coming)
+            self._check_written(action)
             return self._submit([action])[0]
+
+    def _check_written(self, action: Action) -> None:
+        """Refuse to write where a job that hasn't ended writes, too: it may replace what is there by then."""
+        for job in self.all():
+            for theirs in self._workspace.written(job.action) if job.active else ():
+                for own in self._workspace.written(action):
+                    if own == theirs or own in theirs.parents or theirs in own.parents:
+                        raise ConfigurationError(
+                            f"job {job.id} is about to write into {str(theirs)[:200]!r}: {job.action.title}; wait for "
+                            "it, or name another folder"
+                        )
 
     def in_the_way(self, cells: Sequence[Cell]) -> list[str]:
         """Return the folders that cells would save models in, and in which earlier runs have saved some."""

@@ -16,6 +16,8 @@ from sparkwater.flow.workbook.actions.tables import ReadParquet
 from sparkwater.flow.workbook.code import Code, variable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
 #: The reason why URIs of pictures aren't read: they lead out of the folders, and to other hosts.
@@ -134,6 +136,10 @@ class Workspace:
     def in_the_way(self, action: Action) -> list[str]:
         """Return the paths that an action creates and that are there already."""
         return [path for path in action.created if self.folders.within(path).exists()]
+
+    def written(self, action: Action) -> list[Path]:
+        """Return the paths that an action writes, with links resolved."""
+        return [self.folders.within(path) for path in (*action.created, *action.replaced)]
 
     def lost_by(self, action: Action) -> list[str]:
         """Return the paths at which an action replaces what is there."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
 from digits import unpack_first_digits
-from flow_servers import serving
+from flow_servers import Server, serving
 from flow_windows import Windows
 from person import Person
 
 CHROMIUM = shutil.which("chromium")
+#: Letters of the program's log in the report of a failure.
+_LOG = 4000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +25,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason="chromium isn't installed: see scripts/setup_browser.sh"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a failure tell what its windows show, and what the program said last."""
+    report = yield
+    if report.when == "call" and report.failed and "windows" in item.funcargs:
+        try:
+            report.sections += item.funcargs["windows"].tell(item.name)
+        except Exception as error:  # the test's own failure is what counts
+            report.sections.append(("windows", f"can't be looked at: {error}"))
+        if "server" in item.funcargs:
+            report.sections.append(("the program's log", item.funcargs["server"].log.read_text()[-_LOG:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +52,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(digits: Path) -> Iterator[str]:
-    """The address that the program prints; it has the token."""
+def server(digits: Path) -> Iterator[Server]:
+    """The program."""
     folders = [f"--folder={folder}" for folder in (digits, ROOT / "data")]
-    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", *folders) as server:
-        yield server.address
+    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", *folders) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def address(server: Server) -> str:
+    """The address that the program prints; it has the token."""
+    return server.address
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from typing import Any
 def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, read: str) -> None:
     person = window()
     person.builds_on(read)
-    train = person.page.get_by_role("button", name="Train", exact=True)
     person.opens("Advanced")
     person.opens("Expert")
     for label, bad, message in (
@@ -24,21 +23,33 @@ def test_a_bad_value_in_each_kind_of_field_is_told_at_the_field(window: Any, rea
         person.fills(label, bad)
         field = person.page.locator("label.q-field").filter(has=person.page.get_by_label(label, exact=True))
         field.get_by_role("alert").filter(has_text=message).wait_for()
-        assert train.is_disabled()
         person.fills(label, "")
         field.get_by_role("alert").wait_for(state="detached")
-    assert train.is_enabled()
     person.fills("Name of the model", "two words")
-    person.sees(re.compile("'two words' can't name a variable"))
-    assert train.is_disabled()
+    person.sees(re.compile("^'two words' can't name a variable"))
+    person.presses("Train")
+    person.sees(re.compile("^Refused: 'two words' can't name a variable"))
 
 
-def test_what_fit_refuses_is_told_before_anything_runs(window: Any, read: str) -> None:
-    person = window()
+def test_a_press_counts_while_the_page_moves_and_what_fit_refuses_is_told(window: Any, read: str) -> None:
+    person = window(viewport={"width": 700, "height": 900})  # the buttons are below the form
     person.builds_on(read)
     person.fills("numWorkers", "64")
-    person.presses("Train")
-    person.sees(re.compile("numWorkers=64, but the cluster runs 2 tasks"))
+    person.fills("epochs", "many")
+    told = person.page.locator("label.q-field").get_by_role("alert").filter(has_text="epochs='many'")
+    told.wait_for()
+    person.page.get_by_label("epochs", exact=True).fill("1")  # is sent when the field is left: by the press
+    train = person.page.get_by_role("button", name="Train", exact=True)
+    train.scroll_into_view_if_needed()
+    place = train.bounding_box()
+    mouse = place["y"] + place["height"] - 2
+    person.page.mouse.move(place["x"] + place["width"] / 2, mouse)
+    person.page.mouse.down()
+    told.wait_for(state="detached")
+    assert train.bounding_box()["y"] + place["height"] < mouse  # the button has gone from under it
+    person.page.mouse.up()
+    person.sees(re.compile("^Refused: numWorkers=64, but the cluster runs 2 tasks"))
+    person.sees(re.compile("^numWorkers=64, but the cluster runs 2 tasks"))
     assert person.page.title().startswith("Build")
 
 
@@ -53,6 +64,8 @@ def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window
     python.get_by_text("imageShape=[20, 20, 1]").wait_for()
     assert "network='mlp'" in python.text_content()
     assert f".fit({read})" in python.text_content()
+    train = person.page.get_by_role("button", name="Train", exact=True).bounding_box()
+    assert train["y"] < python.bounding_box()["y"]  # which grows under it
     person.keeps_a_picture("build")
 
 

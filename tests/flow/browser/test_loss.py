@@ -10,19 +10,21 @@ from typing import Any
 
 from flow_servers import serving
 
-#: A notebook's part: a session, the server beside it, and at a line from outside the end of the session.
+#: A notebook's part: a session, the server beside it, and at a line from outside the end of the session; and all again.
 BESIDE = """
 import sys
 from pyspark.sql import SparkSession
 from sparkwater import flow
 
-spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-served = flow.serve(spark, sys.argv[1:], port=0)
-print(served.invite(), flush=True)
-sys.stdin.readline()
-spark.stop()
-print("stopped", flush=True)
-sys.stdin.readline()
+for _ in range(2):
+    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    served = flow.serve(spark, sys.argv[1:], port=0)
+    print(served.invite(), flush=True)
+    sys.stdin.readline()
+    spark.stop()
+    print("stopped", flush=True)
+    sys.stdin.readline()
+    served.stop()
 """
 LOST = "The Spark session has ended, and all variables with it. Save the flow, start anew, open it there and run it."
 #: Seconds within which each page has to say so.
@@ -64,13 +66,12 @@ def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
         flow = json.loads(saved.read_text())
         assert [action["result"] for action in flow["actions"]] == ["rows", "kept"]
         person.page.close()
-    earlier = digits / "earlier"
-    (earlier / "metadata").mkdir(parents=True)
-    (earlier / "metadata" / "part-0").write_text("a model")
-    flow["actions"].append({"kind": "save_model", "model": "kept", "folder": str(earlier), "overwrite": True})
-    saved.write_text(json.dumps(flow))
-    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", "--folder", str(digits)) as server:
-        person = windows(server.address)
+        earlier = digits / "earlier"
+        (earlier / "metadata").mkdir(parents=True)
+        (earlier / "metadata" / "part-0").write_text("a model")
+        flow["actions"].append({"kind": "save_model", "model": "kept", "folder": str(earlier), "overwrite": True})
+        saved.write_text(json.dumps(flow))
+        person = windows(server.tell("start anew").strip())
         person.sees("Files")
         person.opens_a_flow(saved)
         person.sees(re.compile(r"^Opened flow.json: 3 cells"))

@@ -14,7 +14,7 @@ from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.tabs import add_tabs
 from sparkwater.flow.pages.parts.texts import alert, heading, remark
-from sparkwater.flow.pages.parts.waiting import Spot
+from sparkwater.flow.pages.parts.waiting import Spot, busy_button
 from sparkwater.flow.views.data.checks import bad_values, checked_types
 from sparkwater.flow.views.data.facts import KnownFacts
 from sparkwater.flow.views.data.rows import RowsView, first_rows
@@ -176,7 +176,7 @@ class _SplitForm:
             options = {"": "nothing: each row by itself", **{one: one for one in self._columns}}
             self._together = ui.select(options, label="Rows stay together that share", value="", with_input=True)
             self._together.classes("min-w-64")
-            ui.button("Split", on_click=self._run).props("no-caps")
+            busy_button("Split", self._run)
         self._state = Spot()
 
     def _action(self) -> SplitFrame:
@@ -213,7 +213,7 @@ class _TypesForm:
         remark("Values that the new type has no place for are counted, and become missing.")
         with ui.row().classes("data-form"):
             self._result = ui.input("Name of the data", value=self._desk.workspace.fresh(f"{self._name}_typed"))
-            ui.button("Change types", on_click=self._run).props("no-caps")
+            busy_button("Change types", self._run)
         self._state = Spot()
         single = [field for field in self._frame.schema.fields if kind_of(field) in ("number", "category", "time")]
         self._list = TypeList([Column(field.name, "", [type_words(field)]) for field in single], keep=True)

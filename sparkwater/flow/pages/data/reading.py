@@ -14,7 +14,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.texts import heading
-from sparkwater.flow.pages.parts.waiting import Spot
+from sparkwater.flow.pages.parts.waiting import Spot, busy_button
 from sparkwater.flow.views.data.checks import bad_values, check_objects, checked_types
 from sparkwater.flow.views.data.preview import Preview, preview_csv, read_texts
 from sparkwater.flow.views.data.rows import RowsView, first_rows
@@ -84,7 +84,7 @@ class _Form:
         with ui.row().classes("data-form"):
             self.build()
             self._name = ui.input("Name of the data", value=desk.workspace.fresh(suggested_name(PurePath(path).name)))
-            ui.button("Read", on_click=self._read).props("no-caps")
+            busy_button("Read", self._read)
         self._state, self._view = Spot(), Spot()
         ui.timer(0, self.look, once=True)
 

@@ -10,6 +10,7 @@ from nicegui import ui
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_pictures
+from sparkwater.flow.pages.parts.naming import NewName
 from sparkwater.flow.pages.parts.texts import heading, remark
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.galleries import (
@@ -67,12 +68,11 @@ def neighbours(desk: Desk, view: ModelView) -> None:
     with ui.row().classes("w-full flow-wrap"):
         frame = living_choice(desk, "Data", desk.workspace.frames)
         layer = choice("Layer", layers)
-        result = ui.input("Name of the new data").classes("flow-grow")
-    result.value = desk.workspace.fresh("features")
+        result = NewName("Name of the new data", lambda: desk.workspace.fresh("features"))
     place = ui.column().classes("w-full gap-4")
 
     def work() -> Callable[[], None]:
-        made = (result.value or "").strip()
+        made = result.text
         desk.jobs.complete(ExtractFeatures(made, view.name, chosen(frame), chosen(layer)))
         return lambda: told(made)
 
@@ -81,7 +81,7 @@ def neighbours(desk: Desk, view: ModelView) -> None:
         refresh()
 
     def refresh() -> None:
-        result.value = desk.workspace.fresh("features")
+        result.follow()
         place.clear()
         with place:
             _nearest(desk)

@@ -10,6 +10,7 @@ from nicegui import ui
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_matrix
+from sparkwater.flow.pages.parts.naming import NewName
 from sparkwater.flow.pages.parts.texts import code_block, heading
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.models import matrix_of
@@ -22,18 +23,17 @@ def score(desk: Desk, name: str, model: Any) -> None:
     heading("Score data")
     with ui.row().classes("w-full flow-wrap"):
         frame = living_choice(desk, "Data to score", desk.workspace.frames)
-        result = ui.input("Name of the scored data").classes("flow-grow")
-    result.value = desk.workspace.fresh("scored")
+        result = NewName("Name of the scored data", lambda: desk.workspace.fresh("scored"))
     place = ui.column().classes("w-full gap-4")
 
     def work() -> Callable[[], None]:
-        made = (result.value or "").strip()
+        made = result.text
         action = Score(made, name, chosen(frame))
         desk.jobs.complete(action)
         return lambda: told(made, action)
 
     def told(made: str, action: Score) -> None:
-        result.value = desk.workspace.fresh("scored")
+        result.follow()
         code_block(action.code().shown, f"Python: {action.title}")
         ui.label(f"{made} is made; the page Data shows its rows.")
         place.clear()

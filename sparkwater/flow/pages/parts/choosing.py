@@ -6,15 +6,36 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.following import follow, with_chosen
+from sparkwater.flow.pages.parts.messages import tell
+
+
+class NameChoice(ui.select):
+    """A choice among names that change with the flow.
+
+    A browser answers with places in the list that it shows. Where the list has changed meanwhile, another name may have
+    the place: the answer is taken by its words.
+    """
+
+    def _event_args_to_value(self, e: GenericEventArguments) -> Any:
+        given = [e.args] if isinstance(e.args, dict) else list(e.args or ())
+        known = dict(zip(self._labels, self._values, strict=True))
+        gone = [one["label"] for one in given if one["label"] not in known]
+        if gone:
+            tell(f"{', '.join(gone)} is no choice any more under {self.props['label']!r}; choose another one")
+        found = [known[one["label"]] for one in given if one["label"] in known]
+        if self.multiple:
+            return found
+        return found[0] if found else self.value if gone else None
 
 
 def choice(label: str, names: Sequence[str] = (), value: str | None = None) -> ui.select:
     """Add a choice among names; at first the given one, else the first."""
-    made = ui.select([], label=label).classes("flow-grow")
+    made = NameChoice([], label=label).classes("flow-grow")
     offer(made, names, value)
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from sparkwater.flow.pages.parts.choosing import show_placeholder
+from sparkwater.flow.pages.parts.choosing import NameChoice, show_placeholder
 from sparkwater.flow.pages.parts.following import with_chosen
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, Form, shown_default
@@ -51,8 +51,21 @@ class Options:
     variables: Mapping[str, Sequence[str]]
 
 
+@dataclass(eq=False)
+class _Cell:
+    """A field's part of the form: its input, and its documentation beside it."""
+
+    field: Field
+    place: ui.element
+    made: Any = None
+    words: Any = None
+
+
 class FieldInputs:
     """The inputs of a form.
+
+    An input stays while the form has its field, also where the form becomes that of another estimator: somebody may be
+    typing in it, and what is typed into an input that is taken away goes nowhere.
 
     Parameters
     ----------
@@ -66,84 +79,81 @@ class FieldInputs:
 
     def __init__(self, typed: dict[str, Any], options: Callable[[], Options], changed: Callable[[], None]) -> None:
         self._typed, self._options, self._changed = typed, options, changed
-        self._inputs: dict[str, Any] = {}
-        self._cells: dict[str, tuple[Field, ui.element]] = {}
+        self._cells: dict[str, _Cell] = {}
 
-    def clear(self) -> None:
-        """Forget the inputs."""
-        self._inputs.clear()
-        self._cells.clear()
-
-    def build(self, groups: Mapping[str, Sequence[Field]]) -> None:
-        """Build the inputs of groups of fields, each group under its title where there are several."""
-        options = self._options()
-        for title, fields in groups.items():
-            if len(groups) > 1:
-                ui.label(title).classes("flow-group").props("role=heading aria-level=3")
-            for field in fields:
-                self._cells[field.name] = (field, ui.element("div").classes("flow-field"))
-                self._fill(field.name, options)
+    def show(self, place: ui.element, groups: Mapping[str, Sequence[Field]]) -> None:
+        """Let a place hold the inputs of groups of fields, each group under its title where there are several."""
+        options, wanted = self._options(), []
+        with place:
+            for title, fields in groups.items():
+                if len(groups) > 1:
+                    wanted.append(ui.label(title).classes("flow-group").props("role=heading aria-level=3"))
+                wanted += [self._cell(field, options).place for field in fields]
+        for child in list(place.default_slot.children):
+            if child not in wanted:
+                child.delete()
+        for position, element in enumerate(wanted):
+            if element.parent_slot is not place.default_slot or place.default_slot.children[position] is not element:
+                element.move(place, position)
+        self._cells = {name: cell for name, cell in self._cells.items() if not cell.place.is_deleted}
 
     def follow(self) -> None:
         """Let choices be those of now, with what was typed; inputs to write in stay as they are, under the hands."""
         options = self._options()
-        for name, (field, _) in self._cells.items():
-            if field.kind not in _FOLLOWING:
-                continue
-            choices, made = _choices(field, options, self._typed.get(name)), self._inputs[name]
-            if (len(choices) > _MANY) != bool(made.props.get("use-input")):
-                self._fill(name, options)
-                continue
-            empty: Any = [] if made.multiple else None
-            made.set_options(choices, value=self._typed.get(name, empty))
-            self._show_default(field, made)
+        for cell in self._cells.values():
+            if cell.field.kind in _FOLLOWING:
+                self._follow(cell, options)
 
-    def _fill(self, name: str, options: Options) -> None:
-        field, cell = self._cells[name]
-        cell.clear()
-        with cell:
-            made = self._inputs[name] = self._input(field, options)
-            made.props["aria-describedby"] = ui.label(_documentation(field)).classes("flow-doc").html_id
+    def _cell(self, field: Field, options: Options) -> _Cell:
+        """Return the cell of a field: the one that is there, or a new one."""
+        cell = self._cells.get(field.name)
+        if cell is None or cell.place.is_deleted or cell.field.kind != field.kind:
+            cell = self._cells[field.name] = _Cell(field, ui.element("div").classes("flow-field"))
+            self._fill(cell, options)
+            return cell
+        cell.field = field
+        cell.words.set_text(_documentation(field))
+        self._follow(cell, options)
+        return cell
 
-    def _input(self, field: Field, options: Options) -> Any:
-        label, given = field.name, self._typed.get(field.name)
-        choices = _choices(field, options, given)
-        made: Any
+    def _follow(self, cell: _Cell, options: Options) -> None:
+        """Let an input have the choices of now, and the words of its default."""
+        field, made = cell.field, cell.made
+        choices = _choices(field, options, self._typed.get(field.name))
         if choices is not None:
-            several = field.kind in (forms.COLUMNS, forms.CHOICES) or VARIABLES.get(field.name) == ESTIMATORS
-            value = given if given is not None else ([] if several else None)
-            # Among many columns people find one by its letters.
-            made = ui.select(
-                choices, label=label, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
-            )
-        else:
-            made = ui.input(label, value="" if given is None else str(given)).props("clearable debounce=300")
-        # The estimator validates; NiceGUI would take its messages away.
-        made.without_auto_validation().props("stack-label outlined dense")
-        self._show_default(field, made)
-        made.on_value_change(lambda event: self._take(field, made, event.value))
-        return made.classes("flow-input")
+            if (len(choices) > _MANY) != bool(made.props.get("use-input")):
+                cell.place.clear()
+                self._fill(cell, options)
+                return
+            empty: Any = [] if made.multiple else None
+            made.set_options(choices, value=self._typed.get(field.name, empty))
+        _show_default(cell)
 
-    def _show_default(self, field: Field, made: Any) -> None:
-        """Show what an empty input stands for."""
-        default = _default(field, made)
-        made.props["placeholder"] = default
-        if isinstance(made, ui.select):
-            made.props.set_bool("use-chips", bool(made.multiple and made.value))  # chips leave no room for the words
-            show_placeholder(made, None if made.value else default)
+    def _fill(self, cell: _Cell, options: Options) -> None:
+        field, given = cell.field, self._typed.get(cell.field.name)
+        choices = _choices(field, options, given)
+        with cell.place:
+            cell.made = made = _input(field, choices, given)
+            cell.words = ui.label(_documentation(field)).classes("flow-doc")
+        made.props["aria-describedby"] = cell.words.html_id
+        _show_default(cell)
+        made.on_value_change(lambda event: self._take(cell, event.value))
 
-    def _take(self, field: Field, made: Any, value: Any) -> None:
-        if value in (None, "", []):
-            self._typed.pop(field.name, None)
+    def _take(self, cell: _Cell, value: Any) -> None:
+        name, given = cell.field.name, None if value in (None, "", []) else value
+        if given == self._typed.get(name):  # an input that follows
+            return
+        if given is None:
+            del self._typed[name]
         else:
-            self._typed[field.name] = value
-        self._show_default(field, made)
+            self._typed[name] = given
+        _show_default(cell)
         self._changed()
 
     def show_errors(self, errors: Mapping[str, str]) -> None:
         """Show errors at their inputs, and none at others."""
-        for name, made in self._inputs.items():
-            made.error = errors.get(name)
+        for name, cell in self._cells.items():
+            cell.made.error = errors.get(name)
 
     def variables(self, form: Form) -> dict[str, str | tuple[str, ...]]:
         """Return the Params that are set to variables, with the variables' names."""
@@ -152,6 +162,30 @@ class FieldInputs:
             for field in form.fields
             if field.kind == forms.VARIABLE and (given := self._typed.get(field.name))
         }
+
+
+def _input(field: Field, choices: Any, given: Any) -> Any:
+    made: Any
+    if choices is not None:
+        several = field.kind in (forms.COLUMNS, forms.CHOICES) or VARIABLES.get(field.name) == ESTIMATORS
+        value = given if given is not None else ([] if several else None)
+        # Among many columns people find one by its letters.
+        made = NameChoice(
+            choices, label=field.name, value=value, multiple=several, clearable=True, with_input=len(choices) > _MANY
+        )
+    else:
+        made = ui.input(field.name, value="" if given is None else str(given)).props("clearable debounce=300")
+    # The estimator validates; NiceGUI would take its messages away.
+    return made.without_auto_validation().props("stack-label outlined dense").classes("flow-input")
+
+
+def _show_default(cell: _Cell) -> None:
+    """Show what an empty input stands for."""
+    made, default = cell.made, _default(cell.field, cell.made)
+    made.props["placeholder"] = default
+    if isinstance(made, ui.select):
+        made.props.set_bool("use-chips", bool(made.multiple and made.value))  # chips leave no room for the words
+        show_placeholder(made, None if made.value else default)
 
 
 def _default(field: Field, made: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from nicegui import run, ui
@@ -17,11 +18,12 @@ _T = TypeVar("_T")
 
 
 class Spot:
-    """A place for content; what was asked for last is shown, whichever answer comes first."""
+    """A place for content; of what is asked for while a thread works for it, only the last is worked on and shown."""
 
     def __init__(self) -> None:
         self.column = ui.column().classes("flow-content")
         self._asked = 0
+        self._turn = asyncio.Lock()  # typing asks for more than threads can give
 
     def clear(self) -> None:
         """Show nothing."""
@@ -45,6 +47,11 @@ class Spot:
         with self.column, ui.row().classes("items-center").props("role=status"):
             ui.spinner()
             ui.label(words)
+        async with self._turn:
+            if self._is_current(asked):
+                await self._fill(asked, words, work, show)
+
+    async def _fill(self, asked: int, words: str, work: Callable[[], _T], show: Callable[[_T], None]) -> None:
         try:
             found: Any = await run.io_bound(work)  # None only where the server ends
         except Exception as error:
@@ -63,6 +70,35 @@ class Spot:
         return asked == self._asked and not self.column.is_deleted
 
 
+def busy_button(name: str, work: Callable[[], Awaitable[None]]) -> ui.button:
+    """Add a button whose work takes a while: it shows so until the end, and takes no other press meanwhile.
+
+    Parameters
+    ----------
+    name : str
+        The button's words.
+    work : callable
+        The work of a press.
+    """
+    busy = False
+
+    async def press() -> None:
+        nonlocal busy
+        if busy:  # pressed twice, before the browser knew
+            return
+        busy = True
+        button.props("loading")
+        try:
+            await work()
+        finally:
+            busy = False
+            if not button.is_deleted:  # by what came of it
+                button.props(remove="loading")
+
+    button = ui.button(name, on_click=press)
+    return button
+
+
 class SlowButton:
     """A button that does slow work, with a spinner, words, and a place for what comes of it.
 
@@ -76,12 +112,8 @@ class SlowButton:
 
     def __init__(self, name: str, work: Callable[[], Callable[[], None]]) -> None:
         self._work = work
-        self._button = ui.button(name, on_click=self._click)
+        busy_button(name, self._press)
         self._spot = Spot()
 
-    async def _click(self) -> None:
-        self._button.disable()
-        try:
-            await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
-        finally:
-            self._button.enable()
+    async def _press(self) -> None:
+        await self._spot.fill("Spark is at work", self._work, lambda shown: shown())
