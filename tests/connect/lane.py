@@ -11,6 +11,7 @@ import connect_user
 import numpy as np
 import pytest
 from digits import png_frame, tensor_frame
+from failing_networks import failing_networks
 from mixed_tables import INPUTS, mixed_frame
 from object_store import BUCKET
 from pyspark.ml import Pipeline
@@ -25,7 +26,7 @@ from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.sessions.shipping import Shipped
 from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.conversions.stages.columns import tensor_spec
-from sparkwater.errors import CheckpointError, ConfigurationError, DataError
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, RankFailure
 from sparkwater.ml import (
     DeepFeatures,
     DeepLearningClassifier,
@@ -153,6 +154,29 @@ def test_failures_are_the_packages_own(spark, tmp_path: Path) -> None:
         ImageClassifier(network="mlp", featuresCol="content", epochs=1, imageShape=[16, 16, 1]).fit(damaged)
     with pytest.raises(CheckpointError, match="holds no saved"):
         ImageClassifier.load(str(tmp_path / "nothing"))
+
+
+def test_the_error_of_one_rank_comes_with_its_place_and_traceback(spark) -> None:
+    with failing_networks(), pytest.raises(RankFailure, match="the eighth step is too much") as caught:
+        ImageClassifier(network="fails", numWorkers=2, epochs=3, batchSize=16).fit(tensor_frame(spark, 100))
+    failure = caught.value
+    assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
+    assert "in forward" in failure.remote_traceback
+
+
+def test_weights_beyond_a_message_are_trained_saved_loaded_and_scored(spark, tmp_path: Path) -> None:
+    rows = tensor_frame(spark, 4, classes=2)
+    large = ImageClassifier(network="mlp", networkArguments={"hidden": [132_000]}, epochs=0, seed=3, numWorkers=1)
+    model = large.fit(rows)
+    assert len(model.weights) > 128 * 1024 * 1024  # what gRPC takes at most
+    scored = model.transform(rows).select("id", "probability").orderBy("id").collect()
+    model.save(str(tmp_path / "model"))
+    loaded = ImageClassifierModel.load(str(tmp_path / "model"))
+    assert loaded.weights == model.weights
+    assert loaded.transform(rows).select("id", "probability").orderBy("id").collect() == scored
+    files = RemoteFiles(spark, here=False)  # as a client of a server elsewhere
+    files.write(f"{tmp_path}/weights", model.weights)
+    assert files.read(f"{tmp_path}/weights", CheckpointError) == model.weights
 
 
 def test_files_are_moved_by_tasks_as_by_this_process(spark, tmp_path: Path) -> None:

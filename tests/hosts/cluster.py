@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,8 +38,8 @@ class Cluster:
         A host without anything.
     """
 
-    def __init__(self, network: Network, folder: Path) -> None:
-        self._network, self._folder = network, folder
+    def __init__(self, network: Network) -> None:
+        self._network, self._folder = network, network.folder
         self.driver = network.add(1, "driver")
         self.stranger = network.add(9, "stranger")
         self.workers: dict[str, Host] = {}
@@ -80,6 +79,8 @@ class Cluster:
             **os.environ,
             "SPARK_HOME": str(home),
             "SPARK_LOCAL_IP": host.address,
+            # Processes that are killed leave these behind, and Spark's own choice is the folder of all programs.
+            "SPARK_LOCAL_DIRS": str(self._folder / f"{host.name}-local"),
             "PYTHONPATH": str(ROOT),
             "SPARK_DAEMON_MEMORY": "256m",
             "PYSPARK_PYTHON": sys.executable,
@@ -104,8 +105,8 @@ def started(cores: Mapping[str, int] = MappingProxyType({"alpha": 1, "beta": 1})
     cores : mapping of str to int
         The cores of each worker, by its host's name.
     """
-    with Network() as network, tempfile.TemporaryDirectory(prefix=network.prefix) as folder:
-        cluster = Cluster(network, Path(folder))
+    with Network() as network:
+        cluster = Cluster(network)
         for number, name in enumerate(cores, 2):
             cluster.add_worker(number, name, cores[name])
         before = os.environ["SPARK_LOCAL_IP"]

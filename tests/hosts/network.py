@@ -1,6 +1,7 @@
 """Hosts on one machine: Linux network namespaces with addresses and host names of their own, on a common bridge.
 
-Names of namespaces carry the process that made them, so that a later one sweeps those of a process that is gone.
+Names of namespaces and of the folder for their files carry the process that made them, so that a later one sweeps those
+of a process that is gone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -103,6 +105,23 @@ class Host:
         ip("-n", self._network.bridge, "link", "set", self.port, "up")
 
     @contextmanager
+    def deaf_to(self, others: Iterable[Host]) -> Iterator[None]:
+        """Let whoever calls from some other hosts hear nothing while the block runs, as a firewall does."""
+        routes = [("blackhole", f"{other.address}/32") for other in others]
+        try:
+            for route in routes:
+                ip("-n", self.namespace, "route", "add", *route)
+            yield
+        finally:
+            for route in routes:
+                ip("-n", self.namespace, "route", "delete", *route, check=False)
+
+    def part(self, parted: bool) -> None:
+        """Let nothing through between this host and others that are parted, or undo that; the rest reaches all."""
+        isolated = "on" if parted else "off"
+        ip("-n", self._network.bridge, "link", "set", self.port, "type", "bridge_slave", "isolated", isolated)
+
+    @contextmanager
     def entered(self) -> Iterator[None]:
         """Let this thread, and the processes and threads that it starts, be on this host's network."""
         with Path("/proc/thread-self/ns/net").open() as home, (_NAMESPACES / self.namespace).open() as there:
@@ -123,7 +142,15 @@ class Host:
 
 
 class Network:
-    """A bridge, and the hosts on it."""
+    """A bridge, and the hosts on it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        For files of processes on the hosts; it goes with them.
+    """
+
+    folder: Path
 
     def __init__(self) -> None:
         self.prefix = f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-{next(_NUMBERS)}-"
@@ -132,6 +159,7 @@ class Network:
 
     def __enter__(self) -> Network:
         sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=self.prefix))
         ip("netns", "add", self.bridge)
         ip("-n", self.bridge, "link", "add", "bridge", "type", "bridge")
         ip("-n", self.bridge, "link", "set", "bridge", "up")
@@ -146,10 +174,22 @@ class Network:
         return self.hosts[name]
 
 
+@contextmanager
+def parted(*hosts: Host) -> Iterator[None]:
+    """Let nothing through between some hosts while the block runs; each of them still reaches the others."""
+    try:
+        for host in hosts:
+            host.part(True)
+        yield
+    finally:
+        for host in hosts:
+            host.part(False)
+
+
 def sweep() -> None:
     """Remove hosts whose makers are gone."""
-    for namespace in _namespaces():
-        _, pid, started, _ = namespace.split("-", 3)
+    for name in [*_namespaces(), *(folder.name for folder in _folders(PREFIX))]:
+        _, pid, started, _ = name.split("-", 3)
         if _started(int(pid)) != started:
             _remove(f"{PREFIX}{pid}-{started}-")
 
@@ -159,8 +199,12 @@ def _namespaces() -> list[str]:
     return sorted(name for name in present if name.startswith(PREFIX))
 
 
+def _folders(prefix: str) -> list[Path]:
+    return sorted(Path(tempfile.gettempdir()).glob(f"{prefix}*"))
+
+
 def _remove(prefix: str) -> None:
-    """End all processes on hosts with this prefix, and remove the hosts."""
+    """End all processes on hosts with this prefix, and remove the hosts and their files."""
     ours = [name for name in _namespaces() if name.startswith(prefix)]
     for namespace in ours:
         # What one of them starts meanwhile is there at the next look.
@@ -177,6 +221,8 @@ def _remove(prefix: str) -> None:
     for namespace in ours:
         ip("netns", "delete", namespace, check=False)
         shutil.rmtree(_SETTINGS / namespace, ignore_errors=True)
+    for folder in _folders(prefix):
+        shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         _SETTINGS.rmdir()  # where nobody else has settings there
 

@@ -25,6 +25,9 @@ NAMES = {
 }
 
 
+BOTH = ("horovod", "torch")
+
+
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     with Network() as network:
@@ -55,10 +58,7 @@ def jobs_on(*cases):
 def test_names_that_lead_nowhere_change_nothing(pair, tmp_path):
     jobs = jobs_on(
         ("horovod", "10.77.0.2", "10.77.0.3"),
-        ("horovod", "nothing-a", "nothing-b"),
-        ("torch", "loop-a", "loop-b"),
-        ("horovod", "dead-a", "dead-b"),
-        ("torch", "dead-a", "dead-b"),
+        *((collective, f"{kind}-a", f"{kind}-b") for kind in ("nothing", "loop", "dead") for collective in BOTH),
     )
     reports = launch(pair, "trainings", tmp_path, limit=200, jobs=jobs)
     assert [report[name]["failure"] for report in reports for name in jobs] == [None] * 2 * len(jobs)

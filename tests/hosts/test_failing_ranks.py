@@ -59,14 +59,35 @@ def test_a_cancelled_fit_ends_soon_on_all_hosts(hosts, caplog):
     assert eventually(lambda: not any(connects(process.pid, beta) for process in ranks) and files_left() <= left)
 
 
+def lose_executor(host):
+    """Kill the executor of a host; its ranks end with it."""
+    ranks = python_processes(host)
+    assert ranks
+    for executor in {process.parent().parent() for process in ranks}:
+        executor.kill()
+    assert psutil.wait_procs(ranks, timeout=30)[1] == []
+
+
+def test_a_lost_executor_fails_a_fit_without_restarts_and_the_next_goes_on(hosts, undisturbed, caplog, tmp_path):
+    left = files_left()
+    kept = learner(collective="torch", checkpointDir=str(tmp_path), checkpointInterval=1)
+    fit = begun_fit(hosts, caplog, kept)
+    lose_executor(hosts.workers["beta"])
+    failure = fit.exception(timeout=60)
+    assert isinstance(failure, RankFailure)
+    assert failure.retryable
+    assert failure.epoch >= 1
+    assert f"in epoch {failure.epoch}, step {failure.step} or later" in str(failure)
+    assert eventually(lambda: files_left() <= left)
+    model = kept.fit(tensor_frame(hosts.session(), 100))
+    assert model.summary.resumedAt > 0
+    assert model.weights == undisturbed
+
+
 def test_a_lost_executor_costs_no_bit(hosts, undisturbed, caplog, tmp_path):
     again = learner(collective="horovod", maxRestarts=1, checkpointDir=str(tmp_path), checkpointInterval=1)
     fit = begun_fit(hosts, caplog, again)
-    ranks = python_processes(hosts.workers["beta"])
-    executors = {process.parent().parent() for process in ranks}
-    for executor in executors:
-        executor.kill()
-    assert psutil.wait_procs(ranks, timeout=30)[1] == []
+    lose_executor(hosts.workers["beta"])
     model = fit.result(timeout=120)
     assert re.search(r"restart 1 of 1: .*in epoch \d+, step \d+ or later", caplog.text)
     assert model.summary.restarts == 1

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import psutil
 from conftest import ROOT
@@ -19,7 +20,7 @@ with Network() as network:
     sleeper = subprocess.Popen(host.on(["sleep", "1000"]), stdout=subprocess.DEVNULL)
     while host.processes == []:
         pass
-    print(host.namespace, sleeper.pid, flush=True)
+    print(host.namespace, sleeper.pid, network.folder, flush=True)
     os.kill(os.getpid(), signal.{signal})
 """
 
@@ -39,12 +40,16 @@ def test_hosts_of_a_test_that_died_are_swept_and_those_of_others_are_not():
             stdout=subprocess.PIPE,
             text=True,
         )
-        namespace, sleeper = done.stdout.split()
+        namespace, sleeper, folder = done.stdout.split()
         assert is_alive(int(sleeper))
+        assert Path(folder).is_dir()
         assert namespace in network.ip("netns", "list")
         network.sweep()
         assert not is_alive(int(sleeper))
         assert namespace not in network.ip("netns", "list")
         assert not (network._SETTINGS / namespace).exists()
+        assert not Path(folder).exists()
+        assert own.folder.is_dir()
         assert kept.namespace in network.ip("netns", "list")
     assert own.prefix not in network.ip("netns", "list")
+    assert not own.folder.exists()
