@@ -195,7 +195,7 @@ model.summary.plot("reliability")
 # MAGIC ## Does it hold?
 # MAGIC
 # MAGIC The test digits have had no part in any of this. The ensemble is one model: it asks its learners and combines
-# MAGIC them. The order should be that of the leaderboard above.
+# MAGIC them. Where intervals overlap, so many digits are too few to tell two models apart.
 
 # COMMAND ----------
 
