@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +32,7 @@ class Windows:
     def __init__(self, chromium: Any) -> None:
         self.usual: dict[str, Any] = {}
         self.errors: list[str] = []
+        self.said: list[str] = []
         self._chromium = chromium
         self._own, self._elsewhere, self._contexts = {""}, [], []
 
@@ -42,7 +45,7 @@ class Windows:
         context = self._chromium.new_context(accept_downloads=True, **settings)
         self._contexts.append(context)
         context.route("**/*", self._answer)
-        context.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        context.on("console", self._hear)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         page = context.new_page()
         page.goto(url)
@@ -56,8 +59,7 @@ class Windows:
             picture = PICTURES / f"failed-{name}-{number}.png"
             page.screenshot(path=str(picture))
             yield f"window {number}, {picture}", "\n".join(page.evaluate(_SEEN))
-        if self.errors:
-            yield "errors in consoles", "\n".join(self.errors)
+        yield "consoles", "\n".join(self.said)
 
     def close(self) -> None:
         """Close all windows, and fail where something has gone wrong in one."""
@@ -65,6 +67,21 @@ class Windows:
             context.close()
         assert not self._elsewhere, self._elsewhere
         assert not self.errors, self.errors
+
+    @contextmanager
+    def telling(self, name: str) -> Iterator[None]:
+        """Let an error within the block tell what `tell` does."""
+        try:
+            yield
+        except Exception as error:
+            for title, words in self.tell(name):
+                error.add_note(f"{title}\n{words}")
+            raise
+
+    def _hear(self, message: Any) -> None:
+        self.said.append(f"{time.strftime('%X')} {message.type}: {message.text}")
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def _answer(self, route: Any) -> None:
         if urlsplit(route.request.url).netloc in self._own:

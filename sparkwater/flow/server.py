@@ -31,6 +31,9 @@ PORT = 54321
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ALL = ("0.0.0.0", "::")  # noqa: S104 - asked for by the caller
 _START_SECONDS = 30.0
+#: Seconds for which a page waits for its browser, and keeps what was typed. NiceGUI takes 0.4 of them for the answer to
+#: a ping, after which it closes the connection with the presses that are on their way: a machine that trains is slow.
+_RECONNECT_SECONDS = 60.0
 _THREADS = 64
 
 #: NiceGUI has one application a process.
@@ -161,7 +164,14 @@ def serve(
 def _application() -> FastAPI:
     """Return the application; NiceGUI takes one a process, and servers one after the other."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    ui.run_with(app, title="sparkwater", dark=None, language="en-US", show_welcome_message=False, reconnect_timeout=10)
+    ui.run_with(
+        app,
+        title="sparkwater",
+        dark=None,
+        language="en-US",
+        show_welcome_message=False,
+        reconnect_timeout=_RECONNECT_SECONDS,
+    )
     return app
 
 

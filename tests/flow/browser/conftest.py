@@ -12,7 +12,6 @@ from conftest import ROOT
 from digits import unpack_first_digits
 from flow_servers import Server, serving
 from flow_windows import Windows
-from person import Person
 
 CHROMIUM = shutil.which("chromium")
 #: Letters of the program's log in the report of a failure.
@@ -92,11 +91,11 @@ def cookies(chromium: Any, address: str) -> Any:
 @pytest.fixture(scope="session")
 def read(chromium: Any, address: str, cookies: Any, digits: Path) -> str:
     """The name of the digits of training, which a person has read."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)
-    person = Person(context.new_page())
-    person.page.goto(address.split("?")[0])
-    person.reads_digits(digits, "shown")
-    context.close()
+    opened = Windows(chromium)
+    person = opened(address.split("?")[0], storage_state=cookies)
+    with opened.telling("read"):
+        person.reads_digits(digits, "shown")
+    opened.close()
     return "shown"
 
 

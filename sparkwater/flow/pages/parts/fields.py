@@ -83,7 +83,8 @@ class FieldInputs:
 
     def show(self, place: ui.element, groups: Mapping[str, Sequence[Field]]) -> None:
         """Let a place hold the inputs of groups of fields, each group under its title where there are several."""
-        options, wanted = self._options(), []
+        options = self._options()
+        wanted: list[ui.element] = []
         with place:
             for title, fields in groups.items():
                 if len(groups) > 1:
