@@ -284,6 +284,16 @@ def test_a_column_of_numbers_is_scaled_and_not_encoded(frame) -> None:
     assert model.transform(numbers).where("prediction is null").count() == 0
 
 
+@pytest.mark.slow
+def test_a_table_of_2000_columns_is_learned_and_scores_raw_rows(spark) -> None:
+    columns = [f"double((id * 7 + {i}) % {11 + i % 89}) as `n.{i}`" for i in range(1500)]
+    columns += [f"concat('l', (id + {i}) % 50) as s{i}" for i in range(500)]
+    frame = spark.range(200).selectExpr(*columns, "cast(id % 7 as double) as label")
+    model = DeepLearningRegressor(recipe="mlp", hidden=[8], epochs=1).fit(frame)
+    assert (model.fitted.encoder.layout.numbers, len(model.fitted.encoder.layout.categories)) == (1500, 500)
+    assert model.transform(frame.limit(20)).where("prediction is not null").count() == 20
+
+
 def test_the_driver_s_memory_does_not_grow_with_the_rows():
     def fit(rows: int) -> int:
         spark = start_session("local[2]")
