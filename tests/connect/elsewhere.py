@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyspark
 import pytest
+from bare_python import BarePython
 from conftest import ROOT
-from connect.servers import BarePython, of_spark, other_python, running_server
+from connect.servers import of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
 from pyspark.ml.feature import VectorAssembler

@@ -1,19 +1,20 @@
-"""A Spark Connect server with two slots, in a process of its own, until its standard input ends; it writes its port."""
+"""A Spark Connect server in a process of its own, until its standard input ends; it writes its port.
+
+Arguments are its master, two slots by default, the address to listen on, and further settings as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 
 from pyspark.sql import SparkSession
 
 SETTINGS = {
     "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
-    "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "1g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -22,10 +23,14 @@ SETTINGS = {
 }
 
 
-def main() -> None:
+#: Settings that are the address to listen on.
+ADDRESSES = ("spark.connect.grpc.binding.address", "spark.driver.host", "spark.driver.bindAddress")
+
+
+def main(master: str = "local[2]", address: str = "127.0.0.1", more: str = "{}") -> None:
     """Start, say the port, wait, and stop."""
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in SETTINGS.items():
+    builder = SparkSession.builder.master(master)
+    for name, value in {**SETTINGS, **dict.fromkeys(ADDRESSES, address), **json.loads(more)}.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     service = getattr(spark._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
@@ -36,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

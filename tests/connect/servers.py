@@ -1,22 +1,17 @@
-"""Spark Connect servers in processes of their own, and a Python for their workers that gets its packages by and by."""
+"""Spark Connect servers in processes of their own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import sysconfig
-import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from conftest import ROOT
 
 #: What Spark's own functions need on workers.
 OF_SPARK = ("numpy", "pandas", "pyarrow", "pytz", "dateutil", "six", "tzdata")
 
-_PACKAGES = Path(sysconfig.get_path("purelib"))
 #: They tell this process, and would tell the server, what sessions and Pythons to take.
 _OWN = ("SPARK", "PYSPARK", "PYTHONPATH")
 
@@ -26,26 +21,9 @@ def of_spark(name: str) -> bool:
     return name.partition(".")[0] in OF_SPARK
 
 
-class BarePython:
-    """A Python without packages; those of this process's are linked into it when asked.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Its folder, which is not there yet.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder)
-        self.executable = folder / "bin" / "python"
-        self._packages = next(folder.glob("lib/python3*/site-packages"))
-
-    def link(self, wanted: Callable[[str], bool]) -> None:
-        """Link the packages whose names are wanted, this repository's own one among them."""
-        for path in [*_PACKAGES.iterdir(), ROOT / "sparkwater"]:
-            target = self._packages / path.name
-            if wanted(path.name) and not target.exists():
-                target.symlink_to(path)
+def environment() -> dict[str, str]:
+    """Return this process's environment, but for what tells which sessions and Pythons to take."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
 
 
 @contextmanager
@@ -63,11 +41,10 @@ def running_server(python: Path, workers: Path, folder: Path, *path: Path) -> It
     path : pathlib.Path
         Folders of more modules for the workers.
     """
-    own = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
     given = {"PYSPARK_PYTHON": str(workers), "PYSPARK_DRIVER_PYTHON": str(python), "SPARK_LOCAL_IP": "127.0.0.1"}
     with subprocess.Popen(
         [python, Path(__file__).with_name("server.py")],
-        env={**own, **given, "PYTHONPATH": os.pathsep.join(map(str, path))},
+        env={**environment(), **given, "PYTHONPATH": os.pathsep.join(map(str, path))},
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

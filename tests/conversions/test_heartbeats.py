@@ -1,4 +1,4 @@
-"""How long Spark counts on an executor that it doesn't hear of, by the settings of its own heartbeat receiver."""
+"""Executors that Spark counts on: where they are, and how long it does so without hearing of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
-from sparkwater.conversions.sessions.classic import longest_silence
+from sparkwater.conversions.sessions.classic import longest_silence, places_of
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,7 @@ def test_an_executor_is_lost_at_the_first_look_after_its_time(
     for name, value in settings.items():
         given.set(f"spark.{name}", value)
     assert longest_silence(given._jconf) == seconds
+
+
+def test_an_executor_that_has_just_begun_has_no_port_and_is_left_out() -> None:
+    assert places_of(["10.0.0.2", "10.0.0.3:41235", "[::1]:7", "[::1]", "alpha"]) == [("10.0.0.3", 41235), ("[::1]", 7)]

@@ -72,8 +72,7 @@ class ClassicSession:
         """Return host and port of the executors that Spark counts on."""
         listed = self._context.statusStore().executorList(True)
         executors = [listed.apply(place) for place in range(listed.size())]
-        places = [one.hostPort().rpartition(":") for one in executors if one.id() != "driver"]
-        return [(host, int(port)) for host, _, port in places]
+        return places_of(one.hostPort() for one in executors if one.id() != "driver")
 
     def known_profile(self, cpus: int, gpus: int) -> ResourceProfile:
         """Return a profile of tasks that Spark's scheduler knows: that of an earlier call where there was one."""
@@ -149,3 +148,9 @@ def longest_silence(conf: Any) -> float:
     given = next((name for name in _HEARTBEAT_TIMEOUTS if conf.contains(name)), None)
     patience = conf.getTimeAsMs(given) if given else 1000 * conf.getTimeAsSeconds("spark.network.timeout", "120s")
     return float(patience + conf.getTimeAsMs("spark.network.timeoutInterval", "60s")) / 1000
+
+
+def places_of(texts: Iterable[str]) -> list[tuple[str, int]]:
+    """Return hosts and ports; of an executor that has just begun Spark knows the host only, and it is left out."""
+    places = [text.rpartition(":") for text in texts]
+    return [(host, int(port)) for host, _, port in places if host and port.isdecimal()]

@@ -1,0 +1,34 @@
+"""A Python that gets its packages by and by: links to those of this process's."""
+
+from __future__ import annotations
+
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import ROOT
+
+_PACKAGES = Path(sysconfig.get_path("purelib"))
+
+
+class BarePython:
+    """A Python without packages; those of this process's are linked into it when asked.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Its folder, which is not there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder)
+        self.executable = folder / "bin" / "python"
+        self._packages = next(folder.glob("lib/python3*/site-packages"))
+
+    def link(self, wanted: Callable[[str], bool]) -> None:
+        """Link the packages whose names are wanted, this repository's own one among them."""
+        for path in [*_PACKAGES.iterdir(), ROOT / "sparkwater"]:
+            target = self._packages / path.name
+            if wanted(path.name) and not target.exists():
+                target.symlink_to(path)

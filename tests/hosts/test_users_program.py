@@ -1,0 +1,72 @@
+"""A user's program on hosts: all of it in a classic session, a fit over Spark Connect from where no worker reaches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import connect_user
+import pytest
+from conftest import ROOT
+from connect.servers import environment
+from hosts.cluster import Cluster, settings
+
+#: A client; its last line is the digest of the weights.
+CLIENT = """
+import hashlib, logging, sys
+from digits import tensor_frame
+from hosts.fits import learner
+from pyspark.sql import SparkSession
+logging.basicConfig(level=logging.INFO)
+spark = SparkSession.builder.remote(sys.argv[1]).create()
+model = learner(collective="horovod").fit(tensor_frame(spark, 100))
+print(hashlib.sha256(model.weights).hexdigest())
+"""
+
+
+@contextmanager
+def connect_server(hosts: Cluster) -> Iterator[str]:
+    """Give the address of a Spark Connect server on the driver's host, whose executors are the cluster's."""
+    hosts.free()
+    address = hosts.driver.address
+    program = ROOT / "tests" / "connect" / "server.py"
+    with subprocess.Popen(
+        [sys.executable, program, hosts.master, address, json.dumps(settings(address))],
+        env={**environment(), "SPARK_LOCAL_IP": address, "PYSPARK_PYTHON": sys.executable},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        yield f"sc://{address}:{int(server.stdout.readline())}"
+        # Leaving the block closes its input, which ends it.
+
+
+def test_a_users_program_trains_saves_loads_and_stacks_on_hosts(hosts: Cluster, tmp_path: Path) -> None:
+    hosts.session()
+    found = connect_user.main(str(tmp_path))
+    assert found["network"] == found["loaded"] == found["alone"]
+    assert found["ensemble"] == found["reloaded"]
+    assert found["accuracy"] > 0.9
+
+
+def test_a_connect_client_that_no_worker_reaches_gets_its_model(hosts: Cluster, undisturbed: bytes) -> None:
+    pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
+    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    with connect_server(hosts) as url, hosts.stranger.deaf_to(hosts.workers.values()):
+        done = subprocess.run(
+            hosts.stranger.on([sys.executable, "-c", CLIENT, url]),
+            env={**environment(), "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == hashlib.sha256(undisturbed).hexdigest()
+    assert "epoch 1/" not in done.stderr  # nobody could tell it
