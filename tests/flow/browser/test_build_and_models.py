@@ -41,7 +41,7 @@ def test_a_press_counts_while_the_python_grows_and_what_fit_refuses_is_told(wind
     person.page.get_by_label("imageShape", exact=True).fill("28, 28, 1")  # is sent when the press takes the focus
     person.page.mouse.move(train["x"] + train["width"] / 2, train["y"] + train["height"] / 2)
     person.page.mouse.down()
-    python.filter(has_text="imageShape=[28, 28, 1],\n").wait_for()  # an argument a line: it has grown
+    python.filter(has_text="imageShape=[28, 28, 1],").wait_for()  # an argument a line: it has grown
     person.page.mouse.up()
     person.sees(re.compile("^Refused: numWorkers=64, but the cluster runs 2 tasks"))
     person.sees(re.compile("^numWorkers=64, but the cluster runs 2 tasks"))
