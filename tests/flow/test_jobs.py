@@ -18,6 +18,7 @@ from digits import pictures, png
 
 from sparkwater.errors import ConfigurationError, SparkwaterError
 from sparkwater.flow import serve
+from sparkwater.flow.work.error_text import in_words
 from sparkwater.flow.work.folders import Folders
 from sparkwater.flow.work.jobs import Jobs
 from sparkwater.flow.work.workspace import LOST, Workspace
@@ -204,6 +205,16 @@ def test_an_opened_flow_replaces_nothing_without_a_question(flow, folder):
     assert jobs.lost_by(workbook.cells) == []  # then nothing is asked
 
 
+def test_a_row_that_java_reports_twice_is_told_once():
+    row = "invalid row 7: the value is null"
+    said = f"org.apache.spark.SparkRuntimeException: [USER_RAISED_EXCEPTION] {row} SQLSTATE: P0001"
+    error = RuntimeError(
+        f"An error occurred while calling o1.count.\n: java.util.concurrent.ExecutionException: {said}\n\tat a.B\n"
+        f"Caused by: {said}\n\tat c.D"
+    )
+    assert in_words(error) == row
+
+
 def test_an_error_that_can_t_be_read_is_an_error(flow):
     _, jobs, _ = flow
     line = "class Mute(Exception):\n    def __str__(self):\n        raise OSError('no JVM')\nraise Mute"
@@ -294,6 +305,8 @@ def test_trainings_wait_for_one_another_and_the_rest_does_not(flow):
     assert jobs.get(second.id).state == jobs.get(third.id).state == "waiting"
     jobs.cancel(second.id)
     assert jobs.wait(second.id, SECONDS).state == "cancelled"
+    jobs.cancel(second.id)  # another window, a moment later
+    assert jobs.get(second.id).state == "cancelled"
     assert jobs.get(first.id).state == "running"
     assert jobs.wait(third.id, SECONDS).state == "done"
     assert "b" not in workspace.variables()

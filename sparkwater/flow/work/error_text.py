@@ -10,6 +10,8 @@ from sparkwater.errors import SparkwaterError
 _LONGEST = 2000
 #: How Py4J begins.
 _JAVA = re.compile(r"An error occurred while calling \S+\s*:\s*(?:[\w.$]+: )?")
+#: Words of a row's own, such as why it isn't scored, as Spark puts them.
+_RAISED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.*?) SQLSTATE: P0001")
 
 
 def in_words(error: BaseException) -> str:
@@ -17,14 +19,16 @@ def in_words(error: BaseException) -> str:
     from pyspark.errors import PySparkException
 
     try:
-        text = str(error).split("\n\tat ")[0].strip()  # what follows are lines of Java
+        whole = _RAISED.sub(r"\1", str(error))
+        text = whole.split("\n\tat ")[0].strip()  # what follows are lines of Java
     except Exception:  # some ask a JVM for their words, which may be gone
         text = "its words can't be had any more"
     if isinstance(error, SparkwaterError):
         return _short(text)
     if _JAVA.match(text):  # an error of Java's that PySpark has no class for: its own words, and those of its cause
-        causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", str(error), re.MULTILINE)
-        return _short(": ".join([_JAVA.sub("", text).rstrip(" :"), *causes[-1:]]))
+        causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", whole, re.MULTILINE)
+        own = _JAVA.sub("", text).rstrip(" :")
+        return _short(": ".join([*([] if causes and causes[-1] in own else [own]), *causes[-1:]]))
     if isinstance(error, PySparkException):
         return _short(text.split("\n\nJVM stacktrace:")[0].split(";\n'")[0])
     return _short(f"{type(error).__name__}: {text}")
