@@ -25,7 +25,6 @@ PAGES = (
 
 _SECONDS_BETWEEN_LOOKS = 5.0
 _STYLE = (Path(__file__).parent / "flow.css").read_text(encoding="utf-8")
-_PRESSES = (Path(__file__).parent / "presses.js").read_text(encoding="utf-8")
 
 
 def register(desk: Desk) -> None:
@@ -57,7 +56,6 @@ def _page(desk: Desk, name: str, module: str) -> Callable[[], None]:
         ui.colors(primary="#0f6f88", accent="#b4540a")
         ui.dark_mode(None)
         ui.add_css(_STYLE)
-        ui.add_body_html(f"<script>{_PRESSES}</script>")
         tell_errors()
         _header(desk, name)
         with ui.column().classes("flow-page"):
