@@ -80,7 +80,8 @@ def test_axe_finds_nothing_serious_on_the_documentation_s_pages(windows: Any, si
 def test_a_param_is_found_by_the_search(windows: Any, site: str) -> None:
     person = windows(f"{site}/index.html")
     person.page.get_by_role("textbox", name="Search").fill("gradientCompression")
-    person.page.get_by_role("link", name=re.compile("ImageClassifier")).first.click()
+    found = person.page.locator("[data-md-component=search-result]").get_by_role("link")
+    found.filter(has_text=re.compile("^ImageClassifier")).first.click()
     person.page.locator("#gradientCompression").wait_for()
     assert "/api/" in person.page.url
 
