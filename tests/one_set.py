@@ -68,6 +68,19 @@ PROGRAMS = frozenset({"jobs/test_find_anomalies.py", "jobs/test_find_similar.py"
 REPEATED = frozenset({"connect/test_suites.py"})
 
 
+#: Folders of tests whose parameters are this package's own: losses, networks, bad values, pages. What dependencies do
+#: with them the first parameter of a test shows on both sets, and the others take turns. Elsewhere parameters are types
+#: of columns and stages of Spark, which all differ between the sets.
+VARIED = ("flow", "gpu", "ml")
+
+
+def sets_of(path: Path, parameters: int) -> list[str]:
+    """Return the mark of the set for which each parameter of a test is; empty for both sets."""
+    here = Path(__file__).parent
+    varied = path.is_relative_to(here) and path.relative_to(here).parts[0] in VARIED
+    return ["", *(("house", "newest")[place % 2] if varied else "" for place in range(parameters - 1))]
+
+
 def needs_one_set(path: Path) -> bool:
     """Return whether the tests of a file are run on the pinned set alone."""
     here = Path(__file__).parent

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from one_set import PROGRAMS, SAME_VERSIONS, by_turns
+from one_set import PROGRAMS, SAME_VERSIONS, by_turns, sets_of
 from sources import imports
 
 from sparkwater.conversions.images.decoding import decode_image
@@ -119,6 +119,11 @@ def test_programs_take_turns_but_for_those_that_call_pandas_themselves():
     programs = {"a": "x = 1", "b": "import numpy\nimport pandas as pd", "c": "# import pandas", "d": "import torch"}
     marks = [[mark.name for mark in param.marks] for param in by_turns(programs)]
     assert marks == [["house"], [], ["newest"], ["house"]]
+
+
+def test_parameters_of_this_package_take_turns_but_for_the_first():
+    assert sets_of(ROOT / "tests" / "gpu" / "test_loss.py", 4) == ["", "house", "newest", "house"]
+    assert sets_of(ROOT / "tests" / "conversions" / "test_rows.py", 3) == ["", "", ""]
 
 
 def executable(path: Path, script: str) -> None:
