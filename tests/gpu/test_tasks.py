@@ -110,8 +110,8 @@ def test_a_damaged_task_is_refused(task: Task) -> None:
         else:
             task_from_dict(without)  # a field that a later version adds has its default
         damages: list[Any] = [{}, None, "damaged", [[]], [None], math.nan, math.inf]
-        if name == "threshold":
-            damages.remove(None)  # no threshold
+        if name in ("threshold", "alpha"):
+            damages.remove(None)  # there is none
         for damaged in damages if name == "center" else [*damages, -1.0]:
             with pytest.raises((ValueError, TypeError, KeyError, CheckpointError)):
                 task_from_dict({**whole, name: damaged})
