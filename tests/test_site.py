@@ -26,6 +26,7 @@ from sparkwater import errors, ml
 from sparkwater.conversions.stages.levels import ESSENTIAL, EXPERT, LEVELS, SUBJECTS
 from sparkwater.conversions.stages.settings import Settings
 from sparkwater.gpu.networks import registered_networks
+from sparkwater.ml.reports.summary import TrainingSummary
 
 ENTRIES = {entry.name: entry for entry in public_names()}
 STAGES = {name: entry.item for name, entry in ENTRIES.items() if entry.is_stage}
@@ -172,6 +173,7 @@ OTHERS = {
     "PipelineModel": PipelineModel,
     "RankFailure": errors.RankFailure,
     "na": DataFrameNaFunctions,
+    "summary": TrainingSummary,
     "torch": torch,
 }
 #: Names in values, such as a network or an argument of a callback.
@@ -191,8 +193,9 @@ def unknown(code: str, bare: list[type[Settings]]) -> list[str]:
 
     A name that stands alone is a Param of the page's stages; a value that stands alone is one of a Param's choices.
     """
-    params = {name: one for stage in reversed(bare) for name, one in stage.declarations().items()}
-    choices = {choice for one in params.values() if one.accepts for choice in one.accepts.choices}
+    declared = [(name, one) for stage in bare for name, one in stage.declarations().items()]
+    params = {name for name, _ in declared}
+    choices = {choice for _, one in declared if one.accepts for choice in one.accepts.choices}
     known = {*params, *choices, *ENTRIES, *OTHERS, *FREE, "model", *registered_networks()}
     try:
         tree = ast.parse(code, mode="eval")
@@ -232,7 +235,9 @@ def _bad_attribute(name: str, attribute: str) -> list[str]:
             hasattr(STAGES[model], attribute) for model in ("ImageClassifierModel", "DeepLearningClassifierModel")
         )
     else:
-        there = hasattr({**OTHERS, **{each: entry.item for each, entry in ENTRIES.items()}}.get(name), attribute)
+        owner = {**OTHERS, **{each: entry.item for each, entry in ENTRIES.items()}}.get(name)
+        # A field without a default is no attribute of its class.
+        there = hasattr(owner, attribute) or attribute in getattr(owner, "__dataclass_fields__", ())
     return [] if there else [f"{name}.{attribute}"]
 
 
