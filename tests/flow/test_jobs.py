@@ -32,7 +32,7 @@ from sparkwater.flow.workbook.code import Code
 from sparkwater.flow.workbook.files import script
 from sparkwater.flow.workbook.workbook import Cell, Workbook, cells_of
 
-SECONDS = 120
+SECONDS = 180
 SMALL = {"network": "mlp", "imageShape": [16, 16, 1], "featuresCol": "content", "numWorkers": 1, "batchSize": 8}
 
 
