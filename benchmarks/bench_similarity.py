@@ -14,32 +14,18 @@ import argparse
 import os
 import statistics
 import tempfile
-import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from memory import MEBIBYTE, watched
 from pyspark.sql import SparkSession
 from sessions import start_spark
 
 from sparkwater.ml import k_nearest
 from sparkwater.ml.similarity.blocks import BLOCK_BYTES
-
-MEBIBYTE = 2**20
-
-
-def watch_workers(peaks: list[int]) -> None:
-    """Append the resident bytes of each Python worker, over and over."""
-    while True:
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):  # it ended meanwhile
-                if "pyspark.daemon" in process.cmdline():
-                    peaks.append(process.memory_info().rss)
-        time.sleep(0.1)
 
 
 def main() -> None:
@@ -63,19 +49,18 @@ def compare(spark: SparkSession, folder: str, arguments: argparse.Namespace) -> 
     for values, path in zip(sides, paths, strict=True):
         write(values, path)
     spark_search(spark, paths, arguments.k)  # the workers start and import torch
-    peaks: list[int] = []
-    threading.Thread(target=watch_workers, args=(peaks,), daemon=True).start()
     ours, plain = [], []
-    for _ in range(arguments.rounds):
-        plain.append(seconds(lambda: numpy_search(*sides, arguments.k)))
-        ours.append(seconds(lambda: spark_search(spark, paths, arguments.k)))
+    with watched() as peaks:
+        for _ in range(arguments.rounds):
+            plain.append(seconds(lambda: numpy_search(*sides, arguments.k)))
+            ours.append(seconds(lambda: spark_search(spark, paths, arguments.k)))
     ratios = [theirs / mine for mine, theirs in zip(ours, plain, strict=True)]
     print(
         f"{arguments.rows:,} x {arguments.rows:,} vectors of {arguments.length}, k={arguments.k}: sparkwater "
         f"{statistics.median(ours):.2f} s, NumPy {statistics.median(plain):.2f} s, speed ratio "
         f"{statistics.median(ratios):.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})\n"
         f"blocks of at most {BLOCK_BYTES // MEBIBYTE} MiB, peak memory of a Python worker "
-        f"{max(peaks) // MEBIBYTE} MiB",
+        f"{peaks.worker:.0f} MiB",
         flush=True,
     )
 

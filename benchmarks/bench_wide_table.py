@@ -11,13 +11,11 @@ the last one the scoring.
 from __future__ import annotations
 
 import argparse
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psutil
+from memory import MEBIBYTE, watched
 from pyspark.sql import functions as F
 from sessions import start_spark
 
@@ -26,24 +24,6 @@ from sparkwater.ml import DeepLearningRegressor
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-MEBIBYTE = 2**20
-
-
-class Peaks:
-    """Largest memory of this process, and of any Python process below it, in MiB."""
-
-    def __init__(self) -> None:
-        self.driver = self.worker = 0.0
-
-    def look(self) -> None:
-        """Note the memory of now."""
-        own = psutil.Process()
-        self.driver = max(self.driver, own.memory_info().rss / MEBIBYTE)
-        for process in own.children(recursive=True):
-            with suppress(psutil.Error):  # it ended meanwhile
-                if "python" in process.name():
-                    self.worker = max(self.worker, process.memory_info().rss / MEBIBYTE)
 
 
 def main() -> None:
@@ -90,24 +70,6 @@ def table(spark: SparkSession, rows: int, numbers: int, strings: int, levels: in
     ]
     columns += [f"concat('level ', pmod(id * 7919 + {place}, {levels})) as s{place}" for place in range(strings)]
     return spark.range(0, rows, 1, 8).selectExpr(*columns, "pmod(id, 10) / 1.0d as label")
-
-
-@contextmanager
-def watched() -> Iterator[Peaks]:
-    """Give the memory's peaks while the ``with`` block runs."""
-    peaks, done = Peaks(), threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.2):
-            peaks.look()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield peaks
-    finally:
-        done.set()
-        watcher.join()
 
 
 if __name__ == "__main__":
