@@ -3,6 +3,9 @@ PYTHON ?= python3
 PINNED := .venv/.ready
 LATEST := .venv-latest/.ready
 NODE := build/node/.ready
+# Java's classes, with which tests start Spark in half the time.
+CLASSES := .venv/spark.jsa
+LATEST_CLASSES := .venv-latest/spark.jsa
 export PYSPARK_PYTHON ?= $(CURDIR)/.venv/bin/python
 export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
@@ -23,7 +26,7 @@ help:
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
 	@echo "make test-flow    use the web face as a person would, in Chromium"
-	@echo "make test-latest  run the tests on the newest dependencies (without petastorm)"
+	@echo "make test-latest  run the suites where the package meets Spark, NumPy and pandas, on the newest of these"
 	@echo "make wheel        build the wheel, install it into an empty environment and use it there"
 	@echo "make notebooks    execute the lab's notebooks; executed copies for Jupyter are in build/notebooks"
 	@echo "make docs         build the documentation's site in build/docs/site; a broken link is an error"
@@ -49,13 +52,13 @@ flow: $(PINNED) build/mnist_png
 test-quick: $(PINNED)
 	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts --ignore tests/flow/browser tests
 
-test: $(PINNED) $(NODE)
+test: $(PINNED) $(CLASSES) $(NODE)
 	SPARKWATER_TEST_PLANS=interpreted .venv/bin/python $(PYTEST) -m "not newest" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
-test-faults: $(PINNED)
+test-faults: $(PINNED) $(CLASSES)
 	.venv/bin/python $(PYTEST) tests/faults
 
-test-hosts: $(PINNED)
+test-hosts: $(PINNED) $(CLASSES)
 	.venv/bin/python $(PYTEST) tests/hosts
 
 test-flow: $(PINNED) $(NODE)
@@ -67,7 +70,7 @@ flow-pictures: $(PINNED)
 	scripts/setup_browser.sh
 	.venv/bin/python -m pytest -q tests/flow/browser/pictures.py
 
-test-latest: $(LATEST) $(NODE)
+test-latest: $(LATEST) $(LATEST_CLASSES) $(NODE)
 	PYSPARK_PYTHON=$(CURDIR)/.venv-latest/bin/python PYSPARK_DRIVER_PYTHON=$(CURDIR)/.venv-latest/bin/python \
 		.venv-latest/bin/python $(PYTEST) -m "not house" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
@@ -170,6 +173,12 @@ $(PINNED): pyproject.toml setup.py constraints/pinned.txt scripts/setup_env.sh
 $(LATEST): pyproject.toml setup.py constraints/latest.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
 	@touch $@
+
+$(CLASSES): $(PINNED) scripts/archive_classes.py
+	.venv/bin/python scripts/archive_classes.py $@
+
+$(LATEST_CLASSES): $(LATEST) scripts/archive_classes.py
+	.venv-latest/bin/python scripts/archive_classes.py $@
 
 $(NODE): scripts/setup_node.sh
 	scripts/setup_node.sh build/node

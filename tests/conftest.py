@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,16 @@ os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests are too short for the second compiler to pay off: without it Java takes half the processor time. It has 48 MB
 # for what it compiled then, which a minute of tests fills, and drops and compiles again what doesn't fit.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m")
+# Classes as `scripts/archive_classes.py` left them start Spark in half the time; a JVM goes without those of another.
+os.environ.setdefault(
+    "JDK_JAVA_OPTIONS",
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m "
+    f"-XX:SharedArchiveFile={sys.prefix}/spark.jsa -Xshare:auto -Xlog:cds=off,cds+dynamic=off",
+)
 
 import pytest
+from both_sets import needs_one_set
 from hypothesis import is_hypothesis_test
-from one_set import needs_one_set, sets_of
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
@@ -143,21 +147,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.timeout(method="thread"))
-    _share(items)
     with_spark = {item.path for item in items if item.get_closest_marker("spark")}
     items.sort(key=lambda item: (item.path not in with_spark, *_sessions(item)))
-
-
-def _share(items: list[pytest.Item]) -> None:
-    """Mark parameters of tests that are for one set of dependencies."""
-    alike = defaultdict(list)
-    for item in items:
-        if not any(item.get_closest_marker(name) for name in ("house", "newest")):
-            alike[item.path, getattr(item, "originalname", item.name)].append(item)
-    for (path, _), varied in alike.items():
-        for item, name in zip(varied, sets_of(path, len(varied)), strict=True):
-            if name:
-                item.add_marker(name)
 
 
 def _sessions(item: pytest.Item) -> list[bool]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from both_sets import by_turns
 from conftest import ROOT
-from one_set import by_turns
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 

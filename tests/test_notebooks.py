@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from both_sets import by_turns
 from conftest import ROOT, start_session
 from nbclient.exceptions import CellExecutionError
-from one_set import by_turns
 
 from scripts import notebooks
 from scripts.notebooks import FIRST_LINE, code_cells, execute, page, read_notebook, sources, without_outputs
@@ -62,7 +62,7 @@ def test_a_notebook_runs_as_a_program(here: None, name: str) -> None:
 
 @pytest.mark.slow  # a kernel with a session of its own
 @pytest.mark.spark
-@pytest.mark.newest  # of the others this set has one less; tests/one_set.py says why they take turns
+@pytest.mark.newest  # of the others this set has one less; tests/both_sets.py says why they take turns
 def test_a_notebook_runs_in_jupyter_and_its_page_has_its_pictures(folder: Path) -> None:
     executed = execute(FIRST, folder)
     text, pictures = page(executed, FIRST.stem)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from both_sets import SUITES, by_turns
 from conftest import ROOT
-from one_set import PROGRAMS, SAME_VERSIONS, by_turns, sets_of
-from sources import imports
 
 from sparkwater.conversions.images.decoding import decode_image
 
@@ -87,29 +85,12 @@ def test_quick_tests_are_those_that_need_neither_sessions_nor_petastorm():
     assert found == {f"tests/{name}" for name in ("gpu/test_collectives.py", "gpu/test_plan.py")}
 
 
-def pins(name: str) -> dict[str, str]:
-    lines = (ROOT / "constraints" / f"{name}.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
-
-
-def test_tests_of_one_set_are_about_packages_with_one_version():
-    """As soon as torch or Horovod have two, these tests are to be run on both sets.
-
-    Programs have Spark beside them, and leave the others to the package.
-    """
-    pinned, latest = pins("pinned"), pins("latest")
-    assert all(pinned[name] == latest[name] for name in ("torch", "horovod", "psutil"))
-    modules = {"pillow": "PIL"}
-    two = {modules.get(name, name) for name in pinned if pinned[name] != latest.get(name)} - {"pytest"}
-    assert {"numpy", "pyarrow", "pyspark", "pandas", "PIL"} <= two
-    texts = [(ROOT / "tests" / name).read_text() for name in PROGRAMS]
-    programs = {ROOT / "jobs" / name for text in texts for name in re.findall(r'"(\w+\.py)"', text)}
-    assert len(programs) > 8
-    alone = dict.fromkeys((ROOT / "tests" / name for name in SAME_VERSIONS), two)
-    alone |= {path: two - {"pyspark"} for path in programs}
-    found = {f"{path.name}:{line}: {module}" for path, others in alone.items() for module, _, line in imports(path)
-             if module.split(".")[0] in others}  # fmt: skip
-    assert not found
+def test_suites_of_both_sets_are_of_every_folder_that_meets_packages_with_two_versions():
+    tests = ROOT / "tests"
+    assert all((tests / suite).exists() for suite in SUITES)
+    assert {suite.split("/")[0] for suite in SUITES} >= {
+        path.parent.name for path in (ROOT / "sparkwater").glob("*/__init__.py")
+    }
     for target, others in (("test", "newest"), ("test-latest", "house")):
         recipe = (ROOT / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
         assert f'$(PYTEST) -m "not {others}"' in recipe
@@ -119,11 +100,6 @@ def test_programs_take_turns_but_for_those_that_call_pandas_themselves():
     programs = {"a": "x = 1", "b": "import numpy\nimport pandas as pd", "c": "# import pandas", "d": "import torch"}
     marks = [[mark.name for mark in param.marks] for param in by_turns(programs)]
     assert marks == [["house"], [], ["newest"], ["house"]]
-
-
-def test_parameters_of_this_package_take_turns_but_for_the_first():
-    assert sets_of(ROOT / "tests" / "gpu" / "test_loss.py", 4) == ["", "house", "newest", "house"]
-    assert sets_of(ROOT / "tests" / "conversions" / "test_rows.py", 3) == ["", "", ""]
 
 
 def executable(path: Path, script: str) -> None:

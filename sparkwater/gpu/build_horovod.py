@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 HOROVOD_VERSION = "0.28.1"
 CXX_STANDARD = "-std=gnu++20"
+#: Horovod's build asks for debug information, which takes a good part of the time and most of the wheel. Of several
+#: such flags the last one counts.
+WITHOUT_DEBUG_INFO = "-g0"
 #: Headers that Horovod's code takes for granted, though those of GCC 13 no longer include each other. No part of the
 #: key: a build that works without them gives the same wheel.
 MISSING_HEADERS = "-include string -include cstdint"
@@ -139,7 +142,7 @@ def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
             "CXXFLAGS": _with_flags("CXXFLAGS", MISSING_HEADERS),
             "NVCC_APPEND_FLAGS": _with_flags("NVCC_APPEND_FLAGS", NVCC_STANDARD),
             "HOROVOD_CMAKE": _find_cmake(work),
-            "MAKEFLAGS": os.environ.get("MAKEFLAGS", f"-j{os.cpu_count() or 1}"),
+            "MAKEFLAGS": make_flags(os.environ.get("MAKEFLAGS", "")),
         }
         requirement = f"horovod=={HOROVOD_VERSION}"
         run_pip("wheel", "--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--no-cache-dir",
@@ -151,13 +154,22 @@ def _build(compiler: str, folder: Path, parts: Mapping[str, object]) -> Path:
         return beside.rename(folder / built.name)
 
 
+def make_flags(given: str) -> str:
+    """Return the flags of the build's make: those given, or as many processes as there are processors.
+
+    Those of a make that calls this program say where its job server is; a make that isn't its child can't reach it, and
+    would compile a file at a time.
+    """
+    return given if given and "--jobserver" not in given else f"-j{os.cpu_count() or 1}"
+
+
 def _with_flags(variable: str, flags: str) -> str:
     return f"{os.environ.get(variable, '')} {flags}".strip()
 
 
 def _compiler_wrapper(compiler: str, folder: Path) -> Path:
     wrapper = folder / "c++"
-    wrapper.write_text(f'#!/bin/sh\nexec "{compiler}" "$@" {CXX_STANDARD}\n')
+    wrapper.write_text(f'#!/bin/sh\nexec "{compiler}" "$@" {CXX_STANDARD} {WITHOUT_DEBUG_INFO}\n')
     wrapper.chmod(0o755)
     return wrapper
 

@@ -16,6 +16,7 @@ from sparkwater.gpu.build_horovod import (
     cache_key,
     ensure_wheel,
     find_compiler,
+    make_flags,
     run_pip,
     wheel_cache,
 )
@@ -113,3 +114,10 @@ def test_the_cache_is_in_the_home_folder_where_nothing_else_is_said(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert wheel_cache({"a": 1}) == tmp_path / ".cache" / "sparkwater" / "horovod" / cache_key({"a": 1})
+
+
+def test_the_build_takes_all_processors_under_a_make_whose_job_server_it_can_not_reach() -> None:
+    everything = f"-j{os.cpu_count()}"
+    assert make_flags("") == everything
+    assert make_flags(" -j2 --jobserver-auth=3,4") == everything
+    assert make_flags("-j1") == "-j1"
