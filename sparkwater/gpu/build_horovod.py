@@ -126,7 +126,7 @@ def ensure_wheel() -> Path:
     for wheel in sorted(folder.glob("horovod-*.whl")):
         logger.info("using the cached wheel %s", wheel)
         return wheel
-    logger.info("building Horovod %s; this takes about five minutes on two cores", HOROVOD_VERSION)
+    logger.info("building Horovod %s; this takes about three minutes on two cores", HOROVOD_VERSION)
     return _build(compiler, folder, parts)
 
 

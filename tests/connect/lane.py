@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
 from pathlib import Path
 
-import connect_user
 import numpy as np
 import pytest
 from digits import png_frame, tensor_frame
@@ -40,11 +37,6 @@ from sparkwater.stacking.level_one.fit_plan import check_kept
 
 def accuracy(scored) -> float:
     return MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
-
-
-def test_a_users_program(spark, tmp_path: Path) -> None:
-    found = connect_user.main(str(tmp_path))
-    Path(os.environ["SPARKWATER_TEST_FOUND"]).write_text(json.dumps(found))
 
 
 def test_cross_validator_chooses_among_pipelines(spark) -> None:
