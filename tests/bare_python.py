@@ -10,6 +10,13 @@ from pathlib import Path
 from conftest import ROOT
 
 _PACKAGES = Path(sysconfig.get_path("purelib"))
+#: What pyspark has beyond pyspark-client: the part without which it takes itself for that, and what needs Java.
+_CLASSIC = {"core", "jars", "bin", "sbin"}
+
+
+def but_this_package(name: str) -> bool:
+    """Return whether a file or folder of packages is another one than this repository's."""
+    return not name.startswith(("__editable__", "sparkwater"))
 
 
 class BarePython:
@@ -32,3 +39,11 @@ class BarePython:
             target = self._packages / path.name
             if wanted(path.name) and not target.exists():
                 target.symlink_to(path)
+
+    def link_thin_client(self) -> None:
+        """Link all packages, but of Spark what pyspark-client has: neither Py4J nor a JVM."""
+        self.link(lambda name: not name.startswith(("__editable__", "py4j", "pyspark")))
+        (self._packages / "pyspark").mkdir()
+        for path in (_PACKAGES / "pyspark").iterdir():
+            if path.name not in _CLASSIC:
+                (self._packages / "pyspark" / path.name).symlink_to(path)

@@ -6,6 +6,7 @@ it gives ``s3a://`` URLs to a local folder, and the package takes them for a sto
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -115,6 +116,23 @@ def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> Non
     assert len(store.names("models/one")) == 3
     for start in (path, kept):
         assert weights(learner(warmStart=start).setEpochs(0).fit(rows)) == weights(tuned)
+
+
+def test_a_fit_whose_store_fails_goes_on_and_its_summary_says_what_was_lost(rows, store: Store) -> None:
+    control, kept, refused = f"{store.url}/-control", f"s3://{BUCKET}/lost", GONE
+
+    def refuse_in_one_epoch(record) -> None:
+        from urllib.request import urlopen
+
+        faults = {"status": refused if record.epoch == 1 else "", "after": 0, "every": 3, "delay": 0.0}
+        urlopen(control, json.dumps(faults).encode()).close()
+
+    undisturbed = learner().setEpochs(3).fit(rows)
+    model = learner(checkpointDir=kept, callbacks=[refuse_in_one_epoch]).setEpochs(3).fit(rows)
+    assert weights(model) == weights(undisturbed)
+    (lost,) = model.summary.lostCheckpoints
+    assert f"no checkpoint could be written to '{kept}/" in lost
+    assert f"checkpoint lost: {lost}" in str(model.summary)
 
 
 def test_a_save_that_fails_at_any_request_leaves_the_old_model(pair, store: Store) -> None:

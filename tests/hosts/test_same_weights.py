@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from digits import tensor_frame
-from processes import eventually, within
+from hosts.fits import learner
+from processes import begun, eventually, files_left, within
 
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.errors import ConfigurationError
-from sparkwater.ml import ImageClassifier
+from sparkwater.gpu.records import Observer
+from sparkwater.ml import ImageClassifier, follow_fits
 
 
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
@@ -20,9 +24,9 @@ def test_two_hosts_learn_the_same_as_one(hosts, on_one_machine, collective):
 
 
 def test_shared_memory_is_refused_with_the_hosts(hosts):
-    learner = ImageClassifier(epochs=2, numWorkers=2, collective="memory")
+    in_memory = ImageClassifier(epochs=2, numWorkers=2, collective="memory")
     with pytest.raises(ConfigurationError, match=r"on 10\.77\.0\.2, 10\.77\.0\.3; use collective='horovod' or 'torch'"):
-        learner.fit(tensor_frame(hosts.session(), 100))
+        in_memory.fit(tensor_frame(hosts.session(), 100))
 
 
 def test_more_workers_than_cores_are_refused_within_seconds(hosts):
@@ -36,3 +40,28 @@ def test_more_workers_than_cores_are_refused_within_seconds(hosts):
         assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("refused")) == []
     finally:
         spark.sparkContext._jsc.clearJobGroup()
+
+
+def test_two_fits_at_once_learn_what_each_learns_alone(hosts, undisturbed):
+    left = files_left()
+    added = [hosts.add_worker(number, name) for number, name in ((4, "gamma"), (5, "delta"))]
+
+    def trained(frame, collective):
+        """Return the weights, and when an epoch ended."""
+        times = []
+        with follow_fits(lambda _: Observer(on_epoch=lambda _: times.append(time.monotonic()))):
+            return learner(collective=collective).fit(frame).weights, times
+
+    try:
+        spark = hosts.session()
+        frame = tensor_frame(spark, 100)
+        assert eventually(lambda: len(session_of(spark).executor_places()) == 4, 60)
+        ImageClassifier(epochs=1, numWorkers=4).fit(frame)  # all have imported torch
+        fits = [begun(lambda c=collective: trained(frame, c)) for collective in ("horovod", "torch")]
+        (first, times), (second, others) = [fit.result(timeout=150) for fit in fits]
+    finally:
+        for host in added:
+            hosts.end_worker(host.name)
+    assert first == second == undisturbed
+    assert max(min(times), min(others)) < min(max(times), max(others))
+    assert eventually(lambda: files_left() <= left)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 
 import psutil
+import pytest
 from conftest import ROOT
 from hosts.cluster import Cluster, python_processes
 from hosts.fits import begun_fit, learner
@@ -18,6 +19,9 @@ from hosts.sockets import connects
 from processes import eventually, files_left
 
 from sparkwater.errors import RankFailure
+
+#: Spark ends executors whose heartbeats had no answer for so long: by default after ten minutes and more.
+SOON_ALONE = {"spark.executor.heartbeatInterval": "1s", "spark.executor.heartbeat.maxFailures": "60"}
 
 #: A driver in a process of its own, with the master's URL and its host's address.
 DRIVER = """
@@ -104,24 +108,28 @@ def test_nothing_is_left_on_the_workers_of_a_driver_that_was_killed(hosts):
     assert eventually(lambda: files_left() <= left)
 
 
-def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):
-    fit = begun_fit(hosts, caplog, learner(collective="torch"))
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog, collective):
+    fit = begun_fit(hosts, caplog, learner(collective=collective))
     hosts.driver.cut()
     time.sleep(20)
     hosts.driver.restore()
     assert fit.result(timeout=60).weights == undisturbed
 
 
-def test_ranks_end_when_the_drivers_host_is_gone(hosts, caplog):
-    left = files_left()
-    fit = begun_fit(hosts, caplog, learner(collective="torch", epochs=100_000))
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_nothing_is_left_on_the_workers_when_the_drivers_host_is_gone(hosts, caplog, collective):
+    hosts.free()
+    left, before = files_left(), processes(hosts)
+    fit = begun_fit(hosts, caplog, learner(collective=collective, epochs=100_000), **SOON_ALONE)
     ranks = busy(workers(hosts))
     assert len(ranks) >= 2
     hosts.driver.cut()
     try:
         # The first one ends its process; another that misses it may end its task, and waits for the next one, until
-        # Spark ends idle workers.
+        # its executor ends.
         assert eventually(lambda: not all(process.is_running() for process in ranks) and busy(ranks) == [], 60)
+        assert eventually(lambda: processes(hosts) <= before, 60)
         assert eventually(lambda: files_left() <= left)
     finally:
         hosts.driver.restore()

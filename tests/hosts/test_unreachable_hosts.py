@@ -6,12 +6,16 @@ import re
 import time
 
 import psutil
+import pytest
+from digits import tensor_frame
 from hosts.cluster import python_processes
 from hosts.fits import STALL, begun_fit, learner
+from hosts.network import parted
 from hosts.sockets import connects
-from processes import await_during, begun, eventually, files_left
+from processes import await_during, begun, eventually, files_left, within
 
 from sparkwater.conversions.sessions.session import session_of
+from sparkwater.errors import ConfigurationError
 from sparkwater.ml.launch.preflight import wait_for_lost_executors
 
 #: Of the failure after a link was cut: which end can't be reached from which other, and nobody to blame.
@@ -29,8 +33,9 @@ SOON = {
 }
 
 
-def test_a_host_that_stands_still_for_five_seconds_changes_nothing(hosts, undisturbed, caplog):
-    fit = begun_fit(hosts, caplog, learner(collective="torch"))
+@pytest.mark.parametrize("collective", ["horovod", "torch"])
+def test_a_host_that_stands_still_for_five_seconds_changes_nothing(hosts, undisturbed, caplog, collective):
+    fit = begun_fit(hosts, caplog, learner(collective=collective))
     stopped = hosts.workers["alpha"].processes
     for process in stopped:
         process.suspend()
@@ -128,3 +133,18 @@ def test_horovod_goes_on_on_a_third_host_while_the_link_is_cut(hosts, undisturbe
     assert model.summary.resumedAt > 0
     assert model.weights == undisturbed
     assert eventually(lambda: files_left() <= left)
+
+
+def test_hosts_that_reach_the_driver_but_not_each_other_are_named_by_the_fit(hosts):
+    spark = hosts.session(**SOON, **{"spark.shuffle.io.maxRetries": "0"})
+    frame = tensor_frame(spark, 100)
+    assert eventually(lambda: len(session_of(spark).executor_places()) == 2, 60)
+    with parted(*hosts.workers.values()), within(100):
+        failure = begun(lambda: learner(collective="torch").fit(frame)).exception(timeout=100)
+    assert isinstance(failure, ConfigurationError), getattr(failure, "remote_traceback", failure)
+    named = re.match(
+        r"an executor on (10\.77\.0\.\d) can't fetch rows from the one on (10\.77\.0\.\d) at port \d+, which the "
+        r"driver reaches; let executors' hosts connect to each other",
+        str(failure),
+    )
+    assert {named[1], named[2]} == {host.address for host in hosts.workers.values()}

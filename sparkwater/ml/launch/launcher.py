@@ -25,6 +25,7 @@ from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rank import run_rank
 from sparkwater.gpu.records import AT, NOBODY, Observer, Progress, place_in
 from sparkwater.gpu.rows.reading import KEY
+from sparkwater.ml.launch.apart import hosts_apart
 from sparkwater.ml.launch.display import all_of, shown
 from sparkwater.ml.launch.driver_channel import DriverChannel, listen
 from sparkwater.ml.launch.following import follower
@@ -165,7 +166,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
             profile = rank_profile(frame.sparkSession, job.device)
             rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
         except Exception as error:
-            raise lost(error, num_workers, last) from error
+            raise hosts_apart(str(error), session.executor_places) or lost(error, num_workers, last) from error
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:

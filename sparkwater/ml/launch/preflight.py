@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sparkwater.conversions.sessions.session import master, session_of
 from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.collective.connections import missing_collective
+from sparkwater.ml.launch.apart import silent
 from sparkwater.ml.launch.resources import rank_profile
 
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
-
-_LOOK_SECONDS = 2.0
-_LOOKS_AT_ONCE = 32
 
 #: The first Spark whose mapInArrow takes a resource profile.
 OLDEST_SPARK = (4, 0)
@@ -141,26 +136,11 @@ def wait_for_lost_executors(spark: SparkSession, start_timeout: int) -> None:
     """
     session = session_of(spark)
     deadline = time.monotonic() + start_timeout + session.heartbeat_seconds
-    while silent := _silent(session.executor_places()):
+    while unreached := silent(session.executor_places()):
         if time.monotonic() > deadline:
-            logger.warning("executors on %s can't be reached, and Spark counts on them", ", ".join(silent))
+            logger.warning("executors on %s can't be reached, and Spark counts on them", ", ".join(unreached))
             return
         time.sleep(0.5)
-
-
-def _silent(places: Sequence[tuple[str, int]]) -> list[str]:
-    """Return the hosts and ports that take no connection."""
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as threads:
-        answering = list(threads.map(_answers, places))
-    return [f"{host}:{port}" for (host, port), answers in zip(places, answering, strict=True) if not answers]
-
-
-def _answers(place: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(place, timeout=_LOOK_SECONDS).close()
-    except OSError:
-        return False
-    return True
 
 
 def _task_needs(spark: SparkSession, profile: ResourceProfile | None) -> str:
