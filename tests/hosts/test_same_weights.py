@@ -50,7 +50,9 @@ def test_two_fits_at_once_learn_what_each_learns_alone(hosts, undisturbed):
         """Return the weights, and when an epoch ended."""
         times = []
         with follow_fits(lambda _: Observer(on_epoch=lambda _: times.append(time.monotonic()))):
-            return learner(collective=collective).fit(frame).weights, times
+            # Slowly, so that the one that begins first is still at work when the other has begun.
+            slow = learner(collective=collective, callbacks=[lambda _: time.sleep(0.4)])
+            return slow.fit(frame).weights, times
 
     try:
         spark = hosts.session()
