@@ -59,8 +59,7 @@ test-faults: $(PINNED) $(CLASSES)
 	.venv/bin/python $(PYTEST) tests/faults
 
 test-hosts: $(PINNED) $(CLASSES)
-	@# Three at a time: they wait for hosts that don't answer.
-	.venv/bin/python $(PYTEST) -n 3 tests/hosts
+	.venv/bin/python $(PYTEST) tests/hosts
 
 test-flow: $(PINNED) $(NODE)
 	scripts/setup_browser.sh build/node

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,7 +17,6 @@ from conftest import ROOT
 from connect.servers import environment, of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
-from processes import within
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import DecisionTreeRegressor
 from pyspark.sql import SparkSession
@@ -30,17 +28,6 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.ml import DeepLearningClassifier, DeepLearningClassifierModel, ImageClassifier, exact_shapley_values
 
 SECONDS = 100
-
-#: A client that trains for ever.
-ENDLESS = """
-import logging, sys
-from digits import tensor_frame
-from pyspark.sql import SparkSession
-from sparkwater.ml import ImageClassifier
-logging.basicConfig(level=logging.INFO)
-spark = SparkSession.builder.remote(sys.argv[1]).create()
-ImageClassifier(numWorkers=2, epochs=100_000, batchSize=16).fit(tensor_frame(spark, 100))
-"""
 
 
 @contextmanager
@@ -138,21 +125,3 @@ def test_a_users_program_on_a_client_without_py4j_and_a_jvm(tmp_path: Path) -> N
     assert found["network"] == found["loaded"] == found["alone"]
     assert found["ensemble"] == found["reloaded"]
     assert found["accuracy"] > 0.9
-
-
-def test_ranks_of_a_client_that_is_killed_make_room_for_others(tmp_path: Path) -> None:
-    own = Path(sys.executable)
-    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    with running_server(own, own, tmp_path, ROOT) as url:
-        with subprocess.Popen(
-            [sys.executable, "-c", ENDLESS, url],
-            env={**environment(), "PYTHONPATH": paths},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as client:
-            assert any("epoch 2/" in line for line in client.stderr)
-            client.kill()
-        with connected(url) as spark, within(SECONDS):
-            learner = ImageClassifier(network="mlp", epochs=1, numWorkers=2)
-            assert learner.fit(tensor_frame(spark, 20, classes=2)).summary.numRows == 20

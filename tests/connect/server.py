@@ -13,8 +13,6 @@ from pyspark.sql import SparkSession
 SETTINGS = {
     "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
     "spark.connect.grpc.binding.port": "0",
-    # How long a client may be gone before its work ends; five minutes otherwise.
-    "spark.connect.execute.manager.detachedTimeout": "10s",
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
     "spark.driver.memory": "1g",

@@ -27,7 +27,7 @@ def _networks():
 def test_the_error_of_one_rank_comes_with_its_host(hosts, collective):
     left = files_left()
     failing = ImageClassifier(network="fails", numWorkers=2, epochs=3, batchSize=16, collective=collective)
-    failure = begun(lambda: failing.fit(tensor_frame(hosts.session(), 100))).exception(timeout=60)
+    failure = begun(lambda: failing.fit(tensor_frame(hosts.session(), 100))).exception(timeout=120)
     assert isinstance(failure, RankFailure)
     assert (failure.rank, failure.epoch, failure.step, failure.error_type) == (1, 1, 0, "ArithmeticError")
     assert failure.host in hosts.workers
