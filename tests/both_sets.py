@@ -17,7 +17,6 @@ import pytest
 #: Folders and files of tests.
 SUITES = (
     "bundle/test_scorer.py",  # NumPy and Pillow without Spark
-    "bundle/test_spark_bundles.py",
     "bundle/test_spark_stages.py",  # the data of Spark's own models
     "connect/test_connect.py",
     "conversions",  # columns, pandas, Arrow, pictures
@@ -35,7 +34,6 @@ SUITES = (
     "plots/test_frames.py",
     "stacking/test_row_keys.py",  # Spark's hashes
     "stacking/test_search.py",  # Spark's own learners, cross-fitted
-    "stacking/test_sklearn_learners.py",
     "test_docs.py",
     "test_notebooks.py",
     "test_saved_stages.py",

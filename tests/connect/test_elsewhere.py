@@ -11,9 +11,9 @@ pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(700)
 def test_servers_in_processes_of_their_own() -> None:
-    run_remotely(Path(__file__).with_name("elsewhere.py"), seconds=480)
+    run_remotely(Path(__file__).with_name("elsewhere.py"), seconds=680)
 
 
 def test_a_run_that_skips_all_of_its_tests_has_failed(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
+@pytest.mark.house
 @pytest.mark.slow
 def test_executors_have_their_python_from_an_archive_and_the_package_from_py_files(tmp_path: Path) -> None:
     package, archive, program = tmp_path / "sparkwater.zip", tmp_path / "environment.tar.gz", tmp_path / "program.py"
