@@ -174,11 +174,8 @@ $(LATEST): pyproject.toml setup.py constraints/latest.txt scripts/setup_env.sh
 	scripts/setup_env.sh $(PYTHON) .venv-latest constraints/latest.txt test
 	@touch $@
 
-$(CLASSES): $(PINNED) scripts/archive_classes.py
-	.venv/bin/python scripts/archive_classes.py $@
-
-$(LATEST_CLASSES): $(LATEST) scripts/archive_classes.py
-	.venv-latest/bin/python scripts/archive_classes.py $@
+$(CLASSES) $(LATEST_CLASSES): %/spark.jsa: %/.ready scripts/archive_classes.py
+	$*/bin/python scripts/archive_classes.py $@
 
 $(NODE): scripts/setup_node.sh
 	scripts/setup_node.sh build/node

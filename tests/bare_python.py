@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from conftest import ROOT
@@ -35,15 +35,17 @@ class BarePython:
 
     def link(self, wanted: Callable[[str], bool]) -> None:
         """Link the packages whose names are wanted, this repository's own one among them."""
-        for path in [*_PACKAGES.iterdir(), ROOT / "sparkwater"]:
-            target = self._packages / path.name
-            if wanted(path.name) and not target.exists():
-                target.symlink_to(path)
+        _link([*_PACKAGES.iterdir(), ROOT / "sparkwater"], self._packages, wanted)
 
     def link_thin_client(self) -> None:
         """Link all packages, but of Spark what pyspark-client has: neither Py4J nor a JVM."""
         self.link(lambda name: not name.startswith(("__editable__", "py4j", "pyspark")))
         (self._packages / "pyspark").mkdir()
-        for path in (_PACKAGES / "pyspark").iterdir():
-            if path.name not in _CLASSIC:
-                (self._packages / "pyspark" / path.name).symlink_to(path)
+        _link((_PACKAGES / "pyspark").iterdir(), self._packages / "pyspark", lambda name: name not in _CLASSIC)
+
+
+def _link(paths: Iterable[Path], folder: Path, wanted: Callable[[str], bool]) -> None:
+    for path in paths:
+        target = folder / path.name
+        if wanted(path.name) and not target.exists():
+            target.symlink_to(path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from pyspark import cloudpickle
+from by_value import by_value
 
 from sparkwater.gpu.networks import lenet, register_network, registry
 
@@ -54,15 +53,12 @@ class MeetsItsEnd(torch.nn.Module):
 @contextmanager
 def failing_networks() -> Iterator[None]:
     """Register the networks while the ``with`` block runs: ``fails``, ``killed`` and ``stopped``."""
-    # Executors can't import this module.
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
     before = dict(registry._REGISTRY)
     shape = (28, 28, 1)
     register_network("fails", image_shape=shape)(lambda shape, classes: FailsAtStepSeven(shape, classes))
     register_network("killed", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGKILL))
     register_network("stopped", image_shape=shape)(lambda shape, classes: MeetsItsEnd(shape, classes, signal.SIGSTOP))
-    yield
-    cloudpickle.unregister_pickle_by_value(module)
+    with by_value(__name__):
+        yield
     registry._REGISTRY.clear()
     registry._REGISTRY.update(before)

@@ -6,13 +6,13 @@ it gives ``s3a://`` URLs to a local folder, and the package takes them for a sto
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from by_value import by_value
 from conftest import start_session
 from digits import tensor_frame
 from object_store import BUCKET, BUSY, GONE, Store
@@ -119,16 +119,13 @@ def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> Non
 
 
 def test_a_fit_whose_store_fails_goes_on_and_its_summary_says_what_was_lost(rows, store: Store) -> None:
-    control, kept, refused = f"{store.url}/-control", f"s3://{BUCKET}/lost", GONE
-
-    def refuse_in_one_epoch(record) -> None:
-        from urllib.request import urlopen
-
-        faults = {"status": refused if record.epoch == 1 else "", "after": 0, "every": 3, "delay": 0.0}
-        urlopen(control, json.dumps(faults).encode()).close()
-
+    kept, refused = f"s3://{BUCKET}/lost", GONE
     undisturbed = learner().setEpochs(3).fit(rows)
-    model = learner(checkpointDir=kept, callbacks=[refuse_in_one_epoch]).setEpochs(3).fit(rows)
+    refusing = learner(
+        checkpointDir=kept, callbacks=[lambda record: store.refuse(refused if record.epoch == 1 else "", every=3)]
+    )
+    with by_value(Store.__module__):
+        model = refusing.setEpochs(3).fit(rows)
     assert weights(model) == weights(undisturbed)
     (lost,) = model.summary.lostCheckpoints
     assert f"no checkpoint could be written to '{kept}/" in lost

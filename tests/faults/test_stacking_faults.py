@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+from by_value import by_value
 from digits import tensor_frame
-from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
 from sparkwater.gpu.networks import lenet, register_network, registry
@@ -38,14 +37,11 @@ class EndsItsExecutor(torch.nn.Module):
 
 @pytest.fixture
 def flag(tmp_path: Path):
-    # Executors can't import this module.
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
     before = dict(registry._REGISTRY)
     path = str(tmp_path / "killed")
     register_network("ends", image_shape=(28, 28, 1))(lambda shape, classes: EndsItsExecutor(shape, classes, path))
-    yield Path(path)
-    cloudpickle.unregister_pickle_by_value(module)
+    with by_value(__name__):
+        yield Path(path)
     registry._REGISTRY.clear()
     registry._REGISTRY.update(before)
 

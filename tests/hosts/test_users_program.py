@@ -14,6 +14,7 @@ from pathlib import Path
 import connect_user
 import pytest
 from conftest import ROOT
+from connect.outcome import check
 from connect.servers import environment
 from hosts.cluster import Cluster, settings
 
@@ -49,10 +50,7 @@ def connect_server(hosts: Cluster) -> Iterator[str]:
 
 def test_a_users_program_trains_saves_loads_and_stacks_on_hosts(hosts: Cluster, tmp_path: Path) -> None:
     hosts.session()
-    found = connect_user.main(str(tmp_path))
-    assert found["network"] == found["loaded"] == found["alone"]
-    assert found["ensemble"] == found["reloaded"]
-    assert found["accuracy"] > 0.9
+    check(connect_user.main(str(tmp_path)))
 
 
 def test_a_connect_client_that_no_worker_reaches_gets_its_model(hosts: Cluster, undisturbed: bytes) -> None:
