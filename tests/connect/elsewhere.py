@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,17 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.ml import DeepLearningClassifier, DeepLearningClassifierModel, ImageClassifier, exact_shapley_values
 
 SECONDS = 100
+
+#: A client that trains until it is killed.
+TRAINING = """
+import logging, sys
+from digits import tensor_frame
+from pyspark.sql import SparkSession
+from sparkwater.ml import ImageClassifier
+logging.basicConfig(level=logging.INFO)
+spark = SparkSession.builder.remote(sys.argv[1]).create()
+ImageClassifier(network="mlp", epochs=1000000, batchSize=8, numWorkers=2).fit(tensor_frame(spark, 100))
+"""
 
 
 @contextmanager
@@ -123,3 +135,22 @@ def test_a_users_program_on_a_client_without_py4j_and_a_jvm(tmp_path: Path) -> N
         )
     assert done.returncode == 0, done.stderr[-4000:]
     check(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(tmp_path: Path) -> None:
+    own = Path(sys.executable)
+    manager = "spark__connect__execute__manager"
+    soon = {f"{manager}__detachedTimeout": "5s", f"{manager}__maintenanceInterval": "1s"}
+    with running_server(own, own, tmp_path, ROOT, **soon) as url:
+        with subprocess.Popen(
+            [own, "-c", TRAINING, url],
+            env={**environment(), "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as client:
+            assert client.stderr is not None
+            assert any("epoch 2/" in line for line in client.stderr)
+            client.kill()
+        with connected(url) as spark:
+            learner = ImageClassifier(network="mlp", epochs=2, numWorkers=2)
+            assert len(learner.fit(tensor_frame(spark, 20)).summary.records) == 2

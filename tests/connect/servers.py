@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def running_server(python: Path, workers: Path, folder: Path, *path: Path) -> Iterator[str]:
+def running_server(python: Path, workers: Path, folder: Path, *path: Path, **settings: str) -> Iterator[str]:
     """Give the address of a server until the ``with`` block ends.
 
     Parameters
@@ -40,10 +41,13 @@ def running_server(python: Path, workers: Path, folder: Path, *path: Path) -> It
         An empty folder to run in.
     path : pathlib.Path
         Folders of more modules for the workers.
+    settings : str
+        Spark's settings, with two underscores for a dot.
     """
+    more = json.dumps({name.replace("__", "."): value for name, value in settings.items()})
     given = {"PYSPARK_PYTHON": str(workers), "PYSPARK_DRIVER_PYTHON": str(python), "SPARK_LOCAL_IP": "127.0.0.1"}
     with subprocess.Popen(
-        [python, Path(__file__).with_name("server.py")],
+        [python, Path(__file__).with_name("server.py"), "local[2]", "127.0.0.1", more],
         env={**environment(), **given, "PYTHONPATH": os.pathsep.join(map(str, path))},
         cwd=folder,
         stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hosts.network import Host
 
-_ESTABLISHED, _LISTENING = "01", "0A"
+_ESTABLISHED, _HALF_OPEN, _LISTENING = "01", "03", "0A"
 
 
 def listening(process: int, hosts: Sequence[Host]) -> list[tuple[str, int]]:
@@ -21,6 +21,14 @@ def listening(process: int, hosts: Sequence[Host]) -> list[tuple[str, int]]:
 def connects(process: int, host: Host) -> bool:
     """Return whether a process is connected to a host."""
     return any(remote[0] == host.address for _, remote, state in _sockets(process) if state == _ESTABLISHED)
+
+
+def half_open(host: Host, place: tuple[str, int]) -> int:
+    """Return how many connections to a place on a host wait for their last packet."""
+    with host.entered():
+        lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    states = [(_place(local), state) for _, local, _, state, *_ in map(str.split, lines)]
+    return states.count((place, _HALF_OPEN))
 
 
 def _sockets(process: int) -> Iterator[tuple[tuple[str, int], tuple[str, int], str]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from hosts.network import Host
+from hosts.network import COMMON, Host
+from hosts.sockets import half_open
 
 #: A signed line of the driver's channel.
 _GENUINE = re.compile(rb"[0-9a-f]{64} \{.*\}\n")
@@ -36,7 +38,7 @@ class Stranger:
     heard : list of bytes
         Signed lines that passed by.
     talks : Counter
-        How often he talked, by kind.
+        How often he talked, by kind; connections that he left half open are counted where they were seen.
     """
 
     def __init__(self, host: Host, targets: Sequence[Host]) -> None:
@@ -83,6 +85,7 @@ class Stranger:
                     if place not in flooded:
                         flooded.add(place)
                         self._flood(place)
+                        self._leave_half_open(place)
                 time.sleep(0.02)
 
     def _say(self, place: tuple[str, int], word: bytes) -> None:
@@ -106,3 +109,28 @@ class Stranger:
                     connection.sendall(b"PUT /global/0 HT")
                 self.talks["connections"] += 1
             self._done.wait(1)
+
+    def _leave_half_open(self, place: tuple[str, int]) -> None:
+        """Ask for connections in the name of hosts that aren't there, whose answers nobody takes."""
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+            for number in range(FLOOD):
+                source = f"{COMMON}.{100 + number % 100}"
+                raw.sendto(_first_packet(source, 1024 + number, *place), place)
+        target = next(host for host in self._targets if host.address == place[0])
+        self.talks["half open"] += half_open(target, place)
+
+
+def _first_packet(source: str, source_port: int, target: str, target_port: int) -> bytes:
+    """Return the packet that asks for a connection (RFC 791, 9293); the kernel adds what its head lacks."""
+    ends = socket.inet_aton(source) + socket.inet_aton(target)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_TCP, 0) + ends
+    syn, window, words = 0x02, 65535, 5
+
+    def segment(checksum: int) -> bytes:
+        return struct.pack("!HHIIBBHHH", source_port, target_port, 1, 0, words << 4, syn, window, checksum, 0)
+
+    summed = ends + struct.pack("!HH", socket.IPPROTO_TCP, len(segment(0))) + segment(0)
+    total = sum(struct.unpack(f"!{len(summed) // 2}H", summed))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return head + segment(~total & 0xFFFF)

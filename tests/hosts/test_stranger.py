@@ -43,5 +43,6 @@ def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts,
     assert stranger.heard
     assert stranger.talks["replays"] > 10
     assert stranger.talks["connections"] >= FLOOD
+    assert stranger.talks["half open"] > 10
     assert {place: answer for place, answer in stranger.answers.items() if open_ports[place] == "driver"} == {}
     assert max(growth.values()) < 50, growth

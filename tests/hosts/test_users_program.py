@@ -18,7 +18,7 @@ from connect.outcome import check
 from connect.servers import environment
 from hosts.cluster import Cluster, settings
 
-#: A client; its last line is the digest of the weights.
+#: A client; its lines are the digests of the weights. Between the fits it writes to the other stream.
 CLIENT = """
 import hashlib, logging, sys
 from digits import tensor_frame
@@ -26,8 +26,11 @@ from hosts.fits import learner
 from pyspark.sql import SparkSession
 logging.basicConfig(level=logging.INFO)
 spark = SparkSession.builder.remote(sys.argv[1]).create()
-model = learner(collective="horovod").fit(tensor_frame(spark, 100))
-print(hashlib.sha256(model.weights).hexdigest())
+rows = tensor_frame(spark, 100)
+for folder in (None, sys.argv[2]):
+    model = learner(collective="horovod", checkpointDir=folder).fit(rows)
+    print(hashlib.sha256(model.weights).hexdigest())
+    sys.stderr.write("--- next ---")
 """
 
 
@@ -53,12 +56,14 @@ def test_a_users_program_trains_saves_loads_and_stacks_on_hosts(hosts: Cluster, 
     check(connect_user.main(str(tmp_path)))
 
 
-def test_a_connect_client_that_no_worker_reaches_gets_its_model(hosts: Cluster, undisturbed: bytes) -> None:
+def test_a_connect_client_that_no_worker_reaches_gets_its_model_and_sees_epochs_beside_checkpoints(
+    hosts: Cluster, undisturbed: bytes, tmp_path: Path
+) -> None:
     pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     with connect_server(hosts) as url, hosts.stranger.deaf_to(hosts.workers.values()):
         done = subprocess.run(
-            hosts.stranger.on([sys.executable, "-c", CLIENT, url]),
+            hosts.stranger.on([sys.executable, "-c", CLIENT, url, str(tmp_path / "checkpoints")]),
             env={**environment(), "PYTHONPATH": paths},
             capture_output=True,
             text=True,
@@ -66,5 +71,8 @@ def test_a_connect_client_that_no_worker_reaches_gets_its_model(hosts: Cluster, 
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == hashlib.sha256(undisturbed).hexdigest()
-    assert "epoch 1/" not in done.stderr  # nobody could tell it
+    assert done.stdout.split() == 2 * [hashlib.sha256(undisturbed).hexdigest()]
+    without, with_checkpoints, _ = done.stderr.split("--- next ---")
+    assert "epoch 1/" not in without  # nobody could tell it
+    assert "epoch 1/40" in with_checkpoints
+    assert not list((tmp_path / "checkpoints").glob("epochs-*"))

@@ -9,12 +9,13 @@ import sys
 import termios
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sparkwater.gpu.records import EpochRecord, Observer, StepRecord
 from sparkwater.gpu.tasks import Metrics
-from sparkwater.ml.launch import progress
+from sparkwater.ml.launch import notices, progress
 from sparkwater.ml.launch.display import counted, shown
 from sparkwater.ml.launch.driver_channel import listen
 
@@ -150,6 +151,36 @@ def test_a_driver_that_comes_back_is_told_of_steps_again(monkeypatch: pytest.Mon
         while len(told) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert sorted(map(str, told)) == sorted(map(str, [EPOCH, replace(STEP, step=3)]))
+
+
+def test_epochs_that_the_driver_is_not_told_are_read_beside_the_checkpoints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(notices, "SECONDS_BETWEEN", 0.1)
+    told: list[EpochRecord] = []
+    folder = tmp_path / "checkpoints"
+    with listen("127.0.0.1", progress.receiving(Observer(told.append))) as channel:
+        assert channel is not None
+        away = replace(channel, port=1)  # nobody listens there
+        with notices.posted(str(folder), told.append) as board:
+            assert board is not None
+            rank = progress.reporter(away, False, board)
+            rank.on_epoch(EPOCH)
+            rank.on_epoch(replace(EPOCH, epoch=1))  # too soon: the next one tells it
+            time.sleep(0.15)
+            rank.on_epoch(replace(EPOCH, epoch=2))
+            rank.on_step(STEP)
+            assert [path.name[:7] for path in folder.iterdir()] == ["epochs-"]
+    assert told == [replace(EPOCH, epoch=number) for number in range(3)]
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o77 == 0
+
+
+def test_a_store_that_takes_no_epochs_costs_log_lines_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    with notices.posted(str(tmp_path / "file" / "checkpoints"), lambda _: None) as board:
+        progress.reporter(None, False, board).on_epoch(EPOCH)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 if __name__ == "__main__":

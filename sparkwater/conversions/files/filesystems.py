@@ -68,6 +68,15 @@ def is_local(filesystem: fs.FileSystem) -> bool:
     return isinstance(filesystem, fs.LocalFileSystem)
 
 
+def create_private(filesystem: fs.FileSystem, folder: str) -> None:
+    """Create a folder and those it is in, unless they are there; on a local disk only their owner can read new ones."""
+    if not is_local(filesystem):
+        filesystem.create_dir(folder, recursive=True)
+        return
+    for path in (*reversed(Path(folder).parents), Path(folder)):  # with parents=True those would be open to all
+        path.mkdir(0o700, exist_ok=True)
+
+
 def is_store(url: str) -> bool:
     """Return whether a URL is of a store of objects, where one file appears as a whole but no folder does."""
     return scheme_of(url) in _STORE_SCHEMES

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -20,7 +19,7 @@ import torch
 from pyarrow import fs
 from safetensors import SafetensorError
 
-from sparkwater.conversions.files.filesystems import is_local, is_pyarrows, open_filesystem, scheme_of
+from sparkwater.conversions.files.filesystems import create_private, is_local, is_pyarrows, open_filesystem, scheme_of
 from sparkwater.conversions.files.s3 import explained
 from sparkwater.errors import CheckpointError, ConfigurationError
 
@@ -110,7 +109,7 @@ class CheckpointFolder:
         folder = f"{self._root}/{_name(checkpoint.steps)}"
         try:
             self._delete(folder)
-            self._create(folder)
+            create_private(self._filesystem, folder)  # weights may give away what they were trained on
             for name, content in files.items():
                 self._put(f"{folder}/{name}", content)
             manifest = {name: _checksum(content) for name, content in files.items()}
@@ -233,15 +232,6 @@ class CheckpointFolder:
 
     def _is_file(self, path: str) -> bool:
         return bool(self._filesystem.get_file_info(path).type == fs.FileType.File)
-
-    def _create(self, folder: str) -> None:
-        if is_local(self._filesystem):
-            # Weights may give away what they were trained on. (With parents=True those would be open to all.)
-            for path in (*reversed(Path(self._root).parents), Path(self._root)):
-                path.mkdir(0o700, exist_ok=True)
-            Path(folder).mkdir(0o700)
-        else:
-            self._filesystem.create_dir(folder, recursive=True)
 
     def _put(self, path: str, content: bytes) -> None:
         with self._filesystem.open_output_stream(path) as stream:

@@ -27,9 +27,10 @@ from sparkwater.gpu.records import AT, NOBODY, Observer, Progress, place_in
 from sparkwater.gpu.rows.reading import KEY
 from sparkwater.ml.launch.apart import hosts_apart
 from sparkwater.ml.launch.display import all_of, shown
-from sparkwater.ml.launch.driver_channel import DriverChannel, listen
+from sparkwater.ml.launch.driver_channel import DriverChannel, Handler, listen
 from sparkwater.ml.launch.following import follower
 from sparkwater.ml.launch.gathering import KIND, Gatherer, Gathering
+from sparkwater.ml.launch.notices import Notices, posted
 from sparkwater.ml.launch.preflight import wait_for_lost_executors, wait_for_slots
 from sparkwater.ml.launch.progress import LastReport, receiving, reporter
 from sparkwater.ml.launch.python_worker import exempt_modules
@@ -154,19 +155,20 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     last, session = LastReport(), session_of(frame.sparkSession)
     followed = follower(job.config.epochs)
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
-    with (
-        shown(job.config.epochs, spark_has_a_bar) as display,
-        listen(
-            session.client_host or LOOPBACK,
-            {**receiving(all_of(last.observer, display, observer, followed)), KIND: Gathering(num_workers)},
-        ) as channel,
-    ):
-        program = _program(session.ship(job), channel, gathers=not session.remote or session.shares_machine)
-        try:
-            profile = rank_profile(frame.sparkSession, job.device)
-            rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
-        except Exception as error:
-            raise hosts_apart(str(error), session.executor_places) or lost(error, num_workers, last) from error
+    reached = not session.remote or session.shares_machine
+    with shown(job.config.epochs, spark_has_a_bar) as display:
+        told = all_of(last.observer, display, observer, followed)
+        handlers: dict[str, Handler] = {**receiving(told), KIND: Gathering(num_workers)}
+        with (
+            listen(session.client_host or LOOPBACK, handlers) as channel,
+            posted(None if reached else job.checkpoint_dir, told.on_epoch) as notices,
+        ):
+            program = _program(session.ship(job), channel, reached, notices)
+            try:
+                profile = rank_profile(frame.sparkSession, job.device)
+                rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
+            except Exception as error:
+                raise hosts_apart(str(error), session.executor_places) or lost(error, num_workers, last) from error
     outcomes = _join(rows)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
@@ -182,7 +184,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
 
 
 def _program(
-    job: Value, channel: DriverChannel | None, gathers: bool
+    job: Value, channel: DriverChannel | None, reached: bool, notices: Notices | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function of each task; it captures nothing but its arguments.
 
@@ -195,9 +197,10 @@ def _program(
 
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        peers = BarrierPeers(context, Gatherer(channel if gathers else None, rank, context.allGather))
-        with watching(channel if gathers else None):
-            outcome = run_rank(batches, job.get(), peers, reporter(channel if rank == 0 else None, gathers))
+        peers = BarrierPeers(context, Gatherer(channel if reached else None, rank, context.allGather))
+        reports = reporter(channel, reached, notices) if rank == 0 else NOBODY
+        with watching(channel if reached else None):
+            outcome = run_rank(batches, job.get(), peers, reports)
         exempt_modules()
         yield from _split(outcome)
 

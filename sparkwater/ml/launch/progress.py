@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Progress, StepRecord
 from sparkwater.ml.launch.driver_channel import DriverChannel, Handler
+from sparkwater.ml.launch.notices import Notices
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def receiving(observer: Observer) -> dict[str, Handler]:
     }
 
 
-def reporter(channel: DriverChannel | None, insists: bool = True) -> Observer:
+def reporter(channel: DriverChannel | None, insists: bool = True, notices: Notices | None = None) -> Observer:
     """Return the observer on rank 0 that reports to the driver.
 
     Parameters
@@ -62,10 +63,13 @@ def reporter(channel: DriverChannel | None, insists: bool = True) -> Observer:
         Channel to the driver.
     insists : bool
         Whether each epoch is tried again where the driver can't be reached; else the first failure is the last.
+    notices : Notices or None
+        They take the epochs that the channel can't be tried with.
     """
+    otherwise = NOBODY if notices is None else Observer(notices.epoch)
     if channel is None:
-        return NOBODY
-    reports = Reports(channel, insists)
+        return otherwise
+    reports = Reports(channel, insists, otherwise)
     return Observer(reports.epoch, reports.step)
 
 
@@ -78,17 +82,23 @@ class Reports:
         The channel to the driver.
     insists : bool
         False where the first epoch that can't be reported is the last report.
+    otherwise : Observer
+        It gets that epoch, and those after it.
     """
 
-    def __init__(self, channel: DriverChannel, insists: bool = True) -> None:
+    def __init__(self, channel: DriverChannel, insists: bool = True, otherwise: Observer = NOBODY) -> None:
         self.channel = channel
-        self._insists, self._gone = insists, False
+        self._insists, self._otherwise, self._gone = insists, otherwise, False
         self._next_step = time.monotonic() + _SECONDS_BETWEEN_STEPS
 
     def epoch(self, record: EpochRecord) -> None:
         """Report an epoch."""
+        if not self._gone:
+            self._tell(record)
         if self._gone:
-            return
+            self._otherwise.on_epoch(record)
+
+    def _tell(self, record: EpochRecord) -> None:
         try:
             self.channel.tell("epoch", asdict(record))
             if self._next_step == math.inf:
