@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 from sparkwater.flow.views.charts import curves_chart, matrix_chart
 from sparkwater.flow.views.curves import Curves
 from sparkwater.flow.views.ensembles import automl_parts, line_of, search_parts
@@ -50,7 +52,10 @@ def test_confusion_is_a_table_that_says_shares_and_escapes_names() -> None:
 def test_trials_of_a_search_stand_best_first_with_what_failed() -> None:
     summary = SearchSummary("GridSearch", "classification", ("logLoss", "error"), (), TRIALS, "forest", 90, 2, "f",
                             "all were tried", 12.5)  # fmt: skip
-    (table,) = search_parts(summary).tables
+    parts = search_parts(summary)
+    (table,), (plot,) = parts.tables, parts.plots
+    assert plot.alt.startswith("Leaderboard of 2 models by logLoss out of fold, best first")
+    assert b"<svg" in base64.b64decode(plot.url.removeprefix("data:image/svg+xml;base64,"))
     assert [row[:3] for row in table.rows] == [
         (1, "numTrees=3", 0.25),
         (0, "regParam=0.1", 0.5),
@@ -73,6 +78,7 @@ def test_automl_shows_its_leaderboard_and_all_that_was_tried() -> None:
     assert [row[:3] for row in board.rows] == [("forest", "forest", 0.25), ("glm", "glm", 0.5)]
     assert tried.rows[2] == ("mlp", "mlp", "epochs=2.0", "no slots")
     assert parts.notes == ("in time", "columns", "are fine")
+    assert [plot.title for plot in parts.plots] == ["Leaderboard"]
     assert line_of(summary) == ("forest", {"logLoss": 0.25, "error": 0.125})
 
 

@@ -8,12 +8,21 @@ import pytest
 from conftest import start_session
 from made_flows import workspace
 from PIL import Image
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.views.forms import estimator_class, form_of
-from sparkwater.flow.views.galleries import nearest, picture_columns, scored_by, vector_columns, wrong_pictures
+from sparkwater.flow.views.galleries import (
+    compared_column,
+    has_labels,
+    nearest,
+    outdated_columns,
+    picture_columns,
+    vector_columns,
+    worst_pictures,
+)
 from sparkwater.flow.views.models import comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
 from sparkwater.flow.views.suggestions import suggested_columns
@@ -21,7 +30,7 @@ from sparkwater.flow.views.tables import Matrix
 from sparkwater.flow.views.validation import refusal
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
-from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score
+from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score, WrongRows
 from sparkwater.flow.workbook.actions.training import Define, Fit
 from sparkwater.ml import ImageClassifier, ImageClassifierModel
 
@@ -73,27 +82,37 @@ def test_networks_are_drawn_before_and_after_the_fit(flow: Workspace) -> None:
         planned_network(estimator_class("DeepLearningClassifier")(), flow.value("bars"))
 
 
-def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Workspace) -> None:
+@pytest.fixture(scope="module")
+def swapped(flow: Workspace) -> DataFrame:
+    """Rows whose labels are wrong where the id is small, with scores of another model."""
+    rest = flow.value("rest").withColumn("label", (F.col("label") + (F.col("id") < 3).cast("int")) % 4)
+    flow._names["swapped"] = rest.withColumn("prediction", F.lit("another")).withColumn("probability", F.lit(0.5))
+    return flow.value("swapped")
+
+
+def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Workspace, swapped: DataFrame) -> None:
     model = flow.value("network")
-    scored = model.transform(flow.value("rest"))
-    swapped = scored.withColumn("label", (F.col("label") + (F.col("id") < 3).cast("int")) % 4).cache()
-    wrong = swapped.where(F.col("label").cast("double") != F.col("prediction")).count()
-    found = wrong_pictures(swapped, model, "features", "label")
-    assert 3 <= len(found) == wrong < 20
+    outdated, compared = outdated_columns(model, swapped.schema), compared_column(model, swapped.schema, "label")
+    action = WrongRows("wrong", "network", "swapped", "label", compared, outdated)
+    flow.run(action)
+    rows = {row.id: row for row in flow.value("wrong").collect()}
+    expected = {row.id: row.prediction for row in model.transform(flow.value("rest")).collect()}
+    labels = {row.id: row.label for row in swapped.collect()}
+    assert {key: row.prediction for key, row in rows.items()} == {
+        key: taken for key, taken in expected.items() if taken != labels[key]
+    }
+    found = worst_pictures(flow.value("wrong"), model, "features", "label")
+    assert 3 <= len(found) == len(rows) < 20
     image = Image.open(io.BytesIO(base64.b64decode(found[0].url.removeprefix("data:image/png;base64,"))))
     assert image.size == (16, 16)
     assert "taken for" in found[0].words[0]
-    assert len(wrong_pictures(swapped, model, "features", "label", most=2)) == 2
-    assert wrong_pictures(swapped.where("id < 0"), model, "features", "label") == []
+    assert len(worst_pictures(flow.value("wrong"), model, "features", "label", most=2)) == 2
+    assert worst_pictures(flow.value("wrong").where("id < 0"), model, "features", "label") == []
 
 
-def test_scores_of_another_model_give_way(flow: Workspace) -> None:
-    model, rest = flow.value("network"), flow.value("rest")
-    others = rest.withColumn("prediction", F.lit("another")).withColumn("probability", F.lit(0.5))
-    rows = [model_rows.select("id", "prediction").orderBy("id").collect() for model_rows in (
-        scored_by(model, others), model.transform(rest)
-    )]  # fmt: skip
-    assert rows[0] == rows[1]
+def test_rows_without_labels_are_told_from_rows_that_are_right(swapped: DataFrame) -> None:
+    assert has_labels(swapped, "label")
+    assert not has_labels(swapped.withColumn("own label", F.lit(None).cast("int")), "own label")
 
 
 def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace) -> None:

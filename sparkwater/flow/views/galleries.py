@@ -6,7 +6,7 @@ So many rows as are shown come to the driver, and no more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
@@ -17,6 +17,7 @@ from sparkwater.conversions.images.uris import no_uris
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
 from sparkwater.flow.views.data.rows import picture_url
 from sparkwater.flow.work.workspace import NO_URIS
+from sparkwater.flow.workbook.column_types import quoted
 from sparkwater.plots.drawing.pictures import Picture, is_picture
 from sparkwater.plots.frames.galleries import largest_losses, nearest_pictures
 
@@ -63,23 +64,28 @@ def vector_columns(schema: StructType) -> list[str]:
     return [field.name for field in schema.fields if isinstance(field.dataType, VectorUDT)]
 
 
-def scored_by(model: Any, rows: DataFrame) -> DataFrame:
-    """Return rows with a classifier's scores; those of another model, in columns of the same names, give way."""
+def outdated_columns(model: Any, schema: StructType) -> tuple[str, ...]:
+    """Return the columns of another model's scores, which have the names of this one's."""
     outputs = ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol")
-    columns = [model.getOrDefault(name) for name in outputs if model.hasParam(name) and model.isDefined(name)]
-    with no_uris(NO_URIS):
-        return cast("DataFrame", model.transform(rows.drop(*columns)))
+    made = [model.getOrDefault(name) for name in outputs if model.hasParam(name) and model.isDefined(name)]
+    return tuple(name for name in made if name in schema.names)
 
 
-def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[PictureView]:
-    """Return the pictures that a classifier took for another class, the most mistaken first; one Spark job.
+def compared_column(model: Any, schema: StructType, label: str) -> str:
+    """Return the column of a classifier's scores that a column of labels is compared with."""
+    strings = isinstance(find_field(schema, label).dataType, T.StringType)
+    return str(model.getOrDefault("predictedLabelCol" if strings else "predictionCol"))
+
+
+def worst_pictures(wrong: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[PictureView]:
+    """Return pictures that a classifier took for another class, the most mistaken first; one Spark job.
 
     Their words say the class, what they were taken for, and how sure the model was.
 
     Parameters
     ----------
-    scored : pyspark.sql.DataFrame
-        Rows that the model's ``transform`` gave.
+    wrong : pyspark.sql.DataFrame
+        Rows with the model's scores, all of them wrong.
     model : pyspark.ml.Model
         The classifier.
     picture, label : str
@@ -87,20 +93,21 @@ def wrong_pictures(scored: DataFrame, model: Any, picture: str, label: str, most
     most : int
         Pictures at most.
     """
-    classes = list(getattr(model, "classes", ()))
-    strings = isinstance(find_field(scored.schema, label).dataType, T.StringType)
-    wanted = model.getOrDefault("predictedLabelCol" if strings else "predictionCol")
-    find_field(scored.schema, wanted)
-    own = F.col(f"`{label}`") if strings else F.col(f"`{label}`").cast("double")
-    found = largest_losses(
-        scored.where(own != F.col(f"`{wanted}`")),
-        picture,
-        labelCol=label,
-        probabilityCol=model.getOrDefault("probabilityCol"),
-        classes=classes,
-        maxPictures=most,
-    )
+    with no_uris(NO_URIS):
+        found = largest_losses(
+            wrong,
+            picture,
+            labelCol=label,
+            probabilityCol=model.getOrDefault("probabilityCol"),
+            classes=list(getattr(model, "classes", ())),
+            maxPictures=most,
+        )
     return list(map(picture_view, found))
+
+
+def has_labels(frame: DataFrame, label: str) -> bool:
+    """Return whether any row has a label; a Spark job that ends at the first one."""
+    return not frame.where(F.col(quoted(label)).isNotNull()).isEmpty()
 
 
 def nearest(

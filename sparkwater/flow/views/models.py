@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparkwater.flow.views import ensembles
 from sparkwater.flow.views.curves import Curves, training_curves
 from sparkwater.flow.views.numbers import count_text
+from sparkwater.flow.views.plots import PlotView
 from sparkwater.flow.views.tables import Matrix, Table, Value, table_of
 from sparkwater.ml.reports.confusion import ConfusionMatrix
 from sparkwater.ml.reports.summary import TrainingSummary
@@ -45,6 +46,8 @@ class ModelView:
         Curves by epoch.
     matrix : Matrix or None
         Confusion of classes.
+    plots : tuple of PlotView
+        Other plots.
     tables : tuple of Table
         Tables, the most important first.
     notes : tuple of str
@@ -58,6 +61,7 @@ class ModelView:
     facts: tuple[tuple[str, str], ...]
     curves: tuple[Curves, ...] = ()
     matrix: Matrix | None = None
+    plots: tuple[PlotView, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     network: Any = field(default=None, compare=False)
@@ -83,7 +87,8 @@ def model_view(name: str, model: Any) -> ModelView:
     for known, parts_of in _PARTS.items():
         if isinstance(summary, known):
             parts = parts_of(summary)
-            return ModelView(name, kind, parts.facts, parts.curves, parts.matrix, parts.tables, parts.notes)
+            shown = (parts.facts, parts.curves, parts.matrix, parts.plots, parts.tables, parts.notes)
+            return ModelView(name, kind, *shown)
     return _spark_view(name, kind, model, summary)
 
 
@@ -98,9 +103,9 @@ def _network_view(name: str, kind: str, model: Any, summary: TrainingSummary) ->
         tuple(_training_facts(summary)),
         training_curves(summary.records, summary.bestEpoch),
         matrix_of(summary.confusionMatrix, _judged(summary)),
-        tuple(_training_tables(model, summary)),
-        tuple(f"checkpoint lost: {reason}" for reason in summary.lostCheckpoints),
-        model.describeNetwork(),
+        tables=tuple(_training_tables(model, summary)),
+        notes=tuple(f"checkpoint lost: {reason}" for reason in summary.lostCheckpoints),
+        network=model.describeNetwork(),
     )
 
 

@@ -72,6 +72,7 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.chooses("Data", read)
     person.presses("Show the worst", panel)
     panel.get_by_role("img", name=re.compile("taken for")).first.wait_for()
+    panel.get_by_role("region", name=re.compile(f"^Python: Rows of {read} that used gets wrong")).wait_for()
     person.keeps_a_picture("mistakes")
     panel = person.opens_tab("Nearest")
     person.chooses("Data", read)

@@ -26,6 +26,8 @@ def test_two_learners_are_stacked_and_searched(window: Any, read: str) -> None:
     board = panel.locator(".q-table__container").filter(has_text="Leaderboard, out of fold")
     for learner in ("ensemble", "short", "longer"):
         board.get_by_role("row").filter(has_text=re.compile(rf"^\s*{learner}")).wait_for()
+    for shown in ("Leaderboard of 3 models by ", "Reliability diagram. "):
+        panel.get_by_role("img", name=re.compile(f"^{shown}")).wait_for()
     panel.get_by_role("heading", name="Confusion matrix").wait_for()
     person.keeps_a_picture("ensemble")
     person.trains(read, "found", "GridSearch", estimator="short", space='{"epochs": [1, 2]}', numFolds="2")

@@ -15,6 +15,7 @@ from sparkwater.flow.pages.parts.elements import (
     show_drawing,
     show_facts,
     show_matrix,
+    show_plot,
     show_table,
 )
 from sparkwater.flow.pages.parts.following import follow, with_chosen
@@ -109,7 +110,7 @@ def _tabs(desk: Desk, view: ModelView, model: Any) -> None:
     """Build the tabs of a model."""
     built: dict[str, Callable[[], None]] = {"Overview": lambda: _overview(view)}
     if getattr(model, "classes", None) and model.hasParam("probabilityCol"):
-        built["Mistakes"] = lambda: pictures.mistakes(desk, model)
+        built["Mistakes"] = lambda: pictures.mistakes(desk, view.name, model)
     if view.network is not None:
         built["Network"] = lambda: show_drawing(drawing_of(view.network))
         built["Nearest"] = lambda: pictures.neighbours(desk, view)
@@ -131,6 +132,8 @@ def _overview(view: ModelView) -> None:
         with ui.element("div").classes("flow-curves"):
             for curves in view.curves:
                 show_curves(curves)
+    for plot in view.plots:
+        show_plot(plot)
     if view.matrix is not None:
         show_matrix(view.matrix)
     for table in view.tables:

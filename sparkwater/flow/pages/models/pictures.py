@@ -11,23 +11,25 @@ from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_pictures
 from sparkwater.flow.pages.parts.naming import NewName
-from sparkwater.flow.pages.parts.texts import heading, remark
+from sparkwater.flow.pages.parts.texts import code_block, heading, remark
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.galleries import (
     PictureView,
+    compared_column,
+    has_labels,
     nearest,
+    outdated_columns,
     picture_columns,
-    scored_by,
     vector_columns,
-    wrong_pictures,
+    worst_pictures,
 )
 from sparkwater.flow.views.models import ModelView
 from sparkwater.flow.views.numbers import counted
 from sparkwater.flow.views.suggestions import identifier_columns, label_first, plain_columns
-from sparkwater.flow.workbook.actions.scoring import ExtractFeatures, NearestRows
+from sparkwater.flow.workbook.actions.scoring import ExtractFeatures, NearestRows, WrongRows
 
 
-def mistakes(desk: Desk, model: Any) -> None:
+def mistakes(desk: Desk, name: str, model: Any) -> None:
     """Build the panel of pictures that a classifier took for another class."""
 
     def with_pictures() -> list[str]:
@@ -38,23 +40,32 @@ def mistakes(desk: Desk, model: Any) -> None:
         frame = living_choice(desk, "Data", with_pictures, next(reversed(with_pictures()), None))
         picture = choice("Pictures")
         label = choice("Labels")
+        result = NewName("Name of the rows it got wrong", lambda: desk.workspace.fresh("mistakes"))
     columns_follow(desk, frame, picture, picture_columns)
     columns_follow(desk, frame, label, lambda schema: label_first(schema.names, model))
 
     def work() -> Callable[[], None]:
-        scored = scored_by(model, desk.workspace.value(chosen(frame)))
-        found = wrong_pictures(scored, model, chosen(picture), chosen(label))
-        return lambda: _show_wrong(found)
+        made, judged, by = result.text, chosen(frame), chosen(label)
+        rows = desk.workspace.value(judged)
+        compared, outdated = compared_column(model, rows.schema, by), outdated_columns(model, rows.schema)
+        action = WrongRows(made, name, judged, by, compared, outdated)
+        desk.jobs.complete(action)
+        found = worst_pictures(desk.workspace.value(made), model, chosen(picture), by)
+        none = f"It got none of these rows wrong: {made} has no rows."
+        if not found and not has_labels(rows, by):
+            none = f"No row of {judged} has a label in {by}: nothing could be compared."
+        return lambda: told(found, none, action)
+
+    def told(found: list[PictureView], none: str, action: WrongRows) -> None:
+        result.follow()
+        if found:
+            remark(f"{counted(len(found), 'picture')}, the most mistaken first: by the probability of their own class.")
+            show_pictures(found)
+        else:
+            ui.label(none)
+        code_block(action.code().shown, f"Python: {action.title}")
 
     SlowButton("Show the worst", work)
-
-
-def _show_wrong(found: list[PictureView]) -> None:
-    if not found:
-        ui.label("It got none of these rows wrong.")
-        return
-    remark(f"{counted(len(found), 'picture')}, the most mistaken first: by the probability of their own class.")
-    show_pictures(found)
 
 
 def neighbours(desk: Desk, view: ModelView) -> None:

@@ -14,6 +14,7 @@ from sparkwater.flow.views.galleries import PictureView
 from sparkwater.flow.views.markup import facts_list, matrix_table
 from sparkwater.flow.views.networks import Drawing
 from sparkwater.flow.views.numbers import shown_value
+from sparkwater.flow.views.plots import PlotView
 from sparkwater.flow.views.tables import Matrix, Table, without_empty_columns
 
 _STYLE = (Path(__file__).parent / "elements.css").read_text(encoding="utf-8")
@@ -89,6 +90,13 @@ def show_matrix(matrix: Matrix) -> None:
     with ui.element("div").classes("w-full") as frame:
         frame.props["role"], frame.props["aria-label"] = "img", matrix.alt
         ui.echart(matrix_chart(matrix)).classes("flow-matrix-chart")
+
+
+def show_plot(plot: PlotView) -> None:
+    """Show a plot under its title."""
+    heading(plot.title)
+    image = ui.element("img").classes("flow-plot")
+    image.props["src"], image.props["alt"] = plot.url, plot.alt
 
 
 def show_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from sparkwater.flow.workbook.actions.base import Action as Action
 from sparkwater.flow.workbook.actions.base import to_json as to_json
 from sparkwater.flow.workbook.actions.keeping import ExportBundle, SaveModel
 from sparkwater.flow.workbook.actions.reading import ReadPictures
-from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score
+from sparkwater.flow.workbook.actions.scoring import Evaluate, ExtractFeatures, NearestRows, Score, WrongRows
 from sparkwater.flow.workbook.actions.splitting import SplitFrame
 from sparkwater.flow.workbook.actions.tables import ChangeTypes, ReadCsv, ReadJson, ReadParquet
 from sparkwater.flow.workbook.actions.training import Define, Fit
@@ -25,6 +25,7 @@ ACTIONS: tuple[type[Action], ...] = (
     Define,
     Fit,
     Score,
+    WrongRows,
     Evaluate,
     ExtractFeatures,
     NearestRows,

@@ -8,6 +8,7 @@ from typing import ClassVar
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.code import Code, literal, variable
+from sparkwater.flow.workbook.column_types import quoted
 
 #: The measure that is a table of classes; the others are numbers of Spark's evaluator.
 CONFUSION = "confusion"
@@ -50,6 +51,49 @@ class Score(Action):
     def code(self) -> Code:
         """Return its Python."""
         return Code((), (f"{variable(self.result)} = {variable(self.model)}.transform({variable(self.frame)})",))
+
+
+@dataclass(frozen=True)
+class WrongRows(Action):
+    """Rows that a classifier takes for another class than their label says, with its scores.
+
+    Attributes
+    ----------
+    result : str
+        The DataFrame of them.
+    model, frame : str
+        The classifier, and a DataFrame with labels.
+    label, prediction : str
+        The column of labels, and that of the model's scores which is compared with it.
+    outdated : tuple of str
+        Columns of the DataFrame that give way to the model's: another model's scores.
+    """
+
+    kind: ClassVar[str] = "wrong_rows"
+
+    result: str
+    model: str
+    frame: str
+    label: str
+    prediction: str
+    outdated: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """A few plain words."""
+        return f"Rows of {self.frame} that {self.model} gets wrong"
+
+    def code(self) -> Code:
+        """Return its Python."""
+        rows = variable(self.frame)
+        if self.outdated:
+            rows += f".drop({', '.join(map(literal, self.outdated))})"
+        label, prediction = (f"F.col({literal(quoted(name))})" for name in (self.label, self.prediction))
+        lines = (
+            f"{variable(self.result)} = {variable(self.model)}.transform({rows})",
+            f"{variable(self.result)} = {variable(self.result)}.where({label} != {prediction})",
+        )
+        return Code(("from pyspark.sql import functions as F",), lines)
 
 
 @dataclass(frozen=True)
