@@ -20,7 +20,7 @@ help:
 	@echo "make demo         train LeNet on the shipped digits with two ranks and Horovod, and test it"
 	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
 	@echo "make demo-table   learn the species of the shipped penguins from raw columns, with two ranks, and test it"
-	@echo "make flow         open a browser's page on the shipped digits and penguins: see data, train, look at models"
+	@echo "make flow         serve a page on the shipped digits and penguins, and print its address: see data, train, look at models"
 	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"

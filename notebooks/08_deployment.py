@@ -162,7 +162,7 @@ print(subprocess.run([sys.executable, "-c", program], capture_output=True, text=
 # MAGIC
 # MAGIC ```
 # MAGIC sparkwater.mlflow.log_model(model, "digits", sample=others.limit(20), registered_model_name="digits")
-# MAGIC mlflow.pyfunc.load_model("models:/digits/1").predict(pictures)
+# MAGIC mlflow.pyfunc.load_model("models:/digits/1").predict({"content": pictures})
 # MAGIC ```
 # MAGIC
 # MAGIC ## A stream
