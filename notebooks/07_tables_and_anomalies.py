@@ -216,8 +216,8 @@ with_reconstructions(scored.orderBy("reconstructionError", ascending=False).sele
 # MAGIC convolutions, distorted pictures or ensembles, after 10 hours on 10 nodes. `make record` trains a plain network
 # MAGIC on the same 60,000 digits with two workers, by virtual adversarial training (predictions are kept from
 # MAGIC changing within a small distance of each digit) and averaged weights. Two of its three seeds were run: 0.79 %
-# MAGIC each, in five minutes on two cores. It isn't run here, since it needs the full data set. [Programs](../docs/programs.md#make-record) has
-# MAGIC the recipe and what was tried.
+# MAGIC each, in five minutes on two cores. It isn't run here, since it needs the full data set.
+# MAGIC [Programs](../docs/programs.md#make-record) has the recipe and what was tried.
 # MAGIC
 # MAGIC **Next**: [deployment](08_deployment.py). More: [deep learning on tables](../docs/deep_learning.md),
 # MAGIC [distributions](../docs/image_regressor.md), [autoencoder](../docs/autoencoder.md),

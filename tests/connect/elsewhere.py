@@ -149,8 +149,13 @@ def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(
             text=True,
         ) as client:
             assert client.stderr is not None
-            assert any("epoch 2/" in line for line in client.stderr)
-            client.kill()
+            said = []
+            try:
+                while said[-1:] != [""] and "epoch 2/" not in "".join(said):
+                    said.append(client.stderr.readline())
+                assert client.poll() is None, "".join(said)
+            finally:
+                client.kill()
         with connected(url) as spark:
             learner = ImageClassifier(network="mlp", epochs=2, numWorkers=2)
             assert len(learner.fit(tensor_frame(spark, 20)).summary.records) == 2

@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkwater.bundle import Bundle
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import ConfigurationError, SchemaError
 from sparkwater.flow.views.forms import estimator_class, form_of
 from sparkwater.flow.views.galleries import (
-    compared_column,
     has_labels,
+    is_text,
     nearest,
     outdated_columns,
     picture_columns,
@@ -85,16 +85,17 @@ def test_networks_are_drawn_before_and_after_the_fit(flow: Workspace) -> None:
 @pytest.fixture(scope="module")
 def swapped(flow: Workspace) -> DataFrame:
     """Rows whose labels are wrong where the id is small, with scores of another model."""
-    rest = flow.value("rest").withColumn("label", (F.col("label") + (F.col("id") < 3).cast("int")) % 4)
-    flow._names["swapped"] = rest.withColumn("prediction", F.lit("another")).withColumn("probability", F.lit(0.5))
+    label = (F.col("label") + (F.col("id") < 3).cast("int")) % 4
+    rest = flow.value("rest").withColumn("label", label).withColumn("own.label", label > 0)
+    flow._names["swapped"] = rest.withColumn("PREDICTION", F.lit("another")).withColumn("probability", F.lit(0.5))
     return flow.value("swapped")
 
 
 def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Workspace, swapped: DataFrame) -> None:
     model = flow.value("network")
-    outdated, compared = outdated_columns(model, swapped.schema), compared_column(model, swapped.schema, "label")
-    action = WrongRows("wrong", "network", "swapped", "label", compared, outdated)
-    flow.run(action)
+    outdated = outdated_columns(model, swapped.schema)
+    assert outdated == ("PREDICTION", "probability")
+    flow.run(WrongRows("wrong", "network", "swapped", "label", "prediction", outdated, numeric=True))
     rows = {row.id: row for row in flow.value("wrong").collect()}
     expected = {row.id: row.prediction for row in model.transform(flow.value("rest")).collect()}
     labels = {row.id: row.label for row in swapped.collect()}
@@ -110,9 +111,24 @@ def test_pictures_that_are_wrong_come_with_what_they_were_taken_for(flow: Worksp
     assert worst_pictures(flow.value("wrong").where("id < 0"), model, "features", "label") == []
 
 
+def test_flags_are_compared_as_numbers_by_names_of_any_kind(flow: Workspace, swapped: DataFrame) -> None:
+    outdated = outdated_columns(flow.value("network"), swapped.schema)
+    flow.run(WrongRows("unlike", "network", "swapped", "own.label", "prediction", outdated, numeric=True))
+    for row in flow.value("unlike").collect():
+        assert row["own.label"] != row.prediction
+    assert not flow.value("unlike").isEmpty()
+
+
+def test_labels_are_one_class_a_row(swapped: DataFrame) -> None:
+    schema = swapped.select(F.col("`own.label`"), F.lit("a").alias("text"), F.array("id").alias("several")).schema
+    assert [is_text(schema, name) for name in ("own.label", "text")] == [False, True]
+    with pytest.raises(SchemaError, match="accepted: labels of one class a row"):
+        is_text(schema, "several")
+
+
 def test_rows_without_labels_are_told_from_rows_that_are_right(swapped: DataFrame) -> None:
     assert has_labels(swapped, "label")
-    assert not has_labels(swapped.withColumn("own label", F.lit(None).cast("int")), "own label")
+    assert not has_labels(swapped.withColumn("own.label", F.lit(None).cast("int")), "own.label")
 
 
 def test_what_fit_refuses_is_refused_before_any_job_at_its_param(flow: Workspace) -> None:

@@ -38,7 +38,9 @@ class Stranger:
     heard : list of bytes
         Signed lines that passed by.
     talks : Counter
-        How often he talked, by kind; connections that he left half open are counted where they were seen.
+        How often he talked, by kind.
+    left_open : Counter
+        Connections that were seen half open, by address and port.
     """
 
     def __init__(self, host: Host, targets: Sequence[Host]) -> None:
@@ -46,6 +48,7 @@ class Stranger:
         self.answers: dict[tuple[str, int], bytes] = {}
         self.heard: list[bytes] = []
         self.talks: Counter[str] = Counter()
+        self.left_open: Counter[tuple[str, int]] = Counter()
         self._done = threading.Event()
 
     @contextmanager
@@ -112,12 +115,12 @@ class Stranger:
 
     def _leave_half_open(self, place: tuple[str, int]) -> None:
         """Ask for connections in the name of hosts that aren't there, whose answers nobody takes."""
-        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
             for number in range(FLOOD):
                 source = f"{COMMON}.{100 + number % 100}"
                 raw.sendto(_first_packet(source, 1024 + number, *place), place)
         target = next(host for host in self._targets if host.address == place[0])
-        self.talks["half open"] += half_open(target, place)
+        self.left_open[place] = half_open(target, place)
 
 
 def _first_packet(source: str, source_port: int, target: str, target_port: int) -> bytes:

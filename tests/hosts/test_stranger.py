@@ -43,6 +43,6 @@ def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts,
     assert stranger.heard
     assert stranger.talks["replays"] > 10
     assert stranger.talks["connections"] >= FLOOD
-    assert stranger.talks["half open"] > 10
+    assert {open_ports[place] for place, count in stranger.left_open.items() if count > 10} >= {"driver"}
     assert {place: answer for place, answer in stranger.answers.items() if open_ports[place] == "driver"} == {}
     assert max(growth.values()) < 50, growth

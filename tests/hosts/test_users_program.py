@@ -18,7 +18,7 @@ from connect.outcome import check
 from connect.servers import environment
 from hosts.cluster import Cluster, settings
 
-#: A client; its lines are the digests of the weights. Between the fits it writes to the other stream.
+#: A client; its lines are the digests of the weights. After each it writes to the other stream.
 CLIENT = """
 import hashlib, logging, sys
 from digits import tensor_frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkwater.flow.views.curves import Curves
-from sparkwater.flow.views.plots import PlotView, plot_view
+from sparkwater.flow.views.plots import PlotView, plot_views
 from sparkwater.flow.views.tables import Matrix, Table, table_of
 from sparkwater.stacking.automl.summary import AutoMLSummary
 from sparkwater.stacking.scores import ENSEMBLE, Score
@@ -52,9 +52,6 @@ def ensemble_parts(summary: EnsembleSummary) -> Parts:
     if bins:
         lines = [(one.low, one.high, one.rows, one.predicted, one.observed) for one in bins]
         tables.append(table_of("Reliability", ("from", "to", "rows", "predicted", "observed"), lines))
-    plots = [plot_view("Leaderboard", summary.plot())]
-    if bins:
-        plots.append(plot_view("Reliability", summary.plot("reliability")))
     skipped = (f"Not asked when scoring, having no weight: {', '.join(summary.skipped)}",) if summary.skipped else ()
     confusion = summary.diagnostics.confusion
     return Parts(
@@ -63,7 +60,7 @@ def ensemble_parts(summary: EnsembleSummary) -> Parts:
         (*summary.notes, *skipped),
         _curves(summary),
         Matrix(tuple(map(str, summary.classes)), confusion, "rows out of fold") if confusion else None,
-        tuple(plots),
+        plot_views(Leaderboard=summary.plot, Reliability=lambda: summary.plot("reliability")),
     )
 
 
@@ -107,7 +104,7 @@ def automl_parts(summary: AutoMLSummary) -> Parts:
     )
     tried = [(one.learner, one.family, _said(one.params), one.error) for one in summary.trials]
     trials = table_of("Learners that were tried", ("learner", "family", "Params", "failed because"), tried)
-    plots = (plot_view("Leaderboard", summary.plot()),)
+    plots = plot_views(Leaderboard=summary.plot)
     return Parts(facts, (board, trials), (*summary.notes, *summary.found.splitlines()), plots=plots)
 
 
@@ -125,7 +122,7 @@ def search_parts(summary: SearchSummary) -> Parts:
         for one in ranked(summary.trials)
     ]
     columns = ("trial", "Params", first, "95 % from", "to", second, "seconds", "failed because")
-    plots = (plot_view("Trials", summary.plot()),)
+    plots = plot_views(Trials=summary.plot)
     return Parts(facts, (table_of("Trials, out of fold", columns, rows),), (), plots=plots)
 
 

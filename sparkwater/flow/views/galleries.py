@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 from sparkwater.conversions.images.columns import is_image_field
 from sparkwater.conversions.images.uris import no_uris
 from sparkwater.conversions.stages.columns import find_field, tensor_spec
+from sparkwater.errors import SchemaError
 from sparkwater.flow.views.data.rows import picture_url
 from sparkwater.flow.work.workspace import NO_URIS
 from sparkwater.flow.workbook.column_types import quoted
@@ -65,16 +66,26 @@ def vector_columns(schema: StructType) -> list[str]:
 
 
 def outdated_columns(model: Any, schema: StructType) -> tuple[str, ...]:
-    """Return the columns of another model's scores, which have the names of this one's."""
+    """Return the columns that a model's scores have the names of, in Spark's sense: those of another model."""
     outputs = ("predictionCol", "probabilityCol", "rawPredictionCol", "predictedLabelCol")
-    made = [model.getOrDefault(name) for name in outputs if model.hasParam(name) and model.isDefined(name)]
-    return tuple(name for name in made if name in schema.names)
+    made = {model.getOrDefault(name).lower() for name in outputs if model.hasParam(name) and model.isDefined(name)}
+    return tuple(name for name in schema.names if name.lower() in made)
 
 
-def compared_column(model: Any, schema: StructType, label: str) -> str:
-    """Return the column of a classifier's scores that a column of labels is compared with."""
-    strings = isinstance(find_field(schema, label).dataType, T.StringType)
-    return str(model.getOrDefault("predictedLabelCol" if strings else "predictionCol"))
+def is_text(schema: StructType, label: str) -> bool:
+    """Return whether labels are strings; those that are compared with a prediction's number aren't.
+
+    Raises
+    ------
+    SchemaError
+        If a row has no one label.
+    """
+    kind = find_field(schema, label).dataType
+    if not isinstance(kind, (T.StringType, T.NumericType, T.BooleanType)):
+        raise SchemaError(
+            f"{label!r} is {kind.simpleString()}; accepted: labels of one class a row, strings or numbers"
+        )
+    return isinstance(kind, T.StringType)
 
 
 def worst_pictures(wrong: DataFrame, model: Any, picture: str, label: str, most: int = 24) -> list[PictureView]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.errors import ConfigurationError
+from sparkwater.flow.views.data_urls import SVG, data_url
 from sparkwater.flow.views.numbers import count_text
 from sparkwater.flow.views.tables import Table, table_of
 from sparkwater.gpu.inspection.describe import describe_entry
@@ -46,7 +46,6 @@ class Drawing:
 def drawing_of(network: NetworkDescription) -> Drawing:
     """Return the drawing of a described network."""
     svg = network.to_svg()
-    encoded = base64.b64encode(svg[svg.index("<svg") :].encode()).decode()
     rows = [
         (layer.name, layer.type, " x ".join(map(str, layer.output_shape)), layer.parameters, layer.multiply_adds)
         for layer in network.layers
@@ -56,7 +55,7 @@ def drawing_of(network: NetworkDescription) -> Drawing:
         title=f"{network.name}, rows of {size}",
         words=f"{len(rows)} layers, {count_text(network.parameters)} parameters, "
         f"{count_text(network.multiply_adds)} multiply-adds a row",
-        url=f"data:image/svg+xml;base64,{encoded}",
+        url=data_url(SVG, svg[svg.index("<svg") :].encode()),
         layers=table_of("Layers", ("layer", "type", "output", "parameters", "multiply-adds"), rows),
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sparkwater.errors import DataError
+from sparkwater.flow.views.data_urls import SVG, data_url
 
 if TYPE_CHECKING:
     from sparkwater.plots import Plot
@@ -30,8 +34,12 @@ class PlotView:
     alt: str
 
 
-def plot_view(title: str, plot: Plot) -> PlotView:
-    """Return a plot under a title as a page shows it."""
-    data = io.BytesIO()
-    plot.savefig(data, format="svg")
-    return PlotView(title, f"data:image/svg+xml;base64,{base64.b64encode(data.getvalue()).decode()}", plot.alt)
+def plot_views(**plots: Callable[[], Plot]) -> tuple[PlotView, ...]:
+    """Return plots as a page shows them, by their titles; without those that have nothing to show."""
+    found = []
+    for title, draw in plots.items():
+        with suppress(DataError):
+            plot, data = draw(), io.BytesIO()
+            plot.savefig(data, format="svg")
+            found.append(PlotView(title, data_url(SVG, data.getvalue()), plot.alt))
+    return tuple(found)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -109,7 +110,7 @@ class CheckpointFolder:
         folder = f"{self._root}/{_name(checkpoint.steps)}"
         try:
             self._delete(folder)
-            create_private(self._filesystem, folder)  # weights may give away what they were trained on
+            self._create(folder)
             for name, content in files.items():
                 self._put(f"{folder}/{name}", content)
             manifest = {name: _checksum(content) for name, content in files.items()}
@@ -232,6 +233,14 @@ class CheckpointFolder:
 
     def _is_file(self, path: str) -> bool:
         return bool(self._filesystem.get_file_info(path).type == fs.FileType.File)
+
+    def _create(self, folder: str) -> None:
+        """Create the folder of a checkpoint, for its owner: weights may give away what they were trained on."""
+        create_private(self._filesystem, self._root)
+        if is_local(self._filesystem):
+            Path(folder).mkdir(0o700)  # what could not be deleted there isn't written into
+        else:
+            self._filesystem.create_dir(folder)
 
     def _put(self, path: str, content: bytes) -> None:
         with self._filesystem.open_output_stream(path) as stream:

@@ -155,15 +155,15 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
     last, session = LastReport(), session_of(frame.sparkSession)
     followed = follower(job.config.epochs)
     spark_has_a_bar = frame.sparkSession.conf.get("spark.ui.showConsoleProgress", "false") == "true"
-    reached = not session.remote or session.shares_machine
+    surely_reached = not session.remote or session.shares_machine
     with shown(job.config.epochs, spark_has_a_bar) as display:
         told = all_of(last.observer, display, observer, followed)
         handlers: dict[str, Handler] = {**receiving(told), KIND: Gathering(num_workers)}
         with (
             listen(session.client_host or LOOPBACK, handlers) as channel,
-            posted(None if reached else job.checkpoint_dir, told.on_epoch) as notices,
+            posted(None if surely_reached else job.checkpoint_dir, told.on_epoch) as notices,
         ):
-            program = _program(session.ship(job), channel, reached, notices)
+            program = _program(session.ship(job), channel, surely_reached, notices)
             try:
                 profile = rank_profile(frame.sparkSession, job.device)
                 rows = sharded.mapInArrow(program, _RESULT_SCHEMA, barrier=True, profile=profile).collect()
@@ -184,7 +184,7 @@ def run_ranks(frame: DataFrame, job: RankJob, num_workers: int, observer: Observ
 
 
 def _program(
-    job: Value, channel: DriverChannel | None, reached: bool, notices: Notices | None
+    job: Value, channel: DriverChannel | None, surely_reached: bool, notices: Notices | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function of each task; it captures nothing but its arguments.
 
@@ -197,9 +197,9 @@ def _program(
 
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        peers = BarrierPeers(context, Gatherer(channel if reached else None, rank, context.allGather))
-        reports = reporter(channel, reached, notices) if rank == 0 else NOBODY
-        with watching(channel if reached else None):
+        peers = BarrierPeers(context, Gatherer(channel if surely_reached else None, rank, context.allGather))
+        reports = reporter(channel, surely_reached, notices) if rank == 0 else NOBODY
+        with watching(channel if surely_reached else None):
             outcome = run_rank(batches, job.get(), peers, reports)
         exempt_modules()
         yield from _split(outcome)

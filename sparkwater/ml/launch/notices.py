@@ -12,32 +12,80 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
 from secrets import token_hex
 
 from pyarrow import fs
 
 from sparkwater.conversions.files.filesystems import create_private, open_filesystem
-from sparkwater.errors import ConfigurationError
 from sparkwater.gpu.records import EpochRecord
-from sparkwater.gpu.training.checkpoints import CheckpointFolder
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN = 2.0
+#: A store that doesn't answer holds the training up at each writing.
+SECONDS_AFTER_FAILURE = 60.0
+#: The driver waits so long for a store that doesn't answer its last look.
+_SECONDS_AT_END = 10.0
+_PREFIX = "epochs-"
+#: Files stay of drivers that were killed, or didn't see the folder.
+_OLD = timedelta(days=1)
 
 
+@dataclass(frozen=True)
 class Notices:
-    """The file of one training, as rank 0 knows it.
+    """The file of one training.
 
-    Parameters
+    Attributes
     ----------
-    url : str
-        The file, on a filesystem that pyarrow or fsspec reaches.
+    folder : str
+        The folder of checkpoints, on a filesystem that pyarrow or fsspec reaches.
+    name : str
+        The file's name.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    folder: str
+    name: str
+
+    def write(self, epochs: list[EpochRecord]) -> None:
+        """Put epochs in place of what is there; raises whatever the store's library does."""
+        filesystem, folder = open_filesystem(self.folder)
+        create_private(filesystem, folder)
+        with filesystem.open_output_stream(f"{folder}/{self.name}") as stream:
+            stream.write(json.dumps([asdict(each) for each in epochs]).encode())
+
+    def read(self) -> list[EpochRecord]:
+        """Return what is there; nothing of half a file, and of a store that doesn't answer."""
+        with suppress(Exception):
+            filesystem, folder = open_filesystem(self.folder)
+            if isinstance(filesystem, fs.PyFileSystem):
+                filesystem.handler.fs.invalidate_cache()  # fsspec's listings are of the first look
+            path = f"{folder}/{self.name}"
+            if filesystem.get_file_info(path).type == fs.FileType.File:  # to fail at opening is loud on HDFS
+                with filesystem.open_input_stream(path) as stream:
+                    return [EpochRecord.from_dict(fields) for fields in json.loads(stream.read())]
+        return []
+
+    def sweep(self) -> None:
+        """Delete the file, and those that other trainings left a day ago and more."""
+        with suppress(Exception):
+            filesystem, folder = open_filesystem(self.folder)
+            for found in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+                ours = found.base_name == self.name
+                if ours or (found.base_name.startswith(_PREFIX) and _is_old(found)):
+                    filesystem.delete_file(found.path)
+
+
+def _is_old(found: fs.FileInfo) -> bool:
+    return found.mtime is not None and datetime.now(timezone.utc) - found.mtime > _OLD
+
+
+class Noticeboard:
+    """The epochs of a training on rank 0, which writes them; a failure costs a log line, never the training."""
+
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
         self._epochs: list[EpochRecord] = []
         self._next = 0.0
 
@@ -46,14 +94,13 @@ class Notices:
         self._epochs.append(record)
         if time.monotonic() < self._next:
             return
+        wait = SECONDS_BETWEEN
         try:
-            filesystem, path = open_filesystem(self.url)
-            create_private(filesystem, path.rpartition("/")[0])
-            with filesystem.open_output_stream(path) as stream:
-                stream.write(json.dumps([asdict(each) for each in self._epochs]).encode())
-        except (OSError, ConfigurationError) as error:
-            logger.warning("epoch %d could not be told through %s: %s", record.epoch, self.url, error)
-        self._next = time.monotonic() + SECONDS_BETWEEN
+            self._notices.write(self._epochs)
+        except Exception as error:
+            logger.warning("epoch %d could not be told through %s: %s", record.epoch, self._notices.folder, error)
+            wait = SECONDS_AFTER_FAILURE
+        self._next = time.monotonic() + wait
 
 
 @contextmanager
@@ -70,28 +117,24 @@ def posted(checkpoint_dir: str | None, on_epoch: Callable[[EpochRecord], None]) 
     if checkpoint_dir is None:
         yield None
         return
-    notices = Notices(CheckpointFolder(checkpoint_dir).inside(f"epochs-{token_hex(8)}.json").url)
-    ended = threading.Event()
-    reader = threading.Thread(target=_read, args=(notices.url, on_epoch, ended), name="notices", daemon=True)
+    notices, ended = Notices(checkpoint_dir, f"{_PREFIX}{token_hex(8)}.json"), threading.Event()
+    reader = threading.Thread(target=_follow, args=(notices, on_epoch, ended), name="notices", daemon=True)
     reader.start()
     try:
         yield notices
     finally:
         ended.set()
-        reader.join()
+        reader.join(_SECONDS_AT_END)
 
 
-def _read(url: str, on_epoch: Callable[[EpochRecord], None], ended: threading.Event) -> None:
-    filesystem, path = open_filesystem(url)
+def _follow(notices: Notices, on_epoch: Callable[[EpochRecord], None], ended: threading.Event) -> None:
     known, last = 0, False
     while not last:
         last = ended.wait(SECONDS_BETWEEN)
-        # There is no file yet, or half of one.
-        with suppress(OSError, ValueError), filesystem.open_input_stream(path) as stream:
-            epochs = [EpochRecord.from_dict(fields) for fields in json.loads(stream.read())]
-            for record in epochs[known:]:
+        for record in notices.read()[known:]:
+            known += 1
+            try:
                 on_epoch(record)
-            known = len(epochs)
-    with suppress(OSError):
-        if filesystem.get_file_info(path).type == fs.FileType.File:
-            filesystem.delete_file(path)
+            except Exception as error:
+                logger.debug("an observer of epochs failed: %s", error)
+    notices.sweep()

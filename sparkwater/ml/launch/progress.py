@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from sparkwater.gpu.records import NOBODY, EpochRecord, Observer, Progress, StepRecord
 from sparkwater.ml.launch.driver_channel import DriverChannel, Handler
-from sparkwater.ml.launch.notices import Notices
+from sparkwater.ml.launch.notices import Noticeboard, Notices
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ def reporter(channel: DriverChannel | None, insists: bool = True, notices: Notic
     insists : bool
         Whether each epoch is tried again where the driver can't be reached; else the first failure is the last.
     notices : Notices or None
-        They take the epochs that the channel can't be tried with.
+        They get the epochs that the channel doesn't take: all without a channel, else those from the first failure on.
     """
-    otherwise = NOBODY if notices is None else Observer(notices.epoch)
+    otherwise = NOBODY if notices is None else Observer(Noticeboard(notices).epoch)
     if channel is None:
         return otherwise
     reports = Reports(channel, insists, otherwise)

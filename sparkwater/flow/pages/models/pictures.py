@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from sparkwater.errors import ConfigurationError
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.parts.choosing import choice, chosen, columns_follow, frames_with, living_choice
 from sparkwater.flow.pages.parts.elements import show_pictures
@@ -15,8 +16,8 @@ from sparkwater.flow.pages.parts.texts import code_block, heading, remark
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.galleries import (
     PictureView,
-    compared_column,
     has_labels,
+    is_text,
     nearest,
     outdated_columns,
     picture_columns,
@@ -35,9 +36,12 @@ def mistakes(desk: Desk, name: str, model: Any) -> None:
     def with_pictures() -> list[str]:
         return frames_with(desk, picture_columns)
 
+    def unscored(one: str) -> bool:  # mistakes that were shown before aren't what people want to begin with
+        return not outdated_columns(model, desk.workspace.value(one).schema)
+
     heading("Pictures it got wrong")
     with ui.row().classes("w-full flow-wrap"):
-        frame = living_choice(desk, "Data", with_pictures, next(reversed(with_pictures()), None))
+        frame = living_choice(desk, "Data", with_pictures, next(filter(unscored, reversed(with_pictures())), None))
         picture = choice("Pictures")
         label = choice("Labels")
         result = NewName("Name of the rows it got wrong", lambda: desk.workspace.fresh("mistakes"))
@@ -45,16 +49,22 @@ def mistakes(desk: Desk, name: str, model: Any) -> None:
     columns_follow(desk, frame, label, lambda schema: label_first(schema.names, model))
 
     def work() -> Callable[[], None]:
-        made, judged, by = result.text, chosen(frame), chosen(label)
-        rows = desk.workspace.value(judged)
-        compared, outdated = compared_column(model, rows.schema, by), outdated_columns(model, rows.schema)
-        action = WrongRows(made, name, judged, by, compared, outdated)
+        action, shown = wrong_rows(), chosen(picture)
         desk.jobs.complete(action)
-        found = worst_pictures(desk.workspace.value(made), model, chosen(picture), by)
-        none = f"It got none of these rows wrong: {made} has no rows."
-        if not found and not has_labels(rows, by):
-            none = f"No row of {judged} has a label in {by}: nothing could be compared."
+        found = worst_pictures(desk.workspace.value(action.result), model, shown, action.label)
+        none = f"It got none of these rows wrong: {action.result} has no rows."
+        if not found and not has_labels(desk.workspace.value(action.frame), action.label):
+            none = f"No row of {action.frame} has a label in {action.label}: nothing could be compared."
         return lambda: told(found, none, action)
+
+    def wrong_rows() -> WrongRows:
+        judged, by = chosen(frame), chosen(label)
+        schema = desk.workspace.value(judged).schema
+        outdated, text = outdated_columns(model, schema), is_text(schema, by)
+        if by in outdated:
+            raise ConfigurationError(f"{by!r} is also a column that {name} adds; rename it to compare it with these")
+        compared = str(model.getOrDefault("predictedLabelCol" if text else "predictionCol"))
+        return WrongRows(result.text, name, judged, by, compared, outdated, not text)
 
     def told(found: list[PictureView], none: str, action: WrongRows) -> None:
         result.follow()

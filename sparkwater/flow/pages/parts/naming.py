@@ -36,4 +36,4 @@ class NewName:
     @property
     def text(self) -> str:
         """The name."""
-        return (self._input.value or "").strip() or self._suggestion
+        return (self._input.value or "").strip() or self._suggest()

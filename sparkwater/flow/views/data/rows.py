@@ -5,7 +5,6 @@ Driver side; one Spark job. Values are cut, and pictures made small, on the exec
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from sparkwater.conversions.images.columns import checked_images, image_spec
 from sparkwater.conversions.stages.columns import tensor_spec, vector_numbers
 from sparkwater.errors import DataError
 from sparkwater.flow.views.data.types import kind_of
+from sparkwater.flow.views.data_urls import PNG, data_url
 from sparkwater.plots.drawing.pictures import channels_last, is_picture
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def picture_url(pixels: Any) -> str:
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(PNG, buffer.getvalue())
 
 
 def _picture_reading(field: T.StructField) -> _Reading | None:

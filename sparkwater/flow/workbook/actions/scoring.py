@@ -67,6 +67,8 @@ class WrongRows(Action):
         The column of labels, and that of the model's scores which is compared with it.
     outdated : tuple of str
         Columns of the DataFrame that give way to the model's: another model's scores.
+    numeric : bool
+        Whether labels are compared as numbers: flags too.
     """
 
     kind: ClassVar[str] = "wrong_rows"
@@ -77,6 +79,7 @@ class WrongRows(Action):
     label: str
     prediction: str
     outdated: tuple[str, ...] = ()
+    numeric: bool = False
 
     @property
     def title(self) -> str:
@@ -89,6 +92,8 @@ class WrongRows(Action):
         if self.outdated:
             rows += f".drop({', '.join(map(literal, self.outdated))})"
         label, prediction = (f"F.col({literal(quoted(name))})" for name in (self.label, self.prediction))
+        if self.numeric:
+            label += ".cast('double')"
         lines = (
             f"{variable(self.result)} = {variable(self.model)}.transform({rows})",
             f"{variable(self.result)} = {variable(self.result)}.where({label} != {prediction})",
