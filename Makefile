@@ -11,9 +11,11 @@ export PYSPARK_DRIVER_PYTHON ?= $(PYSPARK_PYTHON)
 DATA ?= build/mnist_png
 # Tests wait for Spark more than they compute, so two processes take half the time; a file stays in one of them, and
 # they come in the order of tests/conftest.py.
-PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+PROCESSES ?= 2
+PYTEST := -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10
+QUICK := not spark and not cluster and not slow and not petastorm
 
-.PHONY: help flow demo demo-stack demo-table test-quick test test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks notebooks-latest lab-pages docs lint type format clean
+.PHONY: help flow demo demo-stack demo-table test test-quick test-spark test-faults test-hosts test-flow flow-pictures test-latest wheel notebooks notebooks-latest lab-pages docs lint type format clean
 .PHONY: bench-train bench-horovod bench-conversions bench-similarity bench-transform bench-stack bench-small-rows bench-tables bench-wide-table bench-anomalies bench-bundle bench-connect bench-flow bench-hosts record
 
 help:
@@ -21,8 +23,9 @@ help:
 	@echo "make demo-stack   stack two networks, a forest and a regression on the shipped digits"
 	@echo "make demo-table   learn the species of the shipped penguins from raw columns, with two ranks, and test it"
 	@echo "make flow         serve a page on the shipped digits and penguins, and print its address: see data, train, look at models"
-	@echo "make test-quick   run the tests that need no Spark session: the loop to work in"
 	@echo "make test         run the tests on the pinned set of dependencies"
+	@echo "make test-quick   run those that need no Spark session: the loop to work in"
+	@echo "make test-spark   run the others of these"
 	@echo "make test-faults  run the slow ones: executors and drivers killed, ranks that fail or stand still, leaks"
 	@echo "make test-hosts   train on hosts made of network namespaces, which needs root: links cut, strangers, other networks"
 	@echo "make test-flow    use the web face as a person would, in Chromium"
@@ -49,11 +52,13 @@ demo-table: $(PINNED)
 flow: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/python -m sparkwater.flow --master 'local[2]' --folder $(DATA) --folder data
 
-test-quick: $(PINNED)
-	.venv/bin/python $(PYTEST) -m "not spark and not cluster and not slow and not petastorm" --ignore tests/hosts --ignore tests/flow/browser tests
+test: $(NODE) test-quick test-spark
 
-test: $(PINNED) $(CLASSES) $(NODE)
-	SPARKWATER_TEST_PLANS=interpreted .venv/bin/python $(PYTEST) -m "not newest" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
+test-quick: $(PINNED)
+	.venv/bin/python $(PYTEST) -m "not newest and $(QUICK)" --ignore tests/hosts --ignore tests/flow/browser tests
+
+test-spark: $(PINNED) $(CLASSES) $(NODE)
+	SPARKWATER_TEST_PLANS=interpreted .venv/bin/python $(PYTEST) -m "not newest and not ($(QUICK))" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
 test-faults: $(PINNED) $(CLASSES)
 	.venv/bin/python $(PYTEST) tests/faults

@@ -39,8 +39,8 @@ if REMOTE:
     os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
 #: Settings for plans that are interpreted, in place of compiled, and planned once, in place of anew after each stage:
-#: a third less work where each runs once, on few rows. They are those of `make test` on the pinned set; on the newest
-#: one plans are compiled and adaptive, as users have them.
+#: a third less work where each runs once, on few rows. They are those of `make test-spark` on the pinned set; on the
+#: newest one plans are compiled and adaptive, as users have them.
 INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",

@@ -64,7 +64,7 @@ def test_a_hang_under_hypothesis_ends_at_the_time_limit(tmp_path):
 def test_quick_tests_are_those_that_need_neither_sessions_nor_petastorm():
     """Tests that start a session, or ranks, through functions of their own module are left out too."""
     quick = "not spark and not cluster and not slow and not petastorm"
-    assert f'-m "{quick}"' in (ROOT / "Makefile").read_text()
+    assert f"\nQUICK := {quick}\n" in (ROOT / "Makefile").read_text()
     files = (
         "gpu/test_plan.py",
         "ml/test_summary.py",
@@ -91,9 +91,13 @@ def test_suites_of_both_sets_are_of_every_folder_that_meets_packages_with_two_ve
     assert {suite.split("/")[0] for suite in SUITES} >= {
         path.parent.name for path in (ROOT / "sparkwater").glob("*/__init__.py")
     }
-    for target, others in (("test", "newest"), ("test-latest", "house")):
+    for target, chosen in (
+        ("test-quick", "not newest and $(QUICK)"),
+        ("test-spark", "not newest and not ($(QUICK))"),
+        ("test-latest", "not house"),
+    ):
         recipe = (ROOT / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
-        assert f'$(PYTEST) -m "not {others}"' in recipe
+        assert f'$(PYTEST) -m "{chosen}"' in recipe
 
 
 def test_programs_take_turns_but_for_those_that_call_pandas_themselves():
