@@ -48,8 +48,8 @@ class Cluster:
         self._spark(self.driver, "master.Master", where, {"SPARK_MASTER_OPTS": "-Dspark.worker.timeout=60"})
 
     def add_worker(self, number: int, name: str, cores: int = 1) -> Host:
-        """Start a worker on a new host, with an executor a core."""
-        host = self.workers[name] = self._network.add(number, name)
+        """Start a worker on a new host, or on one whose worker was ended, with an executor a core."""
+        host = self.workers[name] = self._network.hosts.get(name) or self._network.add(number, name)
         options = ["--host", host.address, "--cores", str(cores), "--memory", f"{cores}g", "--webui-port", "0"]
         self._spark(host, "worker.Worker", [*options, "--work-dir", str(self._folder / name), self.master], {})
         return host
