@@ -77,8 +77,8 @@ ml.similarity                  conversions.stages conversions.tensors
 ml.explanations                conversions.stages conversions.sessions conversions.tensors
 ml.reports                     conversions.sessions gpu.tasks gpu.rows gpu.training gpu.records gpu.job gpu.outcome
                                plots
-ml.launch                      conversions.sessions gpu.collective gpu.tasks gpu.rows gpu.records gpu.job gpu.outcome
-                               gpu.rank
+ml.launch                      conversions.files.filesystems conversions.sessions gpu.collective gpu.tasks gpu.rows
+                               gpu.records gpu.job gpu.outcome gpu.rank
 ml.fitted                      conversions.files conversions.stages conversions.tables conversions.tensors gpu.tasks
                                gpu.rows
                                gpu.networks ml.columns ml.reports

@@ -12,7 +12,7 @@ from sparkwater.errors import DataError
 from sparkwater.flow.views.data_urls import SVG, data_url
 
 if TYPE_CHECKING:
-    from sparkwater.plots import Plot
+    from sparkwater.plots.drawing.plot import Plot
 
 
 @dataclass(frozen=True)

@@ -32,50 +32,58 @@ from sparkwater.flow.workbook.actions.scoring import ExtractFeatures, NearestRow
 
 def mistakes(desk: Desk, name: str, model: Any) -> None:
     """Build the panel of pictures that a classifier took for another class."""
+    _Mistakes(desk, name, model)
 
-    def with_pictures() -> list[str]:
-        return frames_with(desk, picture_columns)
 
-    def unscored(one: str) -> bool:  # mistakes that were shown before aren't what people want to begin with
-        return not outdated_columns(model, desk.workspace.value(one).schema)
+class _Mistakes:
+    """Data with labels, and the pictures in it that the model got wrong."""
 
-    heading("Pictures it got wrong")
-    with ui.row().classes("w-full flow-wrap"):
-        frame = living_choice(desk, "Data", with_pictures, next(filter(unscored, reversed(with_pictures())), None))
-        picture = choice("Pictures")
-        label = choice("Labels")
-        result = NewName("Name of the rows it got wrong", lambda: desk.workspace.fresh("mistakes"))
-    columns_follow(desk, frame, picture, picture_columns)
-    columns_follow(desk, frame, label, lambda schema: label_first(schema.names, model))
+    def __init__(self, desk: Desk, name: str, model: Any) -> None:
+        self._desk, self._name, self._model = desk, name, model
+        heading("Pictures it got wrong")
+        with ui.row().classes("w-full flow-wrap"):
+            first = next(filter(self._is_unscored, reversed(self._with_pictures())), None)
+            self._frame = living_choice(desk, "Data", self._with_pictures, first)
+            self._picture = choice("Pictures")
+            self._label = choice("Labels")
+            self._result = NewName("Name of the rows it got wrong", lambda: desk.workspace.fresh("mistakes"))
+        columns_follow(desk, self._frame, self._picture, picture_columns)
+        columns_follow(desk, self._frame, self._label, lambda schema: label_first(schema.names, model))
+        SlowButton("Show the worst", self._find)
 
-    def work() -> Callable[[], None]:
-        action, shown = wrong_rows(), chosen(picture)
-        desk.jobs.complete(action)
-        found = worst_pictures(desk.workspace.value(action.result), model, shown, action.label)
+    def _with_pictures(self) -> list[str]:
+        return frames_with(self._desk, picture_columns)
+
+    def _is_unscored(self, frame: str) -> bool:
+        """Return whether rows have no scores: mistakes of before aren't what people want to begin with."""
+        return not outdated_columns(self._model, self._desk.workspace.value(frame).schema)
+
+    def _action(self) -> WrongRows:
+        frame, label = chosen(self._frame), chosen(self._label)
+        schema = self._desk.workspace.value(frame).schema
+        outdated, text = outdated_columns(self._model, schema), is_text(schema, label)
+        if label in outdated:
+            raise ConfigurationError(f"{label!r} is also a column that {self._name} adds; rename it to compare it")
+        compared = str(self._model.getOrDefault("predictedLabelCol" if text else "predictionCol"))
+        return WrongRows(self._result.text, self._name, frame, label, compared, outdated, not text)
+
+    def _find(self) -> Callable[[], None]:
+        action, picture, values = self._action(), chosen(self._picture), self._desk.workspace.value
+        self._desk.jobs.complete(action)
+        found = worst_pictures(values(action.result), self._model, picture, action.label)
         none = f"It got none of these rows wrong: {action.result} has no rows."
-        if not found and not has_labels(desk.workspace.value(action.frame), action.label):
+        if not found and not has_labels(values(action.frame), action.label):
             none = f"No row of {action.frame} has a label in {action.label}: nothing could be compared."
-        return lambda: told(found, none, action)
+        return lambda: self._show(found, none, action)
 
-    def wrong_rows() -> WrongRows:
-        judged, by = chosen(frame), chosen(label)
-        schema = desk.workspace.value(judged).schema
-        outdated, text = outdated_columns(model, schema), is_text(schema, by)
-        if by in outdated:
-            raise ConfigurationError(f"{by!r} is also a column that {name} adds; rename it to compare it with these")
-        compared = str(model.getOrDefault("predictedLabelCol" if text else "predictionCol"))
-        return WrongRows(result.text, name, judged, by, compared, outdated, not text)
-
-    def told(found: list[PictureView], none: str, action: WrongRows) -> None:
-        result.follow()
+    def _show(self, found: list[PictureView], none: str, action: WrongRows) -> None:
+        self._result.follow()
         if found:
             remark(f"{counted(len(found), 'picture')}, the most mistaken first: by the probability of their own class.")
             show_pictures(found)
         else:
             ui.label(none)
         code_block(action.code().shown, f"Python: {action.title}")
-
-    SlowButton("Show the worst", work)
 
 
 def neighbours(desk: Desk, view: ModelView) -> None:
