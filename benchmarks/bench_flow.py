@@ -67,7 +67,7 @@ def newcomer(browser: Browser, data: Path) -> None:
         loads(person.page, "first visit")
         person.sees("Files")
         passed("Spark is ready")
-        person.picks("training")
+        person.opens_folder("training")
         person.presses("Read pictures here")
         person.fills("Name of the data", "digits")
         person.presses("Read")

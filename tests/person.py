@@ -85,10 +85,19 @@ class Person:
         waiting.value.save_as(target)
         return target
 
+    def opens_folder(self, name: str) -> None:
+        """Open a folder in the list, and wait for what is in it: what the list had before may have the same names."""
+        self.presses(name)
+        self.sees_folder(name)
+
+    def sees_folder(self, name: str) -> None:
+        """Wait until the list is that of a folder."""
+        self.page.locator("[aria-label=Folders] [aria-current=location]").filter(has_text=name).wait_for()
+
     def reads_digits(self, folder: Path, name: str, rows: str = "400 rows") -> None:
         """Read the digits of training, and give them a name."""
         self.picks(str(folder))
-        self.picks("training")
+        self.opens_folder("training")
         self.presses("Read pictures here")
         self.fills("Name of the data", name)
         self.presses("Read")

@@ -27,7 +27,7 @@ def odd(digits):
 def test_from_digits_to_parts_by_clicking(window, digits):
     person = window()
     person.presses(str(digits))
-    person.presses("training")
+    person.opens_folder("training")
     person.presses("Read pictures here")
     person.page.get_by_role("img", name=re.compile("^picture 1: \\d")).wait_for()
     person.fills("Name of the data", "train it")

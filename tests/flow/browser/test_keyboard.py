@@ -14,6 +14,7 @@ def test_from_the_digits_to_a_model_without_a_mouse(window: Any, digits: Path) -
     keys = Keyboard(person)
     keys.presses("button", str(digits))
     keys.presses("button", "training")
+    person.sees_folder("training")
     keys.presses("button", "Read pictures here")
     keys.types("Name of the data", "by_keys")
     keys.presses("button", "Read")

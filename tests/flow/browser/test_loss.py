@@ -36,7 +36,7 @@ def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
 ) -> None:
     with serving("-c", BESIDE, str(digits)) as server:
         person = windows(server.address)
-        person.picks("training")
+        person.opens_folder("training")
         person.presses("Read pictures here")
         person.fills("Name of the data", "rows")
         person.presses("Read")
