@@ -20,6 +20,9 @@ from sparkwater.conversions import ArrayToTensor, TableToTensor, TableToTensorMo
 from sparkwater.conversions.tables import fitting
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
 
+#: Long, and what it asks of Spark `tests/ml/test_autoencoder.py` asks on the newest set, too.
+pytestmark = pytest.mark.house
+
 KINDS = (
     "id long, x double, n int, d decimal(9,2), b boolean, c string, many string, day date, at timestamp, "
     "clock timestamp_ntz, key string, empty double, same int, whole int, m map<string,int>"

@@ -14,14 +14,20 @@ from hosts.network import missing
 
 from sparkwater.ml import ImageClassifier
 
+#: Files that take minutes: begun last, they would be waited for.
+LONGEST = (
+    "test_unreachable_driver.py",
+    "test_unreachable_hosts.py",
+    "test_same_weights.py",
+    "test_users_program.py",
+    "test_failing_ranks.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and skip them where there can be no hosts; the longest file comes first.
-
-    It waits for a minute and a half: begun last, it would be waited for.
-    """
+    """Mark the tests of this folder, and skip them where there can be no hosts; the longest files come first."""
     reason = missing()
-    items.sort(key=lambda item: item.path.name != "test_unreachable_driver.py")
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("hosts")
