@@ -91,7 +91,7 @@ class WrongRows(Action):
         rows = variable(self.frame)
         if self.outdated:
             rows += f".drop({', '.join(map(literal, self.outdated))})"
-        label, prediction = (f"F.col({literal(quoted(name))})" for name in (self.label, self.prediction))
+        label, prediction = (f"F.col({literal(_column(name))})" for name in (self.label, self.prediction))
         if self.numeric:
             label += ".cast('double')"
         lines = (
@@ -235,3 +235,8 @@ class NearestRows(Action):
             ")",
         )
         return Code(("from pyspark.sql import functions as F", "from sparkwater.ml import k_nearest"), lines)
+
+
+def _column(name: str) -> str:
+    """Return a column's name as `F.col` takes it."""
+    return name if name.isidentifier() else quoted(name)
