@@ -139,8 +139,12 @@ def test_a_users_program_on_a_client_without_py4j_and_a_jvm(tmp_path: Path) -> N
 
 def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(tmp_path: Path) -> None:
     own = Path(sys.executable)
-    manager = "spark__connect__execute__manager"
-    soon = {f"{manager}__detachedTimeout": "5s", f"{manager}__maintenanceInterval": "1s"}
+    execute = "spark__connect__execute"
+    soon = {
+        f"{execute}__reattachable__senderMaxStreamDuration": "5s",
+        f"{execute}__manager__detachedTimeout": "5s",
+        f"{execute}__manager__maintenanceInterval": "1s",
+    }
     with running_server(own, own, tmp_path, ROOT, **soon) as url:
         with subprocess.Popen(
             [own, "-c", TRAINING, url],
