@@ -175,3 +175,18 @@ def test_facts_in_words():
     column = ColumnView("n", "number", "number", distinct=1200, exact=False)
     assert column.distinct_text == "about 1,200"
     assert column.alt == "n: no histogram"
+
+
+def test_many_small_partitions_are_measured_by_few_tasks():
+    spark = start_session("local[2]")
+    tracker = spark.sparkContext.statusTracker()
+    frame = spark.range(0, 100, 1, 60)
+    spark.sparkContext.setJobGroup("facts", "columns at a glance")
+    try:
+        assert describe_columns(frame).rows == 100
+    finally:
+        spark.sparkContext._jsc.clearJobGroup()
+    stages = [stage for job in tracker.getJobIdsForGroup("facts") for stage in tracker.getJobInfo(job).stageIds]
+    tasks = [found.numTasks for found in map(tracker.getStageInfo, stages) if found]
+    assert tasks
+    assert max(tasks) == 8

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.tables.inputs import form_of, handed_over
 from sparkwater.conversions.tables.measuring import find_sketches, find_spreads
 from sparkwater.conversions.tables.statistics.columns import InputColumn
@@ -32,6 +33,9 @@ LEVELS = 10
 
 #: Values in the sample of a number, by which different ones are estimated.
 _SAMPLE = 1_024
+
+#: Tasks of a job at most: several for each slot, so that all end at about the same time.
+_TASKS_A_SLOT = 4
 
 #: Longer texts are counted by their beginning and their hash: none of them travels whole.
 _TEXT = 200
@@ -132,7 +136,9 @@ def describe_columns(frame: DataFrame, places: Sequence[int] | None = None, leve
     places = range(len(frame.columns)) if places is None else places
     fields = [frame.schema.fields[place] for place in places]
     zone = frame.sparkSession.conf.get("spark.sql.session.timeZone") or "UTC"
-    plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
+    # A folder of small files has a partition for every thirty of them, and each of them its own cost.
+    tasks = _TASKS_A_SLOT * session_of(frame.sparkSession).default_parallelism
+    plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns)))).coalesce(tasks)
     given = plain.select(
         *(
             _number(f"c{place}", field, zone).alias(f"c{at}")
