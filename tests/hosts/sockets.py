@@ -26,9 +26,8 @@ def connects(process: int, host: Host) -> bool:
 def half_open(host: Host, place: tuple[str, int]) -> int:
     """Return how many connections to a place on a host wait for their last packet."""
     with host.entered():
-        lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
-    states = [(_place(local), state) for _, local, _, state, *_ in map(str.split, lines)]
-    return states.count((place, _HALF_OPEN))
+        found = [(local, state) for local, _, state, _ in _table(Path("/proc/thread-self/net/tcp"))]
+    return found.count((place, _HALF_OPEN))
 
 
 def _sockets(process: int) -> Iterator[tuple[tuple[str, int], tuple[str, int], str]]:
@@ -37,10 +36,16 @@ def _sockets(process: int) -> Iterator[tuple[tuple[str, int], tuple[str, int], s
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
             with suppress(OSError):  # it was closed just now
                 own.add(str(descriptor.readlink()))
-        for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
-            _, local, remote, state, *_, inode = line.split()[:10]
+        for local, remote, state, inode in _table(Path(f"/proc/{process}/net/tcp")):
             if f"socket:[{inode}]" in own:
-                yield _place(local), _place(remote), state
+                yield local, remote, state
+
+
+def _table(file: Path) -> Iterator[tuple[tuple[str, int], tuple[str, int], str, str]]:
+    """Return the sockets of a network: both ends, state, and number."""
+    for line in file.read_text().splitlines()[1:]:
+        _, local, remote, state, *_, inode = line.split()[:10]
+        yield _place(local), _place(remote), state, inode
 
 
 def _place(text: str) -> tuple[str, int]:

@@ -48,10 +48,13 @@ class Notices:
     folder: str
     name: str
 
+    def prepare(self) -> None:
+        """Create the folder unless it is there; raises whatever the store's library does."""
+        create_private(*open_filesystem(self.folder))
+
     def write(self, epochs: list[EpochRecord]) -> None:
-        """Put epochs in place of what is there; raises whatever the store's library does."""
+        """Put epochs in place of what is there, once `prepare` was called; raises whatever the store's library does."""
         filesystem, folder = open_filesystem(self.folder)
-        create_private(filesystem, folder)
         with filesystem.open_output_stream(f"{folder}/{self.name}") as stream:
             stream.write(json.dumps([asdict(each) for each in epochs]).encode())
 
@@ -87,7 +90,7 @@ class Noticeboard:
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self._epochs: list[EpochRecord] = []
-        self._next = 0.0
+        self._prepared, self._next = False, 0.0
 
     def epoch(self, record: EpochRecord) -> None:
         """Write an epoch and those before; where the last writing was just now, a later one does it."""
@@ -96,6 +99,9 @@ class Noticeboard:
             return
         wait = SECONDS_BETWEEN
         try:
+            if not self._prepared:  # once: all ranks wait meanwhile
+                self._notices.prepare()
+                self._prepared = True
             self._notices.write(self._epochs)
         except Exception as error:
             logger.warning("epoch %d could not be told through %s: %s", record.epoch, self._notices.folder, error)
