@@ -49,6 +49,8 @@ INTERPRETED = {
 PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
 
 
+#: Where programs in processes of their own find the package, and modules of tests.
+PATHS = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
 #: Where workers find the module that they are forked from, which has loaded torch, as ranks are.
 DAEMONS = os.pathsep.join([str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])])
 PRELOADED = {"spark.python.daemon.module": "preloaded_workers", "spark.executorEnv.PYTHONPATH": DAEMONS}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 import pyspark
 import pytest
 from bare_python import BarePython
-from conftest import ROOT
+from conftest import PATHS, ROOT
 from connect.outcome import check
 from connect.servers import environment, of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
@@ -148,7 +147,7 @@ def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(
     with running_server(own, own, tmp_path, ROOT, **soon) as url:
         with subprocess.Popen(
             [own, "-c", TRAINING, url],
-            env={**environment(), "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+            env={**environment(), "PYTHONPATH": PATHS},
             stderr=subprocess.PIPE,
             text=True,
         ) as client:

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 import psutil
 import pytest
-from conftest import ROOT
+from conftest import PATHS
 from hosts.cluster import Cluster, python_processes
 from hosts.fits import begun_fit, learner
 from hosts.sockets import connects
@@ -74,12 +74,11 @@ def kill(driver: subprocess.Popen[str]) -> None:
 def training_driver(hosts: Cluster) -> Iterator[subprocess.Popen[str]]:
     """Give a driver in a process of its own, once its fit has done an epoch."""
     hosts.free()
-    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, hosts.master, hosts.driver.address],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": PATHS},
         text=True,
     ) as driver:
         try:

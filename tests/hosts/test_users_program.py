@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import connect_user
 import pytest
-from conftest import ROOT
+from conftest import PATHS, ROOT
 from connect.outcome import check
 from connect.servers import environment
 from hosts.cluster import Cluster, settings
@@ -60,11 +59,10 @@ def test_a_connect_client_that_no_worker_reaches_gets_its_model_and_sees_epochs_
     hosts: Cluster, undisturbed: bytes, tmp_path: Path
 ) -> None:
     pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
-    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     with connect_server(hosts) as url, hosts.stranger.deaf_to(hosts.workers.values()):
         done = subprocess.run(
             hosts.stranger.on([sys.executable, "-c", CLIENT, url, str(tmp_path / "checkpoints")]),
-            env={**environment(), "PYTHONPATH": paths},
+            env={**environment(), "PYTHONPATH": PATHS},
             capture_output=True,
             text=True,
             timeout=200,
