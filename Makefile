@@ -52,13 +52,16 @@ demo-table: $(PINNED)
 flow: $(PINNED) build/mnist_png
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/python -m sparkwater.flow --master 'local[2]' --folder $(DATA) --folder data
 
+# Spark's settings for tests on the pinned set.
+test-spark test-faults test-hosts test-flow: export SPARK_CONF_DIR := $(CURDIR)/tests/plans
+
 test: $(NODE) test-quick test-spark
 
 test-quick: $(PINNED)
 	.venv/bin/python $(PYTEST) -m "not newest and $(QUICK)" --ignore tests/hosts --ignore tests/flow/browser tests
 
 test-spark: $(PINNED) $(CLASSES) $(NODE)
-	SPARKWATER_TEST_PLANS=interpreted .venv/bin/python $(PYTEST) -m "not newest and not ($(QUICK))" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
+	.venv/bin/python $(PYTEST) -m "not newest and not ($(QUICK))" --ignore tests/faults --ignore tests/hosts --ignore tests/flow/browser tests
 
 test-faults: $(PINNED) $(CLASSES)
 	.venv/bin/python $(PYTEST) tests/faults

@@ -38,16 +38,6 @@ REMOTE = os.environ.get("SPARKWATER_TEST_REMOTE", "")
 if REMOTE:
     os.environ["SPARK_TESTING"] = "1"  # the server takes a free port; else it insists on 15002
 CLUSTERS = ("cluster", "gpu_cluster")
-#: Settings for plans that are interpreted, in place of compiled, and planned once, in place of anew after each stage:
-#: a third less work where each runs once, on few rows. They are those of `make test-spark` on the pinned set; on the
-#: newest one plans are compiled and adaptive, as users have them.
-INTERPRETED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-}
-PLANS = INTERPRETED if os.environ.get("SPARKWATER_TEST_PLANS") == "interpreted" else {}
-
 
 #: Where programs in processes of their own find the package, and modules of tests.
 PATHS = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
@@ -74,7 +64,6 @@ def start_session(master: str, **settings: str) -> SparkSession:
         "spark.log.level": "ERROR",
         # Else each operation on a column asks Java a dozen things about the line that it stands on.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
-        **PLANS,
         **PRELOADED,
     }
     if REMOTE:

@@ -51,7 +51,7 @@ def test_two_fits_at_once_learn_what_each_learns_alone(hosts, undisturbed):
         times = []
         with follow_fits(lambda _: Observer(on_epoch=lambda _: times.append(time.monotonic()))):
             # Slowly, so that the one that begins first is still at work when the other has begun.
-            slow = learner(collective=collective, callbacks=[lambda _: time.sleep(0.4)])
+            slow = learner(collective=collective, callbacks=[lambda _: time.sleep(0.2)])
             return slow.fit(frame).weights, times
 
     try:

@@ -21,7 +21,7 @@ from processes import eventually, files_left
 from sparkwater.errors import RankFailure
 
 #: Spark ends executors whose heartbeats had no answer for so long: by default after ten minutes and more.
-SOON_ALONE = {"spark.executor.heartbeatInterval": "1s", "spark.executor.heartbeat.maxFailures": "30"}
+SOON_ALONE = {"spark.executor.heartbeatInterval": "1s", "spark.executor.heartbeat.maxFailures": "15"}
 
 #: A driver in a process of its own, with the master's URL and its host's address.
 DRIVER = """
