@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,13 +63,11 @@ def test_free_columns_of_a_regression_may_have_a_negative_weight(spark: SparkSes
     label = features @ [-1.0, 2.0, -3.0, -0.5] + 1
     lines = [(Vectors.dense(row), float(y)) for row, y in zip(features, label, strict=True)]
     frame = spark.createDataFrame(lines, ["features", "label"])
-    for free in (0, 2):
-        found = NonNegativeRegression(freeColumns=free).fit(frame).coefficients.toArray()
-        low = [0.0] * (4 - free) + [-np.inf] * free
-        centred = features - features.mean(axis=0)
-        expected = lsq_linear(centred, label - label.mean(), (low, np.inf)).x
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
-        assert (found[4 - free :] < -0.1).all()
+    found = NonNegativeRegression(freeColumns=2).fit(frame).coefficients.toArray()
+    centred = features - features.mean(axis=0)
+    expected = lsq_linear(centred, label - label.mean(), ([0.0, 0.0, -np.inf, -np.inf], np.inf)).x
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert (found[2:] < -0.1).all()
 
 
 def test_passthrough_columns_of_two_classes_may_have_a_negative_weight(spark: SparkSession) -> None:
@@ -123,7 +120,7 @@ class Recorder(MeanRegressor):
 
 
 @pytest.mark.parametrize(("small", "partitions"), [(20_000, 1), (20, 2)])
-def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_learners_only(
+def test_the_meta_learner_reads_rows_in_the_order_of_their_keys(
     spark: SparkSession, small: int, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparkwater.stacking.level_one.prepared.SMALL_ROWS", small)
@@ -137,9 +134,13 @@ def test_the_meta_learner_reads_rows_in_the_order_of_their_keys_and_bounds_the_l
     assert sum(map(len, recorder.seen)) == 40
     assert len(recorder.seen) == partitions
     assert all(part == sorted(part) and len(part) > 5 for part in recorder.seen)
-    negated = found.prepared.frame.withColumn("x", -F.col("id"))
-    moved = replace(found, prepared=replace(found.prepared, frame=negated))
-    default = fit_meta_learner(moved, LevelOneInput(("mean",), found.task, "none", ("x",)), None, 2)
+    found.unpersist()
+
+
+def test_the_default_meta_learner_bounds_the_learners_only(spark: SparkSession) -> None:
+    frame = spark.range(40).selectExpr("id", "-id as x", "0.5D * id as label", "id % 2 as part").coalesce(1)
+    found = cross_fit({"mean": MeanRegressor()}, frame, "part")
+    default = fit_meta_learner(found, LevelOneInput(("mean",), found.task, "none", ("x",)), None, 2)
     assert default.model.coefficients[1] < -0.1
     found.unpersist()
 
