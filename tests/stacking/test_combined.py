@@ -221,7 +221,10 @@ def test_a_calibrated_model_is_what_numpy_makes_of_the_plain_one(
 
 def test_the_summary_has_diagnostics_of_all_rows_whatever_combines_them(fitted: StackedEnsembleModel) -> None:
     reads = LevelOneInput(("bayes", "tree"), fitted.levelOne.task)
-    found = fit_given(fitted.levelOne, reads, "glm", 1, "auto").examined
+    glm = fit_given(fitted.levelOne, reads, "glm", 1, "auto")
+    assert glm.model.coefficientMatrix.toArray().shape == (3, 6)
+    assert glm.model.getRegParam() == 1 / fitted.summary.rows
+    found = glm.examined
     assert [one.name for one in found.tried] == []  # two folds
     for one in (fitted.summary.diagnostics, found.diagnostics):
         assert sum(map(sum, one.confusion)) == sum(each.rows for each in one.reliability) == fitted.summary.rows
