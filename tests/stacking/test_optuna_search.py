@@ -95,7 +95,7 @@ class Pruned(GridSearch):
 
 def test_a_network_that_is_behind_ends_early_and_its_other_folds_aren_t_fitted() -> None:
     frame = mixed_frame(start_session("local[2]"), 60).drop("kind")
-    learner = network(labelCol="price", inputCols=INPUTS, epochs=4, hidden=[8])
+    learner = network(labelCol="price", inputCols=INPUTS, epochs=3, hidden=[8], numWorkers=1)
     search = Pruned(estimator=learner, space={"learningRate": [0.03, 1e-7]}, numFolds=2, idCol="id", parallelism=1)
     model = search.fit(frame)
     first, behind = model.summary.trials
@@ -103,7 +103,7 @@ def test_a_network_that_is_behind_ends_early_and_its_other_folds_aren_t_fitted()
     assert "ended after epoch 2: its loss was above the median" in behind.error
     assert (len(behind.curve), behind.fits, behind.value) == (2, 0, None)
     assert behind.learner not in model.levelOne.names
-    assert model.bestModel.summary.records[-1].epoch == 3
+    assert model.bestModel.summary.records[-1].epoch == 2
     assert not model.levelOne.models
 
 
