@@ -307,15 +307,18 @@ def test_no_test_module_imports_another():
     assert not wrong, "\n".join(wrong)
 
 
-def import_without(modules: list[str], blocked: list[str]) -> subprocess.CompletedProcess[str]:
+def import_without(*steps: tuple[list[str], list[str]]) -> subprocess.CompletedProcess[str]:
+    """Import modules in a process of its own, step by step, each without some packages and modules of the package."""
     program = (
         "import importlib, sys\n"
+        "blocked = []\n"
         "class Blocked:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.split('.')[0] in {blocked!r} or name in {blocked!r}:\n"
+        "        if name.split('.')[0] in blocked or name in blocked:\n"
         "            raise ImportError(f'{name} is blocked here')\n"
         "sys.meta_path.insert(0, Blocked())\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"for modules, blocked in {list(steps)!r}:\n"
+        "    for name in modules: importlib.import_module(name)\n"
     )
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
@@ -325,29 +328,24 @@ def import_without(modules: list[str], blocked: list[str]) -> subprocess.Complet
     [f"sparkwater{name}" for name in ("", ".conversions", ".ml", ".stacking", ".bundle", ".mlflow", ".plots", ".flow")],
 )
 def test_importing_a_package_loads_nothing_heavy(package):
-    done = import_without([package], list(HEAVY))
+    done = import_without(([package], list(HEAVY)))
     assert done.returncode == 0, done.stderr
 
 
 def test_training_side_never_imports_pyspark():
-    done = import_without(WITHOUT_PYSPARK, ["pyspark", "py4j", "sparkwater.ml", "sparkwater.stacking"])
+    done = import_without((WITHOUT_PYSPARK, ["pyspark", "py4j", "sparkwater.ml", "sparkwater.stacking"]))
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_but_a_training_rank_imports_horovod():
-    done = import_without(MODULES, ["horovod"])
-    assert done.returncode == 0, done.stderr
-
-
-def test_conversions_know_nothing_of_what_is_built_on_them():
+def test_no_folder_imports_what_is_built_on_it_and_nothing_but_a_training_rank_horovod():
+    """Each step has the modules of the one before, which had more to do without."""
     conversions = [name for name in MODULES if name.startswith("sparkwater.conversions")]
-    done = import_without(conversions, ["sparkwater.gpu", "sparkwater.ml", "sparkwater.stacking", "horovod"])
-    assert done.returncode == 0, done.stderr
-
-
-def test_ml_knows_nothing_of_stacking():
     of_ml = [name for name in MODULES if name == "sparkwater.ml" or name.startswith("sparkwater.ml.")]
-    done = import_without(of_ml, ["sparkwater.stacking"])
+    done = import_without(
+        (conversions, ["sparkwater.gpu", "sparkwater.ml", "sparkwater.stacking", "horovod"]),
+        (of_ml, ["sparkwater.stacking", "horovod"]),
+        (MODULES, ["horovod"]),
+    )
     assert done.returncode == 0, done.stderr
 
 
