@@ -18,22 +18,17 @@ import pytest
 SUITES = (
     "bundle/test_scorer.py",  # NumPy and Pillow without Spark
     "bundle/test_spark_stages.py",  # the data of Spark's own models
-    "connect/test_connect.py",
-    "conversions",  # columns, pandas, Arrow, pictures
+    "connect/test_connect.py",  # Spark's own client; a network and a learner of Spark's own, stacked
+    "conversions",  # pandas, Arrow, pictures; files and tests of it with the mark are left out
     "flow/test_columns.py",  # Spark's schemas and statistics
-    "flow/test_server.py",
     "gpu/test_data.py",  # NumPy's types on their way to torch
     "jobs/test_submit.py",  # spark-submit
-    "ml/test_autoencoder.py",  # a fit, its model and its summary, of tables and pictures
-    "ml/test_deep_features.py",
     "ml/test_labels.py",  # types of columns
-    "ml/test_pinned_bits.py",  # the same bits on both
-    "ml/test_sklearn.py",
+    "ml/test_pinned_bits.py",  # fits, with the same bits on both
     "ml/test_streams.py",  # Structured Streaming
-    "mlflow/test_flavor.py",
+    "mlflow/test_scoring.py",  # pandas and NumPy; docs/mlflow.md, whose examples run on both, has Spark's part
     "plots/test_frames.py",
     "stacking/test_row_keys.py",  # Spark's hashes
-    "stacking/test_search.py",  # Spark's own learners, cross-fitted
     "test_docs.py",
     "test_notebooks.py",
     "test_saved_stages.py",

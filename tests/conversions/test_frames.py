@@ -255,6 +255,7 @@ def test_executor_functions_read_tensors_vectors_and_numbers_in_arrow(
     assert found == {i: (i if i % 2 else 3 + i) + 4 * i + 6 for i in range(10)}
 
 
+@pytest.mark.house  # long
 def test_tensors_of_40_mb_never_meet_arrow_s_limit(spark: SparkSession) -> None:
     # 55 of them are 2.2 GB, more than one Arrow array can hold, in one partition.
     rows, spec = 55, TensorSpec("uint8", (40_000_000,))
@@ -274,6 +275,7 @@ def test_tensors_of_40_mb_never_meet_arrow_s_limit(spark: SparkSession) -> None:
     assert [tuple(row) for row in found] == [(row, row, row) for row in range(rows)]
 
 
+@pytest.mark.house  # long
 def test_large_tensors_stream_to_the_driver_a_partition_at_a_time(spark: SparkSession) -> None:
     frame = spark.range(0, 24, 1, 24).select("id", F.array_repeat(F.col("id").cast("double"), 1_000_000).alias("a"))
     seen = []

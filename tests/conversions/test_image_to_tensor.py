@@ -24,6 +24,9 @@ from sparkwater.conversions import (
 from sparkwater.conversions.images.decoding import MAX_PIXELS, decode_image
 from sparkwater.errors import ConfigurationError, SchemaError, UnsafeLoadError
 
+#: Pictures meet Pillow in `test_images.py`, and Spark in `test_frames.py`, on the newest set, too.
+pytestmark = pytest.mark.house
+
 PIXELS = np.random.default_rng(3).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
 
