@@ -70,10 +70,13 @@ def test_quick_tests_are_those_that_need_neither_sessions_nor_petastorm():
         "ml/test_summary.py",
         "gpu/test_collectives.py",
         "conversions/test_petastorm_codecs.py",
+        "jobs/test_programs.py",
+        "distributed/test_local_cluster.py",
+        "faults/test_rank_faults.py",
     )
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", quick]
     done = subprocess.run(
-        [*command, *(f"tests/{name}" for name in (*files, "jobs/test_programs.py", "distributed", "faults"))],
+        [*command, *(f"tests/{name}" for name in files)],
         cwd=ROOT,
         capture_output=True,
         text=True,
