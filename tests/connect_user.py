@@ -4,7 +4,8 @@ Where it runs is decided outside of it, by spark-submit's ``--master`` or by ``S
 
     SPARK_REMOTE=sc://host:15002 python connect_user.py FOLDER
 
-The last line is a JSON object of what it found.
+With names of parts after the folder, ``train`` or ``stack``, it runs these alone. The last line is a JSON object of
+what it found.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import RandomForestClassifier
+from pyspark.ml.classification import NaiveBayes
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkwater.conversions import ImageToTensor, TensorToVector
-from sparkwater.ml import ImageClassifier, ImageClassifierModel
+from sparkwater.ml import ImageClassifier
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
+
+DECODE = ImageToTensor(inputCol="content", outputCol="features", imageShape=[12, 12, 1])
 
 
 def draw_bars(spark: SparkSession, rows: int, seed: int) -> DataFrame:
@@ -46,50 +49,51 @@ def digest(scored: DataFrame) -> str:
     return hashlib.sha256(np.array([row["probability"].toArray() for row in rows]).tobytes()).hexdigest()[:16]
 
 
-def main(folder: str) -> dict[str, Any]:
-    """Train, score, save, load and stack; return what was found."""
-    spark = SparkSession.builder.getOrCreate()
-    training, testing = draw_bars(spark, 120, 1), draw_bars(spark, 30, 2)
-
-    decode = ImageToTensor(inputCol="content", outputCol="features", imageShape=[12, 12, 1])
-    classifier = ImageClassifier(network="mlp", epochs=3, batchSize=16, numWorkers=2, seed=7)
-    model = Pipeline(stages=[decode, classifier]).fit(training)
-    scored = model.transform(testing)
+def train(spark: SparkSession, folder: str) -> dict[str, Any]:
+    """Train a network by two ranks, score, save, load and score again."""
+    classifier = ImageClassifier(network="mlp", epochs=3, batchSize=8, numWorkers=2, seed=7)
+    model = Pipeline(stages=[DECODE, classifier]).fit(draw_bars(spark, 60, 1))
     print(model.stages[-1].summary)
-
     model.write().overwrite().save(f"{folder}/network")
-    loaded = PipelineModel.load(f"{folder}/network")
-    alone = ImageClassifierModel.load(next(iter_stages(f"{folder}/network")))
-    found = {"network": digest(scored), "loaded": digest(loaded.transform(testing))}
-    found["alone"] = digest(alone.transform(decode.transform(testing)))
+    testing, loaded = draw_bars(spark, 15, 2), PipelineModel.load(f"{folder}/network")
+    return {"network": digest(model.transform(testing)), "loaded": digest(loaded.transform(testing))}
 
-    pixels = TensorToVector(inputCol="features", outputCol="pixels")
+
+def stack(spark: SparkSession, folder: str) -> dict[str, Any]:
+    """Stack a network and a learner of Spark's own, score, save, load and measure."""
+    training, testing = (DECODE.transform(draw_bars(spark, rows, rows)).cache() for rows in (60, 15))
     learners = {
-        "network": ImageClassifier(network="mlp", epochs=2, batchSize=16, numWorkers=1, seed=7),
-        "forest": Pipeline(
-            stages=[pixels, RandomForestClassifier(featuresCol="pixels", numTrees=3, maxDepth=3, maxBins=8, seed=7)]
+        "network": ImageClassifier(network="mlp", epochs=2, batchSize=8, numWorkers=1, seed=7),
+        "bayes": Pipeline(
+            stages=[TensorToVector(inputCol="features", outputCol="pixels"), NaiveBayes(featuresCol="pixels")]
         ),
     }
     ensemble = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", seed=7)
-    stacked = ensemble.fit(decode.transform(training))
+    stacked = ensemble.fit(training)
     print(stacked.summary)
-    stacked.write().overwrite().save(f"{folder}/ensemble")
-    again = StackedEnsembleModel.load(f"{folder}/ensemble")
-    tested = decode.transform(testing)
-    found |= {"ensemble": digest(stacked.transform(tested)), "reloaded": digest(again.transform(tested))}
-    numbered = again.transform(tested).selectExpr(
+    for _ in range(2):
+        stacked.write().overwrite().save(f"{folder}/ensemble")
+    scored = StackedEnsembleModel.load(f"{folder}/ensemble").transform(testing).cache()
+    numbered = scored.selectExpr(
         "prediction", "cast(array_position(array('left', 'middle', 'right'), label) - 1 as double) as label"
     )
-    found["accuracy"] = MulticlassClassificationEvaluator(metricName="accuracy").evaluate(numbered)
+    return {
+        "ensemble": digest(stacked.transform(testing)),
+        "reloaded": digest(scored),
+        "accuracy": MulticlassClassificationEvaluator(metricName="accuracy").evaluate(numbered),
+    }
+
+
+PARTS = {"train": train, "stack": stack}
+
+
+def main(folder: str, *parts: str) -> dict[str, Any]:
+    """Run the parts that are named, or all of them; return what was found."""
+    spark, found = SparkSession.builder.getOrCreate(), {}
+    for name in parts or PARTS:
+        found |= PARTS[name](spark, folder)
     return found
 
 
-def iter_stages(folder: str):
-    """Yield the folder of a saved pipeline's last stage."""
-    from pathlib import Path
-
-    yield str(max(Path(folder, "stages").iterdir(), key=lambda path: int(path.name.partition("_")[0])))
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main(*sys.argv[1:])))

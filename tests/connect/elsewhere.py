@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyspark
 import pytest
 from bare_python import BarePython
-from conftest import PATHS, ROOT
-from connect.outcome import check
+from conftest import PATHS, PLANS, PRELOADED, ROOT
+from connect.outcome import check_stacked
 from connect.servers import environment, of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
 from mixed_tables import INPUTS, mixed_frame
@@ -26,9 +27,12 @@ from sparkwater.conversions import to_torch
 from sparkwater.conversions.sessions.session import session_of
 from sparkwater.conversions.sessions.versions import first_numbers
 from sparkwater.errors import ConfigurationError
-from sparkwater.ml import DeepLearningClassifier, DeepLearningClassifierModel, ImageClassifier, exact_shapley_values
+from sparkwater.ml import DeepLearningClassifier, ImageClassifier, exact_shapley_values
 
 SECONDS = 100
+#: Settings of servers whose workers have all packages from the start, and where they find what these name.
+SETTINGS = {**PLANS, "spark.python.daemon.module": PRELOADED["spark.python.daemon.module"]}
+FOLDERS = (ROOT, ROOT / "tests" / "daemon")
 
 #: A client that trains until it is killed.
 TRAINING = """
@@ -61,14 +65,14 @@ def refused(message: str) -> Iterator[None]:
     assert time.monotonic() - began < SECONDS
 
 
-def test_workers_without_the_package_without_torch_and_with_all(tmp_path: Path) -> None:
+def test_workers_without_the_package_without_torch_and_with_all_for_a_client_without_a_jvm(tmp_path: Path) -> None:
     python = BarePython(tmp_path / "python")
     python.link(of_spark)
     (tmp_path / "server").mkdir()
-    server = running_server(Path(sys.executable), python.executable, tmp_path / "server")
+    server = running_server(Path(sys.executable), python.executable, tmp_path / "server", **PLANS)
     with server as url, connected(url) as spark:
         assert not session_of(spark).shares_machine  # as far as anybody knows
-        rows, table = tensor_frame(spark, 20, classes=2), mixed_frame(spark, 80)
+        rows, table = tensor_frame(spark, 20, classes=2), mixed_frame(spark, 40)
         learner = ImageClassifier(network="mlp", epochs=1, numWorkers=1)
         of_table = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=1, seed=3, numWorkers=2)
         lacks_package = r"Python on the executors has no module sparkwater; .* set PYSPARK_PYTHON"
@@ -89,22 +93,37 @@ def test_workers_without_the_package_without_torch_and_with_all(tmp_path: Path) 
 
         python.link(lambda name: not name.startswith("__editable__"))
         model = of_table.fit(table)
-        scored = model.transform(table).select("probability").collect()
-        for _ in range(2):
-            model.write().overwrite().save(str(tmp_path / "model"))
-        loaded = DeepLearningClassifierModel.load(str(tmp_path / "model"))
-        assert loaded.transform(table).select("probability").collect() == scored
+        assert model.transform(table).where("predictedLabel IS NOT NULL").count() == 40
         numbers = VectorAssembler(inputCols=["id"], outputCol="features").transform(table)
         tree = DecisionTreeRegressor(labelCol="price", maxDepth=1).fit(numbers)
         with refused("this needs a folder that Spark's server and executors share"):
             exact_shapley_values(tree, numbers)
+
+        client = BarePython(tmp_path / "client")
+        client.link_thin_client()
+        check_stacked(run_users_program(client.executable, url, tmp_path))
+
+
+def run_users_program(python: Path, url: str, folder: Path) -> dict[str, Any]:
+    """Stack, save, load and score by a client of its own, and return what it found."""
+    done = subprocess.run(
+        [python, ROOT / "tests" / "connect_user.py", folder, "stack"],
+        env={**environment(), "SPARK_REMOTE": url},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_server_of_another_spark(tmp_path: Path) -> None:
     python = other_python()
     if python is None:
         pytest.skip("there is no environment of the other set of dependencies beside this one")
-    with running_server(python, python, tmp_path, ROOT) as url, connected(url) as spark:
+    with running_server(python, python, tmp_path, *FOLDERS, **SETTINGS) as url, connected(url) as spark:
         learner = ImageClassifier(network="mlp", featuresCol="content", imageShape=[16, 16, 1], epochs=1, numWorkers=2)
         if first_numbers(pyspark.__version__) > first_numbers(spark.version):
             # Spark itself fails at the first request that its server doesn't know, and names a setting.
@@ -117,25 +136,6 @@ def test_a_server_of_another_spark(tmp_path: Path) -> None:
             assert learner.fit(rows).transform(rows).where("predictedLabel IS NOT NULL").count() == 20
 
 
-def test_a_users_program_on_a_client_without_py4j_and_a_jvm(tmp_path: Path) -> None:
-    client = BarePython(tmp_path / "client")
-    client.link_thin_client()
-    (tmp_path / "server").mkdir()
-    own = Path(sys.executable)
-    with running_server(own, own, tmp_path / "server", ROOT) as url:
-        done = subprocess.run(
-            [client.executable, ROOT / "tests" / "connect_user.py", tmp_path],
-            env={**environment(), "SPARK_REMOTE": url},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr[-4000:]
-    check(json.loads(done.stdout.splitlines()[-1]))
-
-
 def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(tmp_path: Path) -> None:
     own = Path(sys.executable)
     execute = "spark__connect__execute"
@@ -144,7 +144,7 @@ def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(
         f"{execute}__manager__detachedTimeout": "5s",
         f"{execute}__manager__maintenanceInterval": "1s",
     }
-    with running_server(own, own, tmp_path, ROOT, **soon) as url:
+    with running_server(own, own, tmp_path, *FOLDERS, **SETTINGS, **soon) as url:
         with subprocess.Popen(
             [own, "-c", TRAINING, url],
             env={**environment(), "PYTHONPATH": PATHS},

@@ -17,6 +17,7 @@ from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression, Linea
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from tables import table
 
+from sparkwater.bundle import Bundle
 from sparkwater.conversions import ImageToTensor, read_images
 from sparkwater.conversions.sessions.remote_files import RemoteFiles
 from sparkwater.conversions.sessions.session import session_of
@@ -30,6 +31,7 @@ from sparkwater.ml import (
     ImageClassifier,
     ImageClassifierModel,
     Similarity,
+    exact_shapley_values,
 )
 from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
 from sparkwater.stacking.level_one.fit_plan import check_kept
@@ -40,8 +42,8 @@ def accuracy(scored) -> float:
 
 
 def test_cross_validator_chooses_among_pipelines(spark) -> None:
-    rows = tensor_frame(spark, 96, classes=2).cache()
-    classifier = ImageClassifier(network="mlp", batchSize=16, seed=3, numWorkers=1)
+    rows = tensor_frame(spark, 40, classes=2).cache()
+    classifier = ImageClassifier(network="mlp", batchSize=4, seed=3, numWorkers=1)
     grid = ParamGridBuilder().addGrid(classifier.epochs, [0.0, 3.0]).build()
     found = CrossValidator(
         estimator=Pipeline(stages=[classifier]), estimatorParamMaps=grid, numFolds=2, parallelism=2, seed=1,
@@ -51,12 +53,12 @@ def test_cross_validator_chooses_among_pipelines(spark) -> None:
     assert accuracy(found.transform(rows)) > 0.9
 
 
-def test_a_table_is_learned_reported_saved_and_loaded(spark, tmp_path: Path, caplog) -> None:
-    rows = mixed_frame(spark, 200)
-    learner = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=5, seed=3, numWorkers=2)
+def test_a_table_is_learned_reported_saved_loaded_and_exported(spark, tmp_path: Path, caplog) -> None:
+    rows = mixed_frame(spark, 60).cache()
+    learner = DeepLearningClassifier(labelCol="kind", inputCols=INPUTS, epochs=2, seed=3, numWorkers=2)
     with caplog.at_level("INFO", logger="sparkwater"):
         model = learner.fit(rows)
-    assert sum(record.message.startswith("epoch ") for record in caplog.records) == 5
+    assert sum(record.message.startswith("epoch ") for record in caplog.records) == 2
     assert model.summary.numWorkers == 2
     scored = model.transform(rows).select("probability").collect()
     model.save(str(tmp_path / "model"))
@@ -66,6 +68,11 @@ def test_a_table_is_learned_reported_saved_and_loaded(spark, tmp_path: Path, cap
     loaded = type(model).load(str(tmp_path / "model"))
     assert loaded.transform(rows).select("probability").collect() == scored
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    loaded.exportBundle(str(tmp_path / "bundle"), rows)
+    found = Bundle.load(tmp_path / "bundle", threads=1).predict(rows.select(*INPUTS).toPandas())
+    np.testing.assert_allclose(
+        np.stack(found["probability"]), [row["probability"].toArray() for row in scored], atol=1e-5
+    )
 
 
 def test_large_weights_travel_beside_the_function(spark) -> None:
@@ -84,17 +91,13 @@ def test_large_weights_travel_beside_the_function(spark) -> None:
 
 
 def test_tensor_columns_keep_their_spec(spark) -> None:
-    frame = ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1]).transform(
-        png_frame(spark, 4)
-    )
-    assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
-    frame = ImageToTensor(
-        inputCol="content", outputCol="features", imageShape=[16, 16, 1], handleInvalid="keep"
-    ).transform(png_frame(spark, 4))
-    assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
+    rows, decode = png_frame(spark, 4), ImageToTensor(inputCol="content", outputCol="features", imageShape=[16, 16, 1])
+    for treatment in ("error", "keep"):
+        frame = decode.copy().setHandleInvalid(treatment).transform(rows)
+        assert tensor_spec(frame.schema["features"]).shape == (1, 16, 16)
 
 
-def test_a_regression_is_stacked_without_a_jvm_and_models_of_folds_leave_the_servers_cache(
+def test_a_regression_is_stacked_exported_and_explained_without_a_jvm_and_models_of_folds_leave_the_servers_cache(
     spark, tmp_path: Path
 ) -> None:
     rows, names = table(spark, "diabetes", 120), []
@@ -114,6 +117,12 @@ def test_a_regression_is_stacked_without_a_jvm_and_models_of_folds_leave_the_ser
     model.save(str(tmp_path / "ensemble"))
     loaded = StackedEnsembleModel.load(str(tmp_path / "ensemble"))
     assert loaded.transform(rows).select("prediction").collect() == scored
+    loaded.exportBundle(str(tmp_path / "bundle"), rows)
+    found = Bundle.load(tmp_path / "bundle", threads=1).predict(rows.toPandas())
+    np.testing.assert_allclose(found["prediction"], [row["prediction"] for row in scored], rtol=1e-4)
+    (tree,) = loaded.baseModels["tree"]
+    for row in tree.transform(exact_shapley_values(tree, rows.limit(4))).collect():
+        assert sum(row["contributions"].values()) + row["baseValue"] == pytest.approx(row[tree.getPredictionCol()])
     assert sum(model.summary.coefficients[0]) > 0
     assert model.levelOne.values.count() == 120
     if session_of(spark).most_models is not None:
@@ -161,11 +170,10 @@ def test_weights_beyond_a_message_are_trained_saved_loaded_and_scored(spark, tmp
     large = ImageClassifier(network="mlp", networkArguments={"hidden": [132_000]}, epochs=0, seed=3, numWorkers=1)
     model = large.fit(rows)
     assert len(model.weights) > 128 * 1024 * 1024  # what gRPC takes at most
-    scored = model.transform(rows).select("id", "probability").orderBy("id").collect()
     model.save(str(tmp_path / "model"))
     loaded = ImageClassifierModel.load(str(tmp_path / "model"))
     assert loaded.weights == model.weights
-    assert loaded.transform(rows).select("id", "probability").orderBy("id").collect() == scored
+    assert loaded.transform(rows).where("prediction IS NOT NULL").count() == 4
     files = RemoteFiles(spark, here=False)  # as a client of a server elsewhere
     files.write(f"{tmp_path}/weights", model.weights)
     assert files.read(f"{tmp_path}/weights", CheckpointError) == model.weights
@@ -195,15 +203,13 @@ def test_files_are_moved_by_tasks_as_by_this_process(spark, tmp_path: Path) -> N
 
 def test_models_and_checkpoints_on_a_store(spark) -> None:
     bucket = f"s3://{BUCKET}"
-    rows = tensor_frame(spark, 40, classes=2)
-    learner = ImageClassifier(network="mlp", epochs=1, batchSize=16, seed=3, numWorkers=2)
+    rows = tensor_frame(spark, 20, classes=2)
+    learner = ImageClassifier(network="mlp", epochs=1, batchSize=16, seed=3, numWorkers=1)
     model = learner.setCheckpointDir(f"{bucket}/connect/checkpoints").fit(rows)
     assert model.summary.lostCheckpoints == ()
-    wanted = model.transform(rows).select("id", "probability").orderBy("id").collect()
     for _ in range(2):
         model.write().overwrite().save(f"{bucket}/connect/model")
-    loaded = ImageClassifierModel.load(f"{bucket}/connect/model")
-    assert loaded.transform(rows).select("id", "probability").orderBy("id").collect() == wanted
+    assert ImageClassifierModel.load(f"{bucket}/connect/model").weights == model.weights
     with pytest.raises(ConfigurationError, match=r"--packages org\.apache\.hadoop:hadoop-aws"):
         read_images(spark, f"{bucket}/pictures")
     with pytest.raises(ConfigurationError, match="there is no such bucket"):
