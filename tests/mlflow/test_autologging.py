@@ -36,7 +36,7 @@ def store(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def frame():
-    return tensor_frame(start_session("local[2]"), 40).persist()
+    return tensor_frame(start_session("local[2]"), 40).coalesce(1).persist()
 
 
 def runs():
@@ -45,12 +45,12 @@ def runs():
 
 def test_a_network_s_fit_logs_params_curves_metrics_and_its_model(store, frame):
     autolog(log_models=True, registered_model_name="digits", extra_tags={"team": "tests"})
-    estimator = ImageClassifier(epochs=2, trackers=[])
+    estimator = ImageClassifier(network="mlp", numWorkers=1, epochs=2, trackers=[])
     model = estimator.fit(frame, {estimator.batchSize: 20})
     assert mlflow.active_run() is None
     assert estimator.getTrackers() == []
     (run,) = runs()
-    assert (run.info.status, run.data.params["batchSize"], run.data.params["network"]) == ("FINISHED", "20", "lenet")
+    assert (run.info.status, run.data.params["batchSize"], run.data.params["network"]) == ("FINISHED", "20", "mlp")
     assert (run.data.tags["team"], run.data.tags["mlflow.autologging"]) == ("tests", "sparkwater")
     assert run.data.tags["estimator_class"] == "sparkwater.ml.image_classifier.ImageClassifier"
     curve = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
@@ -63,13 +63,14 @@ def test_a_network_s_fit_logs_params_curves_metrics_and_its_model(store, frame):
     again = load_model("models:/digits/1")
     assert again.uid == model.uid
     autolog(disable=True)
-    ImageClassifier(epochs=0).fit(frame)
+    ImageClassifier(network="mlp", numWorkers=1, epochs=0).fit(frame)
     assert len(runs()) == 1
 
 
 def test_an_ensemble_logs_one_run_with_the_params_and_metrics_of_its_learners(store, frame):
     autolog()
-    learners = {"net": ImageClassifier(epochs=1), "other": ImageClassifier(epochs=1, seed=5)}
+    small = {"network": "mlp", "numWorkers": 1, "epochs": 1}
+    learners = {"net": ImageClassifier(**small), "other": ImageClassifier(**small, seed=5)}
     with mlflow.start_run() as run:
         model = StackedEnsemble(learners=learners, numFolds=2, metaLearner="pool", parallelism=2).fit(frame)
         assert mlflow.active_run() is not None
@@ -123,7 +124,7 @@ def test_a_server_that_does_not_answer_never_stops_a_fit(store, frame, caplog):
     autolog()
     logging.getLogger("mlflow").addHandler(caplog.handler)
     try:
-        model = ImageClassifier(epochs=0).fit(frame)
+        model = ImageClassifier(network="mlp", numWorkers=1, epochs=0).fit(frame)
     finally:
         logging.getLogger("mlflow").removeHandler(caplog.handler)
     assert model.summary.records == ()
