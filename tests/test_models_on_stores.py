@@ -76,10 +76,6 @@ def without_renames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClassicFiles, "move", move)
 
 
-def probabilities(model: ImageClassifierModel, rows) -> list[list[float]]:
-    return [row["probability"].toArray().tolist() for row in model.transform(rows).orderBy("id").collect()]
-
-
 def weights(model) -> bytes:
     """Return the weights of a model, or of a pipeline's last stage: transforms of these tests would take most time."""
     last = model.stages[-1] if isinstance(model, PipelineModel) else model
@@ -107,7 +103,7 @@ def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> Non
     assert tuned.summary.lostCheckpoints == ()
     path = f"s3://{BUCKET}/models/one"
     pair[0].save(path)
-    assert probabilities(ImageClassifierModel.load(path), rows) == probabilities(pair[0], rows)
+    assert weights(ImageClassifierModel.load(path)) == weights(pair[0])
     with pytest.raises(ConfigurationError, match="exists already"):
         tuned.save(path)
     tuned.write().overwrite().save(path)
@@ -139,7 +135,7 @@ def test_a_save_that_fails_at_any_request_leaves_the_old_model(pair, store: Stor
     before = store.requests
     old.write().overwrite().save(path)
     needed, found = store.requests - before, set()
-    for place in range(0, needed, max(1, needed // 8)):
+    for place in range(0, needed, max(1, needed // 5)):
         store.refuse(GONE, after=place)
         with suppress(CheckpointError):
             new.write().overwrite().save(path)
