@@ -36,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("lab")
     with tarfile.open(ROOT / "data" / "mnist_png.tar.gz") as tar:
         members = tar.getmembers()
-        few = [one for one in members if one.name.startswith("training")][::20]
-        few += [one for one in members if one.name.startswith("testing")][::4]
+        few = [one for one in members if one.name.startswith("training")][::40]
+        few += [one for one in members if one.name.startswith("testing")][::8]
         tar.extractall(root / "build" / "mnist_png", few, filter="data")
     (root / "data").symlink_to(ROOT / "data")
     return root
