@@ -72,6 +72,8 @@ def watch(*arguments: str) -> str:
     return text.decode()
 
 
+#: What stands between a search and trainings.
+SEARCHED = "the search is over"
 LINES = [
     "epoch 1/2  loss 7.0000  accuracy 75.00 %  validation logloss 0.2500  error 12.50 %  500 rows/s  2 s left",
     "epoch 1/2  loss 0.5000  accuracy 75.00 %  validation logloss 0.2500  error 12.50 %  500 rows/s  2 s left",
@@ -80,9 +82,16 @@ LINES = [
 ]
 
 
-def test_a_terminal_shows_one_bar_and_every_log_line() -> None:
-    text = watch()
-    shown_lines = [part.strip() for part in text.replace("\r", "\n").split("\n")]
+@pytest.fixture(scope="module")
+def terminal() -> tuple[list[str], list[str]]:
+    """What a terminal gets of a search, and of trainings after it."""
+    lines = [part.strip() for part in watch("search").replace("\r", "\n").split("\n")]
+    end = lines.index(SEARCHED)
+    return lines[:end], lines[end + 1 :]
+
+
+def test_a_terminal_shows_one_bar_and_every_log_line(terminal: tuple[list[str], list[str]]) -> None:
+    _, shown_lines = terminal
     assert [line for line in shown_lines if line in LINES] == LINES
     bars = [line for line in shown_lines if line.startswith("epoch ") and "%|" in line]
     assert bars[0].startswith("epoch 1/2:  15%|")
@@ -99,8 +108,8 @@ def test_no_bar_is_shown_where_spark_shows_its_own_or_nobody_watches() -> None:
     assert redirected.stderr.split("\n") == [*LINES, ""]
 
 
-def test_a_search_has_the_only_bar() -> None:
-    lines = [part.strip() for part in watch("search").replace("\r", "\n").split("\n")]
+def test_a_search_has_the_only_bar(terminal: tuple[list[str], list[str]]) -> None:
+    lines, _ = terminal
     bars = [line for line in lines if "%|" in line]
     assert any(bar.startswith("1 trials, best lenet 0.50000:  25%|") and "15.0/60.0" in bar for bar in bars)
     assert bars[-1].startswith("2 trials, best convnet 0.25000: 100%|")
@@ -215,5 +224,5 @@ def test_a_store_that_takes_no_epochs_costs_log_lines_only(tmp_path: Path, caplo
 if __name__ == "__main__":
     if "search" in sys.argv:
         searched()
-    else:
-        watched("spark" in sys.argv)
+        print(SEARCHED, file=sys.stderr)
+    watched("spark" in sys.argv)
