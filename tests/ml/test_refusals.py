@@ -8,14 +8,14 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import saying, start_session
+from conftest import saying
 from digits import png_frame, tensor_frame
 from pyspark.sql import functions as F
 from torch import nn
 
 from sparkwater.errors import CheckpointError, ConfigurationError, DataError, SchemaError
 from sparkwater.ml import AutoEncoder, ImageClassifier, ImageRegressor
-from sparkwater.ml.launch.preflight import check_spark_version, promised_slots
+from sparkwater.ml.launch.preflight import check_cluster, check_spark_version, promised_slots
 
 
 @pytest.fixture
@@ -414,10 +414,13 @@ def test_dynamic_allocation_is_refused(spark):
 
 @pytest.mark.parametrize(
     "setting",
-    ["spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled", "spark.io.encryption.enabled"],
-)
+    [
+        "spark.authenticate", "spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled",
+        "spark.io.encryption.enabled",
+    ],
+)  # fmt: skip
 @pytest.mark.usefixtures("no_jobs")
-def test_plain_gradients_beside_encrypted_traffic_need_consent(spark, setting):
+def test_plain_gradients_beside_protected_traffic_need_consent(spark, setting):
     with (
         saying(spark, setting, "true"),
         pytest.raises(ConfigurationError, match=rf"{setting}=true .* allowPlaintext=True"),
@@ -470,13 +473,8 @@ def test_labels_that_are_no_classes(spark):
         ImageClassifier(idCol="id").fit(frame.withColumn("label", F.when(F.col("id") != 5, F.col("label"))))
 
 
-def test_plain_gradients_beside_authenticated_traffic_need_consent():
-    spark = start_session("local[2]", spark__authenticate="true", spark__authenticate__secret="not a secret")
-    frame = tensor_frame(spark, 8)
-    with pytest.raises(ConfigurationError, match=r"spark.authenticate=true .* allowPlaintext=True"):
-        ImageClassifier(numWorkers=2, collective="horovod").fit(frame)
-    consenting = ImageClassifier(numWorkers=2, epochs=1, collective="horovod", allowPlaintext=True)
-    assert consenting.fit(frame).summary.numWorkers == 2
-    # Through memory nothing crosses a network.
-    assert ImageClassifier(numWorkers=2, epochs=1, collective="memory").fit(frame).summary.numWorkers == 2
-    assert ImageClassifier(epochs=1).fit(frame).summary.numWorkers == 1
+@pytest.mark.usefixtures("no_jobs")
+def test_gradients_that_cross_no_network_or_may_be_plain_need_no_consent(spark):
+    with saying(spark, "spark.authenticate", "true"):
+        for workers, collective, allowed in ((2, "horovod", True), (2, "memory", False), (1, "torch", False)):
+            check_cluster(spark, workers, collective, "cpu", 1, allowed)
