@@ -41,7 +41,7 @@ CORRUPT = {
 }
 
 
-@pytest.mark.parametrize("partitions", [1, 3, 7])
+@pytest.mark.parametrize("partitions", [1, 7])
 def test_any_number_of_partitions_trains_every_row(spark, partitions):
     model = quick(numWorkers=2).fit(tensor_frame(spark, 50).repartition(partitions))
     assert model.summary.records[0].rows == 50
@@ -66,27 +66,23 @@ def test_worker_without_rows_keeps_step_with_the_other(spark):
     assert [record.rows for record in model.summary.records] == [3, 3]
 
 
-@pytest.mark.parametrize("kind", CORRUPT)
-def test_corrupt_picture_is_named_with_the_reason(spark, kind):
-    frame = corrupt_frame(spark).where((F.col("name") == kind) | F.col("name").startswith("good"))
-    with pytest.raises(DataError, match=f"row {kind}: .*picture"):
+def test_corrupt_picture_is_named_with_the_reason(spark):
+    frame = corrupt_frame(spark).where((F.col("name") == "truncated") | F.col("name").startswith("good"))
+    with pytest.raises(DataError, match=r"row truncated: .*picture"):
         classifier().fit(frame)
 
 
-@pytest.mark.parametrize("mode", ["skip", "keep"])
-def test_corrupt_pictures_are_counted_and_listed(spark, mode):
+def test_corrupt_pictures_are_counted_and_listed(spark):
     frame = corrupt_frame(spark)
-    model = classifier(handleInvalid=mode, numWorkers=2, epochs=3).fit(frame)
+    model = classifier(handleInvalid="skip", numWorkers=2, epochs=2).fit(frame)
     assert model.summary.numSkipped == 5
     assert {name for name, _ in model.summary.skippedRows} == set(CORRUPT)
-    assert all(reason for _, reason in model.summary.skippedRows)
-    assert [record.rows for record in model.summary.records] == [20, 20, 20]
-    scored = {row["name"]: row["prediction"] for row in model.transform(frame).collect()}
-    if mode == "keep":
-        assert {name for name, prediction in scored.items() if prediction is None} == set(CORRUPT)
-        assert len(scored) == 25
-    else:
-        assert len(scored) == 20
+    assert all("picture" in reason for _, reason in model.summary.skippedRows)
+    assert [record.rows for record in model.summary.records] == [20, 20]
+    assert {row["name"] for row in model.transform(frame).collect()} == {f"good {i}" for i in range(20)}
+    kept = model.copy({model.handleInvalid: "keep"}).transform(frame).collect()
+    assert {row["name"] for row in kept if row["prediction"] is None} == set(CORRUPT)
+    assert len(kept) == 25
 
 
 def test_pictures_and_labels_stay_paired_around_nulls(spark):
@@ -106,14 +102,15 @@ def test_pictures_and_labels_stay_paired_around_nulls(spark):
     assert all(row["prediction"] == row["label"] for row in scored if row["features"] is not None)
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_nan_or_infinity_in_a_feature_is_named(spark, value):
-    rows = [(i, [float(value) if i == 3 else float(i)] * 256, i % 2) for i in range(8)]
+def test_nan_or_infinity_in_a_feature_is_named(spark):
+    bad = {3: float("nan"), 4: float("inf"), 5: float("-inf")}
+    rows = [(i, [bad.get(i, float(i))] * 256, i % 2) for i in range(10)]
     frame = spark.createDataFrame(rows, "id int, features array<double>, label int")
+    learner = quick(imageShape=[16, 16, 1], idCol="id")
     with pytest.raises(DataError, match="row 3: the tensor holds a NaN or an infinity"):
-        quick(imageShape=[16, 16, 1], idCol="id").fit(frame)
-    model = quick(imageShape=[16, 16, 1], idCol="id", handleInvalid="skip").fit(frame)
-    assert model.summary.skippedRows == (("3", "the tensor holds a NaN or an infinity"),)
+        learner.fit(frame.where("id < 4"))
+    model = learner.copy({learner.handleInvalid: "skip"}).fit(frame)
+    assert dict(model.summary.skippedRows) == dict.fromkeys("345", "the tensor holds a NaN or an infinity")
 
 
 def test_rows_that_change_between_evaluations_are_refused(spark, tmp_path):
