@@ -4,9 +4,9 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
-from conftest import start_session
 from digits import tensor_frame
 from pyspark.sql import SparkSession
 
@@ -42,13 +42,27 @@ def check_workers(spark: SparkSession, work: Callable[[], object]) -> None:
     assert all(later[pid][0] <= first[pid][0] for pid in same)
 
 
-def test_workers_that_trained_or_scored_collect_no_modules_and_all_else(tmp_path):
-    # A session of its own for each: workers stay as long as their session does, and begin with nothing loaded.
-    fresh = {"spark.python.daemon.module": "pyspark.daemon"}
-    spark = start_session("local[2]", spark__tests__worker="trains", **fresh)
+@contextmanager
+def fresh_workers(spark: SparkSession, name: str) -> Iterator[None]:
+    """Let work have workers of its own, which begin with nothing loaded: those of another environment are others."""
+    conf, environment = spark.sparkContext._jsc.sc().conf(), spark.sparkContext.environment
+    before = conf.get("spark.python.daemon.module")
+    conf.set("spark.python.daemon.module", "pyspark.daemon")
+    environment["WORKERS_OF_A_TEST"] = name
+    try:
+        yield
+    finally:
+        conf.set("spark.python.daemon.module", before)
+        del environment["WORKERS_OF_A_TEST"]
+
+
+def test_workers_that_trained_or_scored_collect_no_modules_and_all_else(spark, tmp_path):
+    path = str(tmp_path / "model")
     learner = ImageClassifier(numWorkers=2, epochs=1)
-    learner.fit(tensor_frame(spark, 40)).write().overwrite().save(str(tmp_path / "model"))
-    check_workers(spark, lambda: learner.fit(tensor_frame(spark, 40)))
-    spark = start_session("local[2]", spark__tests__worker="scores", **fresh)
-    model = ImageClassifierModel.load(str(tmp_path / "model"))
-    check_workers(spark, lambda: model.transform(tensor_frame(spark, 40)).collect())
+    with fresh_workers(spark, "trains"):
+        assert workers(spark) == {}
+        check_workers(spark, lambda: learner.fit(tensor_frame(spark, 40)).write().overwrite().save(path))
+    model = ImageClassifierModel.load(path)
+    with fresh_workers(spark, "scores"):
+        assert workers(spark) == {}
+        check_workers(spark, lambda: model.transform(tensor_frame(spark, 40)).collect())
