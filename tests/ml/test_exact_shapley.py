@@ -47,19 +47,22 @@ def rows() -> DataFrame:
     return frame.coalesce(2).cache()
 
 
-def fitted(rows: DataFrame, learner: Any) -> PipelineModel:
+@pytest.fixture(scope="module")
+def stages(rows: DataFrame) -> list[Any]:
+    """From columns to vectors of which ``kind`` is a category."""
+    assemble = VectorAssembler(inputCols=NAMES, outputCol="raw")
+    index = VectorIndexer(inputCol="raw", outputCol="features", maxCategories=4)
+    return Pipeline(stages=[assemble, index]).fit(rows).stages
+
+
+def fitted(stages: list[Any], rows: DataFrame, learner: Any) -> PipelineModel:
     """Return a pipeline whose trees split ``kind`` by category."""
-    stages = [
-        VectorAssembler(inputCols=NAMES, outputCol="raw"),
-        VectorIndexer(inputCol="raw", outputCol="features", maxCategories=4),
-        learner,
-    ]
-    return Pipeline(stages=stages).fit(rows)
+    return PipelineModel([*stages, learner.fit(PipelineModel(stages).transform(rows))])
 
 
 @pytest.fixture(scope="module")
-def line(rows: DataFrame) -> PipelineModel:
-    return fitted(rows, LinearRegression(labelCol="number"))
+def line(stages: list[Any], rows: DataFrame) -> PipelineModel:
+    return fitted(stages, rows, LinearRegression(labelCol="number"))
 
 
 @pytest.mark.parametrize(
@@ -82,9 +85,9 @@ def line(rows: DataFrame) -> PipelineModel:
     ],
 )  # fmt: skip
 def test_contributions_and_base_add_up_to_the_output(
-    rows: DataFrame, kind: Any, settings: dict[str, Any], output: str, index: int | None
+    stages: list[Any], rows: DataFrame, kind: Any, settings: dict[str, Any], output: str, index: int | None
 ) -> None:
-    model = fitted(rows, kind(**settings))
+    model = fitted(stages, rows, kind(**settings))
     linear = isinstance(model.stages[-1], LINEAR)
     explained = exact_shapley_values(model, rows, rows if linear else None, outputIndex=index)
     assert explained.columns[-2:] == ["contributions", "baseValue"]
@@ -99,7 +102,7 @@ def test_contributions_and_base_add_up_to_the_output(
     assert linear or sizes["noise"] < sizes["kind"]
 
 
-def test_the_base_of_a_tree_is_the_mean_over_its_training_rows(rows: DataFrame) -> None:
+def test_the_base_of_a_tree_is_the_mean_over_its_training_rows(stages: list[Any], rows: DataFrame) -> None:
     weighted = rows.withColumn("weight", F.col("kind") + 1)
     means = weighted.agg(
         *(F.sum(F.col(name) * F.col("weight")) / F.sum("weight") for name in ("number", "sign"))
@@ -109,7 +112,7 @@ def test_the_base_of_a_tree_is_the_mean_over_its_training_rows(rows: DataFrame) 
         DecisionTreeClassifier(labelCol="sign", weightCol="weight"),
     )
     for learner, mean in zip(learners, means, strict=True):
-        explained = exact_shapley_values(fitted(weighted, learner), weighted.limit(1))
+        explained = exact_shapley_values(fitted(stages, weighted, learner), weighted.limit(1))
         assert explained.first().baseValue == pytest.approx(mean, abs=1e-9)
 
 
@@ -142,8 +145,10 @@ def test_rows_without_a_vector_have_no_contributions_and_sparse_ones_do(rows: Da
         exact_shapley_values(model, mixed.where("id = 2"))
 
 
-def test_models_and_backgrounds_that_don_t_fit_are_refused(rows: DataFrame, line: PipelineModel) -> None:
-    tree = fitted(rows, DecisionTreeClassifier(labelCol="class", maxDepth=1))
+def test_models_and_backgrounds_that_don_t_fit_are_refused(
+    stages: list[Any], rows: DataFrame, line: PipelineModel
+) -> None:
+    tree = fitted(stages, rows, DecisionTreeClassifier(labelCol="class", maxDepth=1))
     with pytest.raises(ConfigurationError, match="takes no background"):
         exact_shapley_values(tree, rows, rows, outputIndex=0)
     with pytest.raises(ConfigurationError, match="there are 3 classes; say which"):
