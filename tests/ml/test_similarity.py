@@ -19,9 +19,10 @@ REFERENCES = np.random.default_rng(1).standard_normal((31, 6)).astype(np.float32
 REFERENCES[20:25] = REFERENCES[3]  # ties
 
 
-def frame(spark, values, schema="id long, features array<float>", partitions=2):
+def frame(spark, values, schema="id long, features array<float>", partitions=1):
     rows = [(row, None if value is None else [float(x) for x in value]) for row, value in enumerate(values)]
-    return spark.createDataFrame(rows, schema).repartition(partitions)
+    made = spark.createDataFrame(rows, schema)
+    return made.coalesce(1) if partitions == 1 else made.repartition(partitions)
 
 
 def distances():
@@ -44,7 +45,7 @@ def check_nearest(rows, k):
 
 def test_small_side_is_broadcast_and_large_ones_meet_block_by_block_with_the_same_result(spark, monkeypatch):
     monkeypatch.setattr("sparkwater.ml.similarity.search._ROWS_FOR_NEAREST", 4)
-    queries, references = frame(spark, QUERIES), frame(spark, REFERENCES, partitions=3)
+    queries, references = frame(spark, QUERIES, partitions=2), frame(spark, REFERENCES, partitions=3)
     found, adaptive = {}, spark.conf.get("spark.sql.adaptive.enabled")
     for threshold in ("10MB", "-1"):
         spark.conf.set("spark.sql.adaptive.enabled", "true")  # sizes are known once rows are there
@@ -77,7 +78,7 @@ def test_ids_are_strings_and_the_smaller_wins_a_tie(spark):
 
 def test_more_neighbours_than_references_are_all_references_and_no_references_are_none(spark):
     references = frame(spark, REFERENCES[:4])
-    rows = as_rows(k_nearest(frame(spark, QUERIES[:2]), references, 100, "cosine"))
+    rows = as_rows(k_nearest(frame(spark, QUERIES[:2], partitions=2), references, 100, "cosine"))
     assert [(query, rank) for query, rank, *_ in rows] == [(q, rank) for q in range(2) for rank in (1, 2, 3, 4)]
     nobody = references.where("id < 0")
     assert as_rows(k_nearest(references, nobody, 3, "cosine")) == []
@@ -87,7 +88,7 @@ def test_more_neighbours_than_references_are_all_references_and_no_references_ar
 
 @pytest.mark.parametrize("measure", ["cosine", "l1"])
 def test_matrix_holds_every_pair_once(spark, measure):
-    matrix = distance_matrix(frame(spark, QUERIES, partitions=3), frame(spark, REFERENCES), measure)
+    matrix = distance_matrix(frame(spark, QUERIES, partitions=3), frame(spark, REFERENCES, partitions=2), measure)
     values = np.full((len(QUERIES), len(REFERENCES)), np.nan)
     for block in matrix.collect():
         place = np.ix_(block.queryIds, block.referenceIds)
@@ -135,7 +136,7 @@ def test_unusable_vectors_fail_the_job_are_left_out_or_have_nulls(spark):
     kept = {row.queryId: row for row in k_nearest(queries, references, 1, "l2", handleInvalid="keep").collect()}
     assert sorted(kept) == [0, 1, 2, 3]
     assert kept[1][1:] == kept[2][1:] == (None, None, None)
-    block = distance_matrix(queries.coalesce(1), references.coalesce(1), "l2", handleInvalid="keep")
+    block = distance_matrix(queries, references, "l2", handleInvalid="keep")
     by_query = block.select(F.explode(F.arrays_zip("queryIds", "values")).alias("row")).select("row.*").collect()
     invalid = {row.queryIds for row in by_query if np.isnan(row["values"]).all()}
     assert invalid == {1, 2}
@@ -150,9 +151,7 @@ def test_unusable_vectors_fail_the_job_are_left_out_or_have_nulls(spark):
 )
 def test_vectors_of_different_lengths_fail_the_job(spark, queries, references, message):
     with pytest.raises(Exception, match=message):
-        k_nearest(
-            frame(spark, queries, partitions=1), frame(spark, references), 1, "l2", handleInvalid="skip"
-        ).collect()
+        k_nearest(frame(spark, queries), frame(spark, references), 1, "l2", handleInvalid="skip").collect()
 
 
 def test_ids_that_name_no_row_or_two_fail_the_job(spark):
