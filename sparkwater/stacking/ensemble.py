@@ -163,9 +163,8 @@ class StackedEnsemble(
         for name in ("learners", "secondLevelLearners"):
             if self._mapping(name):
                 copied._set(**{name: {key: stage.copy(extra) for key, stage in copied._mapping(name).items()}})
-        if isinstance(self.getMetaLearner(), Estimator):
-            copied._set(metaLearner=copied.getMetaLearner().copy(extra))
-        return copied
+        meta = copied.getMetaLearner()
+        return copied._set(metaLearner=meta.copy(extra)) if isinstance(meta, Estimator) else copied
 
     def _fit(self, dataset: DataFrame) -> StackedEnsembleModel:
         started = time.monotonic()

@@ -231,7 +231,8 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         everyone : bool
             Whether learners without any weight are asked too; else their values are zeros.
         """
-        columns = {base.name: f"__sparkwater_base_{place}" for place, base in enumerate(self.fitted.bases)}
+        prefix = _free_prefix("__sparkwater_base", dataset.columns)
+        columns = {base.name: f"{prefix}_{place}" for place, base in enumerate(self.fitted.bases)}
         scored, asked = dataset, self.fitted.asked(everyone)
         for base in self.fitted.bases:
             scored = self._add_base(scored, base, columns, base.name in asked)
@@ -265,6 +266,13 @@ class StackedEnsembleModel(Model, EnsembleParams, SavedStage, Exported):
         if len(parts) == 1:
             return scored.withColumnRenamed(parts[0], column)
         return scored.withColumn(column, mean_values([F.col(part) for part in parts])).drop(*parts)
+
+
+def _free_prefix(prefix: str, columns: Sequence[str]) -> str:
+    """Return a prefix of no column: an ensemble's learner may be an ensemble, which scores rows with its columns."""
+    while any(name.startswith(prefix) for name in columns):
+        prefix += "_"
+    return prefix
 
 
 def _calibrated(scored: DataFrame, calibration: Combination, outputs: Mapping[str, str]) -> DataFrame:

@@ -332,18 +332,25 @@ def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: Dat
         learners={"linear": linear}, numFolds=2, idCol="id", metaLearner=LinearRegression(solver="normal"),
         finalModels="average",
     )  # fmt: skip
-    mean = DecisionTreeRegressor(maxDepth=0)
-    outer = StackedEnsemble(learners={"inner": inner, "mean": mean}, numFolds=2, idCol="id")
+    tree = DecisionTreeRegressor(maxDepth=2)
+    outer = StackedEnsemble(learners={"tree": tree, "inner": inner}, numFolds=2, idCol="id", finalModels="average")
     outer.save(str(tmp_path / "outer"))
     loaded = StackedEnsemble.load(str(tmp_path / "outer"))
-    assert list(loaded.getLearners()) == ["inner", "mean"]
+    assert list(loaded.getLearners()) == ["tree", "inner"]
     assert list(loaded.getLearners()["inner"].getLearners()) == ["linear"]
     assert (loaded.getNumFolds(), loaded.getMetaLearner()) == (2, None)
     assert loaded.getLearners()["inner"].getMetaLearner().getSolver() == "normal"
     model = Pipeline(stages=[loaded]).fit(diabetes)
     model.save(str(tmp_path / "model"))
+    loaded = PipelineModel.load(str(tmp_path / "model"))
     expected = model.transform(diabetes).select("prediction").collect()
-    assert PipelineModel.load(str(tmp_path / "model")).transform(diabetes).select("prediction").collect() == expected
+    assert loaded.transform(diabetes).select("prediction").collect() == expected
+    # Columns of the inner ensemble's learners are others than those of the outer one's.
+    ensemble = model.stages[0].setIncludeBasePredictions(True)
+    first, second = (
+        {row.id: row.prediction for row in each.transform(diabetes).collect()} for each in ensemble.baseModels["tree"]
+    )
+    assert all(row.tree == (first[row.id] + second[row.id]) / 2 for row in ensemble.transform(diabetes).collect())
     grid = ParamGridBuilder().addGrid(linear.regParam, [0.0, 1e9]).build()
     best = StackedEnsemble(learners={"linear": linear}, numFolds=2, idCol="id", metaLearner="best")
     validator = CrossValidator(
@@ -357,6 +364,9 @@ def test_ensembles_nest_and_work_in_pipelines_and_cross_validators(diabetes: Dat
 def test_an_ensemble_with_a_named_meta_learner_is_copied(diabetes: DataFrame) -> None:
     inner = StackedEnsemble(learners=regressors(), metaLearner="pool")
     assert inner.copy().getMetaLearner() == "pool"
+    fitted = StackedEnsemble(learners=regressors(), metaLearner=LinearRegression())
+    assert fitted.copy({fitted.metaLearner: "best"}).getMetaLearner() == "best"
+    assert inner.copy({inner.metaLearner: LinearRegression()}).getMetaLearner().getRegParam() == 0
     assert StackedEnsemble(learners={"inner": inner}).copy().getLearners()["inner"].getMetaLearner() == "pool"
 
 
