@@ -14,7 +14,7 @@ from typing import Any
 import pyspark
 import pytest
 from bare_python import BarePython
-from conftest import PATHS, PLANS, PRELOADED, ROOT
+from conftest import PATHS, PRELOADED, ROOT
 from connect.outcome import check_stacked
 from connect.servers import environment, of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
@@ -31,7 +31,7 @@ from sparkwater.ml import DeepLearningClassifier, ImageClassifier, exact_shapley
 
 SECONDS = 100
 #: Settings of servers whose workers have all packages from the start, and where they find what these name.
-SETTINGS = {**PLANS, "spark.python.daemon.module": PRELOADED["spark.python.daemon.module"]}
+SETTINGS = {"spark.python.daemon.module": PRELOADED["spark.python.daemon.module"]}
 FOLDERS = (ROOT, ROOT / "tests" / "daemon")
 
 #: A client that trains until it is killed.
@@ -69,7 +69,7 @@ def test_workers_without_the_package_without_torch_and_with_all_for_a_client_wit
     python = BarePython(tmp_path / "python")
     python.link(of_spark)
     (tmp_path / "server").mkdir()
-    server = running_server(Path(sys.executable), python.executable, tmp_path / "server", **PLANS)
+    server = running_server(Path(sys.executable), python.executable, tmp_path / "server")
     with server as url, connected(url) as spark:
         assert not session_of(spark).shares_machine  # as far as anybody knows
         rows, table = tensor_frame(spark, 20, classes=2), mixed_frame(spark, 40)

@@ -23,8 +23,8 @@ def of_spark(name: str) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, but for what tells which sessions and Pythons to take."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    """Return this process's environment, but for what tells which sessions and Pythons to take; plans stay."""
+    return {name: value for name, value in os.environ.items() if name == "SPARK_CONF_DIR" or not name.startswith(_OWN)}
 
 
 @contextmanager

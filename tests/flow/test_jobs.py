@@ -363,10 +363,11 @@ def test_a_cancelled_search_tries_no_other_learners(flow, folder):
 
 def test_trainings_of_folds_in_threads_are_followed(flow, folder):
     _, jobs, _ = flow
+    ensemble = {"numFolds": 2, "parallelism": 2, "metaLearner": "best"}
     steps = [
         ReadPictures("digits", str(folder)),
         Define("one", "ImageClassifier", {**SMALL, "epochs": 1}),
-        Fit("stack", "digits", "StackedEnsemble", {"numFolds": 2, "parallelism": 2}, {"learners": ("one",)}),
+        Fit("stack", "digits", "StackedEnsemble", ensemble, {"learners": ("one",)}),
     ]
     for action in steps:
         job = jobs.wait(jobs.start(action).id, SECONDS)

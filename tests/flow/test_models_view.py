@@ -227,15 +227,14 @@ def test_models_are_saved_and_exported_within_the_folders_alone(flow: Workspace)
 def test_models_are_saved_at_names_as_they_are_written(flow: Workspace) -> None:
     inside = root(flow) / "odd"
     flow.run(Define("plain", "LogisticRegression", {"maxIter": 3}))
-    for place, name in enumerate(("%2e%2e/%2e%2e/out", "a b#c", "50%", 'it\'s "so"', "<b>", "a;b:c")):
+    for name in ("%2e%2e/%2e%2e/out", 'a b#c it\'s "so" <b> a;b:c 50%'):
         folder = inside / name
         flow.run(SaveModel("network", str(folder)))
         assert (folder / "metadata").is_dir(), name
         assert ImageClassifierModel.load(str(folder)).weights == flow.value("network").weights
         flow.run(SaveModel("plain", f"{folder}/of_spark"))
         assert (folder / "of_spark" / "metadata").is_dir(), name
-        if place < 2:
-            flow.run(ExportBundle("network", "rest", f"{folder}_bundle"))
-            assert Path(f"{folder}_bundle", "manifest.json").is_file(), name
+        flow.run(ExportBundle("network", "rest", f"{folder}_bundle"))
+        assert Path(f"{folder}_bundle", "manifest.json").is_file(), name
     assert {path.name for path in root(flow).parent.iterdir()} & {"out", "out_bundle"} == set()
     assert {path.name for path in root(flow).iterdir()} & {"out", "out_bundle"} == set()

@@ -29,7 +29,9 @@ from sparkwater.stacking.search.space import Choice
 
 @pytest.fixture(scope="module")
 def frame() -> DataFrame:
-    return mixed_frame(start_session("local[2]"), 80).drop("day").cache()
+    """Rows of two kinds, and three of another one, for which there are three folds at most."""
+    rows = mixed_frame(start_session("local[2]"), 80).drop("day")
+    return rows.withColumn("kind", F.when(F.col("id") < 3, "odd").otherwise(F.col("kind"))).cache()
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_one_call_gives_a_leaderboard_and_a_model_of_raw_columns(frame: DataFram
     assert found.summary.chosen in {one.model for one in lines}
     chosen = next(one for one in lines if one.model == found.summary.chosen)
     assert chosen.value <= min(one.value for one in learners)
-    assert (found.summary.task, found.summary.folds, found.summary.rows) == ("classification", 5, 80)
+    assert (found.summary.task, found.summary.folds, found.summary.rows) == ("classification", 3, 80)
     assert found.bestModel.fitted.calibration.form == "logPool"
     calibrated = "calibration of its probabilities: temperature"
     for word in ("colour", "category", found.summary.chosen, "maxModels=3 were tried", calibrated):
@@ -229,7 +231,7 @@ def test_time_for_one_learner_only_gives_that_learner_and_says_so(frame: DataFra
     assert [one.learner for one in model.summary.trials] == ["glm"]
     assert model.summary.chosen == "glm"
     assert "was enough for one learner only" in str(model.summary)
-    assert (model.summary.task, model.levelOne) == ("regression", None)
+    assert (model.summary.task, model.summary.folds, model.levelOne) == ("regression", 5, None)
     assert model.transform(frame.drop("price", "kind")).where("prediction is null").count() == 0
 
 

@@ -25,7 +25,7 @@ PACKAGE = "efficientnet_lite_pytorch"
 
 @pytest.fixture(scope="module")
 def digits() -> DataFrame:
-    frame = shipped_digits(start_session("local[2]"), "training", 30).where("label < 3")
+    frame = shipped_digits(start_session("local[2]"), "training", 15).where("label < 3")
     return frame.withColumn("part", F.pmod(F.xxhash64("content"), F.lit(2)).cast("int")).coalesce(1).cache()
 
 
