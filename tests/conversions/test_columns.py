@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import start_session
 from pyspark.errors import PySparkException
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.linalg import DenseVector, SparseVector, Vectors, VectorUDT
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -55,9 +56,12 @@ SPARK_TYPES = {
 }
 
 
-def tensors(frame: DataFrame, dtype: str, name: str = "tensor") -> list[list[Any] | None]:
-    rows = frame.select(name).collect()
-    return [None if row[0] is None else np.frombuffer(row[0], dtype).tolist() for row in rows]
+def numbers(rows: list[Row], dtype: str, name: str = "tensor") -> list[list[Any] | None]:
+    return [None if row[name] is None else np.frombuffer(row[name], dtype).tolist() for row in rows]
+
+
+def tensors(frame: DataFrame, dtype: str) -> list[list[Any] | None]:
+    return numbers(frame.select("tensor").collect(), dtype)
 
 
 def vectors(spark: SparkSession, rows: list[tuple[int, Any]]) -> DataFrame:
@@ -72,31 +76,37 @@ def test_dense_and_sparse_vectors_give_the_same_tensor(spark: SparkSession) -> N
     assert tensors(found, "<f4") == [[1, 0, 0, 2.5]] * 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "dtype"),
-    [("array<int>", "uint8"), ("array<int>", "int64"), ("array<double>", "float64"), ("array<smallint>", "float32")],
-)
-def test_arrays_of_numbers_become_tensors(spark: SparkSession, kind: str, dtype: str) -> None:
-    frame = spark.createDataFrame([([0, 1, 2, 3, 4, 250],)], "a array<int>").select(F.col("a").cast(kind))
-    found = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[3, 2], dtype=dtype).transform(frame)
-    assert tensors(found, dtype) == [[0, 1, 2, 3, 4, 250]]
+def test_arrays_of_numbers_become_tensors(spark: SparkSession) -> None:
+    kinds = [("int", "uint8"), ("int", "int64"), ("double", "float64"), ("smallint", "float32")]
+    frame = spark.createDataFrame([([0, 1, 2, 3, 4, 250],)], "a array<int>")
+    for kind, dtype in kinds:
+        frame = frame.withColumn(kind, F.col("a").cast(f"array<{kind}>"))
+        frame = ArrayToTensor(inputCol=kind, outputCol=f"{kind} {dtype}", shape=[3, 2], dtype=dtype).transform(frame)
+    row = frame.first()
+    found = {(kind, dtype): np.frombuffer(row[f"{kind} {dtype}"], dtype).tolist() for kind, dtype in kinds}
+    assert found == {key: [0, 1, 2, 3, 4, 250] for key in kinds}
 
 
-@pytest.mark.parametrize("kind", ["boolean", "tinyint", "smallint", "int", "bigint", "float", "double"])
-@pytest.mark.parametrize("shape", [[1], [1, 1, 1]])
-def test_plain_numbers_become_tensors(spark: SparkSession, kind: str, shape: list[int]) -> None:
-    frame = spark.range(2).select(F.col("id").cast(kind).alias("number"))
-    found = ArrayToTensor(inputCol="number", outputCol="tensor", shape=shape, dtype="float64").transform(frame)
-    assert tensors(found, "<f8") == [[0], [1]]
+def test_plain_numbers_become_tensors(spark: SparkSession) -> None:
+    kinds = ["boolean", "tinyint", "smallint", "int", "bigint", "float", "double"]
+    frame = spark.range(0, 2, 1, 1).select(*(F.col("id").cast(kind).alias(kind) for kind in kinds))
+    names = []
+    for kind in kinds:
+        for shape in ([1], [1, 1, 1]):
+            names.append(f"{kind} as {shape}")
+            stage = ArrayToTensor(inputCol=kind, outputCol=names[-1], shape=shape, dtype="float64")
+            frame = stage.transform(frame)
+    rows = frame.collect()
+    assert {name: numbers(rows, "<f8", name) for name in names} == {name: [[0], [1]] for name in names}
 
 
 def test_large_integers_are_not_rounded(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(2**53 + 1, [2**53 + 1, -(2**63)])], "number long, a array<long>")
     one = ArrayToTensor(inputCol="number", outputCol="one", shape=[1], dtype="int64")
     two = ArrayToTensor(inputCol="a", outputCol="two", shape=[2], dtype="int64")
-    found = two.transform(one.transform(frame))
-    assert tensors(found, "<i8", "one") == [[2**53 + 1]]
-    assert tensors(found, "<i8", "two") == [[2**53 + 1, -(2**63)]]
+    found = two.transform(one.transform(frame)).first()
+    assert np.frombuffer(found.one, "<i8").tolist() == [2**53 + 1]
+    assert np.frombuffer(found.two, "<i8").tolist() == [2**53 + 1, -(2**63)]
 
 
 WRONG = [
@@ -112,15 +122,17 @@ WRONG = [
 def test_wrong_lengths_and_nulls_are_dropped_by_skip(spark: SparkSession) -> None:
     stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="skip")
     found = stage.transform(vectors(spark, WRONG))
-    assert [row.id for row in found.collect()] == [0, 4]
-    assert tensors(found, "<f4") == [[1, 2], [0, 0]]
+    rows = found.collect()
+    assert [row.id for row in rows] == [0, 4]
+    assert numbers(rows, "<f4") == [[1, 2], [0, 0]]
 
 
 def test_wrong_lengths_and_nulls_have_no_tensor_under_keep(spark: SparkSession) -> None:
     stage = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="keep")
     found = stage.transform(vectors(spark, WRONG))
-    assert [row.id for row in found.collect()] == [0, 1, 2, 3, 4, 5]
-    assert tensors(found, "<f4") == [[1, 2], None, None, None, [0, 0], None]
+    rows = found.collect()
+    assert [row.id for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert numbers(rows, "<f4") == [[1, 2], None, None, None, [0, 0], None]
 
 
 @pytest.mark.parametrize(
@@ -133,20 +145,31 @@ def test_a_wrong_length_or_a_null_is_named(spark: SparkSession, row: int, messag
         stage.transform(vectors(spark, [WRONG[0], WRONG[row]])).collect()
 
 
-@pytest.mark.parametrize("kind", ["boolean", "int", "bigint", "float", "double"])
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_a_null_number_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
-    frame = spark.createDataFrame([(1,), (None,)], "number int").select(F.col("number").cast(kind)).coalesce(1)
-    stage = ArrayToTensor(inputCol="number", outputCol="tensor", shape=[1], dtype=dtype, handleInvalid="keep")
-    assert tensors(stage.transform(frame), dtype) == [[1], None]
+def kept(frame: DataFrame, kinds: list[str], shape: list[int]) -> dict[str, list[list[Any] | None]]:
+    """Return the tensors of `given`, cast to types of Spark, in two dtypes each."""
+    names = {}
+    for kind in kinds:
+        frame = frame.withColumn(kind, F.col("given").cast(kind))
+        for dtype in ("float32", "int32"):
+            names[f"{kind} as {dtype}"] = dtype
+            stage = ArrayToTensor(inputCol=kind, outputCol=f"{kind} as {dtype}", shape=shape, dtype=dtype)
+            frame = stage.setHandleInvalid("keep").transform(frame)
+    rows = frame.collect()
+    return {name: numbers(rows, dtype, name) for name, dtype in names.items()}
 
 
-@pytest.mark.parametrize("kind", ["array<int>", "array<double>"])
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_a_null_in_an_array_is_an_unusable_row(spark: SparkSession, kind: str, dtype: str) -> None:
-    frame = spark.createDataFrame([([1, 2],), ([1, None],), (None,)], "a array<int>").select(F.col("a").cast(kind))
-    stage = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[2], dtype=dtype, handleInvalid="keep")
-    assert tensors(stage.transform(frame.coalesce(1)), dtype) == [[1, 2], None, None]
+def test_a_null_number_is_an_unusable_row(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(1,), (None,)], "given int").coalesce(1)
+    found = kept(frame, ["boolean", "int", "bigint", "float", "double"], [1])
+    assert len(found) == 10
+    assert found == {name: [[1], None] for name in found}
+
+
+def test_a_null_in_an_array_is_an_unusable_row(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([([1, 2],), ([1, None],), (None,)], "given array<int>").coalesce(1)
+    found = kept(frame, ["array<int>", "array<double>"], [2])
+    assert len(found) == 4
+    assert found == {name: [[1, 2], None, None] for name in found}
 
 
 #: Twelve numbers as three levels of arrays of the shape [2, 3, 2], and what is wrong where they have another one.
@@ -162,17 +185,21 @@ IRREGULAR = {
 }
 
 
-@pytest.mark.parametrize("kind", ["int", "double"])
-def test_no_number_of_a_nested_array_changes_its_place(spark: SparkSession, kind: str) -> None:
+def test_no_number_of_a_nested_array_changes_its_place(spark: SparkSession) -> None:
     rows = [(name, array) for name, (array, _) in IRREGULAR.items()]
     frame = spark.createDataFrame(rows, "name string, a array<array<array<int>>>").coalesce(1)
-    frame = frame.withColumn("a", F.col("a").cast(f"array<array<array<{kind}>>>"))
-    stage = ArrayToTensor(inputCol="a", outputCol="tensor", shape=[2, 3, 2], dtype="int32", handleInvalid="keep")
-    assert tensors(stage.transform(frame), "<i4") == [list(range(12))] + [None] * 7
-    checked = checked_tensors(frame, "a", TensorSpec("int32", (2, 3, 2)))
-    found = {row.name: row.problem for row in frame.select("name", checked["problem"].alias("problem")).collect()}
-    assert found.pop("as asked") is None
-    assert all(IRREGULAR[name][1] in reason for name, reason in found.items())
+    for kind in ("int", "double"):
+        frame = frame.withColumn(kind, F.col("a").cast(f"array<array<array<{kind}>>>"))
+        stage = ArrayToTensor(inputCol=kind, outputCol=f"{kind} tensor", shape=[2, 3, 2], dtype="int32")
+        frame = stage.setHandleInvalid("keep").transform(frame)
+        checked = checked_tensors(frame, kind, TensorSpec("int32", (2, 3, 2)))
+        frame = frame.withColumn(f"{kind} problem", checked["problem"])
+    rows = frame.collect()
+    for kind in ("int", "double"):
+        assert numbers(rows, "<i4", f"{kind} tensor") == [list(range(12))] + [None] * 7
+        found = {row.name: row[f"{kind} problem"] for row in rows}
+        assert found.pop("as asked") is None
+        assert all(IRREGULAR[name][1] in reason for name, reason in found.items())
 
 
 def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
@@ -182,6 +209,15 @@ def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
     found = two.transform(one.transform(frame)).first()
     assert np.isnan(np.frombuffer(found.one, "<f4")).all()
     assert np.isnan(np.frombuffer(found.two, "<f4")).tolist() == [False, True]
+
+
+@pytest.fixture(scope="module")
+def unread() -> DataFrame:
+    """A DataFrame that fails as soon as a job looks at it."""
+    boom = F.raise_error(F.lit("a job ran"))
+    kinds = {"a": "array<int>", "text": "string", "words": "array<string>", "price": "decimal(5,2)"}
+    frame = start_session("local[2]").range(1).select(*(boom.cast(kind).alias(name) for name, kind in kinds.items()))
+    return frame.withColumn("vector", array_to_vector(F.array(F.lit(1.0))))
 
 
 @pytest.mark.parametrize(
@@ -200,32 +236,25 @@ def test_a_nan_is_kept_as_it_is(spark: SparkSession) -> None:
     ],
 )
 def test_what_cannot_work_is_refused_before_any_job(
-    spark: SparkSession, settings: dict[str, object], error: type[Exception], message: str
+    unread: DataFrame, settings: dict[str, object], error: type[Exception], message: str
 ) -> None:
-    boom = F.raise_error(F.lit("a job ran"))
-    kinds = {"a": "array<int>", "text": "string", "words": "array<string>", "price": "decimal(5,2)"}
-    frame = spark.range(1).select(*(boom.cast(kind).alias(name) for name, kind in kinds.items()))
-    frame = frame.withColumn("vector", array_to_vector(F.array(F.lit(1.0))))
     accepted = {"inputCol": "a", "outputCol": "tensor", "shape": [2]}
     stage = ArrayToTensor(**{name: value for name, value in {**accepted, **settings}.items() if value is not None})
     with pytest.raises(error, match=message):
-        stage.transform(frame)
+        stage.transform(unread)
 
 
 def test_vectors_survive_the_way_to_tensors_and_back(spark: SparkSession) -> None:
-    rows = [(0, Vectors.dense(0.1, -2, 1e300)), (1, Vectors.sparse(3, {1: 5.0}))]
-    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[3, 1], dtype="float64")
+    rows = [(0, Vectors.dense(0.1, -2, 1e300)), (1, None), (2, Vectors.sparse(3, {1: 5.0}))]
+    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[3, 1], dtype="float64", handleInvalid="keep")
     back = TensorToVector(inputCol="tensor", outputCol="again")
     found = back.transform(there.transform(vectors(spark, rows)))
     assert isinstance(found.schema["again"].dataType, VectorUDT)
-    assert [row.again.toArray().tolist() for row in found.collect()] == [[0.1, -2, 1e300], [0, 5, 0]]
-
-
-def test_null_tensors_stay_null_vectors(spark: SparkSession) -> None:
-    frame = vectors(spark, [(0, Vectors.dense(1, 2)), (1, None), (2, Vectors.dense(3, 4))])
-    there = VectorToTensor(inputCol="features", outputCol="tensor", shape=[2], dtype="float32", handleInvalid="keep")
-    found = TensorToVector(inputCol="tensor", outputCol="again").transform(there.transform(frame)).collect()
-    assert [row.again for row in found] == [Vectors.dense(1, 2), None, Vectors.dense(3, 4)]
+    assert [row.again and row.again.toArray().tolist() for row in found.collect()] == [
+        [0.1, -2, 1e300],
+        None,
+        [0, 5, 0],
+    ]
 
 
 def test_only_tensor_columns_become_vectors(spark: SparkSession) -> None:
@@ -239,27 +268,34 @@ def test_only_tensor_columns_become_vectors(spark: SparkSession) -> None:
         TensorToVector(inputCol="raw", outputCol="raw").transform(marked)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_columns_of_every_dtype_come_back_unchanged(spark: SparkSession, dtype: str) -> None:
-    spec = TensorSpec(dtype, (2, 2))
-    kind = f"array<{SPARK_TYPES[dtype]}>"
-    frame = spark.createDataFrame([(VALUES[dtype],), (None,)], f"a {kind}").coalesce(1)
-    packed = frame.select(to_tensor_column(F.col("a"), spec).alias("tensor"))
-    unpacked = packed.select("tensor", from_tensor_column(F.col("tensor"), spec, flatten=True).alias("a"))
-    assert unpacked.schema["a"].dataType.simpleString() == kind
+def test_columns_of_every_dtype_come_back_unchanged(spark: SparkSession) -> None:
+    specs = {dtype: TensorSpec(dtype, (2, 2)) for dtype in DTYPES}
+    kinds = {dtype: f"array<{SPARK_TYPES[dtype]}>" for dtype in DTYPES}
+    schema = ", ".join(f"{dtype} {kind}" for dtype, kind in kinds.items())
+    values = tuple(VALUES[dtype] for dtype in DTYPES)
+    frame = spark.createDataFrame([values, (None,) * len(DTYPES)], schema).coalesce(1)
+    packed = frame.select(*(to_tensor_column(F.col(dtype), spec).alias(dtype) for dtype, spec in specs.items()))
+    again = {name: from_tensor_column(F.col(name), spec, flatten=True) for name, spec in specs.items()}
+    unpacked = packed.select("*", *(column.alias(f"{name} again") for name, column in again.items()))
     rows = unpacked.collect()
-    assert bytes(rows[0].tensor) == np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
-    assert rows[0].a == VALUES[dtype]
-    assert (rows[1].tensor, rows[1].a) == (None, None)
+    for dtype, spec in specs.items():
+        assert unpacked.schema[f"{dtype} again"].dataType.simpleString() == kinds[dtype]
+        assert bytes(rows[0][dtype]) == np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
+        assert rows[0][f"{dtype} again"] == VALUES[dtype]
+        assert (rows[1][dtype], rows[1][f"{dtype} again"]) == (None, None)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_tensors_of_every_dtype_become_vectors(spark: SparkSession, dtype: str) -> None:
-    spec = TensorSpec(dtype, (4,))
-    raw = np.array(VALUES[dtype], spec.numpy_dtype).tobytes()
-    frame = with_tensor_spec(spark.createDataFrame([(raw,)], "tensor binary"), "tensor", spec)
-    found = TensorToVector(inputCol="tensor", outputCol="vector").transform(frame).first()
-    assert found.vector.toArray().tolist() == [float(x) for x in VALUES[dtype]]
+def test_tensors_of_every_dtype_become_vectors(spark: SparkSession) -> None:
+    specs = {dtype: TensorSpec(dtype, (4,)) for dtype in DTYPES}
+    raw = tuple(np.array(VALUES[dtype], spec.numpy_dtype).tobytes() for dtype, spec in specs.items())
+    frame = spark.createDataFrame([raw], ", ".join(f"{dtype} binary" for dtype in DTYPES))
+    for dtype, spec in specs.items():
+        frame = with_tensor_spec(frame, dtype, spec)
+        frame = TensorToVector(inputCol=dtype, outputCol=f"{dtype} vector").transform(frame)
+    row = frame.first()
+    assert {dtype: row[f"{dtype} vector"].toArray().tolist() for dtype in DTYPES} == {
+        dtype: [float(x) for x in VALUES[dtype]] for dtype in DTYPES
+    }
 
 
 def test_channels_last_values_are_reordered(spark: SparkSession) -> None:
