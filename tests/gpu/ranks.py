@@ -68,6 +68,8 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
 #: Ranks are forked from a process that has loaded what they all need, as Spark forks its workers.
 FORKS = multiprocessing.get_context("forkserver")
 BEGINNING = threading.Lock()
+#: What a process loads at its first training only, in 6 seconds: torch's optimizers ask for the first one.
+LATE = ("torch._dynamo", "pandas")
 
 
 def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
@@ -106,7 +108,7 @@ def begin_forks() -> None:
     paths = [str(folder) for folder in Path(__file__).parents[1:3]]
     with BEGINNING, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        FORKS.set_forkserver_preload([run_scenario.__module__])
+        FORKS.set_forkserver_preload([run_scenario.__module__, *LATE])
         forkserver.ensure_running()
 
 
