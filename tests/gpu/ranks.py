@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import json
 import math
@@ -32,9 +33,9 @@ from sparkwater.conversions.tensors.spec import TensorSpec
 from sparkwater.errors import CollectiveError
 from sparkwater.gpu.collective.addresses import LOOPBACK
 from sparkwater.gpu.collective.communicator import Meeting
-from sparkwater.gpu.collective.connections import open_communicator
+from sparkwater.gpu.collective.connections import missing_collective, open_communicator
 from sparkwater.gpu.collective.rendezvous import RendezvousServer
-from sparkwater.gpu.collective.shared_memory import SLOT_BYTES, SLOTS, shared_memory
+from sparkwater.gpu.collective.shared_memory import SLOT_BYTES, SLOTS, machine, shared_memory
 from sparkwater.gpu.collective.world import World
 from sparkwater.gpu.config import TrainConfig
 from sparkwater.gpu.job import RankJob
@@ -68,6 +69,8 @@ TASKS: dict[str, tuple[Task, list[Any]]] = {
 #: Ranks are forked from a process that has loaded what they all need, as Spark forks its workers.
 FORKS = multiprocessing.get_context("forkserver")
 BEGINNING = threading.Lock()
+#: Linux's flag for a network of a process's own.
+CLONE_NEWNET = 0x40000000
 #: What a process loads at its first training only, in 6 seconds: torch's optimizers ask for the first one.
 LATE = ("torch._dynamo", "pandas")
 
@@ -425,8 +428,29 @@ def trainings(folder: Path, rank: int, size: int, jobs: dict[str, dict[str, Any]
     return {name: training(folder / name, rank, size, **settings) for name, settings in jobs.items()}
 
 
+def alone_without_horovod(folder: Path, rank: int, size: int) -> dict[str, Any]:
+    """Open the communicator of one rank where Horovod can't be imported; report what it gives and what is missed."""
+    assert "horovod" not in sys.modules
+    sys.modules["horovod"] = None  # type: ignore[assignment]
+    values = torch.tensor([1.0, 2.0])
+    meeting = Meeting("none", "127.0.0.1", 5)
+    with open_communicator("horovod", World(0, ("here",)), meeting, torch.device("cpu")) as ours:
+        ours.all_reduce_(values)
+        ours.broadcast_(values)
+    missing = [missing_collective(*each) for each in (("horovod", 1), ("horovod", 2), ("torch", 2))]
+    return {"kind": type(ours).__name__, "values": values.tolist(), "missing": missing}
+
+
+def machines(folder: Path, rank: int, size: int, apart: bool) -> str:
+    """Report the name of the machine, seen from another network where that is asked for."""
+    if apart and ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "no network of its own")
+    return machine()
+
+
 SCENARIOS: dict[str, Callable[..., Any]] = {
-    scenario.__name__: scenario for scenario in (cycles, late_keys, fault, sums, trainings)
+    scenario.__name__: scenario
+    for scenario in (cycles, late_keys, fault, sums, trainings, alone_without_horovod, machines)
 }
 
 

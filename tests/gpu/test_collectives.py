@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from gpu import ranks
 from processes import begun
 
 from sparkwater.errors import ConfigurationError
-from sparkwater.gpu.collective.communicator import Meeting
+from sparkwater.gpu.collective.communicator import LocalCommunicator, Meeting
 from sparkwater.gpu.collective.connections import COLLECTIVES, missing_collective, open_communicator
 from sparkwater.gpu.collective.world import World
 
@@ -76,27 +74,12 @@ def test_a_rank_that_keeps_the_other_waiting_is_given_up(
     assert reports[culprit]["raised"] == "CollectiveError", "a rank that comes too late must not train on alone"
 
 
-def test_one_rank_needs_no_horovod() -> None:
-    script = """
-import sys
-sys.modules["horovod"] = None
-import torch
-from sparkwater.gpu.collective.connections import missing_collective, open_communicator
-from sparkwater.gpu.collective.communicator import LocalCommunicator, Meeting
-from sparkwater.gpu.collective.world import World
-values = torch.tensor([1.0, 2.0])
-with open_communicator("horovod", World(0, ("here",)), Meeting("none", "127.0.0.1", 5), torch.device("cpu")) as ours:
-    ours.all_reduce_(values)
-    ours.broadcast_(values)
-assert isinstance(ours, LocalCommunicator)
-assert missing_collective("horovod", 1) is None
-assert "sparkwater.gpu.build_horovod" in missing_collective("horovod", 2)
-assert missing_collective("torch", 2) is None
-print(values.tolist())
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[1.0, 2.0]"
+def test_one_rank_needs_no_horovod(tmp_path: Path) -> None:
+    (report,) = ranks.launch("alone_without_horovod", tmp_path, ranks=1)
+    assert (report["kind"], report["values"]) == (LocalCommunicator.__name__, [1.0, 2.0])
+    for_one, for_two, of_torch = report["missing"]
+    assert for_one is of_torch is None
+    assert "sparkwater.gpu.build_horovod" in for_two
 
 
 def test_an_installed_horovod_is_not_missed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: What a step of a small network does to the heap, a hundred times: page faults of each, and what stays resident.
+#: What a step of a small network does to the heap, thirty times: page faults of each, and what stays resident.
 STEPS = """
 import ctypes
 import resource
@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from sparkwater.gpu.training.kept_memory import kept_heap
 
 def steps():
-    for _ in range(100):
+    for _ in range(30):
         blocks = [torch.ones(500_000) for _ in range(12)]
         del blocks
 
@@ -34,7 +34,7 @@ for context in (nullcontext(), kept_heap()):
         steps()
         before = faults()
         steps()
-        print((faults() - before) // 100)
+        print((faults() - before) // 30)
 print(psutil.Process().memory_info().rss)
 with kept_heap():
     steps()
