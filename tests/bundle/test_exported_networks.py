@@ -33,9 +33,27 @@ from sparkwater.ml import AutoEncoder, DeepLearningClassifier, DeepLearningRegre
 
 @pytest.fixture(scope="module")
 def classifier():
-    """A classifier of pictures with the weights that its network begins with."""
-    frame = png_frame(start_session("local[2]"), 40)
-    return ImageClassifier(epochs=0, featuresCol="content", imageShape=[16, 16, 1]).fit(frame)
+    """A classifier of pictures with the weights that its network begins with; its summary names private things."""
+    frame = png_frame(start_session("local[2]"), 40).coalesce(1)
+    model = ImageClassifier(epochs=0, featuresCol="content", imageShape=[16, 16, 1], numWorkers=1).fit(frame)
+    summary = replace(
+        model.fitted.summary,
+        numSkipped=1,
+        skippedRows=(("row-of-somebody", "no picture"),),
+        lostCheckpoints=("epoch 1: /home/somebody/checkpoints is full",),
+        resolved={**model.fitted.summary.resolved, "warmStart": "file:/home/somebody/model"},
+    )
+    model.fitted = replace(model.fitted, summary=summary)
+    return model
+
+
+@pytest.fixture(scope="module")
+def written(classifier, tmp_path_factory):
+    """The classifier's bundle."""
+    folder = tmp_path_factory.mktemp("classifier") / "bundle"
+    frame = png_frame(start_session("local[2]"), 30, seed=3).coalesce(1)
+    classifier.exportBundle(str(folder), frame, licence="Apache-2.0")
+    return folder
 
 
 def exported(model, sample, folder):
@@ -60,10 +78,9 @@ def check(model, frame, bundle, rows):
     return found
 
 
-def test_a_classifier_of_pictures(spark, classifier, tmp_path):
+def test_a_classifier_of_pictures(spark, classifier, written):
     frame = png_frame(spark, 30, seed=3)
-    classifier.exportBundle(str(tmp_path / "bundle"), frame, licence="Apache-2.0")
-    bundle = Bundle.load(tmp_path / "bundle", threads=1)
+    bundle = Bundle.load(written, threads=1)
     encoded = [png(image) for image in pictures(30, seed=3)[0]]
     found = check(classifier, frame, bundle, encoded)
     assert found.keys() == {"rawPrediction", "probability", "prediction", "predictedLabel"}
@@ -71,40 +88,38 @@ def test_a_classifier_of_pictures(spark, classifier, tmp_path):
     assert bundle.manifest["licence"] == "Apache-2.0"
     with pytest.raises(DataError, match="row 1: 'content': the bytes are no picture"):
         bundle.predict([encoded[0], b"nothing"])
-    card = (tmp_path / "bundle" / "model_card.md").read_text()
+    card = (written / "model_card.md").read_text()
     assert "## Training" in card
     assert "rawPrediction" in card
     with pytest.raises(ConfigurationError, match="exists already"):
-        classifier.exportBundle(str(tmp_path / "bundle"), frame)
+        classifier.exportBundle(str(written), frame)
 
 
-def test_two_exports_are_equal_to_the_byte_and_name_no_file_and_row_of_this_machine(spark, classifier, tmp_path):
-    frame = png_frame(spark, 5).cache()
-    summary = replace(
-        classifier.fitted.summary,
-        numSkipped=1,
-        skippedRows=(("row-of-somebody", "no picture"),),
-        lostCheckpoints=("epoch 1: /home/somebody/checkpoints is full",),
-        resolved={**classifier.fitted.summary.resolved, "warmStart": "file:/home/somebody/model"},
-    )
-    model = classifier.copy()
-    model.fitted = replace(classifier.fitted, summary=summary)
-    for name, partitions in (("one", 1), ("other", 3)):
-        model.exportBundle(str(tmp_path / name), frame.repartition(partitions))
-    files = [path.name for path in (tmp_path / "one").iterdir() if not path.name.startswith(".")]
+def test_two_exports_are_equal_to_the_byte_and_name_no_file_and_row_of_this_machine(
+    spark, classifier, written, tmp_path
+):
+    frame = png_frame(spark, 30, seed=3).repartition(3)
+    classifier.exportBundle(str(tmp_path / "other"), frame, licence="Apache-2.0")
+    files = [path.name for path in written.iterdir() if not path.name.startswith(".")]
     assert len(files) == 7
     for name in files:
-        content = (tmp_path / "one" / name).read_bytes()
+        content = (written / name).read_bytes()
         assert content == (tmp_path / "other" / name).read_bytes()
-        private = (b"site-packages", b"somebody", str(ROOT).encode(), str(tmp_path).encode(), str(Path.home()).encode())
+        private = (
+            b"site-packages",
+            b"somebody",
+            str(ROOT).encode(),
+            str(written.parent).encode(),
+            str(Path.home()).encode(),
+        )
         assert [words for words in private if words in content] == []
-    card = (tmp_path / "one" / "model_card.md").read_text()
+    card = (written / "model_card.md").read_text()
     assert "1 skipped" in card
     assert "collective: " in card
 
 
 def test_a_pipeline_from_encoded_pictures_to_vectors(spark, classifier, tmp_path):
-    frame = png_frame(spark, 12)
+    frame = png_frame(spark, 12).coalesce(1)
     stages = [
         ImageToTensor(inputCol="content", outputCol="small", imageShape=[10, 8, 3], resize="fit"),
         TensorToVector(inputCol="small", outputCol="pixels"),
@@ -117,7 +132,7 @@ def test_a_pipeline_from_encoded_pictures_to_vectors(spark, classifier, tmp_path
     found = check(features, frame, bundle, [png(image) for image in pictures(12)[0]])
     assert found["deep"].shape == (12, 500)
     with pytest.raises(DataError, match="no row"):
-        export_bundle(features, str(tmp_path / "none"), frame.limit(0))
+        export_bundle(model, str(tmp_path / "none"), frame.limit(0))
 
 
 def test_tables_with_missing_and_unseen_values(spark, tmp_path):
@@ -127,10 +142,12 @@ def test_tables_with_missing_and_unseen_values(spark, tmp_path):
     strange = [(900, None, None, None, None, None, "big", 1.0), (901, 1e9, -7, "violet", True, None, "big", 1.0)]
     rows = spark.createDataFrame(mixed_rows(60, seed=5) + strange, mixed_frame(spark, 1).schema)
     rows = rows.withColumn("at", F.when(F.col("id") % 7 != 0, F.expr("timestamp_seconds(1.6e9 + id * 54321.123)")))
+    frame, rows = frame.coalesce(1).cache(), rows.coalesce(1).cache()
     inputs = [*INPUTS, "at"]
     arrow = rows.toArrow()
     for number, recipe in enumerate(("realmlp", "tabm", "h2o", "mlp")):
-        model = DeepLearningClassifier(labelCol="kind", inputCols=inputs, epochs=0, recipe=recipe).fit(frame)
+        learner = DeepLearningClassifier(labelCol="kind", inputCols=inputs, epochs=0, recipe=recipe, numWorkers=1)
+        model = learner.fit(frame)
         bundle = exported(model, frame, tmp_path / str(number))
         check(model, rows, bundle, arrow)
         assert {each.name: each.kind for each in bundle.signature.inputs} == {
@@ -143,34 +160,39 @@ def test_tables_with_missing_and_unseen_values(spark, tmp_path):
         }
     with pytest.raises(SchemaError, match="there is no column 'size'"):
         export_bundle(model, str(tmp_path / "bad"), frame.drop("size"))
+    frame.unpersist()
+    rows.unpersist()
 
 
 def test_regressors_of_tables_with_offsets_and_autoencoders(spark, tmp_path):
-    frame = mixed_frame(spark, 60).withColumn("exposure", F.col("id") / 50)
-    model = DeepLearningRegressor(
-        labelCol="price", inputCols=INPUTS, epochs=0, distribution="poisson", offsetCol="exposure"
-    ).fit(frame.where("price > 0"))
+    frame = mixed_frame(spark, 60).withColumn("exposure", F.col("id") / 50).coalesce(1).cache()
+    alike = {"inputCols": INPUTS, "epochs": 0, "numWorkers": 1}
+    model = DeepLearningRegressor(labelCol="price", distribution="poisson", offsetCol="exposure", **alike).fit(
+        frame.where("price > 0")
+    )
     check(model, frame, exported(model, frame, tmp_path / "regressor"), frame.toArrow())
-    encoder = AutoEncoder(
-        inputCols=INPUTS, epochs=0, errorsCol="errors", reconstructionCol="rows", anomalyThreshold=0.9
-    ).fit(frame)
+    encoder = AutoEncoder(errorsCol="errors", reconstructionCol="rows", anomalyThreshold=0.9, **alike).fit(frame)
     found = check(encoder, frame, exported(encoder, frame, tmp_path / "encoder"), frame.toArrow())
     assert found.keys() == {"reconstructionError", "errors", "rows", "prediction"}
+    frame.unpersist()
 
 
 def test_other_tasks_of_pictures(spark, tmp_path):
-    frame = tensor_frame(spark, 40).withColumn("value", F.col("label") * 2.5)
+    frame = tensor_frame(spark, 40).withColumn("value", F.col("label") * 2.5).coalesce(1).cache()
     tensors = pictures(40)[0][:, None]
-    numbers = ImageRegressor(epochs=0, labelCol="value", distribution="quantile", quantiles=[0.1, 0.5, 0.9]).fit(frame)
+    alike = {"epochs": 0, "network": "mlp", "numWorkers": 1}
+    learner = ImageRegressor(labelCol="value", distribution="quantile", quantiles=[0.1, 0.5, 0.9], **alike)
+    numbers = learner.fit(frame)
     found = check(numbers, frame, exported(numbers, frame, tmp_path / "numbers"), {"features": tensors})
     assert found["quantiles"].shape == (40, 3)
-    ordered = ImageClassifier(epochs=0, ordinal=True).fit(frame)
+    ordered = ImageClassifier(ordinal=True, **alike).fit(frame)
     check(ordered, frame, exported(ordered, frame, tmp_path / "ordered"), {"features": tensors})
     several = frame.withColumn("label", F.array(F.col("label"), (F.col("label") + 1) % 4))
-    labels = ImageClassifier(epochs=0).fit(several)
+    labels = ImageClassifier(**alike).fit(several)
     bundle = exported(labels, several, tmp_path / "labels")
     positions = [np.flatnonzero(row).tolist() for row in bundle.predict({"features": tensors})["prediction"]]
     assert positions == [row.prediction for row in labels.transform(several).collect()]
+    frame.unpersist()
 
 
 class Fixed(torch.nn.Module):
@@ -228,13 +250,12 @@ def test_a_sample_with_another_result_each_time_is_not_written(spark, classifier
     assert not list(tmp_path.iterdir())
 
 
-def test_the_signature_and_preprocessing_say_what_is_needed(spark, classifier, tmp_path):
-    classifier.exportBundle(str(tmp_path / "bundle"), png_frame(spark, 5))
-    signature = json.loads((tmp_path / "bundle" / "signature.json").read_text())
+def test_the_signature_and_preprocessing_say_what_is_needed(written):
+    signature = json.loads((written / "signature.json").read_text())
     assert signature["inputs"][0]["kind"] == "picture"
     named = {each["name"]: each for each in signature["outputs"]}
     assert named["probability"]["classes"] == [f"class {label}" for label in range(4)]
-    ways = json.loads((tmp_path / "bundle" / "preprocessing.json").read_text())
+    ways = json.loads((written / "preprocessing.json").read_text())
     assert ways["pictures"]["content"] | {"max_pixels": 0} == {
         "height": 16,
         "width": 16,
