@@ -76,7 +76,9 @@ def ensemble_of(network, forest, meta):
 def test_an_ensemble_of_a_network_and_a_forest_in_one_graph(tmp_path):
     spark = start_session("local[2]")
     frame = png_frame(spark, 60).coalesce(1).persist()
-    network = ImageClassifier(epochs=0, featuresCol="content", imageShape=[16, 16, 1]).fit(frame)
+    network = ImageClassifier(epochs=0, network="mlp", featuresCol="content", imageShape=[16, 16, 1], numWorkers=1).fit(
+        frame
+    )
     forest = Pipeline(
         stages=[
             ImageToTensor(inputCol="content", outputCol="small", imageShape=[16, 16, 1]),
