@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import start_session
 from pyspark.errors import PySparkException
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.linalg import Vectors
+from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from sparkwater.conversions import (
     ArrayToTensor,
@@ -32,8 +35,8 @@ def values(frame: DataFrame, name: str, dtype: str) -> list[list[Any] | None]:
     return [None if row[0] is None else np.frombuffer(row[0], dtype).tolist() for row in frame.select(name).collect()]
 
 
-@pytest.fixture
-def mixed(spark: SparkSession) -> DataFrame:
+@pytest.fixture(scope="module")
+def mixed() -> Iterator[DataFrame]:
     rows = [
         (0, 1, 0.5, [[1, 2], [3, 4]], Vectors.dense(9, 8), True, "b"),
         (1, None, 0.5, [[1, 2], [3, 4]], Vectors.dense(9, 8), True, "a"),
@@ -41,10 +44,19 @@ def mixed(spark: SparkSession) -> DataFrame:
         (3, 300, -1.0, [[5, 6], [7, 8]], Vectors.sparse(2, {1: 7.0}), None, None),
         (4, 255, 2.0, [[5, 6], [7, 8]], Vectors.sparse(2, {1: 7.0}), False, "c"),
     ]
-    kinds = "id int, n int, x double, m array<array<int>>, b boolean, c string"
-    frame = spark.createDataFrame([(*row[:4], row[5], row[6]) for row in rows], kinds)
-    vectors = spark.createDataFrame([(row[0], row[4]) for row in rows], ["id", "v"])
-    return frame.join(F.broadcast(vectors.withColumn("id", F.col("id").cast("int"))), "id").coalesce(1).sort("id")
+    kinds = {
+        "id": T.IntegerType(),
+        "n": T.IntegerType(),
+        "x": T.DoubleType(),
+        "m": T.ArrayType(T.ArrayType(T.IntegerType())),
+        "v": VectorUDT(),
+        "b": T.BooleanType(),
+        "c": T.StringType(),
+    }
+    schema = T.StructType([T.StructField(name, kind) for name, kind in kinds.items()])
+    frame = start_session("local[2]").createDataFrame(rows, schema).coalesce(1).cache()
+    yield frame
+    frame.unpersist()
 
 
 def test_columns_lie_side_by_side_in_their_order(mixed: DataFrame) -> None:
