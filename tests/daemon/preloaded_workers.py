@@ -1,8 +1,7 @@
 """Spark's daemon for Python workers, with what all of them need loaded once: each is a fork of it.
 
-Workers of their own load torch, pandas and pyarrow in two to three seconds each, and what torch's optimizers
-ask for in five more, at their first training. A test of what a fresh worker loads takes Spark's own daemon,
-``pyspark.daemon``.
+Workers of their own load torch, pandas and pyarrow in two to three seconds each. A test of what a fresh worker loads
+takes Spark's own daemon, ``pyspark.daemon``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import gc
 import numpy  # noqa: F401
 import pandas  # noqa: F401
 import pyarrow  # noqa: F401
-import torch._dynamo  # noqa: F401 - torch's optimizers load it late
+import torch  # noqa: F401
 from pyspark import worker  # noqa: F401
 from pyspark.daemon import manager
 

@@ -51,6 +51,7 @@ from sparkwater.gpu.tasks import (
     RegressionTask,
     Task,
 )
+from sparkwater.gpu.training.optimizers import OPTIMIZERS
 
 SPEC = TensorSpec("uint8", (1, 16, 16))
 CLASSES = (0.0, 1.0, 2.0)
@@ -71,8 +72,8 @@ FORKS = multiprocessing.get_context("forkserver")
 BEGINNING = threading.Lock()
 #: Linux's flag for a network of a process's own.
 CLONE_NEWNET = 0x40000000
-#: What a process loads at its first training only, in 6 seconds: torch's optimizers ask for the first one.
-LATE = ("torch._dynamo", "pandas")
+#: What a process loads at its first training only, in a second.
+LATE = "pandas"
 
 
 def launch(scenario: str, folder: Path, ranks: int = 2, limit: float = 60.0, **arguments: Any) -> list[dict[str, Any]]:
@@ -111,7 +112,7 @@ def begin_forks() -> None:
     paths = [str(folder) for folder in Path(__file__).parents[1:3]]
     with BEGINNING, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        FORKS.set_forkserver_preload([run_scenario.__module__, *LATE])
+        FORKS.set_forkserver_preload([run_scenario.__module__, LATE])
         forkserver.ensure_running()
 
 
@@ -441,6 +442,16 @@ def alone_without_horovod(folder: Path, rank: int, size: int) -> dict[str, Any]:
     return {"kind": type(ours).__name__, "values": values.tolist(), "missing": missing}
 
 
+def compiling(folder: Path, rank: int, size: int) -> dict[str, bool]:
+    """Train with a checkpoint by each optimizer; report after which of them torch's compiler was there."""
+    found = {}
+    for name in OPTIMIZERS:
+        checkpoints = str(folder / name / "checkpoints")
+        training(folder / name, rank, size, [0, 40], epochs=1, optimizer=name, checkpoint_dir=checkpoints)
+        found[name] = "torch._dynamo" in sys.modules
+    return found
+
+
 def machines(folder: Path, rank: int, size: int, apart: bool) -> str:
     """Report the name of the machine, seen from another network where that is asked for."""
     if apart and ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
@@ -450,7 +461,7 @@ def machines(folder: Path, rank: int, size: int, apart: bool) -> str:
 
 SCENARIOS: dict[str, Callable[..., Any]] = {
     scenario.__name__: scenario
-    for scenario in (cycles, late_keys, fault, sums, trainings, alone_without_horovod, machines)
+    for scenario in (cycles, late_keys, fault, sums, trainings, alone_without_horovod, compiling, machines)
 }
 
 

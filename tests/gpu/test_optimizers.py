@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from gpu import ranks
 from gpu.ranks import train_config
 from torch import nn
 from torch.nn import functional
 
 from sparkwater.gpu.networks import build_network, find_network
 from sparkwater.gpu.training.flat_parameters import FlatParameters
-from sparkwater.gpu.training.optimizers import make_optimizer, set_step
+from sparkwater.gpu.training.optimizers import OPTIMIZERS, make_optimizer, set_step
 from sparkwater.gpu.training.regularizers.penalties import limit_norms, shape_gradients
 
 SHAPE, CLASSES = (1, 16, 16), 4
@@ -86,6 +89,11 @@ def test_an_l1_and_an_l2_penalty_are_what_autograd_makes_of_them(l1: float, l2: 
     torch.stack(penalties).sum().backward()
     expected = torch.cat([parameter.grad.reshape(-1) for parameter in plain.parameters()])
     torch.testing.assert_close(flat.values.grad, expected)
+
+
+def test_no_training_loads_the_compiler_of_torch(tmp_path: Path) -> None:
+    (found,) = ranks.launch("compiling", tmp_path, ranks=1)
+    assert found == dict.fromkeys(OPTIMIZERS, False)
 
 
 @pytest.mark.parametrize(("setting", "limit"), [("clip_norm", 0.1), ("clip_value", 0.001)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,7 +21,7 @@ def make_optimizer(
     Groups of parameters may have a ``multiplier`` of the learning rate, and a ``decay``, that of the weight decay.
     """
     betas = {"betas": (config.beta1, config.beta2)}
-    makers: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]] = {
+    makers: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
         "sgd": (torch.optim.SGD, {"momentum": config.momentum}),
         "adam": (torch.optim.Adam, betas),
         "adamw": (torch.optim.AdamW, betas),
@@ -30,13 +31,24 @@ def make_optimizer(
     maker, settings = makers[config.optimizer]
     if config.epsilon and config.optimizer != "sgd":
         settings = {**settings, "eps": config.epsilon}
-    optimizer = maker(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **settings)
+    optimizer = _eager(maker)(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **settings)
     if config.optimizer == "sgd":
         # Afterwards: torch refuses Nesterov's step without momentum, which a ramp may begin with.
         for group in optimizer.param_groups:
             group["nesterov"] = config.nesterov
     set_step(optimizer, config.learning_rate, config.momentum, config.weight_decay)
     return optimizer
+
+
+def _eager(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """Return an optimizer's class without the calls that keep torch.compile out of its methods.
+
+    The first of them loads torch's compiler, which takes a new process as long as torch itself; nothing here is
+    compiled. What is computed is the same.
+    """
+    methods = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in methods}
+    return type(kind.__name__, (kind,), {**plain, "step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
 def set_step(optimizer: torch.optim.Optimizer, rate: float, momentum: float, weight_decay: float | None = None) -> None:
