@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkwater.conversions import (
@@ -91,7 +91,10 @@ def test_all_kinds_of_columns_give_the_same_bytes(spark: SparkSession, tmp_path:
 
     forms = [(name, form) for name, path in paths.items() for form in (str(path), path.as_uri(), f"file:{path}")]
     uris = spark.createDataFrame(forms, "name string, picture string").coalesce(1)
-    name = lambda path: F.when(path.contains("grey"), "grey").otherwise("coloured").alias("name")  # noqa: E731
+
+    def name(path: Column) -> Column:
+        return F.when(path.contains("grey"), "grey").otherwise("coloured").alias("name")
+
     files = spark.read.format("binaryFile").load(str(folder)).select(name(F.col("path")), F.col("content"))
     structs = spark.read.format("image").load(str(folder)).select(name(F.col("image.origin")), F.col("image"))
     for frame, rows in ((uris, 6), (files, 2), (structs, 2)):

@@ -25,8 +25,10 @@ CUT = (
     r"the network between them, or a host, is gone"
 )
 
-#: Spark gives up executors that it doesn't hear of, some seconds after the ranks said what they know.
+#: Spark gives up executors that it doesn't hear of, some seconds after the ranks said what they know, and rows of
+#: executors that aren't reached at once.
 SOON = {
+    "spark.shuffle.io.maxRetries": "0",
     "spark.network.timeout": "20s",
     "spark.network.timeoutInterval": "1s",
     "spark.executor.heartbeatInterval": "1s",
@@ -136,7 +138,7 @@ def test_horovod_goes_on_on_a_third_host_while_the_link_is_cut(hosts, undisturbe
 
 
 def test_hosts_that_reach_the_driver_but_not_each_other_are_named_by_the_fit(hosts):
-    spark = hosts.session(**SOON, **{"spark.shuffle.io.maxRetries": "0"})
+    spark = hosts.session(**SOON)
     frame = tensor_frame(spark, 100)
     assert eventually(lambda: len(session_of(spark).executor_places()) == 2, 60)
     with parted(*hosts.workers.values()), within(100):
