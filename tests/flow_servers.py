@@ -33,9 +33,17 @@ class Server:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Server]:
-    """Run Python with these arguments until the end of the block, once it has printed an address."""
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+def serving(*arguments: str, **environment: str) -> Iterator[Server]:
+    """Run Python with these arguments until the end of the block, once it has printed an address.
+
+    Parameters
+    ----------
+    arguments : str
+        Python's arguments.
+    environment : str
+        Variables beside those of this process.
+    """
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1", **environment}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
         tempfile.NamedTemporaryFile("w+") as log,

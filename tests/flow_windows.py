@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 from person import PICTURES, Person
 
 SIZE = {"width": 1280, "height": 900}
+#: An error of NiceGUI's own chart that is taken away before it is drawn: it has nothing to dispose of, and is gone.
+UNDRAWN = re.compile(r"reading 'dispose'.*/echart\.js", re.DOTALL)
 #: What a person reads and has typed on a page.
 _SEEN = """() => {
     const seen = element => element.checkVisibility() && element.innerText.trim();
@@ -46,7 +49,7 @@ class Windows:
         self._contexts.append(context)
         context.route("**/*", self._answer)
         context.on("console", self._hear)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("weberror", lambda error: self._fail(str(error.error)))
         page = context.new_page()
         page.goto(url)
         return Person(page)
@@ -77,6 +80,10 @@ class Windows:
             for title, words in self.tell(name):
                 error.add_note(f"{title}\n{words}")
             raise
+
+    def _fail(self, error: str) -> None:
+        if not UNDRAWN.search(error):
+            self.errors.append(error)
 
     def _hear(self, message: Any) -> None:
         self.said.append(f"{time.strftime('%X')} {message.type}: {message.text}")

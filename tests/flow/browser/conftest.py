@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import FORKED, ROOT
 from digits import unpack_first_digits
 from flow_servers import Server, serving
 from flow_windows import Windows
@@ -54,7 +54,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(digits: Path) -> Iterator[Server]:
     """The program."""
     folders = [f"--folder={folder}" for folder in (digits, ROOT / "data")]
-    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", *folders) as running:
+    with serving("-m", "sparkwater.flow", "--master", "local[2]", "--port", "0", *folders, **FORKED) as running:
         yield running
 
 

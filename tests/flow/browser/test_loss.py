@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from conftest import FORKED
 from flow_servers import serving
 
 #: A notebook's part: a session, the server beside it, and at a line from outside the end of the session; and all again.
@@ -34,7 +35,7 @@ SOON = 30
 def test_a_lost_session_is_told_and_the_saved_flow_goes_on_elsewhere(
     windows: Any, digits: Path, tmp_path: Path
 ) -> None:
-    with serving("-c", BESIDE, str(digits)) as server:
+    with serving("-c", BESIDE, str(digits), **FORKED) as server:
         person = windows(server.address)
         person.opens_folder("training")
         person.presses("Read pictures here")
