@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -110,10 +111,17 @@ def reaches(function: Any, name: str) -> bool:
         if code is None or code in seen:
             continue
         seen.add(code)
-        if name in code.co_names:
+        names = _names(code)
+        if name in names:
             return True
-        waiting += [found.__globals__.get(used) for used in code.co_names]
+        waiting += [found.__globals__.get(used) for used in names]
     return False
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names that a function's code takes from elsewhere, that of functions within it included."""
+    within = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names, within))
 
 
 def needs(item: pytest.Item) -> set[str]:
