@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import start_session
 from digits import tensor_frame
 from hosts.cluster import Cluster, started
 from hosts.fits import learner
 from hosts.network import missing
 
-from sparkwater.ml import ImageClassifier
+from sparkwater.ml import ImageClassifierModel
 
 #: Files that take minutes: begun last, they would be waited for.
 LONGEST = (
@@ -43,13 +42,6 @@ def hosts() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def on_one_machine(hosts: Cluster) -> bytes:
-    """The weights of two ranks that share a machine."""
-    frame = tensor_frame(start_session("local[2]"), 100)
-    return ImageClassifier(epochs=2, batchSize=32, numWorkers=2).fit(frame).weights
-
-
-@pytest.fixture(scope="session")
-def undisturbed(hosts: Cluster) -> bytes:
-    """The weights of `learner` where nothing happens."""
-    return learner(collective="horovod").fit(tensor_frame(hosts.session(), 100)).weights
+def undisturbed(hosts: Cluster) -> ImageClassifierModel:
+    """What `learner` learns by Horovod where nothing happens."""
+    return learner(collective="horovod").fit(tensor_frame(hosts.session(), 100))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from conftest import start_session
 from digits import tensor_frame
 from hosts.fits import learner
 from processes import begun, eventually, files_left, within
@@ -15,12 +16,11 @@ from sparkwater.gpu.records import Observer
 from sparkwater.ml import ImageClassifier, follow_fits
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_two_hosts_learn_the_same_as_one(hosts, on_one_machine, collective):
-    frame = tensor_frame(hosts.session(), 100)
-    model = ImageClassifier(epochs=2, batchSize=32, numWorkers=2, collective=collective).fit(frame)
-    assert model.summary.collective == collective
-    assert model.weights == on_one_machine
+def test_two_hosts_learn_the_same_as_one(hosts, undisturbed):
+    # By Horovod; fits by torch have the same weights below, and where hosts fail.
+    on_one_machine = learner(collective="memory").fit(tensor_frame(start_session("local[2]"), 100))
+    assert undisturbed.summary.collective == "horovod"
+    assert undisturbed.weights == on_one_machine.weights
 
 
 def test_shared_memory_is_refused_with_the_hosts(hosts):
@@ -64,6 +64,6 @@ def test_two_fits_at_once_learn_what_each_learns_alone(hosts, undisturbed):
     finally:
         for host in added:
             hosts.end_worker(host.name)
-    assert first == second == undisturbed
+    assert first == second == undisturbed.weights
     assert max(min(times), min(others)) < min(max(times), max(others))
     assert eventually(lambda: files_left() <= left)

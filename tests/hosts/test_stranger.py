@@ -8,17 +8,15 @@ import psutil
 import pytest
 from digits import tensor_frame
 from hosts.cluster import python_processes
+from hosts.fits import learner
 from hosts.sockets import listening
 from hosts.stranger import FLOOD, Stranger
 
-from sparkwater.ml import ImageClassifier
-
 
 @pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts, collective):
+def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts, undisturbed, collective):
     frame = tensor_frame(hosts.session(), 100)
-    learner = ImageClassifier(epochs=25, batchSize=8, numWorkers=2, collective=collective, stallTimeout=30)
-    undisturbed = learner.fit(frame)
+    learner(collective=collective, epochs=1).fit(frame)  # processes have what they need once
     workers = list(hosts.workers.values())
     members = [hosts.driver, *workers]
     stranger = Stranger(hosts.stranger, members)
@@ -35,7 +33,7 @@ def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts,
         return found
 
     with stranger.at_work(ports_of):
-        model = learner.fit(frame)
+        model = learner(collective=collective, stallTimeout=30).fit(frame)
     assert model.weights == undisturbed.weights
     assert [record.loss for record in model.summary.records] == [record.loss for record in undisturbed.summary.records]
     # He was there: at the driver's channel, and at the ranks' ports.

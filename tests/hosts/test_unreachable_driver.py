@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 
 import psutil
-import pytest
 from conftest import PATHS
 from hosts.cluster import Cluster, python_processes
 from hosts.fits import begun_fit, learner
@@ -107,13 +106,13 @@ def test_nothing_is_left_on_the_workers_of_a_driver_that_was_killed(hosts):
     assert eventually(lambda: files_left() <= left)
 
 
-@pytest.mark.parametrize("collective", ["horovod", "torch"])
-def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog, collective):
-    fit = begun_fit(hosts, caplog, learner(collective=collective))
+def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undisturbed, caplog):
+    # Horovod's ranks meet at the driver, those of torch at each other's hosts.
+    fit = begun_fit(hosts, caplog, learner(collective="horovod"))
     hosts.driver.cut()
     time.sleep(20)
     hosts.driver.restore()
-    assert fit.result(timeout=60).weights == undisturbed
+    assert fit.result(timeout=60).weights == undisturbed.weights
 
 
 def test_nothing_is_left_on_the_workers_when_the_drivers_host_is_gone(hosts, caplog):

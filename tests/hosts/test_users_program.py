@@ -17,6 +17,8 @@ from connect.outcome import check
 from connect.servers import environment
 from hosts.cluster import Cluster, settings
 
+from sparkwater.ml import ImageClassifierModel
+
 #: A client; its lines are the digests of the weights. After each it writes to the other stream.
 CLIENT = """
 import hashlib, logging, sys
@@ -56,7 +58,7 @@ def test_a_users_program_trains_saves_loads_and_stacks_on_hosts(hosts: Cluster, 
 
 
 def test_a_connect_client_that_no_worker_reaches_gets_its_model_and_sees_epochs_beside_checkpoints(
-    hosts: Cluster, undisturbed: bytes, tmp_path: Path
+    hosts: Cluster, undisturbed: ImageClassifierModel, tmp_path: Path
 ) -> None:
     pytest.importorskip("grpc_status", reason="pip install 'sparkwater[connect]'")
     with connect_server(hosts) as url, hosts.stranger.deaf_to(hosts.workers.values()):
@@ -69,7 +71,7 @@ def test_a_connect_client_that_no_worker_reaches_gets_its_model_and_sees_epochs_
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == 2 * [hashlib.sha256(undisturbed).hexdigest()]
+    assert done.stdout.split() == 2 * [hashlib.sha256(undisturbed.weights).hexdigest()]
     without, with_checkpoints, _ = done.stderr.split("--- next ---")
     assert "epoch 1/" not in without  # nobody could tell it
     assert "epoch 1/40" in with_checkpoints
