@@ -171,6 +171,7 @@ def test_a_learner_that_says_half_is_doubled_by_a_linear_regression() -> None:
     np.testing.assert_allclose([*found.combination.weights, *found.combination.biases], [2, -6], rtol=0.02)
 
 
+@pytest.mark.usefixtures("spark")  # Spark's own stages have a part in its JVM
 def test_names_are_saved_with_an_ensemble(tmp_path: Path) -> None:
     learners = {"tree": DecisionTreeRegressor()}
     for given in ("pool", Pool(), None):

@@ -374,6 +374,7 @@ def test_learners_read_columns_of_their_own(wine: DataFrame) -> None:
     assert all(row.bayes1 == rows[row.id] != row.bayes0 for row in both)
 
 
+@pytest.mark.usefixtures("spark")  # Spark's own stages have a part in its JVM
 def test_columns_that_say_where_a_row_goes_are_no_features() -> None:
     def left_out(stage) -> list[str]:
         return stage.getOrDefault("ignoredCols" if stage.hasParam("ignoredCols") else "excludedCols")

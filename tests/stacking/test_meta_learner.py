@@ -95,6 +95,7 @@ def test_logits_are_clipped(spark: SparkSession) -> None:
     np.testing.assert_allclose(vector, [np.log(1e-9 / (1 - 1e-9)), np.log(1 / 3), 7.0])
 
 
+@pytest.mark.usefixtures("spark")  # Spark's own stages have a part in its JVM
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_the_default_bounds_the_columns_of_learners_and_no_others(kind: str) -> None:
     found = default_meta_learner(LevelOneTask(kind, (0.0, 1.0) if kind == "classification" else ()), 2, 3, 100, "none")
