@@ -44,12 +44,17 @@ CLUSTERS = ("cluster", "gpu_cluster")
 PATHS = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
 #: Where workers find the module that they are forked from, which has loaded torch, as ranks are.
 DAEMONS = os.pathsep.join([str(ROOT / "tests" / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])])
-PRELOADED = {"spark.python.daemon.module": "preloaded_workers", "spark.executorEnv.PYTHONPATH": DAEMONS}
-#: The same for a program that starts a session of its own.
-FORKED = {
-    "PYSPARK_SUBMIT_ARGS": "--conf spark.python.daemon.module=preloaded_workers pyspark-shell",
-    "PYTHONPATH": DAEMONS,
-}
+DAEMON = {"spark.python.daemon.module": "preloaded_workers"}
+PRELOADED = {**DAEMON, "spark.executorEnv.PYTHONPATH": DAEMONS}
+
+
+def options(settings: dict[str, str]) -> list[str]:
+    """Return settings as spark-submit's options."""
+    return [word for each in settings.items() for word in ("--conf", "=".join(each))]
+
+
+#: What `PRELOADED` says, for a program that starts a session of its own.
+FORKED = {"PYSPARK_SUBMIT_ARGS": " ".join([*options(DAEMON), "pyspark-shell"]), "PYTHONPATH": DAEMONS}
 
 
 def start_session(master: str, **settings: str) -> SparkSession:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DAEMONS, PRELOADED, ROOT, start_session
+from conftest import DAEMON, DAEMONS, ROOT, options, start_session
 from pyspark.sql import SparkSession
 
 SPARK_SUBMIT = Path(sys.executable).with_name("spark-submit")
@@ -19,8 +19,7 @@ def submit(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program by spark-submit with the settings for one machine, plans and workers as those of other tests."""
     settings = ROOT / "conf" / "spark-defaults-local.conf"
     given = ["--properties-file", settings, "--load-spark-defaults"]
-    daemon = f"spark.python.daemon.module={PRELOADED['spark.python.daemon.module']}"
-    command = [SPARK_SUBMIT, *given, "--conf", daemon, ROOT / "jobs" / program, *arguments]
+    command = [SPARK_SUBMIT, *given, *options(DAEMON), ROOT / "jobs" / program, *arguments]
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": DAEMONS}
     environment = {**os.environ, **python}
     # spark-submit itself sends a program's standard error to its standard output.

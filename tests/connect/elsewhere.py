@@ -14,7 +14,7 @@ from typing import Any
 import pyspark
 import pytest
 from bare_python import BarePython
-from conftest import PATHS, PRELOADED, ROOT
+from conftest import DAEMON, PATHS, ROOT
 from connect.outcome import check_stacked
 from connect.servers import environment, of_spark, other_python, running_server
 from digits import png_frame, tensor_frame
@@ -30,8 +30,7 @@ from sparkwater.errors import ConfigurationError
 from sparkwater.ml import DeepLearningClassifier, ImageClassifier, exact_shapley_values
 
 SECONDS = 100
-#: Settings of servers whose workers have all packages from the start, and where they find what these name.
-SETTINGS = {"spark.python.daemon.module": PRELOADED["spark.python.daemon.module"]}
+#: Where workers that have all packages from the start find this one, and the module that they are forked from.
 FOLDERS = (ROOT, ROOT / "tests" / "daemon")
 
 #: A client that trains until it is killed.
@@ -123,7 +122,7 @@ def test_a_server_of_another_spark(tmp_path: Path) -> None:
     python = other_python()
     if python is None:
         pytest.skip("there is no environment of the other set of dependencies beside this one")
-    with running_server(python, python, tmp_path, *FOLDERS, **SETTINGS) as url, connected(url) as spark:
+    with running_server(python, python, tmp_path, *FOLDERS, **DAEMON) as url, connected(url) as spark:
         learner = ImageClassifier(network="mlp", featuresCol="content", imageShape=[16, 16, 1], epochs=1, numWorkers=2)
         if first_numbers(pyspark.__version__) > first_numbers(spark.version):
             # Spark itself fails at the first request that its server doesn't know, and names a setting.
@@ -144,7 +143,7 @@ def test_slots_of_a_client_that_was_killed_are_free_once_the_server_gives_it_up(
         f"{execute}__manager__detachedTimeout": "5s",
         f"{execute}__manager__maintenanceInterval": "1s",
     }
-    with running_server(own, own, tmp_path, *FOLDERS, **SETTINGS, **soon) as url:
+    with running_server(own, own, tmp_path, *FOLDERS, **DAEMON, **soon) as url:
         with subprocess.Popen(
             [own, "-c", TRAINING, url],
             env={**environment(), "PYTHONPATH": PATHS},

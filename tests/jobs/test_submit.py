@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from bare_python import BarePython, but_this_package
-from conftest import ROOT
+from conftest import ROOT, options
 from programs import SPARK_SUBMIT, last_line, submit
 from pyspark.sql import SparkSession
 
@@ -90,7 +90,7 @@ def test_executors_have_their_python_from_an_archive_and_the_package_from_py_fil
     settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.log.level": "ERROR"}
     done = subprocess.run(
         [SPARK_SUBMIT, "--master", "local-cluster[1,1,1024]", "--archives", f"{archive}#environment",
-         "--py-files", package, *(word for each in settings.items() for word in ("--conf", "=".join(each))), program],
+         "--py-files", package, *options(settings), program],
         env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
              "PYSPARK_DRIVER_PYTHON": str(python.executable), "PYSPARK_PYTHON": "./environment/bin/python"},
         stdout=subprocess.PIPE,
