@@ -60,10 +60,10 @@ def test_the_summary_knows_its_plots(fitted):
     summary = fitted.summary
     record = summary.records[-1]
     curves = summary.plot()
-    assert [axes.get_title(loc="left") for axes in curves.axes] == ["loss", "logloss", "error"]
-    assert f"validation rows: {summary.records[0].validation.logloss:.4g} in epoch 0" in curves.alt
-    assert f"{record.loss:.4g} in epoch 2" in curves.alt
-    assert f"The model is that of epoch {summary.bestEpoch}" in curves.alt
+    assert [axes.get_title(loc="left") for axes in curves.axes] == ["loss (= logloss)", "error"]
+    assert f"validation rows: {summary.records[0].validation.logloss:.4g} in epoch 1" in curves.alt
+    assert f"{record.loss:.4g} in epoch 3" in curves.alt
+    assert f"The model is that of epoch {summary.bestEpoch + 1}, " in curves.alt
     assert summary.plot("confusion").alt == summary.confusionMatrix.plot().alt
     assert f"F1 of {len(summary.confusionMatrix.labels)} classes" in summary.plot("classes").alt
     labelled = replace(summary, confusionMatrix=None, labelScores=(LabelScores("a", 3.0, 0.5, 0.25, None, None),))

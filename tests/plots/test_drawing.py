@@ -51,7 +51,7 @@ DIGIT = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 PLOTS = {
     "curves": (
         lambda: learning_curves({"loss": {"training": [2.0, 1.0, 0.5], "validation": [None, 1.2, 1.4]}}, best=1),
-        "validation: 1.2 in epoch 1, 1.4 in epoch 2, lowest 1.2 in epoch 1. The model is that of epoch 1",
+        "1.2 in epoch 2, 1.4 in epoch 3, lowest 1.2 in epoch 2. The model is that of epoch 2, counted from 1.",
     ),
     "confusion": (
         lambda: confusion_heat_map(["cat", "dog"], [[8, 2], [0, 5]]),
@@ -207,6 +207,41 @@ def test_counts_and_shares_are_in_the_cells_of_few_classes() -> None:
     many = confusion_heat_map([str(at) for at in range(70)], np.eye(70).tolist()).axes[0]
     assert not many.texts
     assert len(many.get_xticklabels()) <= 60
+
+
+def test_a_share_says_none_or_all_of_such_rows_alone() -> None:
+    plot = confusion_heat_map(["a", "b"], [[999, 1], [0, 5000]])
+    assert {text.get_text() for text in plot.axes[0].texts} == {"999\n>99%", "1\n<1%", "5,000\n100%"}
+    assert "5,999 of 6,000 rows are right, >99.9%. The most frequent errors: 1 of a as b (<1% of its rows)." in plot.alt
+
+
+@pytest.mark.parametrize("lowest", [0.0, 0.7])
+def test_the_axis_of_scores_ends_where_scores_do_and_cuts_no_point(lowest: float) -> None:
+    (axes,) = class_bars(["a", "b"], {"recall": [1.0, lowest], "F1": [0.9, 1.0]}).axes
+    left, right = axes.get_xlim()
+    assert right == 1
+    assert 0 <= left <= lowest
+    marks = [found for found in axes.collections if isinstance(found, PathCollection)]
+    assert marks
+    assert not any(found.get_clip_on() for found in marks)
+
+
+def test_epochs_are_counted_from_one() -> None:
+    (axes,) = learning_curves({"loss": {"training": [2.0, 1.0, 0.5]}}, best=1).axes
+    values, mark = axes.lines
+    assert list(values.get_xdata()) == [1, 2, 3]
+    assert set(mark.get_xdata()) == {2}
+
+
+def test_metrics_of_equal_values_are_one_panel_under_both_names() -> None:
+    loss, validation = {"training": [2.0, 1.0]}, {"validation": [1.5, 1.2]}
+    rounded = {"training": [2.0 + 1e-7, 1.0]}
+    plot = learning_curves({"loss": loss, "logloss": rounded | validation, "error": {"training": [0.5, 0.25]}})
+    assert [axes.get_title("left") for axes in plot.axes if axes.get_visible()] == ["loss (= logloss)", "error"]
+    assert len(plot.axes[0].lines) == 2
+    assert plot.alt.startswith("Learning curves. Loss (= logloss): training: 2 in epoch 1, 1 in epoch 2")
+    for other in ({"training": [2.0, 1.1]}, {"training": [2.0, None, 1.0]}, {"validation": [2.0, 1.0]}):
+        assert len(learning_curves({"loss": loss, "logloss": other}).axes) == 2
 
 
 def test_points_of_equal_contributions_lie_beside_each_other() -> None:

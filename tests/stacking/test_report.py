@@ -64,7 +64,7 @@ def summary(**others) -> EnsembleSummary:
             "classes",
             "precision, recall, F1 of 3 classes, lowest F1 first: cat precision 0.930, recall 0.952, F1 0.941;",
         ),
-        ("curves", "LogLoss of the validation rows: convnet: 0.9 in epoch 0, 0.4 in epoch 2"),
+        ("curves", "LogLoss of the validation rows: convnet: 0.9 in epoch 1, 0.4 in epoch 3"),
     ],
 )
 def test_the_summary_knows_its_plots(kind: str, words: str) -> None:

@@ -61,7 +61,7 @@ def confusion_heat_map(labels: Sequence[str], counts: Sequence[Sequence[float]])
     _lines_between(axes, len(labels))
     if len(labels) <= _WORDS:
         for i, j in np.argwhere(table > 0):
-            inside = f"{_count(table[i, j])}\n{shares[i, j]:.0%}"
+            inside = f"{_count(table[i, j])}\n{_percent(shares[i, j])}"
             ink = "white" if shares[i, j] > 0.55 else INK
             axes.text(j, i, inside, ha="center", va="center", fontsize=7.5 if cell < 0.7 else 8.5, color=ink)
     bar = plot.colorbar(image, ax=axes, shrink=0.9, aspect=30)
@@ -88,17 +88,28 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or float(value).is_integer() else f"{value:.1f}"
 
 
+def _percent(share: float, digits: int = 0) -> str:
+    """Return a share in per cent that says "0%" of no row alone, and "100%" of all rows alone."""
+    step = 10.0**-digits
+    said = f"{share:.{digits}%}"
+    if share > 0 and said == f"{0:.{digits}%}":
+        return f"<{step:.{digits}f}%"
+    if share < 1 and said == f"{1:.{digits}%}":
+        return f">{100 - step:.{digits}f}%"
+    return said
+
+
 def _said(labels: Sequence[str], table: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> str:
     right, total = float(np.trace(table)), float(table.sum())
     wrong = table - np.diag(np.diag(table))
     worst = [
-        f"{_count(wrong[i, j])} of {labels[i]} as {labels[j]} ({shares[i, j]:.0%} of its rows)"
+        f"{_count(wrong[i, j])} of {labels[i]} as {labels[j]} ({_percent(shares[i, j])} of its rows)"
         for i, j in zip(*np.unravel_index(np.argsort(-wrong, axis=None, kind="stable")[:5], wrong.shape), strict=True)
         if wrong[i, j] > 0
     ]
     text = (
         f"Confusion matrix of {len(labels)} classes: {_count(right)} of {_count(total)} rows are right, "
-        f"{right / total:.1%}."
+        f"{_percent(right / total, 1)}."
     )
     return f"{text} The most frequent errors: {'; '.join(worst)}." if worst else f"{text} No row is wrong."
 
@@ -140,11 +151,13 @@ def class_bars(labels: Sequence[str], scores: Mapping[str, Sequence[float | None
         # Points on one another stay visible: those drawn first are larger, and all but the last are rings.
         inside = color if place == len(scores) - 1 else "none"
         look: dict[str, Any] = {"marker": mark, "s": max(20, 80 - 22 * place), "edgecolors": color, "linewidths": 1.6}
-        axes.scatter(values, range(len(kept)), facecolors=inside, label=name, zorder=3 + place, **look)
+        # The axis ends where scores do; a point on an end is drawn whole, beyond it.
+        axes.scatter(values, range(len(kept)), facecolors=inside, label=name, zorder=3 + place, clip_on=False, **look)
     axes.set_yticks(range(len(kept)), [escaped(short(labels[at])) for at in kept])
     axes.set_ylim(len(kept) - 0.5, -0.5)
+    axes.tick_params(axis="y", pad=7)  # room for half a point, of a score of 0
     lowest = float(np.nanmin(table, initial=0.9))
-    axes.set_xlim(lowest - 0.05, 1.02)
+    axes.set_xlim(max(0.0, lowest - 0.05), 1.0)
     legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     plot.alt = _scores_said(labels, scores, order)
     return plot

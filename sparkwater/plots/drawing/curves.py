@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sparkwater.errors import DataError
 from sparkwater.plots.drawing.palette import AMBER, BLUE, GREEN, INK, PURPLE, SKY, VERMILION, number
@@ -26,27 +26,36 @@ STYLES = (
 #: Longer lines have no point at each value; of values that spread further the axis is logarithmic.
 _POINTS, _SPREAD = 30, 50.0
 
+#: The largest relative difference of equal values: a loss and a metric may sum the same numbers in another order.
+_ROUNDING = 1e-5
+
+#: Epochs, counted from 1, and values of each line by its name.
+_Lines: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]
+
 
 def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float | None]]], best: int | None = None) -> Plot:
     """Return values by epoch: a panel a metric, and in it a line a group of rows or a learner.
 
+    Epochs are counted from 1: a value belongs to the end of its epoch. Metrics of equal values, as the loss and
+    ``logloss`` mostly are, share a panel under both names.
+
     Parameters
     ----------
     panels : mapping of str to mapping of str to sequence of float or None
-        For each metric its values by epoch, for each name; None where a metric is undefined.
+        For each metric its values by epoch, from the first epoch on, for each name; None where a metric is undefined.
     best : int, optional
-        The epoch, from 0, whose weights the model has; it is marked.
+        The epoch whose weights the model has, counted from 0 as a summary's ``bestEpoch`` is; it is marked.
 
     Raises
     ------
     DataError
         If there is no value.
     """
-    known = {
-        metric: {name: found for name, values in lines.items() if (found := _known(values))}
+    found = {
+        metric: {name: points for name, values in lines.items() if (points := _known(values))}
         for metric, lines in panels.items()
     }
-    known = {metric: lines for metric, lines in known.items() if lines}
+    known = _joined({metric: lines for metric, lines in found.items() if lines})
     if not known:
         raise DataError(
             "there are no values by epoch, so there are no learning curves; a training of no epochs has none"
@@ -55,21 +64,52 @@ def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float | None]]], 
     down = math.ceil(len(known) / across)
     plot = Plot(4.4 * across, 3.1 * down)
     grid = plot.subplots(down, across, squeeze=False).ravel()
+    marked = None if best is None else best + 1
     for axes, (metric, lines) in zip(grid, known.items(), strict=False):
-        _panel(axes, metric, lines, best)
+        _panel(axes, metric, lines, marked)
     for axes in grid[len(known) :]:
         axes.set_visible(False)
     plot.alt = " ".join(["Learning curves.", *(_said(metric, lines) for metric, lines in known.items())])
-    if best is not None:
-        plot.alt += f" The model is that of epoch {best}, counted from 0."
+    if marked is not None:
+        plot.alt += f" The model is that of epoch {marked}, counted from 1."
     return plot
 
 
 def _known(values: Sequence[float | None]) -> list[tuple[int, float]]:
-    return [(epoch, value) for epoch, value in enumerate(values) if value is not None and math.isfinite(value)]
+    return [(epoch, value) for epoch, value in enumerate(values, 1) if value is not None and math.isfinite(value)]
 
 
-def _panel(axes: Axes, metric: str, lines: Mapping[str, Sequence[tuple[int, float]]], best: int | None) -> None:
+def _joined(panels: Mapping[str, _Lines]) -> dict[str, _Lines]:
+    """Return the panels by title; where the lines of one are all in another too, this one stands for both."""
+    found: list[tuple[list[str], _Lines]] = []
+    for metric, lines in panels.items():
+        for place, (names, others) in enumerate(found):
+            if _within(lines, others) or _within(others, lines):
+                found[place] = ([*names, metric], max(others, lines, key=len))
+                break
+        else:
+            found.append(([metric], lines))
+    return {_title(*names): lines for names, lines in found}
+
+
+def _title(first: str, *equal: str) -> str:
+    return f"{first} (= {', '.join(equal)})" if equal else first
+
+
+def _within(lines: _Lines, others: _Lines) -> bool:
+    """Return whether all lines are among the others, under the same names."""
+    return all(name in others and _same(points, others[name]) for name, points in lines.items())
+
+
+def _same(points: Sequence[tuple[int, float]], others: Sequence[tuple[int, float]]) -> bool:
+    """Return whether points are of the same epochs, with values that differ by their rounding alone."""
+    return len(points) == len(others) and all(
+        epoch == at and math.isclose(value, other, rel_tol=_ROUNDING)
+        for (epoch, value), (at, other) in zip(points, others, strict=True)
+    )
+
+
+def _panel(axes: Axes, metric: str, lines: _Lines, best: int | None) -> None:
     plain_axes(axes, title=metric, across="epoch")
     whole_numbers(axes)
     for place, (name, points) in enumerate(lines.items()):
@@ -86,7 +126,7 @@ def _panel(axes: Axes, metric: str, lines: Mapping[str, Sequence[tuple[int, floa
         legend(axes)
 
 
-def _said(metric: str, lines: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+def _said(metric: str, lines: _Lines) -> str:
     said = []
     for name, points in lines.items():
         (first, start), (last, end) = points[0], points[-1]
