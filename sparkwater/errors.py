@@ -120,12 +120,9 @@ def raised_on_executor(error: Exception) -> SparkwaterError | None:
     the executors' Python lacks is a mistake as well, unless another exception came of it.
     """
     text = str(error)
-    named = re.search(r"sparkwater\.errors\.(ConfigurationError|DataError|SchemaError): (.*)", text)
+    named = re.search(rf"sparkwater\.errors\.({'|'.join(MISTAKES)}): (.*)", text)
     if named:
-        kind: type[SparkwaterError] = {kind.__name__: kind for kind in (ConfigurationError, DataError, SchemaError)}[
-            named[1]
-        ]
-        return kind(named[2])
+        return MISTAKES[named[1]](named[2])
     raised = re.search(r"\[USER_RAISED_EXCEPTION] (invalid row .*?)(?: SQLSTATE|\n|$)", text)
     if raised:
         return DataError(raised[1])
@@ -138,3 +135,14 @@ def raised_on_executor(error: Exception) -> SparkwaterError | None:
             "Spark Connect starts"
         )
     return None
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's message without the stack trace that Spark's have; its type's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def root_cause(error: BaseException) -> str:
+    """Return what an error of Spark's came of, by the last cause in its stack trace; else its first line."""
+    causes = re.findall(r"^Caused by: (?:[\w.$]+\.)?(.+)$", str(error), re.MULTILINE)
+    return causes[-1].strip() if causes else first_line(error)

@@ -149,6 +149,8 @@ def test_a_save_that_fails_leaves_the_old_stage(spark, tmp_path) -> None:
     with pytest.raises(ConfigurationError, match="MeanRegressor can't be saved"):
         StackedEnsemble(learners={"mean": MeanRegressor()}).save(path)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(CheckpointError, match=r"^'/proc/nowhere/stage' can't be written: .*/proc/nowhere"):
+        TensorToVector(inputCol="a", outputCol="b").save("/proc/nowhere/stage")
     StackedEnsemble(learners={"linear": LinearRegression()}, numFolds=3).save(path)
     with pytest.raises(ConfigurationError, match="exists already"):
         StackedEnsemble(learners={"linear": LinearRegression()}).save(path)

@@ -10,7 +10,6 @@ import safetensors.torch
 import torch
 
 from sparkwater.conversions.files.session_files import files_of
-from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.tensors.spec import parts_of
 from sparkwater.errors import CheckpointError, ConfigurationError, SchemaError
@@ -133,7 +132,7 @@ def _is_saved_model(spark: SparkSession, path: str) -> bool:
     try:
         # On a store the model's files are in a folder that its metadata names.
         return files.exists(f"{folder}/{MODEL_FILE}") or (files.is_store(folder) and files.exists(f"{folder}/metadata"))
-    except jvm_errors():  # a filesystem that Hadoop knows, and that doesn't answer
+    except CheckpointError:  # a filesystem that Hadoop knows, and that doesn't answer
         return False
 
 

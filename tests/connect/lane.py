@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +36,24 @@ from sparkwater.ml import (
     Similarity,
     exact_shapley_values,
 )
-from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel
+from sparkwater.stacking import StackedEnsemble, StackedEnsembleModel, cross_fit
+from sparkwater.stacking.folds import Folds
 from sparkwater.stacking.level_one.fit_plan import check_kept
 
 
 def accuracy(scored) -> float:
     return MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
+
+
+@contextmanager
+def little_room() -> Iterator[None]:
+    """Let no file of this process grow beyond 20 kB, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_cross_validator_chooses_among_pipelines(spark) -> None:
@@ -65,6 +80,8 @@ def test_a_table_is_learned_reported_saved_loaded_and_exported(spark, tmp_path: 
     with pytest.raises(ConfigurationError, match="exists already"):
         model.save(str(tmp_path / "model"))
     model.write().overwrite().save(str(tmp_path / "model"))
+    with little_room(), pytest.raises(CheckpointError, match="can't be written"):
+        model.write().overwrite().save(str(tmp_path / "model"))
     loaded = type(model).load(str(tmp_path / "model"))
     assert loaded.transform(rows).select("probability").collect() == scored
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -109,8 +126,9 @@ def test_a_regression_is_stacked_exported_and_explained_without_a_jvm_and_models
             return model
 
     learners = {"line": Watched(regParam=1.0), "tree": DecisionTreeRegressor(maxDepth=2)}
+    level_one = cross_fit(learners, rows, Folds(2, seed=1), idCol="id")
     ensemble = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", keepLevelOne=True, seed=1)
-    model = ensemble.fit(rows)
+    model = ensemble.fitLevelOne(rows, level_one)
     assert len(names) == 3
     assert held_models(spark, set(names)) == {str(model.baseModels["line"][0]._java_obj)}
     scored = model.transform(rows).select("prediction").collect()
@@ -124,10 +142,10 @@ def test_a_regression_is_stacked_exported_and_explained_without_a_jvm_and_models
     for row in tree.transform(exact_shapley_values(tree, rows.limit(4))).collect():
         assert sum(row["contributions"].values()) + row["baseValue"] == pytest.approx(row[tree.getPredictionCol()])
     assert sum(model.summary.coefficients[0]) > 0
-    assert model.levelOne.values.count() == 120
+    assert level_one.values.count() == 120
     if session_of(spark).most_models is not None:
         with pytest.raises(ConfigurationError, match=r"120 fold models .* holds 100 and drops the oldest"):
-            check_kept(spark, model.levelOne.learners * 30, 2)
+            check_kept(spark, level_one.learners * 30, 2)
 
 
 def held_models(spark, names: set[str]) -> set[str]:
@@ -199,6 +217,8 @@ def test_files_are_moved_by_tasks_as_by_this_process(spark, tmp_path: Path) -> N
         files.read(f"{tmp_path}/nothing", CheckpointError)
     with pytest.raises(CheckpointError, match="can't be listed"):
         files.list_files(f"{tmp_path}/nothing")
+    with pytest.raises(CheckpointError, match=r"^'/proc/nowhere': .*/proc/nowhere"):
+        files.make_private_folder("/proc/nowhere")
 
 
 def test_models_and_checkpoints_on_a_store(spark) -> None:

@@ -84,12 +84,15 @@ def test_keys_in_a_url_are_refused_and_not_shown(url) -> None:
 
 def test_a_wrong_endpoint_and_a_silent_one_fail_in_bounded_time(store: Store, monkeypatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(ConfigurationError, match=r"s3://some can't be opened: .*can't be reached: AWS_ENDPOINT_"):
+    found = r"s3://some can't be opened: .*can't be reached: "
+    with pytest.raises(ConfigurationError, match=f"{found}AWS_ENDPOINT_URL is 'http://127.0.0.1:9'"):
         open_filesystem("s3://some/models")
+    with pytest.raises(ConfigurationError, match=f"{found}the URL's endpoint_override is '127.0.0.1:7'"):
+        open_filesystem("s3://some/models?scheme=http&endpoint_override=127.0.0.1:7")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(s3, "_SILENT_SECONDS", 1)
-        with within(15), pytest.raises(ConfigurationError, match="can't be reached"):
+        with within(15), pytest.raises(ConfigurationError, match="can't be reached: AWS_ENDPOINT_URL_S3 is "):
             open_filesystem("s3://some/models")
 
 

@@ -67,6 +67,8 @@ def open_bucket(bucket: str, settings: str) -> tuple[fs.FileSystem, str]:
     for name in given.keys() & {"allow_bucket_creation", "allow_bucket_deletion"}:
         given[name] = given[name].lower() == "true"
     where = f"s3://{bucket}"
+    endpoint = _of_environment() if settings == environment_settings() else _of_url(given)
+    opened = None
     try:
         if "region" not in given:
             given["region"] = _OWN_REGION if "endpoint_override" in given else fs.resolve_s3_region(bucket)
@@ -78,19 +80,27 @@ def open_bucket(bucket: str, settings: str) -> tuple[fs.FileSystem, str]:
         )
         found = opened.get_file_info(bucket).type
     except (OSError, TypeError, ValueError) as error:
-        if _is_refusal(error):  # of who may read some files, but not see the bucket
+        if opened is not None and _is_refusal(error):  # of who may read some files, but not see the bucket
             return opened, bucket
-        raise ConfigurationError(f"{where} can't be opened: {explained(error)}") from error
+        raise ConfigurationError(f"{where} can't be opened: {explained(error, endpoint)}") from error
     if found == fs.FileType.NotFound and not given.get("allow_bucket_creation"):
         raise ConfigurationError(
             f"{where}: there is no such bucket at {given.get('endpoint_override', 'Amazon S3')}; make it first, or "
-            f"correct the URL or {_ENDPOINTS[1]}"
+            f"correct the bucket's name or the endpoint: {endpoint}"
         )
     return opened, bucket
 
 
-def explained(error: BaseException) -> str:
-    """Return an error's message, with advice where a store refuses credentials or can't be reached."""
+def explained(error: BaseException, endpoint: str = "") -> str:
+    """Return an error's message, with advice where a store refuses credentials or can't be reached.
+
+    Parameters
+    ----------
+    error : BaseException
+        What the library raised.
+    endpoint : str
+        Where the store was looked for, in words; as the environment says by default.
+    """
     text = str(error)
     if _is_refusal(error):
         known = bool(os.environ.get("AWS_ACCESS_KEY_ID"))
@@ -100,10 +110,20 @@ def explained(error: BaseException) -> str:
             "the driver and where the executors run (spark.executorEnv.AWS_ACCESS_KEY_ID=...)"
         )
     if "AWS Error NETWORK_CONNECTION" in text or "AWS Error REQUEST_TIMEOUT" in text:
-        endpoint = _first(_ENDPOINTS)
-        said = f"{_ENDPOINTS[1]} is {endpoint!r}" if endpoint else f"{_ENDPOINTS[1]} isn't set, which means Amazon S3"
-        return f"{text}; the store can't be reached: {said}"
+        return f"{text}; the store can't be reached: {endpoint or _of_environment()}"
     return text
+
+
+def _of_environment() -> str:
+    """Return the endpoint that the environment names, in words."""
+    named = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    return f"{named} is {os.environ[named]!r}" if named else f"{_ENDPOINTS[1]} isn't set, which means Amazon S3"
+
+
+def _of_url(settings: dict[str, Any]) -> str:
+    """Return the endpoint that a URL's settings name, in words; the environment has no say then."""
+    named = settings.get("endpoint_override")
+    return f"the URL's endpoint_override is {named!r}" if named else "the URL names no endpoint, which means Amazon S3"
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from py4j.protocol import Py4JJavaError
 from sparkwater.conversions.files.filesystems import is_store
 from sparkwater.conversions.sessions.connectors import lacks_filesystem, missing_connector
 from sparkwater.conversions.sessions.python_files import PythonFiles
-from sparkwater.errors import SparkwaterError
+from sparkwater.errors import CheckpointError, SparkwaterError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,16 +26,26 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _or_python(method: _F) -> _F:
-    """Return a method that does its work by Python's filesystems where Hadoop has none for a store of objects."""
+    """Return a method that does its work by Python's filesystems where Hadoop has none for a store of objects.
+
+    What Hadoop refuses is a `CheckpointError` with the path, as Python's filesystems have it.
+    """
 
     @wraps(method)
     def run(files: Any, path: str, *more: Any) -> Any:
         if is_store(path) and files.missing_for_spark(path):
             return getattr(PythonFiles(), method.__name__)(path, *more)
-        return method(files, path, *more)
+        try:
+            return method(files, path, *more)
+        except Py4JJavaError as error:
+            raise _refused(path, error) from error
 
     given: Any = run
     return given
+
+
+def _refused(path: str, error: Py4JJavaError) -> CheckpointError:
+    return CheckpointError(f"{path!r}: {error.java_exception.toString()}")
 
 
 class ClassicFiles:
@@ -81,7 +91,7 @@ class ClassicFiles:
             self._resolve(path)
         except Py4JJavaError as error:
             if not lacks_filesystem(error):
-                raise
+                raise _refused(path, error) from error
             return missing_connector(path, str(self._jvm.org.apache.hadoop.util.VersionInfo.getVersion()))
         return None
 

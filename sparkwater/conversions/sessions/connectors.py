@@ -6,7 +6,7 @@ from sparkwater.conversions.files.filesystems import scheme_of
 
 #: Packages by the scheme of their URLs; those of Hadoop have its version.
 _PACKAGES = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), "org.apache.hadoop:hadoop-aws"),
+    **dict.fromkeys(("s3", "s3a"), "org.apache.hadoop:hadoop-aws"),
     **dict.fromkeys(("abfs", "abfss", "wasb", "wasbs"), "org.apache.hadoop:hadoop-azure"),
     **dict.fromkeys(("gs", "gcs"), "com.google.cloud.bigdataoss:gcs-connector"),
 }

@@ -13,7 +13,7 @@ from sparkwater.conversions.files.filesystems import LOCAL_SCHEMES, is_store, sc
 from sparkwater.conversions.sessions.connectors import lacks_filesystem, missing_connector
 from sparkwater.conversions.sessions.python_files import PythonFiles, done
 from sparkwater.conversions.sessions.shipping import Inline, Shipped, ship
-from sparkwater.errors import CheckpointError, ConfigurationError, raised_on_executor
+from sparkwater.errors import CheckpointError, ConfigurationError, first_line, raised_on_executor
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -91,7 +91,7 @@ class RemoteFiles(PythonFiles):
         try:
             rows = self._spark.range(0, 1, 1, 1).mapInArrow(run, _PIECES).collect()
         except Exception as error:
-            raise raised_on_executor(error) or CheckpointError(f"{path!r}: {str(error).splitlines()[0]}") from error
+            raise raised_on_executor(error) or CheckpointError(f"{path!r}: {first_line(error)}") from error
         return [bytes(row["piece"]) for row in sorted(rows, key=lambda row: row["number"])]
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparkwater import __version__
 from sparkwater.conversions.files.session_files import files_of, replacing
+from sparkwater.conversions.sessions.session import jvm_errors
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, first_line, read_metadata
+from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, read_metadata
 from sparkwater.conversions.stages.store_folders import as_text, content_of, write_to_store
-from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, UnsafeLoadError
+from sparkwater.errors import (
+    CheckpointError,
+    ConfigurationError,
+    SparkwaterError,
+    UnsafeLoadError,
+    first_line,
+    root_cause,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -90,7 +99,10 @@ class StageWriter(MLWriter):
         params = _saved_params(stage)
         own = {_KEY: {"format": _FORMAT_OF_FOLDERS, "version": __version__}}
         with replacing(spark, path, self.shouldOverwrite) as folder:
-            DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
+            try:
+                DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
+            except (PySparkException, *jvm_errors()) as error:
+                raise CheckpointError(f"{path!r} can't be written: {root_cause(error)}") from error
             if not files_of(spark).exists(f"{folder}/metadata"):
                 raise ConfigurationError(
                     f"path={path!r}: Spark's writers and this package reach different places by it; give a path with "

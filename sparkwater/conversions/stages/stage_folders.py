@@ -14,7 +14,7 @@ from pyspark.ml.util import DefaultParamsReader, MLWritable
 from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, read_bytes, write_bytes
 from sparkwater.conversions.sessions.session import Files, jvm_errors
 from sparkwater.conversions.stages.consent import Consent
-from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError
+from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -197,11 +197,6 @@ def metadata_parts(files: Files, path: str) -> list[str]:
     if not files.exists(folder):
         return []
     return [file for name, file in sorted(files.list_files(folder).items()) if not _hidden(name)]
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's message without the stack trace that the JVM's have."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _metadata_files(spark: SparkSession, path: str) -> Iterator[str]:

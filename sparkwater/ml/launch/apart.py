@@ -14,7 +14,7 @@ _LOOKS_AT_ONCE = 32
 
 #: The end that a failed fetch names, as "Failed to connect to /10.0.0.3:41235" or "Connecting to ... timed out".
 _FETCH = re.compile(
-    r"FetchFailedException.*?(?:Failed to connect|Connecting) to (?:[^\s/]*/)?([^\s/]+):(\d+)", re.DOTALL
+    r"FetchFailedException.*?(?:Failed to connect|Connecting) to (?:([^\s/]*)/)?([^\s/]+):(\d+)", re.DOTALL
 )
 
 
@@ -31,8 +31,9 @@ def hosts_apart(text: str, places: Callable[[], Sequence[tuple[str, int]]]) -> C
     found = _FETCH.search(text)
     if found is None:
         return None
-    host, port = found[1], int(found[2])
-    others = sorted({other for other, _ in places()} - {host})
+    name, host, port = found[1], found[2], int(found[3])
+    # Executors are known by the one or the other, as their cluster's settings say.
+    others = sorted({other for other, _ in places()} - {name, host})
     # An executor that is lost can't be reached from here either.
     if not others or silent([(host, port)]):
         return None

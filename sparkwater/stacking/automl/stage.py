@@ -12,8 +12,7 @@ from pyspark.ml import Estimator
 from sparkwater.conversions.sessions.session import was_cancelled
 from sparkwater.conversions.stages.columns import find_field
 from sparkwater.conversions.stages.saving import SavedStage
-from sparkwater.conversions.stages.stage_folders import first_line
-from sparkwater.errors import ConfigurationError
+from sparkwater.errors import ConfigurationError, first_line
 from sparkwater.stacking.automl.choosing import Chosen, choose_model, refit_seconds
 from sparkwater.stacking.automl.data import (
     FOLDS,

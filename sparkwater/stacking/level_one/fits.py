@@ -14,8 +14,7 @@ from pyspark.errors import AnalysisException, IllegalArgumentException, ParseExc
 from pyspark.sql import SparkSession
 
 from sparkwater.conversions.sessions.session import session_of, was_cancelled
-from sparkwater.conversions.stages.stage_folders import first_line
-from sparkwater.errors import ConfigurationError, DataError, SchemaError
+from sparkwater.errors import ConfigurationError, DataError, SchemaError, first_line
 from sparkwater.stacking.level_one.checks import check_rows
 from sparkwater.stacking.level_one.finished import find_finished, finish, write_fit
 from sparkwater.stacking.level_one.learners import Learner, last_stage

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.conversions.sessions.session import was_cancelled
-from sparkwater.conversions.stages.stage_folders import first_line
+from sparkwater.errors import first_line
 from sparkwater.ml.launch.display import counted
 from sparkwater.stacking.cross_fitting import LevelOneFrame, collect_level_one
 from sparkwater.stacking.folds import Folds
