@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from by_value import by_value
 from conftest import start_session
-from digits import tensor_frame
+from digits import pictures, png, tensor_frame
 from object_store import BUCKET, BUSY, GONE, Store
 from processes import within
 from pyspark.ml import Pipeline, PipelineModel
@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from tables import MeanRegressor
 
 from sparkwater.bundle.export.exporting import export_bundle
-from sparkwater.conversions import TensorToVector, read_images, save_over, write_petastorm
+from sparkwater.conversions import ImageToTensor, TensorToVector, read_images, save_over, write_petastorm
 from sparkwater.conversions.sessions.classic_files import ClassicFiles
 from sparkwater.conversions.stages.saving import FORMAT
 from sparkwater.errors import CheckpointError, ConfigurationError, UnsafeLoadError
@@ -95,6 +95,16 @@ def no_jobs(session: SparkSession) -> Iterator[None]:
 
 def learner(seed: int = 1, **settings) -> ImageClassifier:
     return ImageClassifier(network="mlp", epochs=1, batchSize=16, numWorkers=1, seed=seed, **settings)
+
+
+def test_tasks_read_pictures_by_their_uris(session: SparkSession, store: Store) -> None:
+    images, _ = pictures(2)
+    uris = [store.put(f"pictures/{number}.png", png(image)) for number, image in enumerate(images)]
+    given = session.createDataFrame([(uri,) for uri in [*uris, f"s3://{BUCKET}/pictures/none.png"]], "uri string")
+    decode = ImageToTensor(inputCol="uri", outputCol="features", imageShape=[16, 16, 1], handleInvalid="keep")
+    found = {row["uri"]: row["features"] for row in decode.transform(given).collect()}
+    assert [bytes(found[uri]) for uri in uris] == [image.tobytes() for image in images]
+    assert found[f"s3://{BUCKET}/pictures/none.png"] is None
 
 
 def test_a_model_is_trained_and_kept_on_a_store(rows, pair, store: Store) -> None:

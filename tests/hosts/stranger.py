@@ -39,6 +39,8 @@ class Stranger:
         Signed lines that passed by.
     talks : Counter
         How often he talked, by kind.
+    floods : Counter
+        Connections that he held open at once, by address and port.
     left_open : Counter
         Connections that were seen half open, by address and port.
     """
@@ -48,6 +50,7 @@ class Stranger:
         self.answers: dict[tuple[str, int], bytes] = {}
         self.heard: list[bytes] = []
         self.talks: Counter[str] = Counter()
+        self.floods: Counter[tuple[str, int]] = Counter()
         self.left_open: Counter[tuple[str, int]] = Counter()
         self._done = threading.Event()
 
@@ -110,7 +113,7 @@ class Stranger:
                     break
                 with suppress(OSError):
                     connection.sendall(b"PUT /global/0 HT")
-                self.talks["connections"] += 1
+                self.floods[place] += 1
             self._done.wait(1)
 
     def _leave_half_open(self, place: tuple[str, int]) -> None:

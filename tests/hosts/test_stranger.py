@@ -26,7 +26,8 @@ def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts,
         found = []
         for process in [psutil.Process(), *(each for host in workers for each in python_processes(host))]:
             memory = process.memory_info().rss / 2**20
-            growth[process.pid] = memory - before.setdefault(process.pid, memory)
+            grown = memory - before.setdefault(process.pid, memory)
+            growth[process.pid] = max(growth.get(process.pid, 0.0), grown)
             for place in listening(process.pid, members):
                 open_ports[place] = "driver" if process.pid == os.getpid() else "rank"
                 found.append(place)
@@ -40,7 +41,7 @@ def test_a_stranger_who_floods_replays_and_talks_nonsense_changes_nothing(hosts,
     assert {*open_ports.values()} == {"driver", "rank"}
     assert stranger.heard
     assert stranger.talks["replays"] > 10
-    assert stranger.talks["connections"] >= FLOOD
+    assert max(count for place, count in stranger.floods.items() if open_ports[place] == "driver") == FLOOD
     assert {open_ports[place] for place, count in stranger.left_open.items() if count > 10} >= {"driver"}
-    assert {place: answer for place, answer in stranger.answers.items() if open_ports[place] == "driver"} == {}
+    assert stranger.answers == {}
     assert max(growth.values()) < 50, growth

@@ -19,8 +19,9 @@ from processes import eventually, files_left
 
 from sparkwater.errors import RankFailure
 
-#: Spark ends executors whose heartbeats had no answer for so long: by default after ten minutes and more.
-SOON_ALONE = {"spark.executor.heartbeatInterval": "1s", "spark.executor.heartbeat.maxFailures": "15"}
+#: Spark ends executors whose heartbeats had no answer for so long, after the ranks have ended by themselves: by default
+#: after ten minutes and more.
+ALONE_LATER = {"spark.executor.heartbeatInterval": "1s", "spark.executor.heartbeat.maxFailures": "55"}
 
 #: A driver in a process of its own, with the master's URL and its host's address.
 DRIVER = """
@@ -118,15 +119,17 @@ def test_a_driver_that_is_cut_off_for_twenty_seconds_gets_its_model(hosts, undis
 def test_nothing_is_left_on_the_workers_when_the_drivers_host_is_gone(hosts, caplog):
     hosts.free()
     left, before = files_left(), processes(hosts)
-    fit = begun_fit(hosts, caplog, learner(collective="horovod", epochs=100_000), **SOON_ALONE)
+    fit = begun_fit(hosts, caplog, learner(collective="horovod", epochs=100_000), **ALONE_LATER)
     ranks = busy(workers(hosts))
     assert len(ranks) >= 2
+    executors = {process.parent().parent() for process in ranks}
     hosts.driver.cut()
     try:
         # The first one ends its process; another that misses it may end its task, and waits for the next one, until
         # its executor ends.
         assert eventually(lambda: not all(process.is_running() for process in ranks) and busy(ranks) == [], 60)
-        assert eventually(lambda: processes(hosts) <= before, 60)
+        assert all(executor.is_running() for executor in executors)  # it was not Spark that ended the ranks
+        assert eventually(lambda: processes(hosts) <= before, 100)
         assert eventually(lambda: files_left() <= left)
     finally:
         hosts.driver.restore()
