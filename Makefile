@@ -49,8 +49,11 @@ demo-table: $(PINNED)
 	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit --properties-file conf/spark-defaults-local.conf \
 		jobs/train_table.py --data data/penguins.csv --null NA --label species --workers 2 --save build/penguins
 
+# Models have a folder of their own: that of the digits is unpacked anew at times.
 flow: $(PINNED) build/mnist_png
-	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/python -m sparkwater.flow --master 'local[2]' --folder $(DATA) --folder data
+	@mkdir -p build/flow_models
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/python -m sparkwater.flow --master 'local[2]' --folder $(DATA) --folder data \
+		--folder build/flow_models
 
 # Spark's settings for tests on the pinned set.
 test-spark test-faults test-hosts test-flow: export SPARK_CONF_DIR := $(CURDIR)/tests/plans

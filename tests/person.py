@@ -94,10 +94,10 @@ class Person:
         """Wait until the list is that of a folder."""
         self.page.locator("[aria-label=Folders] [aria-current=location]").filter(has_text=name).wait_for()
 
-    def reads_digits(self, folder: Path, name: str, rows: str = "400 rows") -> None:
-        """Read the digits of training, and give them a name."""
+    def reads_digits(self, folder: Path, name: str, rows: str = "400 rows", part: str = "training") -> None:
+        """Read the digits of training, or another part of them, and give them a name."""
         self.picks(str(folder))
-        self.opens_folder("training")
+        self.opens_folder(part)
         self.presses("Read pictures here")
         self.fills("Name of the data", name)
         self.presses("Read")

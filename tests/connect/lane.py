@@ -126,7 +126,7 @@ def test_a_regression_is_stacked_exported_and_explained_without_a_jvm_and_models
             return model
 
     learners = {"line": Watched(regParam=1.0), "tree": DecisionTreeRegressor(maxDepth=2)}
-    level_one = cross_fit(learners, rows, Folds(2, seed=1), idCol="id")
+    level_one = cross_fit(learners, rows, Folds(2, seed=1, idCol="id"), idCol="id")
     ensemble = StackedEnsemble(learners=learners, numFolds=2, idCol="id", metaLearner="glm", keepLevelOne=True, seed=1)
     model = ensemble.fitLevelOne(rows, level_one)
     assert len(names) == 3

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from pyspark.ml import Estimator
 from pyspark.ml.param import Param
-from pyspark.sql.types import BinaryType, DoubleType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    BinaryType,
+    BooleanType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 import sparkwater.conversions
 import sparkwater.ml
@@ -20,6 +31,7 @@ from sparkwater.flow.views import forms
 from sparkwater.flow.views.forms import Field, estimator_class, form_of
 from sparkwater.flow.views.suggestions import (
     identifier_columns,
+    is_no_double,
     plain_columns,
     still_fitting,
     suggested_model,
@@ -268,10 +280,19 @@ def test_what_was_typed_stays_where_it_fits_the_next_estimator_and_frame() -> No
 
 
 def test_ids_and_words_are_looked_for_among_plain_columns() -> None:
-    types = {"content": BinaryType(), "label": LongType(), "path": StringType(), "mean": DoubleType()}
+    types = {
+        "content": BinaryType(), "flag": BooleanType(), "label": LongType(), "path": StringType(), "mean": DoubleType(),
+    }  # fmt: skip
     schema = StructType([StructField(name, kind) for name, kind in types.items()])
-    assert plain_columns(schema, ("label",)) == ["label", "path", "mean"]
+    assert plain_columns(schema, ("label",)) == ["label", "flag", "path", "mean"]
     assert identifier_columns(schema) == ["path", "label", "mean"]
+
+
+def test_labels_of_all_types_that_estimators_accept_are_offered() -> None:
+    kinds = (BooleanType(), ShortType(), LongType(), FloatType(), DoubleType(), DecimalType(9, 2), StringType())
+    schema = StructType([StructField(kind.simpleString(), kind) for kind in (BinaryType(), *kinds)])
+    assert plain_columns(schema) == [kind.simpleString() for kind in kinds]
+    assert [name for name in schema.names if is_no_double(schema, name)] == ["boolean", "decimal(9,2)"]
 
 
 def test_estimators_suggest_names_for_their_models() -> None:
@@ -287,19 +308,16 @@ def test_files_suggest_names_that_variables_may_have() -> None:
 
 
 def test_code_is_an_argument_a_line_where_it_is_long() -> None:
-    short = Fit("model", "digits", "ImageClassifier", {"labelCol": "it's", "epochs": 2.0})
+    short = Fit("model", "digits", "ImageClassifier", {"labelCol": "it's"})
     assert short.code().text == (
-        "from sparkwater.ml import ImageClassifier\n\n"
-        'model = ImageClassifier(labelCol="it\'s", epochs=2.0).fit(digits)\n'
+        'from sparkwater.ml import ImageClassifier\n\nmodel = ImageClassifier(labelCol="it\'s").fit(digits)\n'
     )
     params = dict.fromkeys(("learningRate", "momentum", "l1", "l2", "clipNorm", "weightDecay"), 0.5)
     long = Fit("model", "digits", "ImageClassifier", params, {"validationDataFrame": "rest"})
     assert long.code().lines[0] == "model = ImageClassifier("
     assert long.code().lines[-2:] == ("    validationDataFrame=rest,", ").fit(digits)")
     both = Fit("model", "digits", "StackedEnsemble", {"metaLearner": "pool"}, {"learners": ("one", "two")})
-    assert both.code().lines == (
-        "model = StackedEnsemble(metaLearner='pool', learners={'one': one, 'two': two}).fit(digits)",
-    )
+    assert both.code().lines[1:3] == ("    metaLearner='pool',", "    learners={'one': one, 'two': two},")
 
 
 @pytest.mark.parametrize(
@@ -346,6 +364,18 @@ def test_no_text_is_taken_for_a_param_that_names_files_or_code(name: str) -> Non
     named = re.compile(r"\b(files?|folders?|paths?|URIs?|URLs?|modules?|import|pickles?|callables?)\b")
     free = [field for field in form_of(name).fields if field.kind in (forms.TEXT, forms.JSON, forms.WORDS)]
     assert [field.name for field in free if named.search(field.doc)] == []
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_form_speaks_of_what_it_takes_alone(name: str) -> None:
+    refused = re.compile(r"import path|ONNX|nn\.Module|any estimator|an instance|scipy")
+    fields = form_of(name).fields
+    assert [field.name for field in fields if refused.search(field.doc)] == []
+    networks = {field.name: (field.doc, field.choices) for field in fields}
+    if "network" in networks:
+        doc, choices = networks["network"]
+        assert doc.startswith("name of a network. ")
+        assert ("auto: " in doc) == ("auto" in choices)
 
 
 def test_params_left_out_and_variables_are_params() -> None:

@@ -23,7 +23,7 @@ from sparkwater.flow.views.galleries import (
     vector_columns,
     worst_pictures,
 )
-from sparkwater.flow.views.models import comparison, model_view
+from sparkwater.flow.views.models import alike, comparison, model_view
 from sparkwater.flow.views.networks import drawing_of, planned_network
 from sparkwater.flow.views.suggestions import suggested_columns
 from sparkwater.flow.views.tables import Matrix
@@ -174,6 +174,14 @@ def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> Non
     assert error == pytest.approx(
         sum(abs(i - j) * n for i, row in enumerate(matrix.counts) for j, n in enumerate(row)) / 60
     )
+    fine, flag = F.col("label").cast("decimal(9,2)") / 4, F.col("label") > 1
+    guessed = {"guess": F.col("prediction") / 4, "side": (F.col("prediction") > 1).cast("double")}
+    flow._names["typed"] = flow.value("scored").withColumns({"fine": fine, "flag": flag, **guessed})
+    exact = flow.run(Evaluate("exact", "typed", "fine", "guess", as_doubles=True))
+    assert (exact.labels, exact.counts) == (("0", "0.25", "0.5", "0.75"), matrix.counts)
+    sides = flow.run(Evaluate("sides", "typed", "flag", "side", as_doubles=True))
+    assert (sides.labels, sides.rows) == (("0", "1"), 60)
+    flow.run(Evaluate("distance", "typed", "flag", "side", "mae", as_doubles=True))
     for name in ("bars", "rest"):
         flow.run(ExtractFeatures(f"{name}_deep", "network", name))
     assert vector_columns(flow.value("bars_deep").schema) == ["deepFeatures"]
@@ -184,6 +192,12 @@ def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> Non
     assert sorted(query.words for query, _ in found) == sorted((str(row["label"]),) for row in asked)
     for _, others in found:
         assert float(others[0].words[1]) >= float(others[1].words[1])
+    flow.run(NearestRows("own", "rest_deep", "rest_deep", "deepFeatures", "id", first=3, k=2))
+    own = flow.value("own").collect()
+    assert sorted(row["rank"] for row in own) == [1, 1, 1, 2, 2, 2]
+    assert not any(row["queryId"] == row["referenceId"] for row in own)
+    with pytest.raises(ConfigurationError, match="k=0; accepted"):
+        flow.run(NearestRows("none", "rest_deep", "rest_deep", "deepFeatures", "id", k=0))
     glm = {"featuresCol": "deepFeatures", "maxIter": 5, "regParam": 0.1}
     flow.run(Define("glm", "LogisticRegression", glm))
     flow.run(Define("flat", "LogisticRegression", {**glm, "regParam": 1.0}))
@@ -200,6 +214,13 @@ def test_scores_deep_features_neighbours_and_an_ensemble(flow: Workspace) -> Non
     assert [row[1] for row in trials] == ["regParam=0.1", "regParam=10.0"]
     alone = model_view("alone", flow.value("alone"))
     assert len(alone.curves[0].lines["training rows"]) == len(flow.value("alone").summary.objectiveHistory)
+    held_out = {"validationDataFrame": "rest"}
+    fits = {name: Fit(name, "bars_deep", "LogisticRegression") for name in ("both", "alone")}
+    fits["network"] = Fit("network", "bars", "ImageClassifier", {}, held_out)
+    assert alike(flow.models(), "both", fits) == ["both", "alone"]
+    assert alike(flow.models(), "searched", fits) == ["searched"]  # nothing is known of its data
+    assert comparison([("both", flow.value("both"))], fits).rows[0][:2] == ("both", "bars_deep")
+    assert comparison([("network", flow.value("network"))], fits).rows[0][7] == "validation rows, rest"
     table = comparison([(name, flow.value(name)) for name in flow.models()])
     lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert lines["network"]["judged on"] == "validation rows"

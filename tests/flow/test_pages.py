@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,16 +17,23 @@ from nicegui import Client, background_tasks, core, events, ui
 from nicegui import run as run_in
 from nicegui.page import page
 
-from sparkwater.flow.pages import build, workbook
+from sparkwater.flow.pages import build, jobs, workbook
+from sparkwater.flow.pages.data.files import FileList
+from sparkwater.flow.pages.data.frames import _SplitForm
+from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.models import page as models
+from sparkwater.flow.pages.models.keeping import keep
 from sparkwater.flow.work.folders import Folders
-from sparkwater.flow.work.jobs import Jobs
+from sparkwater.flow.work.jobs import Job, Jobs
+from sparkwater.flow.work.progress import Training
 from sparkwater.flow.work.workspace import Workspace
 from sparkwater.flow.workbook.actions import Action
 from sparkwater.flow.workbook.actions.keeping import SaveModel
+from sparkwater.flow.workbook.actions.training import Fit
 from sparkwater.flow.workbook.code import Code
 from sparkwater.flow.workbook.workbook import Cell, Workbook
+from sparkwater.gpu.records import StepRecord
 
 WAYS = "tick 'Replace what is there', or move what is there"
 WIDE = ", ".join(f"column_{place} double" for place in range(40))
@@ -74,16 +82,25 @@ class Window:
     def presses_and_waits(self, words: str, times: int = 1) -> None:
         """Press a button some times, before the browser knows of the first, and wait for what comes of it."""
 
-        async def press() -> None:
-            core.loop, run_in.thread_pool = asyncio.get_running_loop(), ThreadPoolExecutor()
-            before = {*background_tasks.running_tasks}
+        def press() -> None:
             for _ in range(times):
                 self.presses(words)
-            await asyncio.gather(*(background_tasks.running_tasks - before))
+
+        self.waits(press)
+
+    def waits(self, do: Callable[[], Any]) -> None:
+        """Do something, and wait for what comes of it."""
+
+        async def done() -> None:
+            core.loop, run_in.thread_pool = asyncio.get_running_loop(), ThreadPoolExecutor()
+            before = {*background_tasks.running_tasks}
+            do()
+            while coming := background_tasks.running_tasks - before:
+                await asyncio.gather(*coming)
 
         kept = core.loop, run_in.thread_pool
         try:
-            asyncio.run(press())
+            asyncio.run(done())
         finally:
             core.loop, run_in.thread_pool = kept
 
@@ -322,6 +339,94 @@ def test_models_offers_those_that_jobs_make(desk: Desk) -> None:
     desk.workspace.clear()
     window.passes_time()
     assert window.field("Model").value == "first"
+
+
+def test_models_of_the_same_data_as_the_one_in_view_are_compared(desk: Desk) -> None:
+    desk.workspace.run(Made("pictures", "content binary"))
+    made = {"one": "pictures", "other": "pictures", "elsewhere": "tables"}
+    for name, frame in made.items():
+        desk.workspace.run(Made(name, "VectorIndexerModel()"))
+        job = Job(len(desk.jobs.all()) + 1, Fit(name, frame, "ImageClassifier"), 0.0, "done")
+        desk.jobs._jobs[job.id] = job
+    window = Window(desk, models.show)
+    compared, table = window.field("Models to compare"), lambda: window.all(ui.table)[-1]
+    assert (window.field("Model").value, compared.value) == ("elsewhere", ["elsewhere"])
+    assert [column["label"] for column in table().columns] == ["model", "data", "class"]
+    assert [list(row.values())[1:3] for row in table().rows] == [["elsewhere", "tables"]]
+    window.waits(lambda: window.field("Model").set_value("one"))
+    assert compared.value == ["one", "other"]
+    compared.set_value(["one", "elsewhere"])
+    window.waits(lambda: window.field("Model").set_value("other"))
+    assert compared.value == ["one", "elsewhere"]  # of the same data: the person's choice stays
+
+
+def test_models_are_saved_in_the_last_of_the_folders_given(root: Path, tmp_path: Path) -> None:
+    workspace, book = Workspace(None, Folders([root, tmp_path])), Workbook()
+    desk = Desk(workspace, Jobs(workspace, book), book)
+    assert Window(desk, lambda desk: keep(desk, "net")).field("Folder").value == str(tmp_path)
+
+
+def test_given_folders_are_searched_and_one_that_is_opened_is_shown_whole(desk: Desk, tmp_path: Path) -> None:
+    roots = [tmp_path / "first", tmp_path / "second"]
+    for root in roots:
+        (root / "inner").mkdir(parents=True)
+    desk = replace(desk, workspace=Workspace(None, Folders(roots)))
+    made: list[FileList] = []
+    window = Window(desk, lambda desk: made.append(FileList(desk, None)))
+    (files,), search = made, window.field("Search files and folders")
+
+    def listed() -> list[str]:
+        return [item.props["aria-label"] for item in window.all(ui.item)]
+
+    window.waits(lambda: background_tasks.create(files.show()))
+    assert listed() == list(map(str, roots))
+    window.waits(lambda: search.set_value("SECOND"))
+    assert listed() == [str(roots[1])]
+    window.waits(lambda: search.set_value("third"))
+    assert (listed(), "No names with this text." in window.texts()) == ([], True)
+    window.waits(lambda: background_tasks.create(files._open(roots[1])))
+    assert (listed(), search.value) == (["inner"], "")
+
+
+def test_inputs_beside_each_other_have_names_of_their_own(desk: Desk) -> None:
+    def show(desk: Desk) -> None:
+        _SplitForm(desk, "table", ["one", "other"], None).build()
+        TypeList([Column(name, "date", []) for name in ("one", "other")])
+
+    window = Window(desk, show)
+    inputs = [each for each in window.client.elements.values() if isinstance(each, (ui.input, ui.select, ui.number))]
+    names = [each.props.get("aria-label") or each.props["label"] for each in inputs]
+    assert {"Percent of part 3", "Name of part 2", "Format of one", "Format of other"} <= {*names}
+    assert len(names) == len({*names})
+
+
+def test_the_state_of_a_job_is_read_aloud_and_its_pace_is_not(desk: Desk) -> None:
+    begun = Training(4.0).with_step(StepRecord(0, 3, 50, 100, 0.5, (15.0, 5.0)))
+    desk.jobs._jobs[1] = Job(1, Fit("net", "one", "ImageClassifier"), 0.0, "running", started=1.0, trainings=(begun,))
+    window = Window(desk, jobs.show)
+    assert "0 of 4 epochs, 20 rows a second, 17.5 s left." in window.texts()
+    assert [each.text for each in window.all(ui.label) if each.props.get("role") == "status"] == ["The training runs."]
+
+
+def test_cells_that_are_there_stay_when_others_come(desk: Desk) -> None:
+    def cell(name: str) -> Cell:
+        return Cell(Made(name, "label int"))
+
+    def shown() -> list[Any]:
+        return [each for each in window.all(ui.column) if str(each.props.get("aria-label", "")).startswith("Cell ")]
+
+    window = Window(desk, workbook.show)
+    assert any(text.startswith("There are no cells yet.") for text in window.texts())
+    desk.workbook.replace([cell("one"), cell("two")])
+    window.passes_time()
+    before = shown()
+    desk.workbook.add(cell("three"))
+    window.passes_time()
+    assert shown()[:2] == before
+    assert [each.props["aria-label"] for each in shown()] == ["Cell 1", "Cell 2", "Cell 3"]
+    desk.workbook.replace([cell("one"), cell("other")])
+    window.passes_time()
+    assert (shown()[0], len(shown()), before[1].is_deleted) == (before[0], 2, True)
 
 
 def test_a_cell_that_replaces_a_folder_says_so(desk: Desk, root: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sparkwater.flow.views.charts import curves_chart
 from sparkwater.flow.views.curves import training_curves
-from sparkwater.flow.views.jobs import by_rank, job_row, phase
+from sparkwater.flow.views.jobs import by_rank, job_row, pace, phase
 from sparkwater.flow.work.jobs import Job
 from sparkwater.flow.work.progress import Training
 from sparkwater.flow.workbook.actions.scoring import Score
@@ -50,7 +50,7 @@ def test_speed_and_time_left_are_known_within_the_first_epoch():
     assert (training.speeds, training.rows_a_second, training.seconds_left) == ((15.0, 5.0), 20.0, 17.5)
     after = training.with_epoch(record(0))
     assert (after.rows_a_second, after.seconds_left) == (50.0, 6.0)
-    assert phase(job(training)) == "0 of 4 epochs, 20 rows a second, 17.5 s left."
+    assert pace(job(training)) == "0 of 4 epochs, 20 rows a second, 17.5 s left."
 
 
 def test_ranks_say_their_speeds():
@@ -78,13 +78,22 @@ def test_a_job_says_what_it_does():
     )
     assert phase(job()) == "Spark works: rows are read and counted."
     assert phase(job(Training(2.0))).startswith("Workers start")
-    assert phase(job(Training(2.0, (record(0),)))) == "1 of 2 epochs, 50 rows a second, 2.0 s left."
-    assert phase(job(Training(2.0), Training(2.0, (record(0),)))).startswith("Training 2: 1 of 2")
+    assert phase(job(Training(2.0), Training(2.0))).startswith("Training 2: Workers start")
+    assert phase(job(Training(2.0), Training(2.0, (record(0),)))) == "Training 2 runs."
     assert phase(job(cancelling=True)) == "It is being cancelled: Spark ends its tasks."
     assert phase(job(state="failed", ended=3.5)) == "Failed after 2.5 s."
     assert phase(job(state="cancelled", started=None)) == "Cancelled."
     assert job_row(job(Training(2.0, (record(0),)))).progress == "1 of 2 epochs"
     assert job_row(job(cancelling=True)).state == "cancelling"
+
+
+def test_what_is_read_aloud_changes_with_the_state_alone_and_the_pace_stands_beside_it():
+    begun = Training(2.0).with_step(step(0, 10, 5.0))
+    later = begun.with_epoch(record(0))
+    assert phase(job(begun)) == phase(job(later)) == "The training runs."
+    assert pace(job(later)) == "1 of 2 epochs, 50 rows a second, 2.0 s left."
+    silent = (job(), job(Training(2.0)), job(later, cancelling=True), job(later, state="done", ended=3.5))
+    assert [pace(each) for each in silent] == ["", "", "", ""]
 
 
 def test_curves_have_the_metrics_that_are_defined():
@@ -114,6 +123,19 @@ def test_a_metric_that_is_the_loss_is_drawn_once():
     assert found[0].alt.startswith("loss (logloss) by epoch. training rows: 0.5 in epoch 1")
     other = [same[0], replace(same[1], loss=0.4)]
     assert [panel.title for panel in training_curves(other)] == ["loss", "logloss", "error"]
+
+
+def test_measures_of_the_same_values_are_drawn_once():
+    def measured(epoch, **validation):
+        training = Metrics(logloss=0.5, error=0.25, meanPerClassError=0.25 + 1e-12, auc=None)
+        return replace(record(epoch, Metrics(logloss=0.75, auc=None, **validation)), training=training)
+
+    same = [measured(0, error=0.5, meanPerClassError=0.5), measured(1, error=None, meanPerClassError=None)]
+    found = training_curves(same)
+    assert [panel.title for panel in found] == ["loss", "logloss", "error (meanPerClassError)"]
+    assert found[2].lines == {"training rows": (0.25, 0.25), "validation rows": (0.5, None)}
+    unlike = [same[0], measured(1, error=0.5, meanPerClassError=0.25)]
+    assert [panel.title for panel in training_curves(unlike)][2:] == ["error", "meanPerClassError"]
 
 
 @pytest.mark.parametrize("epochs", [1, 299, 300, 301, 5000])

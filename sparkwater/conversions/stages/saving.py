@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 _FORMAT_OF_FOLDERS = 1
 
+#: What Spark raises where it can't write.
+_OF_SPARK: tuple[type[Exception], ...] = (PySparkException, *jvm_errors())
+
 #: Key of the metadata that holds the format, and the version of sparkwater that wrote it.
 _KEY = "sparkwater"
 
@@ -101,7 +104,7 @@ class StageWriter(MLWriter):
         with replacing(spark, path, self.shouldOverwrite) as folder:
             try:
                 DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
-            except (PySparkException, *jvm_errors()) as error:
+            except _OF_SPARK as error:
                 raise CheckpointError(f"{path!r} can't be written: {root_cause(error)}") from error
             if not files_of(spark).exists(f"{folder}/metadata"):
                 raise ConfigurationError(

@@ -12,7 +12,7 @@ from sparkwater.flow.pages.parts.messages import telling
 from sparkwater.flow.pages.parts.paging import page_numbers, shown_part
 from sparkwater.flow.pages.parts.texts import alert, code_block, heading, page_title, remark
 from sparkwater.flow.views.curves import Curves, training_curves
-from sparkwater.flow.views.jobs import JobRow, by_rank, job_row, phase
+from sparkwater.flow.views.jobs import JobRow, by_rank, job_row, pace, phase
 from sparkwater.flow.work.jobs import Job
 
 #: Jobs in a page of the list, and plots that follow a training: each costs the browser time.
@@ -128,7 +128,9 @@ class _Details:
                 self._title = heading("")
                 ui.space()
                 self._cancel = ui.button("Cancel", on_click=self._cancel_it).props("outline color=accent")
-            self._phase = ui.label().props("role=status")
+            with ui.row().classes("w-full gap-x-2 gap-y-0"):
+                self._phase = ui.label().props("role=status")
+                self._pace = ui.label()  # changes each second, which nobody wants to hear
             self._bar = ui.linear_progress(0.0, show_value=False).props(
                 'aria-label="Part of the training that is done"'
             )
@@ -143,6 +145,7 @@ class _Details:
         """Let the elements say how a job stands."""
         before, self._shown = self._shown, job
         self._phase.set_text(phase(job))
+        self._pace.set_text(pace(job))
         if before == job:
             return
         self._card.set_visibility(True)

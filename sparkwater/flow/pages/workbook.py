@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
 
 from nicegui import events, ui
 
@@ -26,25 +27,33 @@ def show(desk: Desk) -> None:
     """Build the page's content."""
     page_title("Flow")
     _files(desk)
-    pages = page_numbers("Pages of cells", lambda: refresh(always=True))
-    place = ui.column().classes("w-full gap-4")
-    shown: list[tuple[Cell, ...]] = []
+    _CellList(desk)
 
-    def refresh(always: bool = False) -> None:
-        cells = desk.workbook.cells
-        if shown and shown[0] == cells and not always:
-            return
-        shown[:] = [cells]
-        part = shown_part(pages, len(cells), _LISTED)
-        place.clear()
-        with place:
-            if not cells:
-                remark(_EMPTY)
-            for number, cell in enumerate(cells[part], part.start + 1):
+
+class _CellList:
+    """A page of the cells. Those that stay keep their elements: one made anew loses the focus and what is selected."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._workbook = desk.workbook
+        self._shown: list[tuple[int, Cell]] = []
+        self._none = remark(_EMPTY)
+        self._pages = page_numbers("Pages of cells", self._refresh)
+        self._place = ui.column().classes("w-full gap-4")
+        ui.timer(1.0, self._refresh)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        cells = self._workbook.cells
+        self._none.set_visibility(not cells)
+        part = shown_part(self._pages, len(cells), _LISTED)
+        wanted = list(enumerate(cells[part], part.start + 1))
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._shown, wanted, strict=False)))
+        for element in self._place.default_slot.children[same:]:
+            element.delete()
+        with self._place:
+            for number, cell in wanted[same:]:
                 _cell(number, cell)
-
-    ui.timer(1.0, refresh)
-    refresh()
+        self._shown = wanted
 
 
 def _cell(number: int, cell: Cell) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 #: The most points of a line, for which a plot has room, and the most metrics: a task's first ones are those to watch.
 _POINTS, _METRICS = 300, 6
 
-#: Title of the loss's panel; and the largest relative difference between the loss and a metric that is equal to it:
-#: their sums are of the same numbers in another order.
-_LOSS, _ROUNDING = "loss", 1e-5
+#: The largest difference, relative and absolute, between measures that are equal: their sums are of the same numbers
+#: in another order, by which small ones differ more, and no plot shows it.
+_ROUNDING, _NOTHING = 1e-4, 1e-6
 
 _Lines: TypeAlias = Mapping[str, Sequence[float | None]]
 
@@ -68,7 +68,8 @@ class Curves:
 def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> tuple[Curves, ...]:
     """Return the loss and the first metrics by epoch, of training and validation rows; none without epochs.
 
-    The loss and a metric of the same values, as ``logloss`` mostly is, are one plot.
+    Measures of the same values are one plot: mostly the loss and ``logloss``, and for classes with as many rows each
+    ``error`` and ``meanPerClassError``.
 
     Parameters
     ----------
@@ -88,20 +89,30 @@ def training_curves(records: Sequence[EpochRecord], best: int | None = None) -> 
 
 
 def _joined(panels: Mapping[str, _Lines]) -> dict[str, _Lines]:
-    """Return the panels with the loss in that of the metric whose values it has."""
-    loss = next(iter(panels[_LOSS].values()))
+    """Return the panels, those with the same lines as one."""
+    found: list[tuple[list[str], _Lines]] = []
     for title, lines in panels.items():
-        if title != _LOSS and _same(loss, next(iter(lines.values()))):
-            others = {name: each for name, each in panels.items() if name not in (_LOSS, title)}
-            return {f"{_LOSS} ({title})": lines, **others}
-    return dict(panels)
+        place = next((place for place, (_, known) in enumerate(found) if _alike(known, lines)), None)
+        if place is None:
+            found.append(([title], lines))
+        else:
+            titles, known = found[place]
+            found[place] = ([*titles, title], {**lines, **known})
+    return {f"{first} ({', '.join(others)})" if others else first: lines for (first, *others), lines in found}
 
 
-def _same(loss: Sequence[float | None], metric: Sequence[float | None]) -> bool:
+def _alike(one: _Lines, other: _Lines) -> bool:
+    """Return whether the lines that both panels have are the same; the loss has none of the validation rows."""
+    return all(_same(one[name], other[name]) for name in one.keys() & other.keys())
+
+
+def _same(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
     """Return whether values differ by their rounding alone."""
     return all(
-        one is not None and other is not None and math.isclose(one, other, rel_tol=_ROUNDING)
-        for one, other in zip(loss, metric, strict=True)
+        mine is theirs
+        if mine is None or theirs is None
+        else math.isclose(mine, theirs, rel_tol=_ROUNDING, abs_tol=_NOTHING)
+        for mine, theirs in zip(one, other, strict=True)
     )
 
 

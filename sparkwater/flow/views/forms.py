@@ -59,6 +59,19 @@ _SPARK_EXPERT = frozenset(
 #: Params that are essential for one estimator alone.
 _ALSO_ESSENTIAL = {"AutoML": ("maxRuntimeSecs",)}
 _SPARK_SUBJECT = "Of this estimator"
+#: What a form says of networks: their own documentation speaks of code and files, too, and of all learners' networks.
+_NETWORKS = {
+    "auto": "one that suits the pictures",
+    "autoencoder": "of dense layers",
+    "conv_autoencoder": "of convolutions, for pictures",
+}
+#: Words of documentations on what a form doesn't take.
+_IN_PYTHON = (
+    " a name, or any estimator with featuresCol and labelCol.",
+    " For a network that is an instance: with what its class is called, so that the model can be saved",
+    " or, where the search takes them, frozen distributions of scipy.stats; or a list of ParamMaps as ParamGridBuilder "
+    "builds it",
+)
 #: The end of a documentation with all accepted names.
 _SUPPORTED = re.compile(r"Supported options: ([\w-]+(?:,\s*[\w-]+)*)\.?$")
 
@@ -156,7 +169,18 @@ def _declared_fields(kind: type[Settings]) -> Iterator[Field]:
         input_kind, choices = _input_of(kind, one)
         depth = LEVELS[0] if name in _ALSO_ESSENTIAL.get(kind.__name__, ()) else level(name)
         title = depth if depth == LEVELS[0] else subject(kind.declaring_class(name).__name__)
-        yield Field(name, input_kind, one.default, one.explanation, depth, title, choices)
+        yield Field(name, input_kind, one.default, _words(one, choices), depth, title, choices)
+
+
+def _words(one: Declaration, choices: tuple[str, ...]) -> str:
+    """Return the explanation of a declared Param, without what a form doesn't take."""
+    if one.name == "network":
+        known = [f"{name}: {words}" for name, words in _NETWORKS.items() if name in choices]
+        return ". ".join(["name of a network", *known, "Those of your own, and files, are for Python"])
+    words = one.explanation
+    for part in _IN_PYTHON:
+        words = words.replace(part, "")
+    return words.rstrip(".")
 
 
 def _input_of(kind: type[Any], one: Declaration) -> tuple[str, tuple[str, ...]]:

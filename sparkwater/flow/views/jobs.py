@@ -59,7 +59,7 @@ def epochs_done(training: Training) -> str:
 
 
 def phase(job: Job) -> str:
-    """Return a sentence on what a job does now, or how it ended."""
+    """Return a sentence on what a job does now, or how it ended; it changes with its state alone."""
     if not job.active:
         return (
             f"{job.state.capitalize()} after {duration(job.seconds)}." if job.started else f"{job.state.capitalize()}."
@@ -70,11 +70,23 @@ def phase(job: Job) -> str:
         return "It waits for the jobs before it" + (": one training runs at a time." if job.action.trains else ".")
     if not job.trainings:
         return "Spark works: rows are read and counted." if job.action.trains else "Spark works."
-    training = job.trainings[-1]
-    number = f"Training {len(job.trainings)}: " if len(job.trainings) > 1 else ""
-    if not training.epochs and training.step is None:
-        return f"{number}Workers start, and read and decode their rows; the first epoch follows."
-    return f"{number}{', '.join([epochs_done(training), *_speed(training)])}."
+    number = f"Training {len(job.trainings)}" if len(job.trainings) > 1 else ""
+    if not _has_begun(job.trainings[-1]):
+        words = "Workers start, and read and decode their rows; the first epoch follows."
+        return f"{number}: {words}" if number else words
+    return f"{number or 'The training'} runs."
+
+
+def pace(job: Job) -> str:
+    """Return how far a training that runs is, its speed, and the time left; empty where none runs."""
+    training = job.trainings[-1] if job.trainings and job.state == "running" and not job.cancelling else None
+    if training is None or not _has_begun(training):
+        return ""
+    return f"{', '.join([epochs_done(training), *_speed(training)])}."
+
+
+def _has_begun(training: Training) -> bool:
+    return bool(training.epochs) or training.step is not None
 
 
 def by_rank(job: Job) -> str:

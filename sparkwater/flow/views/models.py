@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sparkwater.flow.views import ensembles
@@ -19,6 +20,7 @@ from sparkwater.stacking.search.records import SearchSummary
 from sparkwater.stacking.summary import EnsembleSummary
 
 if TYPE_CHECKING:
+    from sparkwater.flow.workbook.actions.training import Fit
     from sparkwater.gpu.records import EpochRecord
 
 #: Rows of a table, and columns with the largest importance, at most.
@@ -211,16 +213,38 @@ def _told(model: Any, name: str) -> Any:
     return getattr(model, name, None)
 
 
-def comparison(models: Sequence[tuple[str, Any]]) -> Table:
+def alike(models: Sequence[str], viewed: str | None, fits: Mapping[str, Fit]) -> list[str]:
+    """Return the models that were trained on the same data as one of them; metrics of others say nothing beside it.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Names of models.
+    viewed : str or None
+        The one of them.
+    fits : mapping of str to Fit
+        The trainings that are known, by their models.
+    """
+    return [name for name in models if _data_of(name, fits) == _data_of(viewed, fits)]
+
+
+def _data_of(model: str | None, fits: Mapping[str, Fit]) -> str | None:
+    fit = fits.get(model or "")
+    return fit.frame if fit else None
+
+
+def comparison(models: Sequence[tuple[str, Any]], fits: Mapping[str, Fit] = MappingProxyType({})) -> Table:
     """Return one table of several models, a row each: what they are, and their metrics on the rows that judge.
 
     Parameters
     ----------
     models : sequence of (str, object)
         Names and fitted models. Those without a summary have empty cells.
+    fits : mapping of str to Fit
+        The trainings that are known, by their models: they have the names of the data.
     """
-    lines = [_line(name, model) for name, model in models]
-    fixed = ("model", "class", "network", "rows", "epochs", "seconds", "judged on")
+    lines = [_line(name, model, fits.get(name)) for name, model in models]
+    fixed = ("model", "data", "class", "network", "rows", "epochs", "seconds", "judged on")
     # The logloss of networks is the logLoss of ensembles: one column, whose words are those that come first.
     words: dict[str, str] = {}
     for _, line in lines:
@@ -232,15 +256,18 @@ def comparison(models: Sequence[tuple[str, Any]]) -> Table:
     return table_of("Comparison", (*fixed, *(words[metric] for metric in metrics)), rows)
 
 
-def _line(name: str, model: Any) -> tuple[tuple[Value, ...], dict[str, float | None]]:
+def _line(name: str, model: Any, fit: Fit | None) -> tuple[tuple[Value, ...], dict[str, float | None]]:
     """Return the first cells of a model's row, and its metrics."""
-    kind, summary = type(model).__name__, getattr(model, "summary", None) if _has_summary(model) else None
+    summary = getattr(model, "summary", None) if _has_summary(model) else None
+    first = (name, fit.frame if fit else None, type(model).__name__)
     if isinstance(summary, TrainingSummary):
         record = _model_record(summary)
         start = (summary.resolved["network"], summary.numRows, len(summary.records), round(summary.totalSeconds, 1))
-        return (name, kind, *start, _judged(summary)), dict(record.judged) if record else {}
+        held_out = fit.variables.get("validationDataFrame") if fit else None
+        judged = f"{_judged(summary)}, {held_out}" if held_out else _judged(summary)
+        return (*first, *start, judged), dict(record.judged) if record else {}
     if isinstance(summary, (EnsembleSummary, AutoMLSummary, SearchSummary)):
         network, values = ensembles.line_of(summary)
         seconds = round(summary.totalSeconds, 1)
-        return (name, kind, network, summary.rows, None, seconds, "rows out of fold"), values
-    return (name, kind, None, None, None, None, None), {}
+        return (*first, network, summary.rows, None, seconds, "rows out of fold"), values
+    return (*first, None, None, None, None, None), {}

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import types as T
+
 from sparkwater.errors import ConfigurationError
 from sparkwater.flow.views import forms
 from sparkwater.flow.views.galleries import picture_columns, vector_columns
@@ -29,8 +31,10 @@ _MODELS = {
     "RandomSearch": "search",
     "OptunaSearch": "search",
 }
-#: Types of words and numbers in short, and names that ids often have, the likeliest first.
-_PLAIN, _IDS = ("string", "int", "bigint", "double"), ("id", "path", "uri", "name")
+#: Types of plain values, which are those of labels that estimators accept.
+_PLAIN = (T.StringType, T.NumericType, T.BooleanType)
+#: Names that ids often have, the likeliest first.
+_IDS = ("id", "path", "uri", "name")
 #: Letters of a name that is made of a file's: room is left for what is added to it.
 _SUGGESTED = 40
 #: Names that labels often have.
@@ -72,14 +76,19 @@ def _fits(field: Field, given: Any, columns: Collection[str]) -> bool:
 
 
 def plain_columns(schema: StructType, first: Sequence[str] = ()) -> list[str]:
-    """Return the columns of words and numbers, those with some names first."""
-    plain = [field.name for field in schema.fields if field.dataType.simpleString() in _PLAIN]
+    """Return the columns of words, numbers and flags, those with some names first."""
+    plain = [field.name for field in schema.fields if isinstance(field.dataType, _PLAIN)]
     return sorted(plain, key=lambda name: first.index(name) if name in first else len(first))
 
 
 def identifier_columns(schema: StructType) -> list[str]:
-    """Return the columns that may tell rows apart, the likeliest first."""
-    return plain_columns(schema, _IDS)
+    """Return the columns that may tell rows apart, the likeliest first; flags don't."""
+    return [name for name in plain_columns(schema, _IDS) if not isinstance(schema[name].dataType, T.BooleanType)]
+
+
+def is_no_double(schema: StructType, label: str) -> bool:
+    """Return whether labels are flags or decimals, which equal a prediction once they are doubles, as for `fit`."""
+    return isinstance(schema[label].dataType, (T.BooleanType, T.DecimalType))
 
 
 def label_first(names: Sequence[str], model: Any) -> list[str]:

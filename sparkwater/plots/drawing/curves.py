@@ -26,8 +26,9 @@ STYLES = (
 #: Longer lines have no point at each value; of values that spread further the axis is logarithmic.
 _POINTS, _SPREAD = 30, 50.0
 
-#: The largest relative difference of equal values: a loss and a metric may sum the same numbers in another order.
-_ROUNDING = 1e-5
+#: The largest difference of equal values, relative and absolute: a loss and a metric may sum the same numbers in
+#: another order, by which small ones differ more, and no plot shows it.
+_ROUNDING, _NOTHING = 1e-4, 1e-6
 
 #: Epochs, counted from 1, and values of each line by its name.
 _Lines: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]
@@ -104,7 +105,7 @@ def _within(lines: _Lines, others: _Lines) -> bool:
 def _same(points: Sequence[tuple[int, float]], others: Sequence[tuple[int, float]]) -> bool:
     """Return whether points are of the same epochs, with values that differ by their rounding alone."""
     return len(points) == len(others) and all(
-        epoch == at and math.isclose(value, other, rel_tol=_ROUNDING)
+        epoch == at and math.isclose(value, other, rel_tol=_ROUNDING, abs_tol=_NOTHING)
         for (epoch, value), (at, other) in zip(points, others, strict=True)
     )
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from digits import unpack_first_digits
 from PIL import Image
 
 PICTURES = ROOT / "docs" / "flow"
@@ -27,10 +26,10 @@ SIZE, MOST_BYTES = {"width": 1280, "height": 860}, 150_000
 
 @pytest.fixture(scope="session")
 def digits() -> Iterator[Path]:
-    """The first shipped digits of each class, in a folder whose name pages may show."""
+    """The shipped digits, in a folder whose name pages may show."""
     folder = new_folder("digits")
     try:
-        unpack_first_digits(folder)
+        shutil.copytree(ROOT / "build" / "mnist_png", folder, dirs_exist_ok=True)
         yield folder
     finally:
         shutil.rmtree(folder)
@@ -63,20 +62,36 @@ def keep(person: Any, name: str) -> None:
 
 def test_pictures(window: Any, digits: Path) -> None:
     person = window(viewport=SIZE)
-    person.reads_digits(digits, "digits")
+    person.reads_digits(digits, "digits", "10,000 rows")
     keep(person, "data")
     person.goes_to("Build")
     person.page.get_by_role("img", name=re.compile("^Drawing of lenet")).wait_for()
-    person.fills("epochs", "20")
+    person.fills("epochs", "8")
     keep(person, "build")
-    person.trains("digits", "lenet", network="lenet", epochs="20")
+    person.fills_the_form("digits", "lenet", network="lenet", epochs="8", numWorkers="2")
+    person.opens("Advanced")
+    person.fills("validationFraction", "0.1")
+    person.presses("Train")
     card = person.job("Train lenet,")
-    card.get_by_text(re.compile("^1[0-8] of 20 epochs")).wait_for()
+    card.get_by_text(re.compile("^[5-7] of 8 epochs")).wait_for()
     keep(person, "jobs")
     person.sees_the_end("Train lenet,")
     person.looks_at("lenet").get_by_role("heading", name="Confusion matrix").wait_for()
     person.page.set_viewport_size({"width": SIZE["width"], "height": 1570})  # down to the end of the matrix
     keep(person, "models")
     person.page.set_viewport_size(SIZE)
+    person.goes_to("Data")
+    person.reads_digits(digits, "test_digits", "2,000 rows", "testing")
+    person.looks_at("lenet")
+    panel = person.opens_tab("Mistakes")
+    person.chooses("Data", "test_digits")
+    person.presses("Show the worst", panel)
+    panel.get_by_role("img", name=re.compile("taken for")).last.wait_for()
+    keep(person, "mistakes")
+    panel = person.opens_tab("Score")
+    person.chooses("Data to score", "test_digits")
+    person.fills("Name of the scored data", "scored")
+    person.presses("Score", panel)
+    panel.get_by_text("scored is made; the page Data shows its rows.").wait_for()
     person.cell("Train lenet,")
     keep(person, "flow")

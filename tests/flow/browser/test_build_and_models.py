@@ -59,6 +59,8 @@ def test_a_network_is_drawn_and_its_python_shown_while_the_form_is_filled(window
     python.get_by_text("imageShape=[20, 20, 1]").wait_for()
     assert "network='mlp'" in python.text_content()
     assert f".fit({read})" in python.text_content()
+    styles = python.evaluate("code => [getComputedStyle(code).whiteSpace, getComputedStyle(code).overflowX]")
+    assert styles == ["pre", "auto"]  # its lines are as they are written
     person.keeps_a_picture("build")
 
 
@@ -82,7 +84,7 @@ def test_a_model_is_looked_at_used_and_kept(window: Any, read: str, digits: Path
     person.chooses("Pictures to start from", "used_features")
     person.chooses("Pictures to search in", "used_features")
     person.presses("Find the nearest", panel)
-    panel.get_by_text(re.compile("^Framed")).wait_for()
+    panel.get_by_text(re.compile("^Framed.* without the picture itself")).wait_for()
     assert panel.get_by_role("listitem").locator("visible=true").count() >= 12
     person.keeps_a_picture("nearest")
     panel = person.opens_tab("Score")

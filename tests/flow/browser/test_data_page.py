@@ -42,10 +42,10 @@ def test_from_digits_to_parts_by_clicking(window, digits):
     person.page.get_by_role("tab", name="First rows").click()
     person.sees("Pictures in content")
     person.page.get_by_role("tab", name="Split").click()
-    person.fills("Percent", "70")
+    person.fills("Percent of part 1", "70")
     person.presses("Split")
     person.sees(re.compile(r"the shares are 70 \+ 20 %"))
-    person.fills("Percent", "80")
+    person.fills("Percent of part 1", "80")
     person.presses("Split")
     # Where a row goes follows from its content, and so from the path of its file.
     person.sees_data("digits_train", re.compile(r"^[23]\d\d rows, 3 columns$"))

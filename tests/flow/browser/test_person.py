@@ -11,8 +11,8 @@ from typing import Any
 
 def epochs_done(person: Any) -> int:
     """Return the epochs of the training that has the name long."""
-    words = person.job("Train long,").get_by_role("status").text_content()
-    return int(re.match(r"(\d+) of 5000 epochs", words)[1])
+    words = person.job("Train long,").get_by_text(re.compile(r"^\d+ of 5000 epochs")).text_content()
+    return int(re.match(r"\d+", words)[0])
 
 
 def test_from_the_address_to_a_confusion_matrix_and_a_script(window: Any, digits: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ _FOLDER_WORDS = {
     "json": "Read all JSON files as one table",
 }
 
+_NOT_FOUND = "No names with this text."
+
 #: Takes a path and a way to read it.
 Opener = Callable[[str, str], Awaitable[None]]
 
@@ -45,9 +47,8 @@ class FileList:
         self._folder: Path | None = roots[0] if len(roots) == 1 else None
         self._page, self._text = 0, ""
         self._crumbs = ui.row().classes("data-crumbs").props('role=navigation aria-label="Folders"')
-        ui.input("Search files and folders", on_change=lambda change: self._search(change.value)).props(
-            "dense clearable"
-        ).classes("w-full")
+        self._input = ui.input("Search files and folders", on_change=lambda change: self._search(change.value))
+        self._input.props("dense clearable").classes("w-full")
         self._spot = Spot()
         ui.timer(0, self.show, once=True)
 
@@ -56,21 +57,22 @@ class FileList:
         self._show_crumbs()
         if self._folder is None:
             self._spot.clear()
-            with self._spot.column, file_list():
-                for root in self._folders.roots:
-                    _item("folder", str(root), "", partial(self._open, root))
+            with self._spot.column:
+                self._show_roots()
             return
         look = partial(list_folder, self._folders, str(self._folder), self._page, self._text)
         await self._spot.fill("Looking into the folder", look, self._show_page)
 
     async def _open(self, folder: Path | None) -> None:
-        self._folder, self._page = folder, 0
+        self._folder, self._page, self._text = folder, 0, ""
+        self._input.value = ""  # what was found by it is open now
         await self.show()
 
     async def _search(self, text: str | None) -> None:
+        if (text or "") == self._text:  # emptied here
+            return
         self._text, self._page = text or "", 0
-        if self._folder is not None:
-            await self.show()
+        await self.show()
 
     async def _turn(self, page: int) -> None:
         self._page = page
@@ -88,13 +90,22 @@ class FileList:
             for step in steps:
                 _crumb(step.name or str(step), partial(self._open, step), is_last=step == self._folder)
 
+    def _show_roots(self) -> None:
+        found = [root for root in self._folders.roots if self._text.lower() in str(root).lower()]
+        if not found:
+            remark(_NOT_FOUND)
+            return
+        with file_list():
+            for root in found:
+                _item("folder", str(root), "", partial(self._open, root))
+
     def _show_page(self, listing: Listing) -> None:
         self._page = listing.page
         for way in listing.reads:
             ui.button(_FOLDER_WORDS[way], on_click=partial(self._on_read, str(self._folder), way)).props(
                 "outline no-caps dense"
             ).classes("px-2")
-        words = ("" if listing.entries else "No names with this text.") if self._text else listing.remark
+        words = ("" if listing.entries else _NOT_FOUND) if self._text else listing.remark
         if words:
             remark(words)
         if not listing.entries:

@@ -164,12 +164,13 @@ class _SplitForm:
         """Add the inputs."""
         remark("A row's part follows from its content and the seed: it is the same in any order, on any cluster.")
         self._parts = []
-        for words, share in (("train", 80), ("test", 20), ("", 0)):
+        for number, (words, share) in enumerate((("train", 80), ("test", 20), ("", 0)), 1):
             with ui.row().classes("data-form"):
                 part = self._desk.workspace.fresh(f"{self._name}_{words}") if words else ""
-                label = "Name of a part" if words else "Name of a third part, if any"
+                label = f"Name of part {number}" + ("" if words else ", if any")
                 named = ui.input(label, value=part).classes("min-w-56")
                 percent = ui.number("Percent", value=share, min=0, max=100, precision=0).classes("w-24")
+                percent.props["aria-label"] = f"Percent of part {number}"
                 self._parts.append((named, percent))
         with ui.row().classes("data-form"):
             self._seed = ui.number("Seed", value=42, precision=0).classes("w-24")

@@ -81,6 +81,7 @@ class TypeList:
                 chosen.on_value_change(partial(self._choose, column.name)).classes("min-w-44")
                 chosen.props["aria-label"] = f"Type of {column.name}"
                 date_format = ui.input("Format", value=self._formats.get(column.name, ""), placeholder="yyyy-MM-dd")
+                date_format.props["aria-label"] = f"Format of {column.name}"
                 date_format.props("dense").on_value_change(partial(self._format, column.name)).classes("w-36")
                 date_format.bind_visibility_from(chosen, "value", backward=lambda kind: kind in _FORMATS)
             with ui.element("td"):

@@ -20,7 +20,7 @@ def keep(desk: Desk, name: str) -> None:
     roots = [str(root) for root in desk.workspace.folders.roots]
     heading("Where")
     with ui.row().classes("w-full flow-wrap"):
-        root = choice("Folder", roots)
+        root = choice("Folder", roots, roots[-1])  # the first ones are mostly of data
         folder = ui.input("Name of the new folder", value=f"models/{name}").classes("flow-grow")
         over = ui.checkbox("Replace what is there")
     heading("Save the model")

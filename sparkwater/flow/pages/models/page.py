@@ -22,8 +22,9 @@ from sparkwater.flow.pages.parts.following import follow, with_chosen
 from sparkwater.flow.pages.parts.tabs import add_tabs
 from sparkwater.flow.pages.parts.texts import code_block, heading, page_title, remark
 from sparkwater.flow.pages.parts.waiting import Spot
-from sparkwater.flow.views.models import ModelView, comparison, model_view, paragraphs
+from sparkwater.flow.views.models import ModelView, alike, comparison, model_view, paragraphs
 from sparkwater.flow.views.networks import drawing_of
+from sparkwater.flow.workbook.actions.training import Fit
 
 #: Models in the first comparison.
 _COMPARED = 20
@@ -55,8 +56,8 @@ class _ModelsPage:
 
     def _look(self) -> None:
         names = self._desk.workspace.models()
-        self._comparison.look(names)
         chosen = self._chosen.value or next(reversed(names), None)
+        self._comparison.look(names, chosen)
         self._none.set_visibility(chosen is None)
         self._chosen.set_visibility(chosen is not None)
         self._chosen.set_options(with_chosen(names, chosen), value=chosen)
@@ -70,27 +71,31 @@ class _ModelsPage:
         name, model = self._chosen.value, self._model()
         if model is not None:
             self._shown = model
+            self._comparison.look(self._desk.workspace.models(), name)
             await self._spot.fill(
                 f"Reading {name}", lambda: model_view(name, model), lambda view: _tabs(self._desk, view, model)
             )
 
 
 class _Comparison:
-    """A table of several models; new ones are taken in while there are few."""
+    """A table of several models: at first those of the same data as the one in view, and new ones of it join them."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._offered: list[str] = []
+        self._taken_in: list[str] = []
         self._compared: list[tuple[str, Any]] = []
         with ui.expansion("Compare", value=True).classes("w-full flow-panel") as self._panel:
             self._chosen = ui.select([], label="Models to compare", value=[], multiple=True).props("use-chips")
             self._place = ui.column().classes("w-full")
         self._chosen.classes("w-full").on_value_change(self._tell)
 
-    def look(self, names: list[str]) -> None:
-        """Let the choices be these models."""
-        chosen = [name for name in names if name in self._chosen.value or name not in self._offered]
-        self._offered = names
+    def look(self, names: list[str], viewed: str | None) -> None:
+        """Let the choices be these models, of which one is in view."""
+        before, kept = self._taken_in, self._chosen.value
+        self._taken_in = alike(names, viewed, self._fits())
+        if viewed not in before:  # other data: what was chosen for the one before says nothing of it
+            before, kept = [], []
+        chosen = [name for name in names if name in kept or (name in self._taken_in and name not in before)]
         self._panel.set_visibility(len(names) > 1)
         self._chosen.set_options(names, value=chosen[-_COMPARED:])
         self._tell()
@@ -103,7 +108,12 @@ class _Comparison:
         self._compared = compared
         self._place.clear()
         with self._place:
-            show_table(comparison(compared))
+            show_table(comparison(compared, self._fits()))
+
+    def _fits(self) -> dict[str, Fit]:
+        """Return the trainings by their models; of a flow that ran again the last ones."""
+        actions = (job.action for job in self._desk.jobs.all())
+        return {action.result: action for action in actions if isinstance(action, Fit)}
 
 
 def _tabs(desk: Desk, view: ModelView, model: Any) -> None:

@@ -141,15 +141,18 @@ def _nearest(desk: Desk) -> None:
     def work() -> Callable[[], None]:
         result, asked, within = desk.workspace.fresh("nearest"), chosen(queries), chosen(references)
         by, pictures = chosen(identifier), chosen(picture)
-        desk.jobs.complete(NearestRows(result, asked, within, chosen(features), by, k=int(k.value or 0)))
+        action = NearestRows(result, asked, within, chosen(features), by, k=int(k.value or 0))
+        desk.jobs.complete(action)
         pairs, asked_for, found_in = map(desk.workspace.value, (result, asked, within))
         found = nearest(pairs, asked_for, found_in, pictures, by, said.value)
-        return lambda: _show_nearest(found)
+        return lambda: _show_nearest(found, action)
 
     SlowButton("Find the nearest", work)
 
 
-def _show_nearest(found: list[tuple[PictureView, list[PictureView]]]) -> None:
-    remark("Framed: a picture to start from. Beside it the nearest, with their similarity.")
+def _show_nearest(found: list[tuple[PictureView, list[PictureView]]], action: NearestRows) -> None:
+    others_alone = ", without the picture itself" if action.is_among_itself else ""
+    remark(f"Framed: a picture to start from. Beside it the nearest{others_alone}, with their similarity.")
     for query, others in found:
         show_pictures([query, *others], first_framed=True)
+    code_block(action.code().shown, f"Python: {action.title}")

@@ -14,7 +14,7 @@ from sparkwater.flow.pages.parts.naming import NewName
 from sparkwater.flow.pages.parts.texts import code_block, heading
 from sparkwater.flow.pages.parts.waiting import SlowButton
 from sparkwater.flow.views.models import matrix_of
-from sparkwater.flow.views.suggestions import label_first, plain_columns
+from sparkwater.flow.views.suggestions import is_no_double, label_first, plain_columns
 from sparkwater.flow.workbook.actions.scoring import CONFUSION, MEASURES, Evaluate, Score
 
 
@@ -66,8 +66,9 @@ def _evaluate(desk: Desk, model: Any, made: str | None = None) -> None:
     columns_follow(desk, frame, prediction, lambda schema: plain_columns(schema, ("predictedLabel", own)))
 
     def work() -> Callable[[], None]:
-        result = desk.workspace.fresh("measured")
-        desk.jobs.complete(Evaluate(result, chosen(frame), chosen(label), chosen(prediction), measure.value))
+        result, rows, actual = desk.workspace.fresh("measured"), chosen(frame), chosen(label)
+        as_doubles = is_no_double(desk.workspace.value(rows).schema, actual)
+        desk.jobs.complete(Evaluate(result, rows, actual, chosen(prediction), measure.value, as_doubles))
         value = desk.workspace.value(result)
         matrix = matrix_of(value, f"rows of {frame.value}")
         return lambda: _show_number(MEASURES[measure.value], value) if matrix is None else show_matrix(matrix)

@@ -115,6 +115,8 @@ class Evaluate(Action):
         Its columns.
     measure : str
         One of `MEASURES`.
+    as_doubles : bool
+        Whether labels become doubles first: flags and decimals.
     """
 
     kind: ClassVar[str] = "evaluate"
@@ -124,6 +126,7 @@ class Evaluate(Action):
     label: str
     prediction: str
     measure: str = CONFUSION
+    as_doubles: bool = False
 
     @property
     def title(self) -> str:
@@ -134,14 +137,18 @@ class Evaluate(Action):
         """Return its Python."""
         result, scored = variable(self.result), variable(self.scored)
         label, prediction = literal(self.label), literal(self.prediction)
+        functions: tuple[str, ...] = ()
+        if self.as_doubles:
+            functions = ("from pyspark.sql import functions as F",)
+            scored += f".withColumn({label}, F.col({literal(_column(self.label))}).cast('double'))"
         if self.measure == CONFUSION:
             call = f"confusion_matrix({scored}, {label}, {prediction})"
-            return Code(("from sparkwater.ml import confusion_matrix",), (f"{result} = {call}",))
+            return Code((*functions, "from sparkwater.ml import confusion_matrix"), (f"{result} = {call}",))
         if self.measure not in MEASURES:
             raise ConfigurationError(f"measure={self.measure[:100]!r}; accepted: {', '.join(MEASURES)}")
         made = f"RegressionEvaluator(labelCol={label}, predictionCol={prediction}, metricName={literal(self.measure)})"
         lines = (f"{result} = {made}.evaluate({scored})",)
-        return Code(("from pyspark.ml.evaluation import RegressionEvaluator",), lines)
+        return Code((*functions, "from pyspark.ml.evaluation import RegressionEvaluator"), lines)
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ class NearestRows(Action):
     result : str
         A DataFrame of ``queryId``, ``rank``, ``referenceId`` and ``value``.
     queries, references : str
-        DataFrames with the columns of ids and vectors.
+        DataFrames with the columns of ids and vectors. Where they are the same one, no row is its own neighbour.
     features, identifier : str
         These columns.
     first : int
@@ -218,23 +225,37 @@ class NearestRows(Action):
         """A few plain words."""
         return f"Nearest of {self.references} to {self.first} of {self.queries}"
 
+    @property
+    def is_among_itself(self) -> bool:
+        """True where rows are looked for among themselves: each would be its own nearest."""
+        return self.queries == self.references
+
     def code(self) -> Code:
         """Return its Python."""
         if not 1 <= self.first <= MOST_QUERIES:
             raise ConfigurationError(f"first={self.first}; accepted: whole numbers from 1 to {MOST_QUERIES}")
-        identifier = literal(self.identifier)
+        if self.k < 1:
+            raise ConfigurationError(f"k={self.k}; accepted: whole numbers from 1 up")
+        result, identifier, among_itself = variable(self.result), literal(self.identifier), self.is_among_itself
         asked = f"{variable(self.queries)}.orderBy(F.xxhash64({identifier})).limit({literal(self.first)})"
         lines = (
-            f"{variable(self.result)} = k_nearest(",
+            f"{result} = k_nearest(",
             f"    {asked},",
             f"    {variable(self.references)},",
-            f"    {literal(self.k)},",
+            f"    {literal(self.k + among_itself)},",
             f"    {literal(self.measure)},",
             f"    featuresCol={literal(self.features)},",
             f"    idCol={identifier},",
             ")",
         )
-        return Code(("from pyspark.sql import functions as F", "from sparkwater.ml import k_nearest"), lines)
+        imports = ("from pyspark.sql import functions as F", "from sparkwater.ml import k_nearest")
+        if not among_itself:
+            return Code(imports, lines)
+        # Among equal rows the row itself may be any of those found, or none: ranks are counted anew.
+        rank = "F.row_number().over(Window.partitionBy('queryId').orderBy('rank'))"
+        others = f"{result}.where('queryId != referenceId')"
+        kept = f"{result} = {others}.withColumn('rank', {rank}).where('rank <= {int(self.k)}')"
+        return Code(("from pyspark.sql import Window", *imports), (*lines, kept))
 
 
 def _column(name: str) -> str:

@@ -13,8 +13,8 @@ from sparkwater.flow.workbook.actions.base import Action
 from sparkwater.flow.workbook.actions.estimators import ESTIMATORS, LEFT_OUT, NAMES, PACKAGES, SPACE, VARIABLES
 from sparkwater.flow.workbook.code import Code, literal, variable
 
-#: Longer calls are broken, an argument a line.
-_WIDTH = 72
+#: Longer calls are broken, an argument a line: with what stands around it, a line has room beside a form.
+_WIDTH = 32
 
 
 @dataclass(frozen=True)
