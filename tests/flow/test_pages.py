@@ -19,7 +19,7 @@ from nicegui.page import page
 
 from sparkwater.flow.pages import build, jobs, workbook
 from sparkwater.flow.pages.data.files import FileList
-from sparkwater.flow.pages.data.frames import _SplitForm
+from sparkwater.flow.pages.data.frames import SplitForm
 from sparkwater.flow.pages.data.type_list import Column, TypeList
 from sparkwater.flow.pages.desk import Desk
 from sparkwater.flow.pages.models import page as models
@@ -390,7 +390,7 @@ def test_given_folders_are_searched_and_one_that_is_opened_is_shown_whole(desk: 
 
 def test_inputs_beside_each_other_have_names_of_their_own(desk: Desk) -> None:
     def show(desk: Desk) -> None:
-        _SplitForm(desk, "table", ["one", "other"], None).build()
+        SplitForm(desk, "table", ["one", "other"], None).build()
         TypeList([Column(name, "date", []) for name in ("one", "other")])
 
     window = Window(desk, show)

@@ -122,7 +122,7 @@ class FrameTabs:
             {
                 "Columns": lambda: show_columns(self._frame, _measured),
                 "First rows": self._first_rows,
-                "Split": lambda: _SplitForm(desk, name, self._frame.columns, on_made).build(),
+                "Split": lambda: SplitForm(desk, name, self._frame.columns, on_made).build(),
                 "Change types": lambda: _TypesForm(desk, name, self._frame, on_made).build(),
             }
         )
@@ -154,7 +154,7 @@ class FrameTabs:
             remark(f"{view.left_out:,} more columns aren't shown.")
 
 
-class _SplitForm:
+class SplitForm:
     """Names and shares of parts."""
 
     def __init__(self, desk: Desk, name: str, columns: list[str], on_made: Done) -> None:
