@@ -142,7 +142,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def root_cause(error: BaseException) -> str:
-    """Return what an error of Spark's came of, by the last cause in its stack trace; else its first line."""
-    causes = re.findall(r"^Caused by: (?:[\w.$]+\.)?(.+)$", str(error), re.MULTILINE)
-    return causes[-1].strip() if causes else first_line(error)
+def root_cause(said: str) -> str | None:
+    """Return the words of the last cause in what Spark says of an error, without its class; None without a cause."""
+    causes: list[str] = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", said, re.MULTILINE)
+    return causes[-1] if causes else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import tempfile
 import threading
 import time
@@ -29,6 +30,17 @@ def begun(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=run, daemon=True).start()
     return future
+
+
+@contextlib.contextmanager
+def little_room() -> Iterator[None]:
+    """Let no file of this process grow beyond 20 kB: the system refuses that as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def running_executors() -> list[psutil.Process]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from digits import png_frame, tensor_frame
 from failing_networks import failing_networks
 from mixed_tables import INPUTS, mixed_frame
 from object_store import BUCKET
+from processes import little_room
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression, LinearRegressionModel
@@ -43,17 +41,6 @@ from sparkwater.stacking.level_one.fit_plan import check_kept
 
 def accuracy(scored) -> float:
     return MulticlassClassificationEvaluator(metricName="accuracy").evaluate(scored)
-
-
-@contextmanager
-def little_room() -> Iterator[None]:
-    """Let no file of this process grow beyond 20 kB, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_cross_validator_chooses_among_pipelines(spark) -> None:

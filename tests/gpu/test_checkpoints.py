@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import random
-import resource
 import stat
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import fsspec
 import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
+from processes import little_room
 
 from sparkwater.errors import CheckpointError, ConfigurationError
 from sparkwater.gpu.training.checkpoints import Checkpoint, CheckpointFolder
@@ -198,12 +198,11 @@ def test_whenever_the_writer_is_killed_the_newest_checkpoint_is_whole(tmp_path: 
 
 
 def write_with_little_room(url: str, errors: multiprocessing.queues.SimpleQueue[str]) -> None:
-    # The system refuses to let a file grow beyond this, as it does on a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-    try:
-        CheckpointFolder(url).write(checkpoint(2, 10_000))
-    except CheckpointError as error:
-        errors.put(str(error))
+    with little_room():
+        try:
+            CheckpointFolder(url).write(checkpoint(2, 10_000))
+        except CheckpointError as error:
+            errors.put(str(error))
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_nothing_else(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sparkwater.bundle.scorer.model_bytes import check_model
 from sparkwater.bundle.scorer.problems import first_problem
 from sparkwater.bundle.scorer.signature import Output, Signature
-from sparkwater.errors import CheckpointError, ConfigurationError, DataError
+from sparkwater.errors import CheckpointError, ConfigurationError, DataError, first_line
 
 #: dtypes by onnxruntime's names.
 _TYPES = {
@@ -66,7 +66,7 @@ class Session:
                 self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class for each kind
             raise CheckpointError(
-                f"sparkwater with onnxruntime {runtime.__version__} refuses the graph: {_line(error)}"
+                f"sparkwater with onnxruntime {runtime.__version__} refuses the graph: {first_line(error)}"
             ) from error
         _check("input", self._session.get_inputs(), signature.inputs)
         problem = () if signature.problem is None else (Output(signature.problem, signature.problem, "int64", ()),)
@@ -83,7 +83,7 @@ class Session:
         try:
             found = self._session.run(list(outputs), dict(inputs))
         except Exception as error:
-            raise DataError(f"the graph can't score these rows: {_line(error)}") from error
+            raise DataError(f"the graph can't score these rows: {first_line(error)}") from error
         return [np.asarray(values) for values in found]
 
     def scored(
@@ -116,10 +116,6 @@ def _check(what: str, given: Sequence[Any], expected: Sequence[Any]) -> None:
                 f"the graph's {what} {name!r} is {node.type} {node.shape}; the signature says {named[name].dtype} of "
                 f"shape {named[name].shape} for any number of rows"
             )
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _onnxruntime() -> Any:

@@ -185,13 +185,15 @@ def current_session() -> SparkSession:
     return SparkSession.active() if is_remote() else SparkSession.builder.getOrCreate()
 
 
-def jvm_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of a JVM in this process; none where there is no Py4J, as on a thin client."""
+def spark_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of Spark: its own, and those of a JVM in this process, which a thin client lacks."""
+    from pyspark.errors import PySparkException
+
     try:
         from py4j.protocol import Py4JJavaError
     except ImportError:
-        return ()
-    return (Py4JJavaError,)
+        return (PySparkException,)
+    return (PySparkException, Py4JJavaError)
 
 
 def was_cancelled(error: BaseException | None) -> bool:

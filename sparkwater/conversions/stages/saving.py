@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparkwater import __version__
 from sparkwater.conversions.files.session_files import files_of, replacing
-from sparkwater.conversions.sessions.session import jvm_errors
+from sparkwater.conversions.sessions.session import spark_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.conversions.stages.stage_folders import UNREADABLE, NewFolder, SavedFolder, read_metadata
 from sparkwater.conversions.stages.store_folders import as_text, content_of, write_to_store
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 #: metadata names a folder of the files; elsewhere the format before is written, so that older versions read it.
 FORMAT = 2
 _FORMAT_OF_FOLDERS = 1
-
-#: What Spark raises where it can't write.
-_OF_SPARK: tuple[type[Exception], ...] = (PySparkException, *jvm_errors())
 
 #: Key of the metadata that holds the format, and the version of sparkwater that wrote it.
 _KEY = "sparkwater"
@@ -104,8 +100,9 @@ class StageWriter(MLWriter):
         with replacing(spark, path, self.shouldOverwrite) as folder:
             try:
                 DefaultParamsWriter.saveMetadata(stage, folder, spark, extraMetadata=own, paramMap=params)
-            except _OF_SPARK as error:
-                raise CheckpointError(f"{path!r} can't be written: {root_cause(error)}") from error
+            except spark_errors() as error:
+                said = root_cause(str(error)) or first_line(error)
+                raise CheckpointError(f"{path!r} can't be written: {said}") from error
             if not files_of(spark).exists(f"{folder}/metadata"):
                 raise ConfigurationError(
                     f"path={path!r}: Spark's writers and this package reach different places by it; give a path with "

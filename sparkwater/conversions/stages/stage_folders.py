@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, MLWritable
 
 from sparkwater.conversions.files.session_files import check_spark_reaches, files_of, read_bytes, write_bytes
-from sparkwater.conversions.sessions.session import Files, jvm_errors
+from sparkwater.conversions.sessions.session import Files, spark_errors
 from sparkwater.conversions.stages.consent import Consent
 from sparkwater.errors import CheckpointError, ConfigurationError, SparkwaterError, first_line
 
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 #: What Spark's readers raise where a folder holds no stage, or a damaged one.
-UNREADABLE: tuple[type[Exception], ...] = (
-    PySparkException, *jvm_errors(), ValueError, TypeError, KeyError, AttributeError,
-)  # fmt: skip
+UNREADABLE: tuple[type[Exception], ...] = (*spark_errors(), ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sparkwater.conversions.sessions.session import jvm_errors
-from sparkwater.errors import SparkwaterError
+from sparkwater.conversions.sessions.session import spark_errors
+from sparkwater.errors import SparkwaterError, root_cause
 
 _LONGEST = 2000
 #: How Py4J begins.
@@ -26,9 +26,10 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, SparkwaterError):
         return _short(text)
     if _JAVA.match(text):  # an error of Java's that PySpark has no class for: its own words, and those of its cause
-        causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", whole, re.MULTILINE)
-        own = _JAVA.sub("", text).rstrip(" :")
-        return _short(": ".join([*([] if causes and causes[-1] in own else [own]), *causes[-1:]]))
+        own, cause = _JAVA.sub("", text).rstrip(" :"), root_cause(whole)
+        if cause is None:
+            return _short(own)
+        return _short(cause if cause in own else f"{own}: {cause}")
     if isinstance(error, PySparkException):
         return _short(text.split("\n\nJVM stacktrace:")[0].split(";\n'")[0])
     return _short(f"{type(error).__name__}: {text}")
@@ -36,9 +37,7 @@ def in_words(error: BaseException) -> str:
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """Return the errors whose words are for users: sparkwater's, Spark's, and those of a JVM that is gone."""
-    from pyspark.errors import PySparkException
-
-    return (SparkwaterError, PySparkException, *jvm_errors())
+    return (SparkwaterError, *spark_errors())
 
 
 def _short(text: str) -> str:
