@@ -2,7 +2,7 @@
 
 Each table comes from a package's wheel: diamonds and intervals, three quantiles of the same prices, from plotnine,
 randhie from statsmodels, shuttle from river, digits from scikit-learn. What isn't installed is said, and left out;
-so are XGBoost and H2O as references. The recipe h2o-wide, three layers of 256 for 50 epochs, is run where it is asked
+so are pytabkit, XGBoost and H2O as references. The recipe h2o-wide, three layers of 256 for 50 epochs, is run where it is asked
 for: H2O is, too. For each learner a line gives its errors on the test rows, what they are as
 ratios to those of the first learner, and the seconds of processors that its training and scoring took, of all
 processes together.
@@ -59,7 +59,7 @@ def main() -> None:
             for recipe in arguments.recipes
             for seed in arguments.seeds
         }
-        compare(table, learners | ({} if arguments.no_peers else peers()))
+        compare(table, learners | ({} if arguments.no_peers else peers(table.kind)))
     spark.stop()
 
 

@@ -14,9 +14,10 @@ from reference_tables import QUANTILES, Floats, ReferenceTable
 PATIENCE, RATE, MOST_TREES = 50, 0.05, 5000
 
 
-def peers() -> dict[str, Callable[[ReferenceTable], Floats]]:
-    """Return functions from a table to predictions of its test rows, by the learners' names."""
+def peers(kind: str) -> dict[str, Callable[[ReferenceTable], Floats]]:
+    """Return functions from a table of a kind to predictions of its test rows, by the learners' names."""
     found = {
+        **({"RealMLP-TD of pytabkit": ("pytabkit", realmlp)} if kind in ("classes", "numbers") else {}),
         "HistGradientBoosting": ("sklearn", gradient_boosting),
         "XGBoost": ("xgboost", xgboost_trees),
         "H2O, its defaults": ("h2o", h2o_defaults),
@@ -67,6 +68,24 @@ def xgboost_trees(table: ReferenceTable) -> Floats:
     tested = rows.iloc[table.test]
     predicted = np.asarray(model.predict_proba(tested) if table.kind == "classes" else model.predict(tested))
     return predicted.reshape(len(tested), -1).astype(float)
+
+
+def realmlp(table: ReferenceTable) -> Floats:
+    """Return what the RealMLP of its authors predicts, without label smoothing, of the epoch that validates best."""
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
+
+    settings = {"device": "cpu", "random_state": 0, "n_threads": 2}
+    if table.kind == "classes":
+        model = RealMLP_TD_Classifier(**settings, use_ls=False, val_metric_name="cross_entropy")
+    else:
+        model = RealMLP_TD_Regressor(**settings)
+    rows = _with_codes(table.columns)
+    fitted_on, judged_by = ((rows.iloc[part], table.labels[part]) for part in (table.training, table.validation))
+    model.fit(*fitted_on, *judged_by)
+    tested = rows.iloc[table.test]
+    if table.kind == "classes":
+        return np.asarray(model.predict_proba(tested), dtype=float)
+    return np.asarray(model.predict(tested), dtype=float).reshape(-1, 1)
 
 
 def h2o_defaults(table: ReferenceTable) -> Floats:

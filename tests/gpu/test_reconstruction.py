@@ -317,13 +317,15 @@ def test_a_quantile_is_the_value_of_sorted_values(share: float) -> None:
     values = np.random.default_rng(1).lognormal(0, 3, 1001)
     values[:40] = 0.0
     values[40:80] = values[100]
-    found = quantile(torch.from_numpy(values), share, LocalCommunicator())
-    assert found == np.quantile(values, share, method="inverted_cdf")
+    for times in (np.ones(len(values), int), np.random.default_rng(2).integers(0, 4, len(values))):
+        found = quantile(torch.from_numpy(values), share, LocalCommunicator(), torch.from_numpy(times).double())
+        assert found == np.quantile(np.repeat(values, times), share, method="inverted_cdf")
 
 
 def test_ties_and_single_values_are_their_own_quantile() -> None:
     for values in ([0.0], [3.5], [2.0] * 7, [1e-308, 1e308]):
-        found = quantile(torch.tensor(values, dtype=torch.float64), 0.5, LocalCommunicator())
+        several = torch.tensor(values, dtype=torch.float64)
+        found = quantile(several, 0.5, LocalCommunicator(), torch.ones_like(several))
         assert found == np.quantile(values, 0.5, method="inverted_cdf")
 
 
@@ -333,6 +335,17 @@ def test_the_reported_quantile_is_that_of_the_rows_as_they_are_scored(epochs: fl
     outcome, fitted = trained(40, epochs, network_arguments=arguments, loss_quantile=0.9)
     errors = reconstruct(fitted, pictures(40), ["error"])["error"]
     expected = np.quantile(errors, 0.9, method="inverted_cdf")
+    assert outcome.resolved[LOSS_QUANTILE] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_row_of_weight_three_counts_three_times_in_the_quantile() -> None:
+    errors = reconstruct(trained(40, 0, loss_quantile=0.5)[1], pictures(40), ["error"])["error"]
+    heavy = errors > np.median(errors)
+    weights = {row: 3.0 for row in range(40) if heavy[row]}
+    job = ranks.rank_job(40, network="autoencoder", task=PIXELS, epochs=0, loss_quantile=0.5, weighted=True)
+    outcome = run_rank(ranks.picture_batches(range(40), weights=weights), job, SinglePeer())
+    assert outcome.failure is None, outcome.failure
+    expected = np.quantile(np.repeat(errors, np.where(heavy, 3, 1)), 0.5, method="inverted_cdf")
     assert outcome.resolved[LOSS_QUANTILE] == pytest.approx(expected, rel=1e-6)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import closing
 
 import torch
@@ -30,7 +29,7 @@ _ROWS = 256
 def loss_quantile(
     share: float, compute: Compute, data: RankData, task: Task, place: Place, communicator: Communicator
 ) -> float:
-    """Return a quantile of the losses of all ranks' training rows, as they are, by the network as it scores.
+    """Return a quantile of the losses of all ranks' training rows by the network as it scores; rows count by weight.
 
     Parameters
     ----------
@@ -47,15 +46,24 @@ def loss_quantile(
     communicator : Communicator
         Open; every rank calls this at the same time.
     """
-    return quantile(_losses(compute, compute.network, data, task, place), share, communicator)
+    losses, weights = _losses(compute, compute.network, data, task, place)
+    return quantile(losses, share, communicator, weights)
 
 
-def _losses(compute: Compute, network: nn.Module, data: RankData, task: Task, place: Place) -> torch.Tensor:
-    """Return the losses of this rank's rows, float64."""
+def _losses(
+    compute: Compute, network: nn.Module, data: RankData, task: Task, place: Place
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the losses of this rank's rows and their weights, float64."""
     plan = plan_epoch(place.rows, _ROWS * len(place.rows), 0, 0)
     with closing(data.batches(plan, place.rank)) as planned, evaluating(network), torch.no_grad():
-        losses = [_losses_of(batch, compute, task) for batch in feed(planned, compute.device) if len(batch)]
-    return torch.cat([torch.empty(0, dtype=torch.float64, device=compute.device), *losses])
+        found = [
+            torch.stack([losses, torch.ones_like(losses) if batch.weights is None else batch.weights])
+            for batch in feed(planned, compute.device)
+            if len(batch)
+            for losses in [_losses_of(batch, compute, task)]
+        ]
+    losses, weights = torch.cat([torch.empty(2, 0, dtype=torch.float64, device=compute.device), *found], dim=1)
+    return losses, weights
 
 
 def _losses_of(batch: Batch, compute: Compute, task: Task) -> torch.Tensor:
@@ -65,12 +73,12 @@ def _losses_of(batch: Batch, compute: Compute, task: Task) -> torch.Tensor:
     return task.losses(outputs, targets).double()
 
 
-def quantile(values: torch.Tensor, share: float, communicator: Communicator) -> float:
-    """Return the smallest of all ranks' values that a share of them doesn't exceed.
+def quantile(values: torch.Tensor, share: float, communicator: Communicator, weights: torch.Tensor) -> float:
+    """Return the smallest of all ranks' values that a share of their weight doesn't exceed.
 
     That is the inverse of the empirical distribution function, type 1 of Hyndman and Fan (Sample Quantiles in
-    Statistical Packages, 1996). Doubles from 0 up are in the order of their bits, so four sums of counts over the
-    ranks find it, 16 bits each; no values travel.
+    Statistical Packages, 1996), in which a value of weight 2 counts as two. Doubles from 0 up are in the order of their
+    bits, so four sums of weights over the ranks find it, 16 bits each; no values travel.
 
     Parameters
     ----------
@@ -80,18 +88,24 @@ def quantile(values: torch.Tensor, share: float, communicator: Communicator) -> 
         In (0, 1].
     communicator : Communicator
         Open; every rank calls this at the same time.
+    weights : torch.Tensor
+        float64 ``(rows,)``, 0 or more.
     """
-    bits, found, place = values.abs().view(torch.int64), 0, 0
+    # Counted on the processor: a GPU adds weights up in no order.
+    bits, weights, found, below = values.abs().cpu().view(torch.int64), weights.cpu(), 0, 0.0
     for shift in range(64 - _BITS, -1, -_BITS):
         # A shift of all 64 bits is none in most processors.
-        inside = bits if shift + _BITS == 64 else bits[bits >> (shift + _BITS) == found]
-        digits = (inside >> shift) & (2**_BITS - 1)
-        counts = torch.bincount(digits, minlength=2**_BITS).double()
-        communicator.all_reduce_(counts)
-        cumulated = counts.cumsum(0).cpu()
+        inside = slice(None) if shift + _BITS == 64 else bits >> (shift + _BITS) == found
+        digits = (bits[inside] >> shift) & (2**_BITS - 1)
+        # Of no rows they are whole numbers.
+        sums = torch.bincount(digits, weights[inside], minlength=2**_BITS).to(values)
+        communicator.all_reduce_(sums)
+        cumulated = sums.cumsum(0).cpu()
         if shift == 64 - _BITS:
-            place = max(1, math.ceil(share * round(float(cumulated[-1]))))
-        digit = int(torch.searchsorted(cumulated, torch.tensor(float(place), dtype=torch.float64)))
-        place -= round(float(cumulated[digit - 1])) if digit else 0
+            below = share * float(cumulated[-1])
+        # Sums of fractions differ in their last digits from one pass to the next.
+        below = min(below, float(cumulated[-1]))
+        digit = int(torch.searchsorted(cumulated, torch.tensor(below, dtype=torch.float64)))
+        below -= float(cumulated[digit - 1]) if digit else 0.0
         found = (found << _BITS) | digit
     return float(torch.tensor([found]).view(torch.float64))
