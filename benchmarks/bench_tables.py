@@ -2,10 +2,9 @@
 
 Each table comes from a package's wheel: diamonds and intervals, three quantiles of the same prices, from plotnine,
 randhie from statsmodels, shuttle from river, digits from scikit-learn. What isn't installed is said, and left out;
-so are pytabkit, XGBoost and H2O as references. The recipe h2o-wide, three layers of 256 for 50 epochs, is run where it is asked
-for: H2O is, too. For each learner a line gives its errors on the test rows, what they are as
-ratios to those of the first learner, and the seconds of processors that its training and scoring took, of all
-processes together.
+so are pytabkit, XGBoost and H2O as references. The recipe h2o-wide, three layers of 256 for 50 epochs, is run where it
+is asked for: H2O is, too. For each learner a line gives its errors on the test rows, what they are as ratios to those
+of the first learner, and the seconds of processors that its training and scoring took, of all processes together.
 
     python benchmarks/bench_tables.py [--tables diamonds digits] [--recipes realmlp tabm] [--seeds 42 1 2] [--no-peers]
 """

@@ -20,11 +20,10 @@ def make_optimizer(
 
     Groups of parameters may have a ``multiplier`` of the learning rate, and a ``decay``, that of the weight decay.
     """
-    # One pass over the weights in place of a dozen, each with memory of its own: on a processor an update of 1.5 million
-    # weights takes a tenth of the time.
+    # Fused: one pass over the weights, not one for each operation.
     adam = {"betas": (config.beta1, config.beta2), "fused": True}
     makers: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-        "sgd": (torch.optim.SGD, {"momentum": config.momentum}),
+        "sgd": (torch.optim.SGD, {"momentum": config.momentum, "fused": True}),
         "adam": (torch.optim.Adam, adam),
         "adamw": (torch.optim.AdamW, adam),
         "adadelta": (torch.optim.Adadelta, {"rho": config.rho}),
