@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,14 +42,17 @@ def frame() -> DataFrame:
 
 def are_the_same_kernels() -> bool:
     """Return whether sums on this machine are in the order in which the bits below were made."""
-    return torch.__version__.startswith("2.13.") and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    found = Path("/proc/cpuinfo")
+    kernels = torch.__version__.startswith("2.13.") and torch.backends.cpu.get_cpu_capability() == "AVX2"
+    # The matrix products are others on other makers' processors.
+    return kernels and found.exists() and "AuthenticAMD" in found.read_text()
 
 
 @pytest.mark.parametrize(
     ("params", "losses", "digest"),
     [
-        (PLAIN, [1.374572499593099, 1.3351903279622397], "5fc19370e667f9338d95ff7e"),
-        (EVERYTHING, [2.136316935221354, 1.0203406810760498, 1.3256678581237793], "1e165396b8682e42d59f0301"),
+        (PLAIN, [1.374572499593099, 1.3351903279622397], "9181285edaab1e71e3f10589"),
+        (EVERYTHING, [2.1363167762756348, 1.0203412373860676, 1.3256793816884358], "14eb2e6066ddd0e05e0bfd56"),
     ],
     ids=["plain", "everything"],
 )
