@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 WORKERS, EPOCHS, HELD_OUT = 2, 30.0, 10_000
 
-#: After Miyato et al., Virtual Adversarial Training, 2018, section 4.1: their network, rate and decay of it.
+#: After Miyato et al., Virtual Adversarial Training, 2018.
 RECIPE: dict[str, Any] = {
     "network": "mlp",
     "networkArguments": {"hidden": [1200, 600, 300, 150], "batch_norm": True},
