@@ -83,9 +83,8 @@ def realmlp(table: ReferenceTable) -> Floats:
     fitted_on, judged_by = ((rows.iloc[part], table.labels[part]) for part in (table.training, table.validation))
     model.fit(*fitted_on, *judged_by)
     tested = rows.iloc[table.test]
-    if table.kind == "classes":
-        return np.asarray(model.predict_proba(tested), dtype=float)
-    return np.asarray(model.predict(tested), dtype=float).reshape(-1, 1)
+    predicted = np.asarray(model.predict_proba(tested) if table.kind == "classes" else model.predict(tested))
+    return predicted.reshape(len(tested), -1).astype(float)
 
 
 def h2o_defaults(table: ReferenceTable) -> Floats:

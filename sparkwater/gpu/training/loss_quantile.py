@@ -14,6 +14,7 @@ from sparkwater.gpu.rows.feeding import feed
 from sparkwater.gpu.rows.held import Batch, RankData
 from sparkwater.gpu.rows.plan import plan_epoch
 from sparkwater.gpu.tasks import Task
+from sparkwater.gpu.tasks.task import row_counts
 from sparkwater.gpu.training.validation import evaluating
 
 #: Name of the quantile among a rank's choices.
@@ -57,10 +58,9 @@ def _losses(
     plan = plan_epoch(place.rows, _ROWS * len(place.rows), 0, 0)
     with closing(data.batches(plan, place.rank)) as planned, evaluating(network), torch.no_grad():
         found = [
-            torch.stack([losses, torch.ones_like(losses) if batch.weights is None else batch.weights])
+            torch.stack([_losses_of(batch, compute, task), row_counts(batch.targets, batch.weights)])
             for batch in feed(planned, compute.device)
             if len(batch)
-            for losses in [_losses_of(batch, compute, task)]
         ]
     losses, weights = torch.cat([torch.empty(2, 0, dtype=torch.float64, device=compute.device), *found], dim=1)
     return losses, weights
