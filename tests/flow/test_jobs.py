@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 import threading
@@ -425,6 +426,10 @@ def test_a_session_that_ends_is_told_and_the_flow_can_be_saved(spark, folder):
         for page in ("", "build", "jobs", "models", "flow"):  # they open, and tell
             with opener.open(served.url + page, timeout=20) as answer:
                 assert answer.status == 200
-                assert "Traceback" not in answer.read().decode()
+                told = answer.read().decode()
+            assert "Traceback" not in told
+            classes, *_ = re.findall(rf'"text":"{LOST}","class":\[([^]]*)\]', told)
+            assert "flow-bad" in classes
+            assert "hidden" not in classes  # which would come later, and move what is under it
     finally:
         served.stop()

@@ -83,9 +83,13 @@ def _header(desk: Desk, current: str) -> None:
 
 
 def _watch_session(desk: Desk) -> None:
-    """Say so when the Spark session has ended."""
+    """Say so when the Spark session has ended.
+
+    Where that is known, the page has the words from its first moment on: later they would move the buttons under them,
+    and a button that moves between a mouse's press and release isn't clicked.
+    """
     words = alert(LOST)
-    words.set_visibility(False)
+    words.set_visibility(desk.workspace.known_lost)
 
     async def look() -> None:
         words.set_visibility(bool(await run.io_bound(lambda: desk.workspace.lost)))

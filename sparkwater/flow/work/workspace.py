@@ -45,6 +45,7 @@ class Workspace:
         self._lock = threading.Lock()
         self._spark = spark
         self._failure = ""
+        self._known_lost = False
         self._names: dict[str, Any] = {}
         self._imported: set[str] = set()
         self._changes = 0
@@ -67,7 +68,13 @@ class Workspace:
     @property
     def lost(self) -> bool:
         """True where the session has ended; asks the JVM."""
-        return self._spark is not None and session_of(self._spark).stopped
+        self._known_lost = self._spark is not None and session_of(self._spark).stopped
+        return self._known_lost
+
+    @property
+    def known_lost(self) -> bool:
+        """What `lost` was last; asks nobody, and returns at once."""
+        return self._known_lost
 
     @property
     def ready(self) -> bool:
