@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparkwater.ml.deep_learning_classifier_model import DeepLearningClassifierModel
 from sparkwater.ml.params.classifier import ClassifierColumns, ClassifierParams
@@ -28,3 +28,9 @@ class DeepLearningClassifier(ClassifierColumns, ClassifierParams, TableLearner[D
         """Refuse labels that aren't classes, and two output columns of one name; see `ClassifierParams`."""
         self.check_output_columns()
         super().check_labels(schema)
+
+    def _choices(self) -> dict[str, Any]:
+        choices = super()._choices()
+        if self.getOrdinal() is not False:
+            choices.pop("labelSmoothing", None)  # the task of classes in an order takes none
+        return choices

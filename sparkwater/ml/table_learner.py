@@ -33,7 +33,7 @@ from sparkwater.ml.tables.encoding import (
     usable_labels,
 )
 from sparkwater.ml.tables.params import SHAPE_PARAMS, TableParams
-from sparkwater.ml.tables.recipes import PLAIN, PLAIN_ENCODING, RECIPES
+from sparkwater.ml.tables.recipes import PLAIN_ENCODING, RECIPES, plain_params
 from sparkwater.ml.warm_start import WarmStart, autoencoder_of, warm_network, warm_start_of
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class TableLearner(TableParams, NetworkLearner[M]):
     def _choices(self) -> dict[str, Any]:
         """Return the recipe, and the Params that are as it says, but for those that are as everywhere."""
         values = self.recipe_defaults().items()
-        plain = {**PLAIN, **PLAIN_ENCODING}
+        plain = {**plain_params(self.kind), **PLAIN_ENCODING}
         own = {name: value for name, value in values if not self.isSet(name) and value != plain.get(name)}
         return {"recipe": self.getRecipe(), **own}
 

@@ -18,7 +18,8 @@ from sparkwater.gpu.outcome import Outcome
 from sparkwater.gpu.rows.held import load_rows
 from sparkwater.gpu.training.regularizers.weight_average import WeightAverage
 
-DECAY, ROWS = 0.8, 24
+#: So small that the last of six steps has a share of its own, and those before it one for their place.
+DECAY, ROWS = 0.3, 24
 
 
 class Layers(nn.Module):
@@ -54,12 +55,14 @@ def test_the_trained_network_is_the_average_of_those_after_each_step() -> None:
     assert len(after) == 6
     # The training itself is the same.
     assert all(torch.equal(averaged.seen[5][name], value) for name, value in plain.seen[5].items())
-    shares = [DECAY ** (5 - step) for step in range(6)]
+    taken = [1, 10 / 11, 10 / 12, 10 / 13, 10 / 14, 0.7]
+    shares = [taken[step] * math.prod(1 - later for later in taken[step + 1 :]) for step in range(6)]
+    assert sum(shares) == pytest.approx(1)
     for name, value in averaged.state().items():
         if name in ("mask", "norm.num_batches_tracked"):
             assert torch.equal(value, after[-1][name])
             continue
-        mean = sum(share * each[name] for share, each in zip(shares, after, strict=True)) / sum(shares)
+        mean = sum(share * each[name] for share, each in zip(shares, after, strict=True))
         torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-6)
         # Normalisation takes away what a bias before it adds.
         assert name == "first.bias" or not torch.allclose(mean, after[-1][name], rtol=1e-3), name
@@ -74,10 +77,10 @@ def test_a_network_has_its_own_weights_back_after_a_look_at_the_averages() -> No
     average.add(network, weights, 1)
     weights.fill_(3.0)
     network[1].running_mean.fill_(1.0)
-    average.add(network, weights, 2)
+    average.add(network, weights, 100)
     with average.applied(network, weights):
-        assert weights.tolist() == [[4.0, 4.0]] * 2
-        assert network[1].running_mean.tolist() == [2.0] * 2
+        assert weights.tolist() == [[4.5, 4.5]] * 2
+        assert network[1].running_mean.tolist() == [2.5] * 2
     assert weights.tolist() == [[3.0, 3.0]] * 2
     assert network[1].running_mean.tolist() == [1.0] * 2
 

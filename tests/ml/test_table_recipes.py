@@ -59,6 +59,15 @@ def test_a_recipe_gives_way_to_what_is_set_and_to_another_recipe() -> None:
     assert "(default: realmlp, current: h2o)" in learner.explainParam("recipe")
 
 
+def test_smoothing_is_of_classes_without_an_order_and_of_one_recipe() -> None:
+    learner = DeepLearningClassifier()
+    assert learner.getLabelSmoothing() == 0.005
+    assert learner.copy({learner.recipe: "mlp"}).getLabelSmoothing() == 0.0
+    assert learner._choices()["labelSmoothing"] == 0.005
+    assert "labelSmoothing" not in learner.setOrdinal(True)._choices()
+    assert "labelSmoothing" not in DeepLearningRegressor()._choices()
+
+
 def test_a_recipe_s_treatment_of_columns_gives_way_to_what_is_set() -> None:
     learner = DeepLearningRegressor(recipe="h2o", imputation="median")
     own = {"scaling": "standard", "imputation": "median", "missingIndicator": False, "oneHotLevels": 0}
@@ -101,8 +110,8 @@ def test_the_documentation_has_the_values_of_each_recipe() -> None:
     both = [[recipe.of(kind) for kind in ("classification", "regression")] for recipe in RECIPES.values()]
     of_kind = [[{**one.params, **one.encoding} for one in kinds] for kinds in both]
     for name in {name for kinds in of_kind for params in kinds for name in params}:
-        shown = [[_shown(params[name]) for params in kinds] for kinds in of_kind]
-        cells = [one if one == other else f"{one}; numbers: {other}" for one, other in shown]
+        shown = [[_shown(params[name]) for params in kinds if name in params] for kinds in of_kind]
+        cells = ["; numbers: ".join(dict.fromkeys(values)) for values in shown]
         assert rows[name] == cells, f"docs/deep_learning.md: | `{name}` | {' | '.join(cells)} |"
 
 

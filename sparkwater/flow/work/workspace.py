@@ -73,7 +73,7 @@ class Workspace:
 
     @property
     def known_lost(self) -> bool:
-        """What `lost` was last; asks nobody, and returns at once."""
+        """True where `lost` was true when it was last asked; asks no JVM itself."""
         return self._known_lost
 
     @property

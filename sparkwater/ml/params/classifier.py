@@ -174,7 +174,7 @@ class ClassifierParams(TrainingParams):
     def _check_not_ordinal(self, **without: Any) -> None:
         """Refuse other values of Params than those that leave them out of a training on classes in an order."""
         for name, value in without.items():
-            if self.getOrDefault(name) != value:
+            if self.isSet(name) and self.getOrDefault(name) != value:  # a recipe's default isn't meant for them
                 raise ConfigurationError(
                     f"{name}={self.getOrDefault(name)!r} doesn't go with ordinal={self.getOrdinal()!r}; leave it unset"
                 )

@@ -13,14 +13,18 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+#: Inverse of the part of a training so far that an average is of, at most.
+_REACH = 10
+
 
 class WeightAverage:
     """Averages of weights, and of the statistics that belong to them.
 
-    After step ``t`` an average is that of the values after all steps so far, those of step ``s`` weighted by
-    ``decay ** (t - s)``: first weights have no part in it, by the correction of Adam's averages (Kingma and Ba 2015,
-    section 3). Buffers of floating point, such as the statistics of batch normalisation, are averaged in the same way,
-    for they are those of the weights of their steps; others, and those with infinities, stay as they are.
+    After step ``t`` the values of step ``s`` have weights in proportion to ``decay ** (t - s)``. A training has to be
+    long for that: in its first steps, where ``decay`` would reach back over most of them, a step takes the share
+    ``10 / (t + 9)``, so that an average is of about the last tenth of the steps so far. The first weights have no part
+    in it. Buffers of floating point, such as the statistics of batch normalisation, are averaged in the same way, for
+    they are those of the weights of their steps; others, and those with infinities, stay as they are.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ class WeightAverage:
         steps : int
             Steps so far, this one included.
         """
-        share = (1 - self._decay) / (1 - self._decay**steps)
+        share = max(1 - self._decay, min(1.0, _REACH / (steps + _REACH - 1)))
         self.weights.lerp_(weights, share)
         for mean, value in self._pairs(network):
             mean.lerp_(value, share)
