@@ -47,20 +47,24 @@ def sampled(temperature: float, rows: int = 3000, seed: int = 0) -> tuple[torch.
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 9.0])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_temperature_is_where_the_rows_are_most_probable(temperature: float, weighted: bool) -> None:
+def test_the_temperature_is_where_the_rows_and_one_of_each_class_alike_are_most_probable(
+    temperature: float, weighted: bool
+) -> None:
     odds, labels, weights = sampled(temperature)
     given = weights if weighted else torch.ones(len(labels), dtype=torch.float64)
 
-    def loss(logarithm: float) -> float:
-        losses = functional.cross_entropy(odds.double() / np.exp(logarithm), labels, reduction="none")
+    def loss(logarithm: float, smoothing: float) -> float:
+        scaled = odds.double() / np.exp(logarithm)
+        losses = functional.cross_entropy(scaled, labels, reduction="none", label_smoothing=smoothing)
         return float(losses @ given / given.sum())
 
     found = fitted(odds, labels, weights if weighted else None)
-    best = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9})
+    smoothing = 1 / (1 + float(given.sum()))
+    best = minimize_scalar(loss, args=(smoothing,), bounds=(-3, 3), method="bounded", options={"xatol": 1e-9})
     assert found.temperature == pytest.approx(float(np.exp(best.x)), rel=1e-4)
     assert found.temperature == pytest.approx(temperature, rel=0.15)
-    assert found.before == pytest.approx(loss(0.0), rel=1e-6)
-    assert found.after == pytest.approx(best.fun, rel=1e-6)
+    assert found.before == pytest.approx(loss(0.0, 0.0), rel=1e-6)
+    assert found.after == pytest.approx(loss(best.x, 0.0), rel=1e-6)
 
 
 def test_class_weights_are_corrected_before() -> None:
@@ -71,11 +75,18 @@ def test_class_weights_are_corrected_before() -> None:
     assert fitted(shifted, labels, task=task).temperature == pytest.approx(fitted(odds, labels).temperature, rel=1e-4)
 
 
-def test_rows_that_are_all_right_or_all_wrong_have_the_bounds_and_equal_outputs_none() -> None:
+def test_rows_that_are_all_right_leave_a_doubt_which_more_of_them_lessen() -> None:
+    odds = 6 * nn.functional.one_hot(torch.arange(1000) % 3, 3).float()
+    few, many = (fitted(odds[:rows], torch.arange(rows) % 3) for rows in (40, 1000))
+    for found, rows in ((few, 40), (many, 1000)):
+        sure = (odds[0] / found.temperature).softmax(dim=0)[0]
+        assert float(sure) == pytest.approx((rows + 1 / 3) / (rows + 1), rel=1e-5)
+    assert few.temperature > 1 > many.temperature
+    assert many.after < many.before
+
+
+def test_rows_that_are_all_wrong_have_the_bound_and_equal_outputs_none() -> None:
     odds = torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
-    right = fitted(odds, odds.argmax(dim=1))
-    assert right.temperature == pytest.approx(1 / LARGEST, rel=1e-3)
-    assert right.after < right.before
     assert fitted(odds, odds.argmin(dim=1)).temperature == pytest.approx(LARGEST, rel=1e-3)
     assert fitted(torch.zeros(6, 3), torch.arange(6) % 3).temperature == 1
 

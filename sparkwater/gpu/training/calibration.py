@@ -1,8 +1,10 @@
 """Temperature scaling: log-odds of a trained classifier, divided by one number (Guo et al. 2017, section 4.2).
 
-The number is the one under which the rows to validate on are most probable. The cross entropy is convex in its
-inverse, so Newton's method, kept within bounds, finds it in a few passes over the rows. The ranks add up four numbers
-in each pass, and go on alike.
+The number is the one under which the rows to validate on are most probable, and one row more that is of each class
+alike: every label has the uniform distribution's share of ``1 / (rows + 1)``. Else rows that are all predicted right,
+as a hundred of them may be, would make the network as sure as can be (Platt 1999, section 2.2, smooths labels for the
+same reason, by each class's rows). The cross entropy is convex in the number's inverse, so Newton's method, kept within
+bounds, finds it in a few passes over the rows. The ranks add up five numbers in each pass, and go on alike.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from sparkwater.gpu.tasks import ClassificationTask, Metrics, Sums, Task
 from sparkwater.gpu.tasks.task import row_counts
 from sparkwater.gpu.training.validation import score_rows
 
-#: Temperatures are between a twentieth and twenty: rows that are all predicted right would have none else.
+#: Temperatures are between a twentieth and twenty: rows that are all predicted wrong would have none else.
 LARGEST = 20.0
 
 #: Passes over the rows, at most; and the relative change from which on a step of Newton's is the last.
@@ -36,7 +38,7 @@ class Calibration:
     temperature : float
         Divisor of the log-odds.
     before, after : float
-        Mean cross entropy of the rows to validate on, in nats, without and with it.
+        Mean cross entropy of the rows to validate on, in nats, without and with it; of their own labels alone.
     """
 
     temperature: float
@@ -50,7 +52,9 @@ class Calibration:
 
 
 class TemperatureSums(Sums):
-    """Sums over scored rows, each counted by its weight: weight, cross entropy, and its first two derivatives.
+    """Sums over scored rows, each counted by its weight: weight, cross entropy, and derivatives.
+
+    The derivatives are the second and the first, and the first of the mean cross entropy of all classes.
 
     Parameters
     ----------
@@ -62,7 +66,7 @@ class TemperatureSums(Sums):
 
     def __init__(self, inverse: float, device: torch.device) -> None:
         self._inverse = inverse
-        self.values = torch.zeros(4, dtype=torch.float64, device=device)
+        self.values = torch.zeros(5, dtype=torch.float64, device=device)
 
     def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
         """Add rows by their log-odds and the positions of their classes."""
@@ -74,12 +78,15 @@ class TemperatureSums(Sums):
         mean = (shares * odds).sum(dim=1)
         losses = scaled.logsumexp(dim=1) - self._inverse * own
         spread = (shares * (odds - mean[:, None]) ** 2).sum(dim=1)
-        self.values += torch.stack((torch.ones_like(own), losses, mean - own, spread)) @ row_counts(targets, weights)
+        slopes = mean - own, mean - odds.mean(dim=1)
+        self.values += torch.stack((torch.ones_like(own), losses, spread, *slopes)) @ row_counts(targets, weights)
 
     def metrics(self) -> Metrics:
-        """Return the mean cross entropy and its derivatives."""
-        weight, loss, slope, curvature = self.values.tolist()
-        return Metrics(logloss=loss / weight, slope=slope / weight, curvature=curvature / weight)
+        """Return the mean cross entropy, its derivatives, and the first one of smoothed labels."""
+        weight, *sums = self.values.tolist()
+        loss, curvature, slope, alike = (each / weight for each in sums)
+        smoothed = (weight * slope + alike) / (weight + 1)
+        return Metrics(logloss=loss, slope=slope, curvature=curvature, smoothedSlope=smoothed)
 
 
 def fit_temperature(compute: Compute, rows: RankRows, task: Task, communicator: Communicator) -> Calibration:
@@ -102,10 +109,10 @@ def fit_temperature(compute: Compute, rows: RankRows, task: Task, communicator: 
         sums = TemperatureSums(inverse, compute.device)
         score_rows(compute.network, rows, compute, task, sums)
         communicator.all_reduce_(sums.values)
-        loss, slope, curvature = (float(value or 0.0) for value in sums.metrics().values())
+        loss, slope, curvature, smoothed = (float(value or 0.0) for value in sums.metrics().values())
         before = loss if math.isnan(before) else before
-        lowest, highest = (lowest, inverse) if slope > 0 else (inverse, highest)
-        following = inverse - slope / curvature if curvature else inverse
+        lowest, highest = (lowest, inverse) if smoothed > 0 else (inverse, highest)
+        following = inverse - smoothed / curvature if curvature else inverse
         if not lowest <= following <= highest:
             following = math.sqrt(lowest * highest)
         change, inverse = following - inverse, following
