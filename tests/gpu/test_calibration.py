@@ -59,10 +59,12 @@ def test_the_temperature_is_where_the_rows_and_one_of_each_class_alike_are_most_
         return float(losses @ given / given.sum())
 
     found = fitted(odds, labels, weights if weighted else None)
-    smoothing = 1 / (1 + float(given.sum()))
+    smoothing = 1 / (1 + len(labels))
     best = minimize_scalar(loss, args=(smoothing,), bounds=(-3, 3), method="bounded", options={"xatol": 1e-9})
     assert found.temperature == pytest.approx(float(np.exp(best.x)), rel=1e-4)
     assert found.temperature == pytest.approx(temperature, rel=0.15)
+    few = odds[:20], labels[:20]  # of which the further row is a part that counts, in whatever unit weights are
+    assert fitted(*few, 0.001 * given[:20]).temperature == pytest.approx(fitted(*few, given[:20]).temperature, rel=1e-4)
     assert found.before == pytest.approx(loss(0.0, 0.0), rel=1e-6)
     assert found.after == pytest.approx(loss(best.x, 0.0), rel=1e-6)
 

@@ -4,7 +4,7 @@ The number is the one under which the rows to validate on are most probable, and
 alike: every label has the uniform distribution's share of ``1 / (rows + 1)``. Else rows that are all predicted right,
 as a hundred of them may be, would make the network as sure as can be (Platt 1999, section 2.2, smooths labels for the
 same reason, by each class's rows). The cross entropy is convex in the number's inverse, so Newton's method, kept within
-bounds, finds it in a few passes over the rows. The ranks add up five numbers in each pass, and go on alike.
+bounds, finds it in a few passes over the rows. The ranks add up six numbers in each pass, and go on alike.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Calibration:
 
 
 class TemperatureSums(Sums):
-    """Sums over scored rows, each counted by its weight: weight, cross entropy, and derivatives.
+    """Number of scored rows, and their sums, each counted by its weight: weight, cross entropy, and derivatives.
 
     The derivatives are the second and the first, and the first of the mean cross entropy of all classes.
 
@@ -66,7 +66,7 @@ class TemperatureSums(Sums):
 
     def __init__(self, inverse: float, device: torch.device) -> None:
         self._inverse = inverse
-        self.values = torch.zeros(5, dtype=torch.float64, device=device)
+        self.values = torch.zeros(6, dtype=torch.float64, device=device)
 
     def add(self, raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> None:
         """Add rows by their log-odds and the positions of their classes."""
@@ -79,13 +79,14 @@ class TemperatureSums(Sums):
         losses = scaled.logsumexp(dim=1) - self._inverse * own
         spread = (shares * (odds - mean[:, None]) ** 2).sum(dim=1)
         slopes = mean - own, mean - odds.mean(dim=1)
-        self.values += torch.stack((torch.ones_like(own), losses, spread, *slopes)) @ row_counts(targets, weights)
+        self.values[0] += len(own)
+        self.values[1:] += torch.stack((torch.ones_like(own), losses, spread, *slopes)) @ row_counts(targets, weights)
 
     def metrics(self) -> Metrics:
         """Return the mean cross entropy, its derivatives, and the first one of smoothed labels."""
-        weight, *sums = self.values.tolist()
+        rows, weight, *sums = self.values.tolist()
         loss, curvature, slope, alike = (each / weight for each in sums)
-        smoothed = (weight * slope + alike) / (weight + 1)
+        smoothed = (rows * slope + alike) / (rows + 1)
         return Metrics(logloss=loss, slope=slope, curvature=curvature, smoothedSlope=smoothed)
 
 

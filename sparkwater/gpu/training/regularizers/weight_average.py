@@ -64,7 +64,7 @@ class WeightAverage:
         steps : int
             Steps so far, this one included.
         """
-        share = max(1 - self._decay, min(1.0, _REACH / (steps + _REACH - 1)))
+        share = max(1 - self._decay, _REACH / (steps + _REACH - 1))
         self.weights.lerp_(weights, share)
         for mean, value in self._pairs(network):
             mean.lerp_(value, share)
