@@ -73,7 +73,7 @@ class Workspace:
 
     @property
     def known_lost(self) -> bool:
-        """True where `lost` was true when it was last asked; asks no JVM itself."""
+        """True where the session had ended when `lost` was last read; asks no JVM."""
         return self._known_lost
 
     @property

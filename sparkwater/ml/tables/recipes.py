@@ -72,7 +72,7 @@ PLAIN: Mapping[str, Any] = {
     "stoppingRounds": 0,
 }
 
-#: Such values of Params that learners of one kind of task have.
+#: The same for Params that learners of one kind of task alone have.
 PLAIN_OF_KIND: Mapping[str, Mapping[str, Any]] = {"classification": {"labelSmoothing": 0.0}}
 
 #: Values of the Params of the encoding, in the same way. All categories are ids: these networks make flags and
